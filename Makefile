@@ -1,0 +1,119 @@
+# Two commands matter: `make demo` trains a real model on this machine, `make test` passes every test.
+# Both need Python 3.11 or 3.12, make and PyPI, and prepare what is missing. `make` alone lists them all.
+
+SHELL := /bin/sh
+PYTHON ?=
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+# A venv that was made inside another Python's environment must not see that one's paths.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+# The first Python that runs, is of the right age and can make environments.
+FIND_PYTHON = for p in $(PYTHON) python3.12 python3.11 python3; do \
+	if "$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' \
+		2>/dev/null; then command -v "$$p"; break; fi; done
+
+FORCE:
+.PHONY: help install dev image demo test test-light test-stack test-local check format \
+	bench bench-cli bench-launch bench-step bench-run clean
+
+help:
+	@echo 'make install   the client: .venv/bin/vfm and .venv/bin/vfm-tui'
+	@echo 'make demo      train a small model to play Wordle, here, in minutes'
+	@echo 'make test      every test, the real local run included'
+	@echo 'make check     format, lint, types, imports'
+	@echo 'make format    lay the code out as `make check` wants it'
+	@echo 'make bench     the figures of the README'
+	@echo 'make clean     remove .venv and caches (runs and images stay)'
+
+install: .venv/.installed
+
+dev: .venv/.dev
+
+.venv/.made:
+	@python=$$($(FIND_PYTHON)); \
+	if [ -z "$$python" ]; then \
+		echo 'No Python 3.11 or 3.12 with venv was found (looked for python3.12, python3.11, python3).' >&2; \
+		echo 'Install one (Debian, Ubuntu: apt install python3-venv), or name it: make install PYTHON=/path' >&2; \
+		exit 1; \
+	fi; \
+	echo "==> making .venv with $$python ($$($$python --version))"; \
+	"$$python" -m venv --clear .venv
+	@touch $@
+
+.venv/.installed: pyproject.toml .venv/.made
+	@echo '==> installing the client into .venv (no torch: about 30 small packages)'
+	$(BIN)/python -m pip install --disable-pip-version-check -e .
+	@echo '==> ready: $(BIN)/vfm and $(BIN)/vfm-tui'
+	@touch $@
+
+.venv/.dev: pyproject.toml .venv/.installed
+	@echo '==> installing what tests and checks need into .venv'
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: install
+	@echo '==> training: Ctrl-C leaves the run going, `$(BIN)/vfm logs last --follow` joins it again'
+	@$(BIN)/vfm launch configs/local_demo.yaml
+
+# The file holds the path of the image's Python; it changes only when the image does.
+.venv/.image: .venv/.installed FORCE
+	@echo '==> the image that runs train in (built once, kept for every run)'
+	@$(BIN)/vfm image build local > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+image: .venv/.image
+
+# Fast first: what fails in seconds should not wait for what takes minutes.
+test: test-light test-stack test-local
+
+test-light: dev
+	@echo '==> the light suite'
+	$(BIN)/python -m pytest --ignore=tests/stack --ignore=tests/local
+
+# These import torch, so they run with the image's Python; pytest is lent to it from a side folder.
+test-stack: .venv/.stack-tests
+	@echo '==> the suite of the training stack, inside the local image'
+	"$$(cat .venv/.image)" tests/run_in_image.py .venv/stack-tests tests/stack
+
+.venv/.stack-tests: .venv/.dev .venv/.image
+	@echo '==> lending pytest to the image'
+	$(BIN)/python -m uv pip install --python "$$(cat .venv/.image)" --target .venv/stack-tests \
+		$$($(BIN)/python -m pip freeze | grep -E '^(pytest|pytest-asyncio|hypothesis)==')
+	@touch $@
+
+test-local: dev image
+	@echo '==> real runs on this machine'
+	$(BIN)/python -m pytest tests/local
+
+check: dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: bench-cli bench-launch bench-step bench-run
+
+bench-cli: install
+	$(BIN)/python -m benchmarks.cli_start
+
+bench-launch: image
+	"$$(cat .venv/.image)" -m benchmarks.launch_overlap
+
+bench-step: image
+	"$$(cat .venv/.image)" -m benchmarks.step_vs_trl
+
+bench-run: image
+	@run=$$($(BIN)/vfm launch configs/local_demo.yaml --detach) && \
+	$(BIN)/vfm logs "$$run" --follow && \
+	where=$$($(BIN)/vfm show "$$run" --json | $(BIN)/python -c \
+		'import json, sys; run = json.load(sys.stdin); print(run["outputs"] + ":runs/" + run["run_id"])') && \
+	$(BIN)/vfm get "$$where" .venv/bench && \
+	$(BIN)/python -m benchmarks.run_report ".venv/bench/$$run"
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,96 @@
+"""Who imports whom, as it happens: fresh processes tell what they loaded.
+
+import-linter sees static imports and ruff sees names; this sees what is really loaded, through whatever
+detour.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {"torch", "transformers", "trl", "peft", "verifiers", "vllm", "wandb"}
+SCREENS = {"textual", "rich"}
+CLIENT = {"pydantic", "yaml", "dotenv", "asyncio"}
+
+
+def loaded(program: str, *args: str) -> set[str]:
+    """Top-level modules that a program has loaded when it ends."""
+    tail = "\nfinally:\n    import json\n    print('\\n' + json.dumps(sorted(sys.modules)))\n"
+    body = "import sys\ntry:\n" + "".join(f"    {line}\n" for line in program.splitlines())
+    done = subprocess.run(
+        [sys.executable, "-c", body + tail, *args], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return {name.partition(".")[0] for name in json.loads(done.stdout.splitlines()[-1])}
+
+
+def test_help_loads_click_alone() -> None:
+    program = "sys.argv = ['vfm', '--help']\nfrom tui.cli import main\nmain()"
+    modules = loaded(program)
+    assert "click" in modules
+    assert not modules & (HEAVY | SCREENS | CLIENT | {"modal"})
+
+
+def test_the_first_frame_waits_for_nothing_heavy() -> None:
+    modules = loaded("import tui.app")
+    assert "textual" in modules
+    assert not modules & (HEAVY | {"pydantic", "yaml", "dotenv", "modal"})
+
+
+@pytest.mark.parametrize("module", ["tui.client", "tui.config.plan", "tui.backends.local", "tui.settings"])
+def test_the_client_shows_nothing_and_loads_no_modal(module: str) -> None:
+    assert not loaded(f"import {module}") & (HEAVY | SCREENS | {"modal", "click"})
+
+
+def test_the_contract_needs_pydantic_and_nothing_of_ours() -> None:
+    names = sorted(path.stem for path in (ROOT / "remote" / "contract").glob("[a-z]*.py"))
+    modules = loaded("import " + ", ".join(f"remote.contract.{name}" for name in names))
+    assert not modules & (HEAVY | SCREENS | {"tui", "yaml", "dotenv", "modal", "click"})
+
+
+@pytest.mark.parametrize("module", ["remote.supervisor", "remote.emit", "remote.run_dir", "remote.images"])
+def test_what_the_local_backend_starts_needs_no_training_stack(module: str) -> None:
+    assert not loaded(f"import {module}") & (HEAVY | SCREENS | {"tui", "modal", "yaml", "dotenv"})
+
+
+def _imports(path: Path) -> set[str]:
+    """Full names that a file imports, at any depth."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def _ours(path: Path) -> set[str]:
+    return {name for name in _imports(path) if name.split(".")[0] in ("tui", "remote")}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tui").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_near_side_knows_only_the_contract(path: Path) -> None:
+    allowed = {"remote.app", "remote"} if path.match("tui/backends/modal.py") else {"remote"}
+    far = {name for name in _ours(path) if name.startswith("remote")}
+    assert not {name for name in far if name not in allowed and not name.startswith("remote.contract")}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "remote").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_the_far_side_knows_nothing_of_the_near_side(path: Path) -> None:
+    assert not {name for name in _ours(path) if name.startswith("tui")}
+    if path.parent.name == "contract":
+        assert not {name for name in _ours(path) if not name.startswith("remote.contract")}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "environments").rglob("*.py")), ids=lambda p: p.name)
+def test_environments_know_nothing_of_us(path: Path) -> None:
+    assert not _ours(path)

@@ -1,0 +1,127 @@
+"""What the project says of itself is true: its install, its configs, the papers' files and commands."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import click
+import pytest
+
+from tui.cli.commands import vfm
+
+ROOT = Path(__file__).parents[2]
+PAPERS = [path for path in (ROOT / "README.md", ROOT / "ARCHITECTURE.md") if path.exists()]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+def _installed() -> bool:
+    try:
+        return distribution("vfm-tui") is not None
+    except PackageNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not _installed(), reason="vfm-tui is not installed beside this Python (make install)")
+def test_both_packages_resolve_inside_the_checkout(tmp_path: Path) -> None:
+    program = "import tui, remote; print(tui.__file__); print(remote.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    assert [Path(line).parent for line in done.stdout.split()] == [ROOT / "tui", ROOT / "remote"]
+
+
+@pytest.mark.parametrize("name", ["", "_wordle", "_bfcl"])
+def test_the_guides_configs_are_there(name: str) -> None:
+    assert (ROOT / "configs" / f"modal_training_config{name}.yaml").is_file()
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)
+def test_every_config_loads(path: Path) -> None:
+    from tui.config.resolve import resolve
+
+    assert resolve(path).spec.training.steps > 0
+
+
+def _named_files(text: str) -> set[str]:
+    """Paths in backticks that look like files or folders of ours."""
+    ticked = re.findall(r"`([A-Za-z0-9_./-]+)(?::[A-Za-z0-9_.]+)?`", text)
+    tops = ("tui/", "remote/", "tests/", "configs/", "environments/", "examples/", "benchmarks/")
+    return {name for name in ticked if name.startswith(tops)}
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda p: p.name)
+def test_files_that_papers_name_exist(paper: Path) -> None:
+    missing = [name for name in sorted(_named_files(paper.read_text())) if not (ROOT / name).exists()]
+    assert not missing
+
+
+def commands(text: str) -> list[str]:
+    """Every `vfm …` line of a paper's shell blocks, without prompts, comments and placeholders."""
+    blocks = re.findall(r"```(?:bash|sh|shell|console)?\n(.*?)```", text, re.S)
+    lines = [line.strip().removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    return [line for line in lines if re.match(r"(\.venv/bin/)?vfm ", line)]
+
+
+def parse(line: str) -> None:
+    """Parse a command line as `vfm` would, and run nothing. Raises `click.UsageError`."""
+    words = shlex.split(re.split(r"\s[|>&]", line)[0], comments=True)[1:]
+    command: click.Command = vfm
+    context = click.Context(command, info_name="vfm")
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        name, found, words = command.resolve_command(context, words)
+        assert found is not None
+        command, context = found, click.Context(found, info_name=name, parent=context)
+    with suppress(click.exceptions.Exit):  # --help and --version end the parsing
+        command.make_context(context.info_name, list(words))
+
+
+README_COMMANDS = [line for paper in PAPERS for line in commands(paper.read_text())]
+
+
+@pytest.mark.parametrize("line", README_COMMANDS)
+def test_commands_that_papers_show_parse(line: str) -> None:
+    parse(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["vfm lunch x", "vfm launch", "vfm launch x --stepps 3", "vfm image build moon", "vfm config shows x"],
+)
+def test_a_paper_with_a_wrong_command_would_be_caught(line: str) -> None:
+    with pytest.raises(click.UsageError):
+        parse(line)
+
+
+def test_every_command_has_help() -> None:
+    def walk(command: click.Command, path: tuple[str, ...]) -> None:
+        assert command.help, path
+        if isinstance(command, click.Group):
+            for name, child in command.commands.items():
+                walk(child, (*path, name))
+
+    walk(vfm, ("vfm",))
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+def test_make_names_the_python_that_it_misses(tmp_path: Path) -> None:
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    make = shutil.which("make") or "make"
+    done = subprocess.run(
+        [make, "install"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PATH": str(tmp_path)},
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "No Python 3.11 or 3.12" in done.stderr
+    assert not (tmp_path / ".venv").exists()
