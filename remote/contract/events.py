@@ -1,0 +1,200 @@
+"""The event union: what a worker says while it runs, numbered and versioned.
+
+Owns the events and their form on a line. A line of the worker's output that begins with the ASCII
+record separator (0x1E, as RFC 7464 has it) is one JSON event; every other line is text for people,
+tagged with its source (`[vllm] …`). Unknown kinds and unknown fields survive decoding, so that an
+older client can read a newer worker's runs.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Literal
+
+RECORD_SEPARATOR = "\x1e"
+VERSION = 1
+
+Phase = Literal["image", "prepare", "vllm", "train", "evaluate", "save", "finish"]
+PHASES: tuple[Phase, ...] = ("image", "prepare", "vllm", "train", "evaluate", "save", "finish")
+PhaseStatus = Literal["started", "done", "failed"]
+Source = Literal["vllm", "env", "train", "worker", "image"]
+SOURCES: tuple[Source, ...] = ("image", "worker", "env", "vllm", "train")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """What every event has: its number within the run (from 0) and when it was said (Unix seconds)."""
+
+    type: ClassVar[str] = ""
+    seq: int = -1
+    t: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseEvent(Event):
+    """A phase began or ended; `detail` names a sub-phase (vllm: resolving, loading weights, …)."""
+
+    type: ClassVar[str] = "phase"
+    phase: str
+    status: str
+    detail: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProgressEvent(Event):
+    """`done` of `total` of `what` (steps, bytes, packages); `total` 0 means unknown."""
+
+    type: ClassVar[str] = "progress"
+    done: float
+    total: float
+    what: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricsEvent(Event):
+    """Numbers of one optimiser step. Steps count from 1; step 0 is before any training."""
+
+    type: ClassVar[str] = "metrics"
+    step: int
+    values: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutEvent(Event):
+    """One finished episode: the conversation, each reward part, and the total that trained."""
+
+    type: ClassVar[str] = "rollout"
+    step: int
+    task: str
+    messages: list[dict[str, Any]]
+    rewards: dict[str, float]
+    reward: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointEvent(Event):
+    """A checkpoint was saved; `path` is relative to the run directory."""
+
+    type: ClassVar[str] = "checkpoint"
+    step: int
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemEvent(Event):
+    """Use of the machine: `values` such as cpu_percent, memory_gb, worker_rss_gb, server_rss_gb."""
+
+    type: ClassVar[str] = "system"
+    values: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureEvent(Event):
+    """Why the run fails: the boundary crossed, the evidence, a sentence, and the proposed change."""
+
+    type: ClassVar[str] = "failure"
+    boundary: str
+    cause: str
+    message: str
+    hint: dict[str, Any] | None = None
+    """`{text, key, from, to}`; the last three only where one config key mends it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndEvent(Event):
+    """The last event of a run. `status` is done, failed or cancelled."""
+
+    type: ClassVar[str] = "end"
+    status: str
+    exit_code: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnknownEvent(Event):
+    """An event of a kind that this version does not know; `data` is the whole object."""
+
+    type: ClassVar[str] = "unknown"
+    data: dict[str, Any]
+
+
+AnyEvent = (
+    PhaseEvent
+    | ProgressEvent
+    | MetricsEvent
+    | RolloutEvent
+    | CheckpointEvent
+    | SystemEvent
+    | FailureEvent
+    | EndEvent
+    | UnknownEvent
+)
+
+KINDS: dict[str, type[Event]] = {
+    kind.type: kind
+    for kind in (
+        PhaseEvent,
+        ProgressEvent,
+        MetricsEvent,
+        RolloutEvent,
+        CheckpointEvent,
+        SystemEvent,
+        FailureEvent,
+        EndEvent,
+    )
+}
+
+
+def to_dict(event: Event) -> dict[str, Any]:
+    """The event as its JSON object: `{"v": 1, "seq": …, "t": …, "type": …, …}`."""
+    if isinstance(event, UnknownEvent):
+        return event.data
+    body = {f.name: getattr(event, f.name) for f in fields(event) if f.name not in ("seq", "t")}
+    return {"v": VERSION, "seq": event.seq, "t": event.t, "type": event.type, **body}
+
+
+def from_dict(data: Mapping[str, Any]) -> AnyEvent:
+    """The event that a JSON object stands for; whatever does not fit becomes an `UnknownEvent`."""
+    kind = KINDS.get(str(data.get("type")))
+    seq, t = data.get("seq", -1), data.get("t", 0.0)
+    if kind is not None:
+        known = {f.name for f in fields(kind)}
+        try:
+            return kind(**{k: v for k, v in data.items() if k in known})  # type: ignore[return-value]
+        except TypeError:
+            pass
+    return UnknownEvent(
+        seq=seq if isinstance(seq, int) else -1,
+        t=float(t) if isinstance(t, int | float) else 0.0,
+        data=dict(data),
+    )
+
+
+def encode_line(event: Event) -> str:
+    """One line of the stream, with the separator and without the newline."""
+    return RECORD_SEPARATOR + json.dumps(to_dict(event), ensure_ascii=False, separators=(",", ":"))
+
+
+def decode_line(line: str) -> AnyEvent | str:
+    """The event on a line, or the line itself where it is text.
+
+    A line that bears the separator but holds no JSON object is text: it is shown, never lost.
+    """
+    if not line.startswith(RECORD_SEPARATOR):
+        return line
+    try:
+        data = json.loads(line[1:])
+    except ValueError:
+        return line
+    return from_dict(data) if isinstance(data, dict) else line
+
+
+def split_source(line: str) -> tuple[Source, str]:
+    """The source that a text line is tagged with, and the rest; an untagged line is the worker's."""
+    for source in SOURCES:
+        tag = f"[{source}] "
+        if line.startswith(tag):
+            return source, line[len(tag) :]
+    return "worker", line

@@ -1,0 +1,64 @@
+"""Which model an experiment trains, and by which names an environment goes.
+
+Owns the choice and its reason. Whether the model exists is asked where it is needed: the plan looks
+at paths and builtin names, the worker loads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from remote.contract.spec import ExperimentSpec
+
+GENERAL_MODEL = "Qwen/Qwen2.5-1.5B-Instruct"
+DEFAULT_MODELS: Mapping[str, str] = {
+    "vf_wordle": "Qwen/Qwen2.5-0.5B-Instruct",
+    "vf_bfcl_single_turn": "Salesforce/xLAM-2-3b-fc-r",
+    "vf_tool_test": "Salesforce/xLAM-2-3b-fc-r",
+}
+"""Environment → its model, where neither `model.overrides` nor `model.base_model` names one."""
+
+ENVIRONMENT_ALIASES: Mapping[str, str] = {"vf_tool_test": "vf_bfcl_single_turn"}
+"""A name that once was an environment of its own → the environment that took its place."""
+
+
+def module_names(name: str) -> tuple[str, ...]:
+    """The package folders that a spelling may mean, the likeliest first.
+
+    `wordle`, `vf-wordle` and `VF_Wordle` all mean `vf_wordle`; `gsm8k` may be `gsm8k` or `vf_gsm8k`.
+    """
+    plain = name.strip().lower().replace("-", "_")
+    names = (plain,) if plain.startswith("vf_") else (plain, f"vf_{plain}")
+    return (*names, *(ENVIRONMENT_ALIASES[n] for n in names if n in ENVIRONMENT_ALIASES))
+
+
+def same_environment(one: str, other: str) -> bool:
+    """Whether two spellings name one environment; an alias counts as a name of its own."""
+    return _bare(one) == _bare(other)
+
+
+def find_spelling(names: Iterable[str], environment: str) -> str | None:
+    """Which of some spellings names the environment; its own name comes before an alias."""
+    known = list(names)
+    for candidate in (environment, *module_names(environment)):
+        for name in known:
+            if same_environment(name, candidate):
+                return name
+    return None
+
+
+def choose_model(spec: ExperimentSpec, environment: str) -> tuple[str, str]:
+    """The model and why: `model.overrides`, else `model.base_model`, else the environment's default."""
+    spelling = find_spelling(spec.model.overrides, environment)
+    if spelling is not None:
+        return spec.model.overrides[spelling], f"model.overrides names it for {spelling}"
+    if spec.model.base_model is not None:
+        return spec.model.base_model, "model.base_model names it"
+    default = find_spelling(DEFAULT_MODELS, environment)
+    if default is not None:
+        return DEFAULT_MODELS[default], f"the default for {default.replace('_', '-')}"
+    return GENERAL_MODEL, "the default for environments that have none of their own"
+
+
+def _bare(name: str) -> str:
+    return name.strip().lower().replace("-", "_").removeprefix("vf_")

@@ -1,0 +1,123 @@
+"""What is asked of a backend, and what is known of a run.
+
+Owns `LaunchRequest` (the worker's whole input), `RunRecord` (`record.json` of a run directory) and
+the status machine. Reading and writing the files is left to the worker and the stores.
+"""
+
+from __future__ import annotations
+
+import secrets
+import string
+import time
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from remote.contract.spec import ExperimentSpec
+
+Kind = Literal["train", "evaluate"]
+Status = Literal["pending", "running", "done", "failed", "cancelled"]
+FINAL: frozenset[str] = frozenset({"done", "failed", "cancelled"})
+_NEXT: dict[str, frozenset[str]] = {
+    "pending": frozenset({"running", "failed", "cancelled"}),
+    "running": FINAL,
+    "done": frozenset(),
+    "failed": frozenset(),
+    "cancelled": frozenset(),
+}
+
+
+class Provenance(BaseModel):
+    """Where one value of the spec comes from."""
+
+    layer: Literal["default", "file", "override", "set"]
+    """default < file < override (`model.overrides[environment]`) < set (`--set` or the form)."""
+    where: str = ""
+    """`path:line` for a file, the words typed for set."""
+
+
+class LaunchRequest(BaseModel):
+    """Everything that a worker needs, as JSON: it looks at nothing else but its secrets."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    run_id: str
+    kind: Kind = "train"
+    backend: str = "local"
+    spec: ExperimentSpec
+    provenance: dict[str, Provenance] = Field(default_factory=dict)
+    """Dotted key → where its value comes from."""
+    config_path: str | None = None
+    """The config as the user named it."""
+    model: str
+    """The model that was chosen: hub id, path or `builtin/…`."""
+    environment: str
+    """The environment's package folder, such as `vf_wordle`."""
+    experimenter: str = "default"
+    experiment: str = "default"
+    outputs: str
+    """The outputs volume's name."""
+    cache: str
+    """The cache volume's name."""
+    run_dir: str = ""
+    """Absolute path of the run directory where the worker runs; the backend fills it in."""
+    cache_dir: str = ""
+    """Absolute path of the cache volume where the worker runs; the backend fills it in."""
+    project_dir: str = ""
+    """Absolute path of the folder that holds `environments/`; the backend fills it in."""
+    git: dict[str, Any] = Field(default_factory=dict)
+    """`{"revision": …, "dirty": …}` of the project, where it is a checkout."""
+
+
+class RunRecord(BaseModel):
+    """`record.json`: who launched what, where it runs, and how it stands."""
+
+    run_id: str
+    kind: Kind
+    backend: str
+    status: Status = "pending"
+    exit_code: int | None = None
+    created: float = Field(default_factory=time.time)
+    """Unix seconds."""
+    started: float | None = None
+    ended: float | None = None
+    experimenter: str = "default"
+    experiment: str = "default"
+    environment: str
+    model: str
+    outputs: str
+    """The outputs volume that holds the run directory."""
+    config_path: str | None = None
+    git: dict[str, Any] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    """Versions of the packages that did the work."""
+    identifiers: dict[str, str] = Field(default_factory=dict)
+    """What the backend calls it: pid and start time locally, app and call ids on Modal."""
+    failure: dict[str, Any] | None = None
+    """The failure event's boundary, cause, message and hint."""
+
+    @classmethod
+    def of(cls, request: LaunchRequest) -> RunRecord:
+        """The record of a run that is about to begin."""
+        shared = ("run_id", "kind", "backend", "experimenter", "experiment", "environment")
+        also = ("model", "outputs", "config_path", "git")
+        return cls(**{name: getattr(request, name) for name in (*shared, *also)})
+
+    @property
+    def ended_already(self) -> bool:
+        """Whether the run is over, one way or another."""
+        return self.status in FINAL
+
+    def moved(self, status: Status, **also: Any) -> RunRecord:
+        """A copy in another status; raises `ValueError` on a step back."""
+        if status != self.status and status not in _NEXT[self.status]:
+            raise ValueError(f"run {self.run_id} is {self.status}: it cannot become {status}")
+        return self.model_copy(update={"status": status, **also})
+
+
+def new_run_id(environment: str) -> str:
+    """A short name that is easy to type: five random characters, then the environment (`k3f9x-wordle`)."""
+    alphabet = string.ascii_lowercase + string.digits
+    first = secrets.choice(string.ascii_lowercase)
+    rest = "".join(secrets.choice(alphabet) for _ in range(4))
+    return f"{first}{rest}-{environment.removeprefix('vf_').replace('_', '-')}"

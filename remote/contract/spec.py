@@ -1,0 +1,270 @@
+"""The spec: everything that decides what an experiment does, validated.
+
+Owns every config key, its type, bounds, default and help (the docstring under a field is what the
+form, `vfm config schema` and the docs show). Reading YAML, layering overrides and telling people
+about problems belong to `tui/config`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+GpuType = Literal[
+    "T4",
+    "L4",
+    "A10G",
+    "A100",
+    "A100-40GB",
+    "A100-80GB",
+    "L40S",
+    "H100",
+    "H200",
+    "B200",
+]
+WeightSync = Literal["auto", "adapter", "merged", "full"]
+Dtype = Literal["float32", "bfloat16", "float16"]
+
+
+def _number(value: object) -> object:
+    """YAML 1.1 reads `3e-6` as a string: take it as the number that was meant."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+Float = Annotated[float, BeforeValidator(_number)]
+
+
+class Section(BaseModel):
+    """A group of keys; a key that it does not know is refused."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=False, use_attribute_docstrings=True, protected_namespaces=()
+    )
+
+
+class GpuSection(Section):
+    """The GPUs that Modal attaches."""
+
+    count: int = Field(1, ge=1, le=8)
+    """How many GPUs; with more than one, vLLM has the first and the trainers the others."""
+    type: GpuType = "A100-40GB"
+    """Which GPU: T4 and A10G for small models, A100 and up for production."""
+
+
+class ModalSection(Section):
+    """Modal's compute resources. The local backend takes what the machine has."""
+
+    cpus: Float = Field(8.0, gt=0, le=64)
+    """Physical CPU cores reserved for the container."""
+    memory: int = Field(32768, ge=1024, le=344064)
+    """Memory reserved for the container, in MB."""
+    gpu: GpuSection = GpuSection()
+    """The GPUs that Modal attaches."""
+    timeout: int = Field(14400, ge=60, le=86400)
+    """Seconds after which a run is stopped; at most 24 hours. The local backend honours it too."""
+
+
+class LoraSection(Section):
+    """Low-rank adapters: train a few small matrices instead of every weight."""
+
+    enabled: bool = True
+    """Train an adapter (true) or every weight (false)."""
+    rank: int = Field(16, ge=1, le=512)
+    """Rank of the adapter's matrices."""
+    alpha: Float = Field(32.0, gt=0)
+    """Scale of the adapter: its output is multiplied by alpha / rank."""
+    dropout: Float = Field(0.0, ge=0, lt=1)
+    """Dropout on the adapter's input while training."""
+
+
+class ModelSection(Section):
+    """Which model learns, and in what form."""
+
+    base_model: str | None = None
+    """A hub id, a local path, or `builtin/smollm2-135m` or `builtin/tiny-random`, which need no hub.
+    Unset: the environment's own default."""
+    max_token_length: int = Field(4096, ge=16, le=1048576)
+    """Longest episode that is trained on, prompt and replies together, in tokens; longer ones are cut off."""
+    dtype: Dtype = "bfloat16"
+    """Number format of the weights, in the trainer and in the server."""
+    attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    """The trainer's attention code."""
+    trust_remote_code: bool = True
+    """Run Python code that a model brings along; needed by some hub models."""
+    overrides: dict[str, str] = Field(default_factory=dict)
+    """Environment name → model, in place of `base_model` for that environment."""
+    lora: LoraSection = LoraSection()
+    """Low-rank adapters."""
+
+
+class TrainingSection(Section):
+    """What is trained, and how (GRPO)."""
+
+    environment: str = Field("vf-wordle", min_length=1)
+    """The verifiers environment: a folder of `environments/`, by any spelling (`wordle`, `vf-wordle`)."""
+    environment_args: dict[str, Any] = Field(default_factory=dict)
+    """Options handed to the environment's taskset."""
+    steps: int = Field(200, ge=1)
+    """Optimiser steps."""
+    batch_size: int = Field(8, ge=1)
+    """Episodes in one forward and backward pass."""
+    gradient_accumulation_steps: int = Field(8, ge=1)
+    """Passes before an optimiser step; a step trains on batch_size × this many episodes."""
+    num_generations: int = Field(8, ge=2)
+    """Episodes of the same task in a group; an advantage is relative to its group."""
+    learning_rate: Float = Field(3e-6, gt=0, le=1)
+    """Learning rate of AdamW."""
+    lr_scheduler: Literal["constant", "constant_with_warmup", "linear", "cosine"] = "constant"
+    """How the learning rate changes over the steps."""
+    warmup_steps: int = Field(0, ge=0)
+    """Steps over which the learning rate rises to its value."""
+    max_grad_norm: Float = Field(0.1, gt=0)
+    """Gradients are clipped to this norm."""
+    weight_decay: Float = Field(0.0, ge=0)
+    """Weight decay of AdamW."""
+    max_completion_length: int = Field(512, ge=1)
+    """Longest reply of one turn, in tokens."""
+    max_turns: int | None = Field(None, ge=1)
+    """Most replies in one episode; unset leaves it to the environment."""
+    temperature: Float = Field(1.0, gt=0, le=5)
+    """Sampling temperature of the training episodes."""
+    top_p: Float = Field(1.0, gt=0, le=1)
+    """Nucleus sampling of the training episodes: 1 is off."""
+    beta: Float = Field(0.0, ge=0)
+    """Weight of the KL penalty against the base model; 0 leaves the base model out of memory."""
+    loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo"] = "dapo"
+    """How token losses are added up (TRL's names)."""
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+    """Divide advantages by the standard deviation of the group, of the batch, or not at all."""
+    epsilon: Float = Field(0.2, gt=0)
+    """Clipping range of the policy ratio."""
+    entropy_coef: Float = Field(0.0, ge=0)
+    """Bonus for entropy, so that a policy does not settle on one answer too soon; 0 is off."""
+    seed: int = Field(42, ge=0)
+    """Seed of task order, adapter initialisation and sampling."""
+    save_steps: int = Field(50, ge=1)
+    """A checkpoint every this many steps; the last step always saves one."""
+    save_total_limit: int = Field(2, ge=1)
+    """How many checkpoints are kept."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, more time."""
+    concurrency: int = Field(64, ge=1)
+    """Episodes under way at once."""
+    eval_examples: int = Field(0, ge=0)
+    """Held-out tasks scored before and after the training (and every `eval_steps`); 0 is off."""
+    eval_steps: int = Field(0, ge=0)
+    """Score the held-out tasks every this many steps too; 0 is off."""
+    log_rollouts: int = Field(4, ge=0)
+    """Episodes of a step that are shown live; all of them are saved."""
+    max_logp_difference: Float | None = Field(None, gt=0)
+    """The run stops when server and trainer disagree by more than this on the log-probability of a
+    sampled token (mean, in nats). Unset: 0.01 in float32, 0.5 otherwise."""
+
+    @model_validator(mode="after")
+    def _whole_groups(self) -> TrainingSection:
+        episodes = self.batch_size * self.gradient_accumulation_steps
+        if episodes % self.num_generations:
+            raise ValueError(
+                f"batch_size × gradient_accumulation_steps = {episodes} is no multiple of "
+                f"num_generations = {self.num_generations}, so groups would be cut in two"
+            )
+        return self
+
+
+class VllmSection(Section):
+    """The vLLM server that plays the episodes, on 127.0.0.1."""
+
+    gpu_memory_utilization: Float = Field(0.5, gt=0, lt=1)
+    """Share of the GPU's memory that vLLM takes; the trainer has the rest. No effect on a CPU."""
+    cpu_kvcache_space: int = Field(1, ge=1)
+    """Memory for the KV cache on a CPU, in GB. No effect on a GPU."""
+    max_model_len: int = Field(4096, ge=16)
+    """Longest prompt and reply together, in tokens."""
+    block_size: Literal[8, 16, 32, 64, 128] = 16
+    """Tokens in a block of the KV cache; a CPU takes the next multiple of 32."""
+    enforce_eager: bool = True
+    """Do not compile graphs: slower decoding, quicker start, less memory."""
+    enable_auto_tool_choice: bool = False
+    """Let the model call tools by itself; needs `tool_call_parser`."""
+    tool_call_parser: str | None = None
+    """How tool calls are read from replies, such as `hermes`."""
+    port: int | None = Field(None, ge=1, le=65535)
+    """Port on 127.0.0.1. Unset: 8000, or the next free one."""
+    weight_sync: WeightSync = "auto"
+    """How trained weights reach the server: a LoRA `adapter`, the adapter `merged` into a copy of the
+    weights, or the `full` weights. `auto`: adapter on a GPU, merged on a CPU, full without LoRA."""
+    startup_timeout: int = Field(900, ge=10)
+    """Seconds that the server may take to start."""
+    startup_retries: int = Field(1, ge=0, le=5)
+    """How often a server that died while starting is started again, where that can help."""
+
+    @model_validator(mode="after")
+    def _parser_given(self) -> VllmSection:
+        if self.enable_auto_tool_choice and self.tool_call_parser is None:
+            raise ValueError(
+                "enable_auto_tool_choice needs tool_call_parser: set it (hermes suits Qwen models)"
+            )
+        return self
+
+
+class WandbSection(Section):
+    """Weights & Biases."""
+
+    project: str = Field("verifiers", min_length=1)
+    """The project that runs are reported to."""
+    enabled: bool = True
+    """Report to Weights & Biases. Without WANDB_API_KEY the report is written offline, into the run
+    directory."""
+
+
+class EvaluationSection(Section):
+    """What `--kind evaluate` does."""
+
+    num_examples: int = Field(50, ge=1)
+    """Held-out tasks that are played."""
+    rollouts_per_example: int = Field(1, ge=1)
+    """Episodes of each task."""
+    temperature: Float = Field(0.0, ge=0, le=5)
+    """Sampling temperature; 0 takes the likeliest token. Held-out tasks scored while training use it too."""
+
+
+class ExperimentSpec(Section):
+    """One experiment: the guide's sections, every key with its default."""
+
+    modal: ModalSection = ModalSection()
+    """Modal compute resources."""
+    model: ModelSection = ModelSection()
+    """Model configuration."""
+    training: TrainingSection = TrainingSection()
+    """Training parameters."""
+    evaluation: EvaluationSection = EvaluationSection()
+    """Evaluation parameters."""
+    vllm: VllmSection = VllmSection()
+    """vLLM server settings."""
+    wandb: WandbSection = WandbSection()
+    """Weights & Biases."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ExperimentSpec:
+        if self.training.max_completion_length >= self.vllm.max_model_len:
+            raise ValueError(
+                f"training.max_completion_length = {self.training.max_completion_length} leaves no "
+                f"room for a prompt in vllm.max_model_len = {self.vllm.max_model_len}"
+            )
+        sync, lora = self.vllm.weight_sync, self.model.lora.enabled
+        if lora and sync == "full":
+            raise ValueError("vllm.weight_sync = full needs model.lora.enabled = false")
+        if not lora and sync in ("adapter", "merged"):
+            raise ValueError(f"vllm.weight_sync = {sync} needs model.lora.enabled = true")
+        return self
+
+    @property
+    def episodes_per_step(self) -> int:
+        """Episodes that one optimiser step trains on."""
+        return self.training.batch_size * self.training.gradient_accumulation_steps

@@ -1,0 +1,73 @@
+"""A run directory on disk: its record, spec and request, each written whole or not at all.
+
+Owns reading and writing those files where the run runs. Where files lie is `contract/layout`'s;
+events and log lines are `emit`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from remote.contract import layout
+from remote.contract.errors import DiskError, Hint
+from remote.contract.record import LaunchRequest, RunRecord
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a file that a reader sees whole: old or new, never half. Raises `DiskError`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise DiskError(
+            f"cannot write {path}: {error.strerror or error}",
+            cause=str(error),
+            hint=Hint("free some space, or move VFM_HOME to a disk that has it"),
+        ) from error
+
+
+class RunDir:
+    """The directory of one run: `runs/<id>/` in its outputs volume."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def create(self, request: LaunchRequest) -> RunRecord:
+        """Write request, resolved spec with provenance, and the first record."""
+        record = RunRecord.of(request)
+        self.path.mkdir(parents=True, exist_ok=True)
+        for folder in (layout.LOGS, layout.ROLLOUTS, layout.CHECKPOINTS):
+            (self.path / folder).mkdir(exist_ok=True)
+        spec = request.model_dump(mode="json", include={"spec", "provenance", "config_path"})
+        self.write_json(layout.SPEC, spec)
+        write_atomic(self.path / layout.REQUEST, request.model_dump_json(indent=2) + "\n")
+        self.write_record(record)
+        return record
+
+    def write_json(self, name: str, data: Any) -> None:
+        """One JSON file of the run directory."""
+        write_atomic(self.path / name, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+    def record(self) -> RunRecord:
+        """The record as it stands."""
+        return RunRecord.model_validate_json((self.path / layout.RECORD).read_bytes())
+
+    def write_record(self, record: RunRecord) -> RunRecord:
+        """Replace the record."""
+        write_atomic(self.path / layout.RECORD, record.model_dump_json(indent=2) + "\n")
+        return record
+
+    def request(self) -> LaunchRequest:
+        """What was asked for."""
+        return LaunchRequest.model_validate_json((self.path / layout.REQUEST).read_bytes())
