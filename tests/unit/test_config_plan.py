@@ -1,0 +1,187 @@
+"""The plan: what a backend is asked for, and what this machine refuses before that."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from remote.contract.errors import ConfigError, EnvironmentMissing, ModelError
+from remote.contract.record import LaunchRequest
+from tui.config.plan import Plan, git_state, make_plan
+from tui.config.resolve import resolve
+from tui.settings import Settings
+
+TEXT = "training:\n  environment: wordle\n  steps: 5\nwandb:\n  enabled: false\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with two environments and a config; the `.env` is there, so nothing is noticed."""
+    for name in ("vf_wordle", "gsm8k"):
+        (tmp_path / "environments" / name).mkdir(parents=True)
+        (tmp_path / "environments" / name / "pyproject.toml").touch()
+    (tmp_path / "environments" / "no_package").mkdir()
+    (tmp_path / ".env").touch()
+    (tmp_path / "x.yaml").write_text(TEXT)
+    return tmp_path
+
+
+def plan(project: Path, *sets: str, backend: str = "local", **environ: str) -> Plan:
+    config = project / "x.yaml"
+    settings = Settings.load(project, environ)
+    return make_plan(resolve(config, sets), settings, backend=backend, config_path=config)
+
+
+def test_the_request_is_all_that_a_worker_needs(project: Path) -> None:
+    request = plan(project, EXPERIMENTER="alice", EXPERIMENT_NAME="v-1").request
+    assert (request.environment, request.model) == ("vf_wordle", "Qwen/Qwen2.5-0.5B-Instruct")
+    assert request.outputs == "verifiers-outputs-alice-v-1"
+    assert request.cache == "verifiers-cache-alice-v-1"
+    assert request.run_id.endswith("-wordle")
+    assert request.config_path == str(project / "x.yaml")
+    assert request.provenance["training.steps"].where == f"{project / 'x.yaml'}:3"
+    assert LaunchRequest.model_validate_json(request.model_dump_json()) == request
+
+
+def test_no_two_plans_have_one_run_id(project: Path) -> None:
+    assert plan(project).request.run_id != plan(project).request.run_id
+
+
+def test_the_difference_is_what_was_typed_and_changes_something(project: Path) -> None:
+    made = plan(project, "training.steps=9", "training.seed=42", "training.environment_args.turns=2")
+    assert made.diff == [("training.environment_args.turns", None, 2), ("training.steps", 5, 9)]
+
+
+def test_the_command_launches_the_same(project: Path) -> None:
+    sets = ("training.steps=8", "wandb.project=my project", "training.steps=9")
+    made = plan(project, *sets)
+    words = shlex.split(made.command)
+    assert words[:5] == ["vfm", "launch", str(project / "x.yaml"), "--backend", "local"]
+    assert words[5:] == ["--set", "wandb.project=my project", "--set", "training.steps=9"]
+    again = plan(project, *words[6::2])
+    assert again.request.spec == made.request.spec
+
+
+def test_an_evaluation_says_so_in_its_command(project: Path) -> None:
+    made = make_plan(resolve(project / "x.yaml"), Settings.load(project, {}), kind="evaluate")
+    assert (made.request.kind, made.command) == ("evaluate", "vfm launch --backend local --kind evaluate")
+
+
+@pytest.mark.parametrize(
+    ("sets", "model", "why"),
+    [
+        ((), "Qwen/Qwen2.5-0.5B-Instruct", "the default for vf-wordle"),
+        (("training.environment=gsm8k",), "Qwen/Qwen2.5-1.5B-Instruct", "none of their own"),
+        (("model.base_model=a/b",), "a/b", "model.base_model names it (--set model.base_model=a/b)"),
+        (("model.base_model=a/b", "model.overrides.vf-wordle=c/d"), "c/d", "names it for vf-wordle"),
+    ],
+)
+def test_the_model_and_its_reason(project: Path, sets: tuple[str, ...], model: str, why: str) -> None:
+    made = plan(project, *sets)
+    assert made.request.model == model
+    assert why in made.model_why
+
+
+@pytest.mark.parametrize("name", ["wordle", "vf-wordle", "vf_wordle", "Wordle"])
+def test_an_environment_goes_by_any_spelling(project: Path, name: str) -> None:
+    assert plan(project, f"training.environment={name}").request.environment == "vf_wordle"
+
+
+def test_an_alias_leads_to_its_target(project: Path) -> None:
+    (project / "environments" / "vf_bfcl_single_turn").mkdir()
+    (project / "environments" / "vf_bfcl_single_turn" / "pyproject.toml").touch()
+    request = plan(project, "training.environment=vf-tool-test").request
+    assert (request.environment, request.model) == ("vf_bfcl_single_turn", "Salesforce/xLAM-2-3b-fc-r")
+
+
+def test_an_unknown_environment_is_refused_with_those_there_are(project: Path) -> None:
+    (project / "x.yaml").write_text("training:\n  environment: wordel\n")
+    with pytest.raises(EnvironmentMissing) as caught:
+        plan(project)
+    assert caught.value.message.startswith(f"{project / 'x.yaml'}:2: no environment 'wordel'")
+    assert "there are: gsm8k, vf-wordle" in caught.value.message
+    assert caught.value.hint is not None
+    assert (caught.value.hint.text, caught.value.hint.new) == ("did you mean vf-wordle?", "vf-wordle")
+
+
+def test_a_name_is_no_way_out_of_the_folder(project: Path) -> None:
+    with pytest.raises(EnvironmentMissing, match=r"no environment '\.\./environments/vf_wordle'"):
+        plan(project, "training.environment=../environments/vf_wordle")
+
+
+def test_a_model_path_is_made_absolute(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "weights").mkdir()
+    monkeypatch.chdir(project)
+    assert plan(project, "model.base_model=./weights").request.model == str(project / "weights")
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("/nosuch/model", "the model path /nosuch/model does not exist"),
+        ("~/no-such-model", "does not exist"),
+        ("builtin/tiny", "there is no 'builtin/tiny'; the builtin models are: "),
+        ("a/b/c", "no hub id"),
+        ("my model", "no hub id"),
+    ],
+)
+def test_a_model_that_cannot_be_is_refused(project: Path, model: str, words: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        plan(project, f"model.base_model={model}")
+    assert caught.value.message.startswith(f"--set model.base_model={model}: ")
+    assert words in caught.value.message
+    assert caught.value.hint is not None
+    assert caught.value.hint.key == "model.base_model"
+
+
+def test_a_file_is_no_model(project: Path) -> None:
+    with pytest.raises(ModelError, match="is a file, not a model's folder"):
+        plan(project, f"model.base_model={project / 'x.yaml'}")
+
+
+def test_modal_does_not_see_this_machines_paths(project: Path) -> None:
+    with pytest.raises(ModelError, match="which modal cannot see"):
+        plan(project, "model.base_model=./weights", backend="modal")
+    there = plan(project, "model.base_model=/cache/weights", backend="modal")
+    assert there.request.model == "/cache/weights"
+
+
+@pytest.mark.parametrize("variable", ["EXPERIMENTER", "EXPERIMENT_NAME"])
+def test_a_name_that_no_volume_can_hold_is_refused(project: Path, variable: str) -> None:
+    with pytest.raises(ConfigError, match=f"{variable} is 'al ice/Ö'.*volume") as caught:
+        plan(project, **{variable: "al ice/Ö"})
+    assert caught.value.hint is not None
+    assert "al-ice" in caught.value.hint.text
+
+
+def test_notices_come_together(project: Path) -> None:
+    assert plan(project).notices == []
+    (project / ".env").unlink()
+    notices = plan(project, "wandb.enabled=true", "vllm.tool_call_parser=hermes").notices
+    assert ["no " in notices[0], "no effect" in notices[1], "WANDB_API_KEY" in notices[2]] == [True] * 3
+    with_key = plan(project, "wandb.enabled=true", WANDB_API_KEY="hush")
+    assert "WANDB_API_KEY" not in " ".join(with_key.notices)
+    assert "hush" not in repr(with_key)
+
+
+def test_the_revision_is_the_checkouts(tmp_path: Path) -> None:
+    assert git_state(tmp_path) == {}
+
+    def git(*words: str) -> str:
+        who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        done = subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "first")
+    assert git_state(tmp_path) == {"revision": git("rev-parse", "HEAD"), "dirty": False}
+    (tmp_path / "new").touch()
+    assert git_state(tmp_path)["dirty"] is True
+
+
+def test_without_git_there_is_no_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert git_state(tmp_path) == {}

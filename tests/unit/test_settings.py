@@ -1,0 +1,102 @@
+"""Settings: `.env` and the process environment, and which of them wins."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from remote.contract.errors import ConfigError
+from tui.settings import Settings
+
+PROJECT = Path(__file__).parents[2]
+
+
+def load(folder: Path, dotenv: str | bytes | None = None, **environ: str) -> Settings:
+    if dotenv is not None:
+        (folder / ".env").write_bytes(dotenv if isinstance(dotenv, bytes) else dotenv.encode())
+    return Settings.load(folder, environ)
+
+
+def test_a_missing_env_file_is_noticed_and_harmless(tmp_path: Path) -> None:
+    settings = load(tmp_path)
+    assert (settings.experimenter, settings.experiment) == ("default", "default")
+    assert not settings.env_file_exists
+    assert settings.secrets == {}
+    assert str(tmp_path / ".env") in settings.notices[0]
+
+
+def test_the_env_file_is_read(tmp_path: Path) -> None:
+    text = 'EXPERIMENTER="alice"\nexport EXPERIMENT_NAME=wordle-v1 # first\nWANDB_API_KEY=k1\nMY_OWN=x\n'
+    text += 'HF_TOKEN=""\n'
+    settings = load(tmp_path, text)
+    assert (settings.experimenter, settings.experiment) == ("alice", "wordle-v1")
+    assert settings.env_file_exists
+    assert settings.secrets == {"WANDB_API_KEY": "k1", "MY_OWN": "x"}
+    assert settings.notices == ()
+
+
+def test_the_process_beats_the_file_unless_it_is_empty(tmp_path: Path) -> None:
+    text = "EXPERIMENTER=alice\nEXPERIMENT_NAME=a\nMY_OWN=x\n"
+    settings = load(
+        tmp_path, text, EXPERIMENTER="bob", EXPERIMENT_NAME="", MY_OWN="y", HF_TOKEN="t", PATH="/bin"
+    )
+    assert (settings.experimenter, settings.experiment) == ("bob", "a")
+    assert settings.secrets == {"MY_OWN": "y", "HF_TOKEN": "t"}
+
+
+def test_a_secret_shows_in_no_representation(tmp_path: Path) -> None:
+    settings = load(tmp_path, "WANDB_API_KEY=hush-hush\n")
+    assert "hush-hush" not in f"{settings!r} {settings}"
+
+
+def test_a_line_that_is_no_variable_is_noticed_without_its_text(tmp_path: Path) -> None:
+    settings = load(tmp_path, "EXPERIMENTER=alice\n'hush\nEXPERIMENT_NAME=b\n")
+    assert settings.notices == (f"{tmp_path / '.env'}:2: not KEY=VALUE, skipped",)
+    assert (settings.experimenter, settings.experiment) == ("alice", "b")
+
+
+def test_the_example_file_is_harmless_as_it_stands(tmp_path: Path) -> None:
+    settings = load(tmp_path, (PROJECT / ".env.example").read_bytes())
+    assert (settings.experimenter, settings.secrets, settings.notices) == ("default", {}, ())
+
+
+def test_an_env_file_that_is_a_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    with pytest.raises(ConfigError, match=r"cannot read .*/\.env: Is a directory"):
+        load(tmp_path)
+
+
+def test_a_dangling_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").symlink_to(tmp_path / "nosuch")
+    with pytest.raises(ConfigError, match=r"cannot read .*/\.env: No such file"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(("raw", "words"), [(b"A=\xff\n", "not UTF-8"), (b"A=\x00\n", "NUL byte")])
+def test_an_env_file_that_is_no_text_is_refused(tmp_path: Path, raw: bytes, words: str) -> None:
+    with pytest.raises(ConfigError, match=rf"\.env: .*{words}"):
+        load(tmp_path, raw)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every file")
+def test_an_env_file_without_read_permission_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("A=1")
+    (tmp_path / ".env").chmod(0)
+    with pytest.raises(ConfigError, match=r"\.env: Permission denied"):
+        load(tmp_path)
+
+
+def test_home_comes_from_process_file_or_user_directory(tmp_path: Path) -> None:
+    assert load(tmp_path, "VFM_HOME=/from/file\n").home == Path("/from/file")
+    assert load(tmp_path, VFM_HOME="/from/process").home == Path("/from/process")
+    (tmp_path / ".env").unlink()
+    assert load(tmp_path).home.name == "vfm"
+
+
+def test_the_project_is_this_checkout_or_named(tmp_path: Path) -> None:
+    assert Settings.load(environ={}).project_dir == PROJECT
+    assert Settings.load(environ={"VFM_PROJECT": str(tmp_path)}).project_dir == tmp_path
+    with pytest.raises(ConfigError, match="VFM_PROJECT is '/nosuch', which is no folder"):
+        Settings.load(environ={"VFM_PROJECT": "/nosuch"})

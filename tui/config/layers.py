@@ -1,0 +1,163 @@
+"""Layers of values: nested data taken apart into keys, laid over one another, put together again.
+
+Owns which keys there are, telling about those that there are not, and who wins. Types and bounds
+are the spec's; where layers come from is resolve's.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from remote.contract.record import Provenance
+from tui.config import schema
+from tui.config.files import Key
+from tui.config.problems import Problem, shown
+
+_CLOSE = 0.6
+
+
+class Layers:
+    """Values by key, each with its provenance; a later layer wins."""
+
+    def __init__(self) -> None:
+        self.values: dict[Key, Any] = {}
+        self.provenance: dict[Key, Provenance] = {}
+
+    def put(self, key: Key, value: Any, source: Provenance) -> None:
+        """Lay one value over what stood at, above and below its key."""
+        for other in [k for k in self.values if k[: len(key)] == key or key[: len(k)] == k]:
+            self.drop(other)
+        self.values[key] = value
+        self.provenance[key] = source
+
+    def drop(self, key: Key) -> None:
+        """Take a value out."""
+        del self.values[key], self.provenance[key]
+
+    def under(self, key: Key) -> list[Key]:
+        """The keys of the values below a key."""
+        return [k for k in self.values if k[: len(key)] == key and k != key]
+
+    def nested(self) -> dict[str, Any]:
+        """All values as the nested mapping that the spec validates."""
+        tree: dict[str, Any] = {}
+        for key, value in self.values.items():
+            branch = tree
+            for part in key[:-1]:
+                branch = branch.setdefault(part, {})
+            branch[key[-1]] = value
+        return tree
+
+
+def defaults() -> Layers:
+    """The layer below all others."""
+    layers = Layers()
+    for row in schema.rows():
+        layers.put(row.path, row.default, Provenance(layer="default"))
+    return layers
+
+
+def is_section(key: Key) -> bool:
+    """Whether a key names a section."""
+    return ".".join(key) in schema.sections() and not any("." in part for part in key)
+
+
+def is_open(key: Key) -> bool:
+    """Whether a key is a mapping of the user's own, or lies in one."""
+    return any(is_open_root(key[:n]) for n in range(1, len(key) + 1))
+
+
+def is_open_root(key: Key) -> bool:
+    """Whether a key is such a mapping itself, as `model.overrides` is."""
+    row = schema.by_path().get(key)
+    return row is not None and row.type == "mapping"
+
+
+def leaves(data: Any, key: Key = ()) -> Iterator[tuple[Key, Any]]:
+    """The values of nested data with their full keys; what no section holds comes out as it is."""
+    inside = not key or is_section(key) or is_open(key)
+    if inside and isinstance(data, dict) and (data or not is_open(key)):
+        for name, value in data.items():
+            yield from leaves(value, (*key, name))
+    elif data is None and (is_section(key) or is_open_root(key)):
+        # `training:` with every key commented out is an empty section.
+        return
+    else:
+        yield key, data
+
+
+def unknown(key: Key, where: str) -> Problem | None:
+    """The problem with a key that the spec does not have, with the nearest that it has."""
+    if key in schema.by_path() or is_section(key) or is_open(key):
+        return None
+    dotted, near = ".".join(key), nearest(key)
+    message = f"unknown key {dotted}"
+    parent = next((".".join(key[:n]) for n in range(1, len(key)) if key[:n] in schema.by_path()), None)
+    if parent is not None:
+        message += f": {parent} is a single value and has no keys below it"
+        near = [parent]
+    elif near == [dotted]:
+        message += " written with dots: in a file, each part stands indented below the one before"
+    elif near:
+        message += f": did you mean {' or '.join(near)}?"
+    return Problem(message, where, dotted, proposal=near[0] if near else None)
+
+
+def nearest(key: Key) -> list[str]:
+    """The known keys that were probably meant: at most three, the likeliest first."""
+    known = [*schema.by_key(), *schema.sections()]
+    dotted, name = ".".join(key), key[-1]
+    if dotted in known:
+        return [dotted]
+    same = [k for k in known if k.split(".")[-1] == name]
+    if same:
+        return sorted(same, key=lambda k: -_likeness(k, dotted))[:3]
+    siblings = [k for k in known if k.split(".")[:-1] == list(key[:-1])]
+    return _close(name, siblings) or _close(name, known, 0.75) or _close(dotted, known, whole=True)
+
+
+def _close(name: str, keys: list[str], cutoff: float = _CLOSE, *, whole: bool = False) -> list[str]:
+    names = {k: k if whole else k.split(".")[-1] for k in keys}
+    close = difflib.get_close_matches(name, names.values(), 1, cutoff)
+    return [k for k, tail in names.items() if [tail] == close][:1]
+
+
+def _likeness(a: str, b: str) -> float:
+    return difflib.SequenceMatcher(None, a, b).ratio()
+
+
+def wrong_kind(key: Key, value: Any) -> bool:
+    """Whether pydantic would take in silence what nobody means: `true` as a number, an endless number."""
+    row = schema.by_path().get(key)
+    is_number = row is not None and row.type in ("whole number", "number")
+    return not _finite(value) or (isinstance(value, bool) and is_number)
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def field_problem(key: Key, value: Any, where: str) -> Problem:
+    """What is wrong with a value, in words that its row gives."""
+    dotted = ".".join(key)
+    row = schema.by_path().get(key)
+    expected = row.expected if row else _expected_elsewhere(key)
+    default = row.default if row else None
+    message = f"{dotted} is {shown(value)}, but should be {expected}"
+    if row and row.choices and (close := difflib.get_close_matches(str(value), map(str, row.choices), 1)):
+        message += f"; did you mean {close[0]}?"
+    if row and row.type == "text" and isinstance(value, int | float) and _finite(value):
+        message += f" (write it in quotes: '{value}')"
+    message += f" (default: {shown(default)})" if row else ""
+    return Problem(message, where, dotted, value, expected, default)
+
+
+def _expected_elsewhere(key: Key) -> str:
+    if is_section(key):
+        return "a section with keys of its own"
+    return "text" if key[:2] == ("model", "overrides") else "a finite number"

@@ -1,0 +1,83 @@
+"""`--set KEY=VALUE`: what the user typed over a config.
+
+Owns taking the words apart and spelling them again. What a value means is files'; what a key means
+is resolve's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tui.config.files import Key, read_value
+from tui.config.problems import ConfigProblems, Problem, one_line, shown
+
+_PART = re.compile(r"[^\s.=]+")
+
+
+@dataclass(frozen=True)
+class Override:
+    """One value that was typed, with its key."""
+
+    key: Key
+    value: Any
+
+    @property
+    def dotted(self) -> str:
+        """The key as it is typed."""
+        return ".".join(self.key)
+
+    @property
+    def words(self) -> str:
+        """`KEY=VALUE`, such that parsing it gives this override again."""
+        return f"{self.dotted}={spell(self.value)}"
+
+    @property
+    def where(self) -> str:
+        """What a problem or a provenance calls it."""
+        return f"--set {self.words}"
+
+
+def parse(words: Iterable[str]) -> list[Override]:
+    """The overrides in the order in which they were typed. Raises `ConfigProblems` with every bad one."""
+    overrides, problems = [], []
+    for text in words:
+        try:
+            overrides.append(parse_one(text))
+        except ConfigProblems as error:
+            problems += error.problems
+    if problems:
+        raise ConfigProblems(problems)
+    return overrides
+
+
+def parse_one(text: str) -> Override:
+    """One `KEY=VALUE`. Raises `ConfigProblems` that name what was typed."""
+    name, equals, value = text.partition("=")
+    where = f"--set {one_line(text)}"
+    key = tuple(name.strip().split("."))
+    if not equals:
+        raise ConfigProblems([Problem("write KEY=VALUE, such as training.steps=100", where)])
+    if not all(_PART.fullmatch(part) for part in key):
+        message = f"{shown(name)} is no key: write it dotted, such as training.steps"
+        raise ConfigProblems([Problem(message, where, name)])
+    return Override(key, read_value(value, where))
+
+
+def spell(value: Any) -> str:
+    """A value as it would be typed: plain text as it is, all else as YAML on one line."""
+    if isinstance(value, str) and _is_plain(value):
+        return value
+    text = json.dumps(value, ensure_ascii=False)
+    # JSON is YAML but for the characters that YAML wants escaped, such as its own line breaks.
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
+
+
+def _is_plain(text: str) -> bool:
+    try:
+        return text.isprintable() and read_value(text, "") == text
+    except ConfigProblems:
+        return False

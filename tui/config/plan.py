@@ -1,0 +1,203 @@
+"""A resolved config into what a backend is asked to launch, and what people see before they say yes.
+
+Owns the checks that need this machine: the environment's folder, a model's path, volume names, the
+git revision. Directories where the run will run are left to the backend.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shlex
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from remote.contract import layout
+from remote.contract.builtin import BUILTIN, is_builtin
+from remote.contract.errors import EnvironmentMissing, Hint, ModelError
+from remote.contract.models import choose_model, module_names
+from remote.contract.record import Kind, LaunchRequest, new_run_id
+from tui.config.resolve import Resolved
+from tui.settings import Settings
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
+_GIT_TIMEOUT = 5.0  # seconds; a checkout on a slow disk must not hold up a launch
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A launch that has not happened yet."""
+
+    request: LaunchRequest
+    diff: list[tuple[str, Any, Any]]
+    """(key, what the config or its default says, what it is now), where these differ."""
+    command: str
+    """The shell command that launches the same."""
+    notices: list[str]
+    model_why: str
+    """Why this model: `model.base_model names it (configs/x.yaml:9)`."""
+
+
+def make_plan(
+    resolved: Resolved,
+    settings: Settings,
+    *,
+    kind: Kind = "train",
+    backend: str = "local",
+    config_path: Path | str | None = None,
+) -> Plan:
+    """Plan a launch. Raises `EnvironmentMissing`, `ModelError`, or `ConfigError` on a volume's name."""
+    environment = find_environment(resolved, settings.project_dir)
+    model, why = _model(resolved, backend)
+    path = None if config_path is None else str(config_path)
+    who = (settings.experimenter, settings.experiment)
+    request = LaunchRequest(
+        run_id=new_run_id(environment),
+        kind=kind,
+        backend=backend,
+        spec=resolved.spec,
+        provenance=resolved.provenance,
+        config_path=path,
+        model=model,
+        environment=environment,
+        experimenter=settings.experimenter,
+        experiment=settings.experiment,
+        outputs=layout.outputs_volume(*who),
+        cache=layout.cache_volume(*who),
+        git=git_state(settings.project_dir),
+    )
+    return Plan(
+        request=request,
+        diff=_diff(resolved),
+        command=_command(resolved, path, kind, backend),
+        notices=[*settings.notices, *resolved.notices, *_wandb_notice(resolved, settings, kind)],
+        model_why=why,
+    )
+
+
+def list_environments(project_dir: Path) -> list[str]:
+    """The packages in `environments/`, by folder name."""
+    return sorted(p.parent.name for p in (project_dir / "environments").glob("*/pyproject.toml"))
+
+
+def find_environment(resolved: Resolved, project_dir: Path) -> str:
+    """The folder of the spec's environment. Raises `EnvironmentMissing` with those that there are."""
+    name = resolved.spec.training.environment
+    folders = list_environments(project_dir)
+    by_module = {folder.lower().replace("-", "_"): folder for folder in folders}
+    for module in module_names(name):
+        if module in by_module:
+            return by_module[module]
+    raise _no_environment(name, resolved.provenance["training.environment"].where, folders, project_dir)
+
+
+def _no_environment(name: str, where: str, folders: list[str], project_dir: Path) -> EnvironmentMissing:
+    there = [folder.replace("_", "-") for folder in folders]
+    bare = [t.removeprefix("vf-") for t in there]
+    wanted = module_names(name)[0].replace("_", "-").removeprefix("vf-")
+    close = difflib.get_close_matches(wanted, bare, 1)
+    near = there[bare.index(close[0])] if close else None
+    listing = f"there are: {', '.join(there)}" if there else "there are none"
+    advice = f"did you mean {near}?" if near else f"add it as {project_dir / 'environments' / '<name>'}/"
+    place = f"{where}: " if where else ""
+    return EnvironmentMissing(
+        f"{place}no environment {name!r} in {project_dir / 'environments'}; {listing}",
+        hint=Hint(advice, key="training.environment", old=name, new=near),
+    )
+
+
+def _model(resolved: Resolved, backend: str) -> tuple[str, str]:
+    """The model, a path made absolute, and why it is this one."""
+    model, why = choose_model(resolved.spec, resolved.spec.training.environment)
+    where = resolved.provenance["model.base_model"].where
+    reason = f"{why} ({where})" if where else why
+    place = f"{where}: " if where else ""
+    if is_builtin(model):
+        _check_builtin(model, place)
+    elif model.startswith(("/", "~", "./", "../")) or model in (".", ".."):
+        return _model_path(model, place, backend), reason
+    elif not _HUB_ID.fullmatch(model):
+        raise _model_error(
+            f"{place}model {model!r} is no hub id (owner/name), no path and no builtin/ name",
+            model,
+            "begin a path with / or ./",
+        )
+    return model, reason
+
+
+def _check_builtin(model: str, place: str) -> None:
+    if model not in BUILTIN:
+        close = difflib.get_close_matches(model, BUILTIN, 1)
+        advice = f"did you mean {close[0]}?" if close else "take one of these, a hub id, or a path"
+        message = f"{place}there is no {model!r}; the builtin models are: {', '.join(BUILTIN)}"
+        raise _model_error(message, model, advice, close[0] if close else None)
+
+
+def _model_path(model: str, place: str, backend: str) -> str:
+    if backend != "local":
+        if model.startswith("/"):
+            return model  # a path in the container: only the worker can look
+        raise _model_error(
+            f"{place}the model {model!r} is a path on this machine, which {backend} cannot see",
+            model,
+            "name a hub id, or upload it to the cache volume and name its path under /cache",
+        )
+    path = Path(model).expanduser().absolute()
+    if not path.is_dir():
+        state = "is a file, not a model's folder" if path.exists() else "does not exist"
+        shown = model if model == str(path) else f"{model} ({path})"
+        raise _model_error(
+            f"{place}the model path {shown} {state}", model, "correct the path, or name a hub id"
+        )
+    return str(path)
+
+
+def _model_error(message: str, model: str, advice: str, new: str | None = None) -> ModelError:
+    return ModelError(message, hint=Hint(advice, key="model.base_model", old=model, new=new))
+
+
+def _diff(resolved: Resolved) -> list[tuple[str, Any, Any]]:
+    """What overrides changed; a value that they took away is None."""
+    before, now = resolved.configured, resolved.values
+    changed = [k for k, source in resolved.provenance.items() if source.layer in ("set", "override")]
+    gone = [k for k in before if k not in now and before[k] != {}]
+    return [(k, before.get(k), now.get(k)) for k in (*changed, *gone) if before.get(k) != now.get(k)]
+
+
+def _command(resolved: Resolved, config_path: str | None, kind: Kind, backend: str) -> str:
+    words = ["vfm", "launch", *([config_path] if config_path else []), "--backend", backend]
+    if kind != "train":
+        words += ["--kind", kind]
+    for override in resolved.typed:
+        words += ["--set", override.words]
+    return shlex.join(words)
+
+
+def _wandb_notice(resolved: Resolved, settings: Settings, kind: Kind) -> list[str]:
+    if kind != "train" or not resolved.spec.wandb.enabled or "WANDB_API_KEY" in settings.secrets:
+        return []
+    return [
+        "WANDB_API_KEY is not set: the Weights & Biases report is written offline, into the run directory"
+    ]
+
+
+def git_state(project_dir: Path) -> dict[str, Any]:
+    """`{"revision": …, "dirty": …}` of a checkout; empty where there is none, or no git."""
+    revision = _git(project_dir, "rev-parse", "--verify", "HEAD")
+    changes = _git(project_dir, "status", "--porcelain")
+    if revision is None or changes is None:
+        return {}
+    return {"revision": revision.strip(), "dirty": bool(changes.strip())}
+
+
+def _git(project_dir: Path, *words: str) -> str | None:
+    command = ["git", "--no-optional-locks", "-C", str(project_dir), *words]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_GIT_TIMEOUT, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None  # a revision is good to have, and no reason to refuse a launch
+    return done.stdout if done.returncode == 0 else None

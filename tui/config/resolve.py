@@ -1,0 +1,260 @@
+"""A config and what was typed over it, into a spec whose every value says where it comes from.
+
+Owns the order of the layers (defaults < file < `model.overrides[environment]` < `--set`) and
+gathers every problem before it raises. Reading YAML is files', taking keys apart is layers', and
+what a launch needs beyond the spec is plan's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from remote.contract.errors import Hint
+from remote.contract.models import find_spelling, same_environment
+from remote.contract.record import Provenance
+from remote.contract.spec import ExperimentSpec
+from tui.config import files, layers, overrides, schema
+from tui.config.files import Key, SourceTree
+from tui.config.layers import Layers
+from tui.config.overrides import Override
+from tui.config.problems import ConfigProblems, Problem
+
+OVERRIDES: Key = ("model", "overrides")
+BASE_MODEL: Key = ("model", "base_model")
+ENVIRONMENT: Key = ("training", "environment")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A validated spec, where each of its values comes from, and what people should know of it."""
+
+    spec: ExperimentSpec
+    provenance: dict[str, Provenance]
+    """Dotted key → its source; one entry a value, those inside `environment_args` and `overrides` too."""
+    notices: list[str]
+    values: dict[str, Any] = field(default_factory=dict)
+    """Dotted key → value, as the spec has it."""
+    configured: dict[str, Any] = field(default_factory=dict)
+    """Dotted key → value, as defaults and the file alone have it."""
+    typed: tuple[Override, ...] = ()
+    """What was typed and counts: the last of each key."""
+
+
+def resolve(
+    config: Path | str | None, sets: Sequence[str] = (), *, project_dir: Path | None = None
+) -> Resolved:
+    """Read a config (none: the defaults) and lay `KEY=VALUE` words over it.
+
+    A relative path counts from here, or else from the project. Raises `ConfigProblems`.
+    """
+    errors: list[ConfigProblems] = []
+    tree, typed = None, []
+    try:
+        tree = None if config is None else files.load(_locate(config, project_dir))
+    except ConfigProblems as error:
+        errors.append(error)
+    try:
+        typed = overrides.parse(sets)
+    except ConfigProblems as error:
+        errors.append(error)
+    if errors:
+        hint = next((e.hint for e in errors if e.hint), None)
+        raise ConfigProblems([p for e in errors for p in e.problems], hint)
+    return resolve_layers(tree, typed)
+
+
+def resolve_layers(tree: SourceTree | None, typed: Sequence[Override] = ()) -> Resolved:
+    """The same for a config that was read already, and for values that a form holds."""
+    return _Resolver(tree, typed).run()
+
+
+def _locate(config: Path | str, project_dir: Path | None) -> Path | str:
+    """The path as it was named where it leads somewhere, else within the project where that does."""
+    path = Path(config).expanduser()
+    if project_dir is not None and not path.is_absolute() and not path.exists():
+        inside = project_dir / path
+        return inside if inside.exists() else config
+    return config
+
+
+class _Resolver:
+    """One resolution: layers go in, problems are gathered, a spec comes out."""
+
+    def __init__(self, tree: SourceTree | None, typed: Sequence[Override]) -> None:
+        self.tree = tree
+        self.typed = tuple(_last_of_each(typed))
+        self.layers: Layers = layers.defaults()
+        self.problems: list[Problem] = list(tree.problems) if tree else []
+        self.notices: list[str] = []
+
+    def run(self) -> Resolved:
+        self._lay_file()
+        configured = dict(self.layers.values)
+        for override in self.typed:
+            self._lay_typed(override)
+        self._lay_model()
+        self._check_values()
+        spec = self._validate()
+        if spec is None or self.problems:
+            raise ConfigProblems(self.problems, _hint(self.problems))
+        values = {".".join(k): v for k, v in layers.leaves(spec.model_dump())}
+        provenance = {".".join(k): source for k, source in self.layers.provenance.items()}
+        return Resolved(
+            spec=spec,
+            provenance={key: provenance[key] for key in values},
+            notices=[*self.notices, *_idle(spec, provenance)],
+            values=values,
+            configured={".".join(k): v for k, v in configured.items()},
+            typed=self.typed,
+        )
+
+    def _lay_file(self) -> None:
+        if self.tree is None:
+            return
+        for key, value in layers.leaves(self.tree.data):
+            self._put(key, value, Provenance(layer="file", where=self.tree.where(key)))
+        self._refuse_twins()
+
+    def _lay_typed(self, override: Override) -> None:
+        key, source = override.key, Provenance(layer="set", where=override.where)
+        if layers.is_section(key) and not isinstance(override.value, dict):
+            self.problems.append(layers.field_problem(key, override.value, source.where))
+            return
+        for twin in self._twins(key):
+            self.layers.drop(twin)
+        if layers.is_open(key) and isinstance(override.value, dict | None):
+            # A mapping of the user's own is replaced whole; a section is merged key by key.
+            self.layers.put(key, {}, source)
+        for leaf, value in layers.leaves(override.value, key):
+            self._put(leaf, value, source)
+
+    def _put(self, key: Key, value: Any, source: Provenance) -> None:
+        problem = layers.unknown(key, source.where)
+        if problem is None:
+            self.layers.put(key, value, source)
+        else:
+            self.problems.append(problem)
+
+    def _twins(self, key: Key) -> list[Key]:
+        """Other entries of `model.overrides` that name the environment of this one."""
+        if key[:2] != OVERRIDES or len(key) != 3:
+            return []
+        others = (k for k in self.layers.under(OVERRIDES) if k != key)
+        return [k for k in others if same_environment(k[2], key[2])]
+
+    def _refuse_twins(self) -> None:
+        seen: list[Key] = []
+        for key in self.layers.under(OVERRIDES):
+            twin = next((k for k in self._twins(key) if k in seen), None)
+            if twin is not None:
+                message = f"model.overrides names one environment twice: {twin[2]} and {key[2]}"
+                self.problems.append(Problem(message, self._where(key), ".".join(key)))
+            seen.append(key)
+
+    def _lay_model(self) -> None:
+        """`model.overrides[environment]` takes the place of `base_model`, unless that was typed."""
+        environment = self.layers.values.get(ENVIRONMENT)
+        names = [k[2] for k in self.layers.under(OVERRIDES) if len(k) == 3]
+        spelling = find_spelling(names, environment) if isinstance(environment, str) else None
+        if spelling is None:
+            return
+        entry = (*OVERRIDES, spelling)
+        source, typed = self.layers.provenance[entry], self.layers.provenance[BASE_MODEL]
+        if typed.layer == "set" and source.layer != "set":
+            self.layers.drop(entry)
+            if not self.layers.under(OVERRIDES):
+                self.layers.put(OVERRIDES, {}, typed)
+            self.notices.append(f"{source.where}: model.overrides.{spelling} gives way to {typed.where}")
+            return
+        model = self.layers.values[entry]
+        self.layers.put(BASE_MODEL, model, Provenance(layer="override", where=source.where))
+
+    def _check_values(self) -> None:
+        """Refuse what pydantic would bend into shape, and leave it out of what pydantic sees."""
+        for key, value in list(self.layers.values.items()):
+            if layers.wrong_kind(key, value):
+                self.problems.append(layers.field_problem(key, value, self._where(key)))
+                self.layers.drop(key)
+
+    def _validate(self) -> ExperimentSpec | None:
+        try:
+            return ExperimentSpec.model_validate(self.layers.nested())
+        except ValidationError as error:
+            known = len(self.problems)
+            for one in error.errors(include_url=False):
+                self._translate(tuple(map(str, one["loc"])), one["type"], one["msg"], one["input"], known)
+            return None
+
+    def _translate(self, key: Key, kind: str, text: str, value: Any, known: int) -> None:
+        """One of pydantic's errors as a problem."""
+        if kind == "value_error":
+            self._translate_misfit(key, text.removeprefix("Value error, "), known)
+        elif key != BASE_MODEL or self.layers.provenance[BASE_MODEL].layer != "override":
+            # A base_model that came from overrides is told of once, where it stands.
+            self.problems.append(layers.field_problem(key, value, self._where(key)))
+
+    def _translate_misfit(self, section: Key, text: str, known: int) -> None:
+        """Values that do not fit together: name the places of those that somebody wrote."""
+        keys = list(_mentioned(text, section))
+        wrong = {key for p in self.problems[:known] for key in (p.key, p.proposal)}
+        if wrong & {".".join(k) for k in keys}:
+            return  # a value that is told of already may be all that is wrong
+        written = [k for k in keys if (p := self.layers.provenance.get(k)) and p.layer != "default"]
+        where = ", ".join(dict.fromkeys(self._where(k) for k in written)) or self._where(section)
+        self.problems.append(Problem(text, where, ".".join(written[0] if written else section)))
+
+    def _where(self, key: Key) -> str:
+        for at in (key, *self.layers.under(key)):
+            source = self.layers.provenance.get(at)
+            if source is not None and source.where:
+                return source.where
+        return self.tree.where(key) if self.tree else "defaults"
+
+
+def _last_of_each(typed: Sequence[Override]) -> Iterator[Override]:
+    """Later wins: drop what a later override of the same key, or of a key above it, replaces."""
+    for n, override in enumerate(typed):
+        later = (o for o in typed[n + 1 :] if override.key[: len(o.key)] == o.key)
+        if not any(o.key == override.key or layers.is_open(o.key) for o in later):
+            yield override
+
+
+def _mentioned(text: str, section: Key) -> Iterator[Key]:
+    """The keys that a sentence names, in full or within its section."""
+    for word in re.findall(r"[a-z_]+(?:\.[a-z_]+)*", text):
+        for key in (tuple(word.split(".")), (*section, word)):
+            if key in schema.by_path():
+                yield key
+
+
+def _hint(problems: Sequence[Problem]) -> Hint | None:
+    if any(p.message.startswith("unknown key") for p in problems):
+        return Hint("`vfm config schema` lists every key with its type and default")
+    return None
+
+
+def _idle(spec: ExperimentSpec, provenance: dict[str, Provenance]) -> Iterator[str]:
+    """Values that somebody wrote and that do nothing beside the others."""
+    idle = {
+        "vllm.tool_call_parser": (
+            spec.vllm.tool_call_parser is not None and not spec.vllm.enable_auto_tool_choice,
+            "vllm.enable_auto_tool_choice is false",
+        ),
+        "training.warmup_steps": (
+            spec.training.warmup_steps > 0 and spec.training.lr_scheduler == "constant",
+            "training.lr_scheduler is constant",
+        ),
+        "training.eval_steps": (
+            spec.training.eval_steps > 0 and spec.training.eval_examples == 0,
+            "training.eval_examples is 0",
+        ),
+    }
+    for key, (does_nothing, why) in idle.items():
+        if does_nothing and provenance[key].layer != "default":
+            yield f"{provenance[key].where}: {key} has no effect while {why}"

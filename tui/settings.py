@@ -1,0 +1,128 @@
+"""What this machine and its user bring along: `.env`, the process environment, directories.
+
+The only reader of both. Whether a name suits a volume is left to the plan; secrets are handed to
+the backend that launches a run and shown to nobody.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+
+from remote.contract.errors import ConfigError, Hint
+
+KNOWN_SECRETS = (
+    "WANDB_API_KEY",
+    "WANDB_BASE_URL",
+    "WANDB_ENTITY",
+    "HF_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+    "HF_ENDPOINT",
+    "OPENAI_API_KEY",
+)
+"""What a run may need that `.env` need not name: taken from the process environment too."""
+
+_OURS = frozenset({"EXPERIMENTER", "EXPERIMENT_NAME", "VFM_HOME", "VFM_PROJECT"})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that is read from outside the configs. A variable of the process beats `.env`."""
+
+    project_dir: Path
+    """The checkout that holds `remote/` and `environments/`."""
+    home: Path
+    """Where runs, volumes and images lie on this machine."""
+    experimenter: str = "default"
+    experiment: str = "default"
+    env_file: Path = Path(".env")
+    env_file_exists: bool = False
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    """Name → value, for a run's environment. Never shown."""
+    notices: tuple[str, ...] = ()
+    """What people should know: no `.env`, a line of it that was skipped."""
+
+    @classmethod
+    def load(cls, project_dir: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read them. Raises `ConfigError` where `.env` or a directory cannot be used."""
+        process = os.environ if environ is None else environ
+        project = _project(project_dir, process)
+        env_file = project / ".env"
+        exists = os.path.lexists(env_file)
+        values, notices = _read_env(env_file) if exists else ({}, [_missing(env_file)])
+        both = {**values, **{name: value for name, value in process.items() if value}}
+        names = (values.keys() | set(KNOWN_SECRETS)) - _OURS
+        return cls(
+            project_dir=project,
+            home=_home(both),
+            experimenter=both.get("EXPERIMENTER") or "default",
+            experiment=both.get("EXPERIMENT_NAME") or "default",
+            env_file=env_file,
+            env_file_exists=exists,
+            secrets={name: both[name] for name in sorted(names) if both.get(name)},
+            notices=tuple(notices),
+        )
+
+
+def _project(given: Path | None, process: Mapping[str, str]) -> Path:
+    named = process.get("VFM_PROJECT")
+    path = given or (Path(named).expanduser() if named else Path(__file__).parent.parent)
+    if not path.is_dir():
+        origin = "the project directory" if given else "VFM_PROJECT"
+        raise ConfigError(
+            f"{origin} is {str(path)!r}, which is no folder",
+            hint=Hint("name the checkout that holds remote/ and environments/"),
+        )
+    return path.resolve()
+
+
+def _home(values: Mapping[str, str]) -> Path:
+    named = values.get("VFM_HOME")
+    if named:
+        return Path(named).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("vfm", appauthor=False))
+
+
+def _missing(path: Path) -> str:
+    return f"there is no {path}: names and keys come from the process environment alone (see .env.example)"
+
+
+def _read_env(path: Path) -> tuple[dict[str, str], list[str]]:
+    """The variables of a `.env`, and a notice for each line that is none. Values never reach a message."""
+    from dotenv import dotenv_values
+    from dotenv.parser import parse_stream
+
+    good, notices = [], []
+    for binding in parse_stream(StringIO(_text(path))):
+        if binding.error:
+            notices.append(f"{path}:{binding.original.line}: not KEY=VALUE, skipped")
+        else:
+            good.append(binding.original.string)
+    values = dotenv_values(stream=StringIO("".join(good)))
+    return {name: value for name, value in values.items() if value}, notices
+
+
+def _text(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from None
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, f"it is not UTF-8 text (byte {error.start})") from None
+    if "\0" in text:
+        raise _unreadable(path, "it holds a NUL byte, which no variable can carry")
+    return text
+
+
+def _unreadable(path: Path, reason: str) -> ConfigError:
+    return ConfigError(
+        f"cannot read {path}: {reason}",
+        hint=Hint(
+            f"mend or remove {path.name}: it holds lines such as EXPERIMENTER=alice (see .env.example)"
+        ),
+    )
