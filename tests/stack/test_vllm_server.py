@@ -1,0 +1,106 @@
+"""A real vLLM server: it answers, says what it died of, and leaves no process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remote import guardian
+from remote.contract.errors import ServerError
+from remote.contract.events import PhaseEvent, decode_line
+from remote.contract.spec import ExperimentSpec
+from remote.emit import Emitter
+from remote.vllm_server import VllmServer
+
+pytestmark = [pytest.mark.stack, pytest.mark.vllm]
+
+SPEC = {
+    "model": {"dtype": "float32"},
+    "vllm": {"max_model_len": 512},
+    "training": {"max_completion_length": 64},
+}
+
+
+def serve(model: Path, emitter: Emitter) -> VllmServer:
+    return VllmServer(ExperimentSpec.model_validate(SPEC), str(model), emitter)
+
+
+def until(what: Callable[[], Any], seconds: float) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return found
+
+
+def named(name: str) -> list[int]:
+    """Our descendants whose title holds a name, as vLLM sets it (`VLLM::EngineCore`)."""
+    return [pid for pid in guardian.descendants(os.getpid()) if name in title(pid)]
+
+
+def title(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def chat(server: VllmServer) -> Any:
+    body = {
+        "model": server.served_name,
+        "messages": [{"role": "user", "content": "hello"}],
+        "max_tokens": 8,
+        "min_tokens": 8,
+        "logprobs": True,
+        "return_token_ids": True,
+    }
+    request = urllib.request.Request(
+        f"{server.base_url}/v1/chat/completions",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        return json.load(reply)
+
+
+def test_it_answers_and_a_killed_engine_is_named(tiny_model: Path, emitter: Emitter, tmp_path: Path) -> None:
+    before = set(guardian.descendants(os.getpid()))
+    with serve(tiny_model, emitter) as server:
+        server.wait_ready()
+        answer = chat(server)
+        choice = answer["choices"][0]
+        assert len(choice["token_ids"]) == len(choice["logprobs"]["content"]) == 8
+        assert answer["prompt_token_ids"]
+        assert all(token["logprob"] < 0 for token in choice["logprobs"]["content"])
+        assert server.rss_bytes() > 500e6
+        server.check()
+        for pid in named("VLLM::"):
+            os.kill(pid, signal.SIGKILL)
+        with pytest.raises(ServerError, match=r"died while running: its process .* was killed"):
+            until(lambda: server.check(), 30)
+    assert set(guardian.descendants(os.getpid())) <= before
+    events = [decode_line(line) for line in (tmp_path / "stream.log").read_text().split("\n")]
+    steps = [event.detail for event in events if isinstance(event, PhaseEvent) and event.status == "done"]
+    assert steps[:6] == ["resolving", "starting engine", "loading weights", "KV cache", "warm-up", "ready"]
+
+
+def test_a_server_that_is_stopped_while_it_starts_leaves_no_process(
+    tiny_model: Path, emitter: Emitter
+) -> None:
+    before = set(guardian.descendants(os.getpid()))
+    server = serve(tiny_model, emitter)
+    server.start()
+    until(lambda: named("VLLM::"), 180)
+    began = time.monotonic()
+    server.stop()
+    assert time.monotonic() - began < 10
+    assert set(guardian.descendants(os.getpid())) <= before
+    server.check()
