@@ -1,0 +1,113 @@
+"""The trainer's numbers, progress and checkpoints, as events.
+
+Owns the clock of a step as well: where its seconds went. TRL prints its metrics as rounded strings;
+numbers are taken here, from `on_log`, before that.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from transformers import TrainerCallback
+
+from remote.contract import layout
+from remote.recorder import Recorder
+
+if TYPE_CHECKING:
+    from remote.evaluate import HeldOut
+
+PARTS = ("rollout", "sync", "train")
+RENAMED = {"step_time": "time/trl_step"}
+
+
+class StepTimer:
+    """Seconds of the step under way by part: rollout, sync, train; `eval` stands apart."""
+
+    def __init__(self) -> None:
+        self._spent: dict[str, float] = {}
+        self._began = time.perf_counter()
+
+    @contextmanager
+    def measure(self, part: str) -> Iterator[None]:
+        """Count the time of a block."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(part, time.perf_counter() - began)
+
+    def add(self, part: str, seconds: float) -> None:
+        """Count seconds measured elsewhere."""
+        self._spent[part] = self._spent.get(part, 0.0) + seconds
+
+    def spent(self, *parts: str) -> float:
+        """Seconds so far in these parts."""
+        return sum(self._spent.get(part, 0.0) for part in parts)
+
+    def lap(self) -> dict[str, float]:
+        """The step's seconds by part, its whole, and what no part accounts for; starts the next."""
+        now = time.perf_counter()
+        whole = now - self._began - self.spent("eval")
+        laps = {f"time/{part}": self.spent(part) for part in PARTS}
+        laps |= {"time/step": whole, "time/other": whole - self.spent(*PARTS)}
+        self._spent, self._began = {}, now
+        return laps
+
+
+class EventCallback(TrainerCallback):  # type: ignore[misc]
+    """Turns what the trainer tells its callbacks into events."""
+
+    def __init__(self, recorder: Recorder, timer: StepTimer, held_out: HeldOut, total: int) -> None:
+        self._recorder = recorder
+        self._timer = timer
+        self._held_out = held_out
+        self._total = total
+        self._optimiser_began = 0.0
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Before the first step: how does the model do that we start from?"""
+        if state.global_step == 0:
+            self._held_out.play(0)
+        self._recorder.emitter.progress(state.global_step, self._total, "steps")
+        self._timer.lap()
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Gradients are clipped; the optimiser is about to use them."""
+        self._optimiser_began = time.perf_counter()
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The weights have moved."""
+        self._timer.add("train", time.perf_counter() - self._optimiser_began)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
+        """One step's numbers. The summary that the trainer logs at its end has no loss."""
+        if "loss" not in logs:
+            return
+        named = {RENAMED.get(name, name): value for name, value in logs.items()}
+        laps = self._timer.lap()
+        tokens = named.get("completions/mean_length", 0.0) * args.train_batch_size
+        laps["tokens_per_second"] = tokens * args.gradient_accumulation_steps / max(laps["time/step"], 1e-9)
+        self._recorder.metrics(state.global_step, {**named, **laps})
+        self._recorder.emitter.progress(state.global_step, self._total, "steps")
+        self._recorder.emitter.say("train", self._line(state.global_step, named, laps["time/step"]))
+
+    def _line(self, step: int, values: dict[str, Any], seconds: float) -> str:
+        numbers = " ".join(
+            f"{name} {float(values[name]):.3g}"
+            for name in ("reward", "loss", "kl", "entropy", "completions/mean_length")
+            if values.get(name) is not None
+        )
+        return f"step {step}/{self._total} {numbers} ({seconds:.1f} s)"
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Score held-out tasks where the config asks for it between the first step and the last."""
+        if self._held_out.due(state.global_step):
+            with self._timer.measure("eval"):
+                self._held_out.play(state.global_step)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """A checkpoint was written."""
+        self._recorder.checkpoint(state.global_step, layout.checkpoint_path(state.global_step))

@@ -1,0 +1,109 @@
+"""Puts episodes and numbers of a run on record: files in the run directory and events.
+
+Owns what an episode looks like on file and which ones are shown live. The numbering and writing of
+events is `emit`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from remote.contract import layout
+from remote.contract.events import CheckpointEvent, MetricsEvent, RolloutEvent
+from remote.emit import Emitter
+from remote.rollouts import Played
+from remote.rows import Row
+
+
+class Recorder:
+    """The one that trainer and evaluation report to."""
+
+    def __init__(self, emitter: Emitter, run_dir: Path, shown: int) -> None:
+        self.emitter = emitter
+        self._run_dir = run_dir
+        self._shown = shown
+        self._noted: dict[str, float] = {}
+        self.step = 0
+        """The last step whose numbers went out."""
+
+    def note(self, values: Mapping[str, float]) -> None:
+        """Numbers that belong to the step under way; they go out with its metrics."""
+        self._noted.update(values)
+
+    def metrics(self, step: int, values: Mapping[str, Any]) -> dict[str, float]:
+        """Send a step's numbers, with what was noted since; what is no finite number is left out."""
+        merged = {**values, **self._noted}
+        self._noted, self.step = {}, step
+        numbers = {k: float(v) for k, v in merged.items() if isinstance(v, int | float) and math.isfinite(v)}
+        self.emitter.emit(MetricsEvent(step=step, values=numbers))
+        return numbers
+
+    def rollouts(self, step: int, played: Sequence[Played], rows: Sequence[Row | None]) -> None:
+        """Save every episode of a step, show the best and the worst, note their means."""
+        self.save(layout.rollouts_path(step), step, played)
+        self.show(step, played)
+        self.note(summary(played, "rewards"))
+        trained = [row for row in rows if row is not None]
+        failed = sum(p.error is not None for p in played)
+        self.note(
+            {
+                "episodes/failed": failed,
+                "episodes/dropped": len(rows) - len(trained) - failed,
+                "episodes/clipped": sum(row.clipped for row in trained),
+                "episodes/rewritten": sum(row.rewritten for row in trained),
+            }
+        )
+        self._say_errors(step, played)
+
+    def save(self, path: str, step: int, played: Sequence[Played]) -> None:
+        """Add episodes to a file of the run directory, one JSON object a line."""
+        file = self._run_dir / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as out:
+            for episode in played:
+                data = asdict(episode)
+                del data["turns"]
+                out.write(json.dumps({"step": step, **data}, ensure_ascii=False) + "\n")
+
+    def show(self, step: int, played: Sequence[Played]) -> None:
+        """Send some episodes as events: best and worst first."""
+        good = sorted((p for p in played if p.error is None), key=lambda p: p.reward, reverse=True)
+        chosen = good if len(good) <= self._shown else _ends(good, self._shown)
+        for p in chosen:
+            self.emitter.emit(
+                RolloutEvent(step=step, task=p.task, messages=p.messages, rewards=p.rewards, reward=p.reward)
+            )
+
+    def checkpoint(self, step: int, path: str) -> None:
+        """A checkpoint lies in the run directory."""
+        self.emitter.emit(CheckpointEvent(step=step, path=path))
+
+    def _say_errors(self, step: int, played: Sequence[Played]) -> None:
+        for error, count in Counter(p.error for p in played if p.error).most_common(3):
+            self.emitter.say("env", f"step {step}: {count} of {len(played)} episodes failed: {error}")
+
+
+def _ends(ranked: Sequence[Played], count: int) -> list[Played]:
+    best = -(-count // 2)
+    return [*ranked[:best], *ranked[len(ranked) - (count - best) :]]
+
+
+def summary(played: Sequence[Played], prefix: str) -> dict[str, float]:
+    """Means over the episodes that succeeded: the total as `{prefix}/total`, each part, each metric."""
+    good = [p for p in played if p.error is None]
+    if not good:
+        return {}
+    parts = sorted({part for p in good for part in p.rewards})
+    names = sorted({name for p in good for name in p.metrics})
+    return {
+        f"{prefix}/total": fmean(p.reward for p in good),
+        **{f"{prefix}/{part}": fmean(p.rewards.get(part, 0.0) for p in good) for part in parts},
+        **{f"env/{name}": fmean(p.metrics[name] for p in good if name in p.metrics) for name in names},
+    }

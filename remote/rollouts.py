@@ -1,0 +1,208 @@
+"""Plays episodes of a verifiers environment against the running server.
+
+Owns the environment object, the event loop that it lives on (verifiers is asynchronous, the trainer
+is not), and what an episode is to us: conversation, turns on token ids, reward parts. How episodes
+become training rows is `rows`'; installing the environment is `environments`'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+import verifiers.v1 as vf
+from verifiers.v1.clients import EvalClientConfig, ModelContext
+from verifiers.v1.configs.agent import AgentConfig
+from verifiers.v1.dialects.chat import message_to_wire
+from verifiers.v1.env import Env, RunSlot
+from verifiers.v1.utils.generic import concrete_type
+from verifiers.v1.utils.loaders import environment_class, load_environment, load_taskset
+
+from remote import chat_harness
+from remote.contract.errors import Hint, VfmError
+from remote.contract.spec import ExperimentSpec
+from remote.environments import user_code
+from remote.rows import Turn
+
+T = TypeVar("T")
+MOST_TASKS = 100_000  # of an endless taskset
+
+
+@dataclass
+class Played:
+    """One finished episode."""
+
+    task: str
+    """The task's name, id or index."""
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    turns: list[Turn] = field(default_factory=list)
+    rewards: dict[str, float] = field(default_factory=dict)
+    """Weighted reward parts; their sum is `reward`."""
+    reward: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+    """What went wrong, with the file and line of the user's code; then nothing else counts."""
+
+
+class ModelServer(Protocol):
+    """Where episodes are played: its address is asked for when they are, since a server that has to be
+    started again may take another port."""
+
+    @property
+    def base_url(self) -> str:
+        """`http://127.0.0.1:PORT`, without `/v1`."""
+        ...
+
+    @property
+    def served_name(self) -> str:
+        """The name of the model."""
+        ...
+
+
+class Rollouts:
+    """An environment that is being served, until `close`.
+
+    `args` go to the environment's taskset. Raises `EnvironmentMissing` where it cannot be loaded.
+    """
+
+    def __init__(self, module: str, args: dict[str, Any], spec: ExperimentSpec, server: ModelServer) -> None:
+        self.model = server.served_name
+        """The served name that episodes are played with; a weight sync may change it."""
+        self.module = module
+        self._spec = spec
+        self._server = server
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="episodes", daemon=True)
+        self._stack = AsyncExitStack()
+        self._env, self._config = _load(module, args, spec)
+        self._thread.start()
+        self._run(self._stack.enter_async_context(self._env.serving()))
+
+    def tasks(self, held_out: bool = False) -> list[vf.Task[Any, Any, Any]]:
+        """The tasks to train on, or those that are held out.
+
+        An environment whose taskset knows `split` decides itself; else the last
+        `training.eval_examples` tasks are held out (`evaluation.num_examples` for an evaluation).
+        """
+        with user_code(self.module, "load its tasks"):
+            return self._tasks(held_out)
+
+    def _tasks(self, held_out: bool) -> list[vf.Task[Any, Any, Any]]:
+        taskset_config = self._config.taskset
+        if "split" in type(taskset_config).model_fields:
+            split = "eval" if held_out else "train"
+            taskset = load_taskset(taskset_config.model_copy(update={"split": split}))
+            return list(itertools.islice(taskset, MOST_TASKS))
+        every = list(itertools.islice(self._env.taskset, MOST_TASKS))
+        kept = min(self._spec.training.eval_examples, len(every) // 2)
+        return every[len(every) - kept :] if held_out and kept else every[: len(every) - kept]
+
+    def play(
+        self,
+        tasks: Sequence[vf.Task[Any, Any, Any]],
+        *,
+        temperature: float,
+        on_done: Callable[[Played], None] | None = None,
+    ) -> list[Played]:
+        """Play one episode of each task, in parallel; the order of results is the tasks' order.
+
+        An episode that fails is a result too, with `error` set.
+        """
+        client = EvalClientConfig(base_url=f"{self._server.base_url}/v1", api_key_var="OPENAI_API_KEY")
+        context = ModelContext(model=self.model, client=client, sampling=sampling(self._spec, temperature))
+        return self._run(self._play(tasks, context, on_done))
+
+    async def _play(
+        self,
+        tasks: Sequence[vf.Task[Any, Any, Any]],
+        context: ModelContext,
+        on_done: Callable[[Played], None] | None,
+    ) -> list[Played]:
+        permits = asyncio.Semaphore(self._spec.training.concurrency)
+
+        async def one(task: vf.Task[Any, Any, Any]) -> Played:
+            played = _played(await self._env.run_slot(RunSlot(task), context, permits))
+            if on_done is not None:
+                on_done(played)
+            return played
+
+        return list(await asyncio.gather(*(one(task) for task in tasks)))
+
+    def close(self) -> None:
+        """Stop serving and end the loop. Safe to call twice."""
+        if self._loop.is_closed():
+            return
+        try:
+            self._run(self._stack.aclose())
+            self._run(chat_harness.close())
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def sampling(spec: ExperimentSpec, temperature: float) -> vf.SamplingConfig:
+    """What each reply of an episode asks of the server."""
+    training = spec.training
+    return vf.SamplingConfig(
+        temperature=temperature, top_p=training.top_p, max_tokens=training.max_completion_length
+    )
+
+
+def _load(module: str, args: dict[str, Any], spec: ExperimentSpec) -> tuple[Env[Any], Any]:
+    with user_code(module):
+        env_class = environment_class(module)
+        config_class = concrete_type(env_class, vf.EnvConfig, origin=Env) or vf.EnvConfig
+        seat = {
+            "harness": {"id": chat_harness.register()},
+            "runtime": {"type": "subprocess"},
+            "max_turns": spec.training.max_turns,
+        }
+        roles = [n for n, f in config_class.model_fields.items() if isinstance(f.default, AgentConfig)]
+        data = {"taskset": {"id": module, **args}, **dict.fromkeys(roles, seat)}
+        config = config_class.model_validate(data)
+        return load_environment(config), config
+
+
+def _played(episode: vf.Episode[Any, Any, Any]) -> Played:
+    task = episode.task.data
+    name = str(task.name or task.id or task.idx)
+    traces = [t for t in episode.traces if t.agent.trainable] or list(episode.traces)
+    errors = [*episode.errors, *(e for t in traces for e in t.errors)]
+    if not episode.ok or not traces:
+        last = errors[-1] if errors else None
+        return Played(task=name, error="the episode ended without a result" if last is None else _text(last))
+    trace = traces[0]
+    return Played(
+        task=name,
+        messages=[message_to_wire(m) for m in trace.branches[-1].messages] if trace.branches else [],
+        turns=trace.info.get(chat_harness.TURNS, []),
+        rewards={part: r.value for part, r in trace.rewards.items() if r is not None},
+        reward=trace.reward,
+        metrics={name: float(v) for name, v in trace.metrics.items() if v is not None},
+    )
+
+
+def _text(error: vf.Error) -> str:
+    frames = [line.strip() for line in (error.traceback or "").splitlines() if 'File "' in line]
+    place = f" ({frames[-1]})" if frames else ""
+    return f"{error.type}: {error.message}{place}"
+
+
+def all_failed(played: Sequence[Played], what: str) -> VfmError:
+    """The error of a step in which no episode succeeded."""
+    first = next(p.error for p in played if p.error)
+    return VfmError(
+        f"every episode of {what} failed: {first}",
+        boundary="rollout",
+        cause=first or "",
+        hint=Hint("the environment or the server is at fault: look at the log's [env] and [vllm] lines"),
+    )

@@ -1,0 +1,226 @@
+"""GRPO on verifiers episodes, to be read from top to bottom.
+
+Owns what TRL's `GRPOTrainer` is told and the one class that ties it to our server. Episodes come
+from `rollouts`, weights leave through `weight_sync`, numbers through `callbacks`. TRL's `rollout_func`
+and the three attributes set in `VfmTrainer` are internals of the pinned version; a test breaks when
+an upgrade changes them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import verifiers.v1 as vf
+from datasets import Dataset
+from transformers import PrinterCallback
+from transformers.trainer_utils import get_last_checkpoint
+from trl import GRPOConfig, GRPOTrainer
+
+from remote.callbacks import EventCallback, StepTimer
+from remote.contract import layout
+from remote.contract.spec import ExperimentSpec
+from remote.evaluate import HeldOut
+from remote.logprob_guard import LogprobGuard, allowed_difference
+from remote.recorder import Recorder
+from remote.rollouts import Played, Rollouts, all_failed
+from remote.rows import blank_row, to_row
+from remote.shared_prompts import shared_logps
+from remote.weight_sync import WeightSync
+
+
+def train(
+    spec: ExperimentSpec,
+    run_dir: Path,
+    run_id: str,
+    model: Any,
+    tokenizer: Any,
+    rollouts: Rollouts,
+    sync: WeightSync,
+    recorder: Recorder,
+    device: str,
+) -> VfmTrainer:
+    """Train to the end, from the newest checkpoint of the run directory if there is one."""
+    tasks = rollouts.tasks()
+    player = EpisodePlayer(spec, tasks, rollouts, sync, recorder, tokenizer.pad_token_id)
+    held_out = HeldOut(spec, rollouts, recorder)
+    trainer = VfmTrainer(
+        guard=LogprobGuard(allowed_difference(spec)),
+        sync=sync,
+        player=player,
+        model=model,
+        processing_class=tokenizer,
+        args=trainer_arguments(spec, run_dir, run_id, device),
+        train_dataset=task_rows(tasks, spec),
+        callbacks=[EventCallback(recorder, player.timer, held_out, spec.training.steps)],
+    )
+    # It prints every metric as a rounded string; ours go out as events.
+    trainer.remove_callback(PrinterCallback)
+    player.trainer = trainer
+    held_out.before_play = player.publish
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(run_dir / layout.CHECKPOINTS)))
+    return trainer
+
+
+def trainer_arguments(spec: ExperimentSpec, run_dir: Path, run_id: str, device: str) -> GRPOConfig:
+    """Where each key of the `training` section lands in TRL's configuration."""
+    t = spec.training
+    exact = spec.model.dtype == "float32"
+    return GRPOConfig(
+        output_dir=str(run_dir / layout.CHECKPOINTS),
+        run_name=run_id,
+        max_steps=t.steps,
+        per_device_train_batch_size=t.batch_size,
+        gradient_accumulation_steps=t.gradient_accumulation_steps,
+        steps_per_generation=t.gradient_accumulation_steps,
+        num_generations=t.num_generations,
+        max_completion_length=t.max_completion_length,
+        learning_rate=t.learning_rate,
+        lr_scheduler_type=t.lr_scheduler,
+        warmup_steps=t.warmup_steps,
+        max_grad_norm=t.max_grad_norm,
+        weight_decay=t.weight_decay,
+        temperature=t.temperature,
+        top_p=t.top_p,
+        beta=t.beta,
+        loss_type=t.loss_type,
+        scale_rewards=t.scale_rewards,
+        epsilon=t.epsilon,
+        entropy_coef=t.entropy_coef,
+        seed=t.seed,
+        data_seed=t.seed,
+        save_steps=t.save_steps,
+        save_total_limit=t.save_total_limit,
+        gradient_checkpointing=t.gradient_checkpointing,
+        bf16=spec.model.dtype == "bfloat16",
+        fp16=spec.model.dtype == "float16",
+        use_cpu=device == "cpu",
+        # In float32 server and trainer agree to 1e-5 and the guard keeps them there, so the ratio that
+        # would correct their difference is 1: computing it costs a forward pass a step.
+        vllm_importance_sampling_correction=not exact,
+        report_to=["wandb"] if spec.wandb.enabled else [],
+        logging_steps=1,
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=device != "cpu",
+    )
+
+
+def task_rows(tasks: Sequence[vf.Task[Any, Any, Any]], spec: ExperimentSpec) -> Dataset:
+    """One row a task: its prompt, which carries the task's index to the rollouts.
+
+    A taskset smaller than one step's groups is repeated, since TRL drops an incomplete batch.
+    """
+    groups = spec.episodes_per_step // spec.training.num_generations
+    indices = list(range(len(tasks))) * -(-groups // max(len(tasks), 1))
+    rows = [{"prompt": [{"role": "user", "content": tasks[i].data.prompt_text, "task": i}]} for i in indices]
+    return Dataset.from_list(rows)
+
+
+@dataclass
+class EpisodePlayer:
+    """TRL's `rollout_func`: plays the episodes of a step and hands over their token rows."""
+
+    spec: ExperimentSpec
+    tasks: Sequence[vf.Task[Any, Any, Any]]
+    rollouts: Rollouts
+    sync: WeightSync
+    recorder: Recorder
+    blank_token: int
+    trainer: Any = None
+
+    def __post_init__(self) -> None:
+        self.timer = StepTimer()
+
+    def __call__(self, prompts: list[list[dict[str, Any]]], trainer: Any) -> dict[str, list[Any]]:
+        """One row a prompt, repeats of a group included."""
+        self.rollouts.model = self.sync.model
+        with self.timer.measure("rollout"):
+            chosen = [self.tasks[int(prompt[-1]["task"])] for prompt in prompts]
+            played = self.rollouts.play(chosen, temperature=self.spec.training.temperature)
+        step = trainer.state.global_step + 1
+        if all(p.error for p in played):
+            raise all_failed(played, f"step {step}")
+        rows = [self._row(p) for p in played]
+        self.recorder.rollouts(step, played, rows)
+        usable = [row if row is not None else blank_row(self.blank_token) for row in rows]
+        return {
+            "prompt_ids": [row.prompt_ids for row in usable],
+            "completion_ids": [row.completion_ids for row in usable],
+            "logprobs": [row.logprobs for row in usable],
+            "env_mask": [row.env_mask for row in usable],
+            # None leaves an episode out of its group's mean and gives it no advantage.
+            "episode_reward": [
+                p.reward if row is not None else None for p, row in zip(played, rows, strict=True)
+            ],
+        }
+
+    def _row(self, played: Played) -> Any:
+        return None if played.error else to_row(played.turns, self.spec.model.max_token_length)
+
+    def publish(self) -> None:
+        """Bring the server to the present weights."""
+        self.sync.sync_weights()
+        self.rollouts.model = self.sync.model
+        if self.trainer is not None:
+            # The next step finds the server up to date, and need not ask again.
+            self.trainer._last_loaded_step = self.trainer.state.global_step
+
+
+def episode_reward(
+    completions: list[Any], episode_reward: list[float | None], **_: Any
+) -> list[float | None]:
+    """TRL's reward function: the environment has judged already."""
+    return episode_reward
+
+
+class VfmTrainer(GRPOTrainer):  # type: ignore[misc]
+    """GRPOTrainer whose episodes are played by a server that it keeps in step, under guard."""
+
+    def __init__(
+        self, *, guard: LogprobGuard, sync: WeightSync, player: EpisodePlayer, **arguments: Any
+    ) -> None:
+        super().__init__(reward_funcs=episode_reward, rollout_func=player, **arguments)
+        self._guard = guard
+        self._player = player
+        self.vllm_generation = self
+        self.use_vllm = True
+        self._last_loaded_step = -1
+        self._shares_prompts = self.accelerator.device.type == "cpu" and not self.aux_loss_enabled
+
+    def sync_weights(self) -> None:
+        """What TRL calls before it asks for episodes with new weights."""
+        with self._player.timer.measure("sync"):
+            self._player.publish()
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Any:
+        """One forward and backward pass; the time that episodes and sync take within is not its own."""
+        timer = self._player.timer
+        began, elsewhere = time.perf_counter(), timer.spent("rollout", "sync")
+        result = super().training_step(*args, **kwargs)
+        own = time.perf_counter() - began - (timer.spent("rollout", "sync") - elsewhere)
+        timer.add("train", own)
+        return result
+
+    def _get_per_token_logps_and_entropies(
+        self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, **how: Any
+    ) -> Any:
+        rows = (model, input_ids, attention_mask, logits_to_keep)
+        if self._shares_prompts:
+            logps, entropies = shared_logps(*rows)
+            result = logps, entropies, None
+        else:
+            result = super()._get_per_token_logps_and_entropies(*rows, **how)
+        self._newest_logps = result[0].detach()
+        return result
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Any:
+        loss = super()._compute_loss(model, inputs)
+        mask = inputs["completion_mask"] * inputs["tool_mask"]
+        sampled = inputs["sampling_per_token_logps"]
+        self._guard.check(self._newest_logps, sampled, mask, self.state.global_step + 1)
+        self._player.recorder.note({"sync/logp_difference": self._guard.last})
+        return loss

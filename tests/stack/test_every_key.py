@@ -1,0 +1,364 @@
+"""Every key of a config takes effect: where each one lands.
+
+The table is complete by a test of its own: a key that is added to the spec without a row here fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remote.contract.models import choose_model
+from remote.contract.resources import modal_options
+from remote.contract.spec import ExperimentSpec
+from tests.stack.conftest import PROJECT, tiny_spec
+
+pytestmark = pytest.mark.stack
+
+Probe = Callable[[ExperimentSpec, pytest.FixtureRequest], Any]
+
+
+def modal(name: str) -> Probe:
+    return lambda spec, _: modal_options(spec)[name]
+
+
+def trl(name: str) -> Probe:
+    """A field of TRL's configuration."""
+
+    def probe(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
+        from remote.train import trainer_arguments
+
+        tmp_path: Path = request.getfixturevalue("tmp_path")
+        value = getattr(trainer_arguments(spec, tmp_path, "run", "cpu"), name)
+        return getattr(value, "value", value)
+
+    return probe
+
+
+def flag(name: str) -> Probe:
+    """What follows a flag of `vllm serve`, or whether it is there."""
+
+    def probe(spec: ExperimentSpec, _: Any) -> Any:
+        from remote.vllm_command import command
+
+        words = command(spec, "model", 8000, "cuda", "policy")
+        if name not in words:
+            return None
+        after = words[words.index(name) + 1 : words.index(name) + 2]
+        return True if not after or after[0].startswith("--") else after[0]
+
+    return probe
+
+
+def variable(name: str) -> Probe:
+    def probe(spec: ExperimentSpec, _: Any) -> Any:
+        from remote.vllm_command import environment
+
+        return environment(spec, "cpu", 2)[name]
+
+    return probe
+
+
+def loaded(read: Callable[[Any], Any]) -> Probe:
+    """Something of the model as it is loaded for training."""
+
+    def probe(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
+        from remote.models import load_for_training
+
+        return read(load_for_training(spec, request.getfixturevalue("tiny_model"))[0])
+
+    return probe
+
+
+def peft(name: str) -> Probe:
+    return loaded(lambda model: getattr(model.peft_config["default"], name))
+
+
+class Address:
+    base_url = "http://127.0.0.1:9"
+    served_name = "policy"
+
+
+def environment_config(read: Callable[[Any], Any]) -> Probe:
+    """Something of the verifiers environment as it is made."""
+
+    def probe(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
+        from remote.rollouts import Rollouts
+
+        request.getfixturevalue("wordle")
+        made = Rollouts("vf_wordle", spec.training.environment_args, spec, Address())
+        try:
+            return read(made)
+        finally:
+            made.close()
+
+    return probe
+
+
+def asked(name: str) -> Probe:
+    """What an episode asks of the server."""
+
+    def probe(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
+        from remote.rollouts import sampling
+
+        return getattr(sampling(spec, spec.training.temperature), name)
+
+    return probe
+
+
+def held_out(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
+    from remote.evaluate import HeldOut
+
+    class Tasks:
+        def tasks(self, held_out: bool = False) -> list[int]:
+            return list(range(100))
+
+    scored = HeldOut(spec, Tasks(), None)  # type: ignore[arg-type]
+    return [step for step in range(1, 13) if scored.due(step)]
+
+
+def planned(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
+    """Episodes and temperature of an evaluation."""
+    from remote import evaluate
+    from remote.rollouts import Played
+
+    class Tasks:
+        def tasks(self, held_out: bool = False) -> list[int]:
+            return list(range(100))
+
+        def play(self, tasks: list[int], *, temperature: float, on_done: Any) -> list[Played]:
+            self.played = (len(tasks), len(set(tasks)), temperature)
+            return [Played(task=str(t), reward=1.0) for t in tasks]
+
+    class Recorder:
+        def __getattr__(self, name: str) -> Any:
+            return Recorder() if name == "emitter" else lambda *a, **k: None
+
+    tasks = Tasks()
+    evaluate.evaluate(spec, request.getfixturevalue("tmp_path"), tasks, Recorder())  # type: ignore[arg-type]
+    return tasks.played
+
+
+def recorded(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
+    """How many episodes of a step are shown."""
+    from remote.recorder import Recorder
+    from remote.rollouts import Played
+
+    shown: list[Any] = []
+
+    class Emitter:
+        def emit(self, event: Any) -> None:
+            shown.append(event)
+
+    recorder = Recorder(Emitter(), request.getfixturevalue("tmp_path"), spec.training.log_rollouts)  # type: ignore[arg-type]
+    recorder.show(1, [Played(task=str(i), reward=float(i)) for i in range(9)])
+    return len(shown)
+
+
+def guard(spec: ExperimentSpec, _: Any) -> Any:
+    from remote.logprob_guard import allowed_difference
+
+    return allowed_difference(spec)
+
+
+def row_length(spec: ExperimentSpec, _: Any) -> Any:
+    from remote.rows import to_row
+
+    turn: Any = {"prompt_ids": [1] * 10, "completion_ids": [2] * 50, "logprobs": [0.0] * 50}
+    row = to_row([turn], spec.model.max_token_length)
+    return row and len(row.prompt_ids) + len(row.completion_ids)
+
+
+def sync(spec: ExperimentSpec, _: Any) -> Any:
+    from remote.vllm_command import resolve_weight_sync
+
+    return resolve_weight_sync(spec, "cpu")
+
+
+def port(spec: ExperimentSpec, _: Any) -> Any:
+    from remote.ports import lease_port
+
+    lease = lease_port(spec.vllm.port)
+    lease.release()
+    return lease.port
+
+
+def found(spec: ExperimentSpec, _: Any) -> Any:
+    from remote.environments import resolve
+
+    return resolve(spec.training.environment, PROJECT / "environments")
+
+
+def at_once(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
+    """The most episodes that are under way together."""
+    from remote import rollouts
+
+    class Crowd:
+        now = most = 0
+
+        async def run_slot(self, slot: Any, context: Any, permits: asyncio.Semaphore) -> None:
+            async with permits:
+                self.now += 1
+                self.most = max(self.most, self.now)
+                for _ in range(20):
+                    await asyncio.sleep(0)
+                self.now -= 1
+
+    request.getfixturevalue("wordle")
+    patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+    made = rollouts.Rollouts("vf_wordle", {}, spec, Address())
+    crowd, real = Crowd(), made._env
+    patch.setattr(made, "_env", crowd)
+    patch.setattr(rollouts, "_played", lambda _: rollouts.Played(task="x"))
+    made.play([None] * 9, temperature=1.0)
+    patch.setattr(made, "_env", real)
+    made.close()
+    return crowd.most
+
+
+def wandb(name: str) -> Probe:
+    def probe(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
+        from remote.tracking import variables
+
+        return variables(spec, Path("/run"), {})[name]
+
+    return probe
+
+
+def model_of(spec: ExperimentSpec, _: Any) -> Any:
+    return choose_model(spec, "vf_wordle")[0]
+
+
+def seat(made: Any) -> Any:
+    return made._env.config.agent.max_turns
+
+
+ROWS: list[tuple[str, Any, Probe, Any]] = [
+    ("modal.cpus", 4.0, modal("cpu"), 4.0),
+    ("modal.memory", 2048, modal("memory"), 2048),
+    ("modal.gpu.count", 2, modal("gpu"), "A100-40GB:2"),
+    ("modal.gpu.type", "H100", modal("gpu"), "H100"),
+    ("modal.timeout", 3600, modal("timeout"), 3600),
+    ("model.base_model", "org/name", model_of, "org/name"),
+    ("model.overrides", {"wordle": "org/other"}, model_of, "org/other"),
+    ("model.max_token_length", 32, row_length, 32),
+    ("model.dtype", "bfloat16", flag("--dtype"), "bfloat16"),
+    ("model.dtype", "bfloat16", trl("bf16"), True),
+    ("model.dtype", "bfloat16", loaded(lambda m: str(m.dtype)), "torch.bfloat16"),
+    ("model.attn_implementation", "eager", loaded(lambda m: m.config._attn_implementation), "eager"),
+    ("model.trust_remote_code", True, flag("--trust-remote-code"), True),
+    ("model.lora.enabled", False, loaded(lambda m: hasattr(m, "peft_config")), False),
+    ("model.lora.rank", 4, peft("r"), 4),
+    ("model.lora.alpha", 12, peft("lora_alpha"), 12),
+    ("model.lora.dropout", 0.25, peft("lora_dropout"), 0.25),
+    ("training.environment", "wordle", found, "vf_wordle"),
+    (
+        "training.environment_args",
+        {"turns": 2},
+        environment_config(lambda made: made._env.config.taskset.turns),
+        2,
+    ),
+    ("training.steps", 7, trl("max_steps"), 7),
+    ("training.batch_size", 4, trl("per_device_train_batch_size"), 4),
+    ("training.gradient_accumulation_steps", 3, trl("gradient_accumulation_steps"), 3),
+    ("training.gradient_accumulation_steps", 3, trl("steps_per_generation"), 3),
+    ("training.num_generations", 2, trl("num_generations"), 2),
+    ("training.learning_rate", "3e-6", trl("learning_rate"), 3e-6),
+    ("training.lr_scheduler", "cosine", trl("lr_scheduler_type"), "cosine"),
+    ("training.warmup_steps", 5, trl("warmup_steps"), 5),
+    ("training.max_grad_norm", 0.7, trl("max_grad_norm"), 0.7),
+    ("training.weight_decay", 0.3, trl("weight_decay"), 0.3),
+    ("training.max_completion_length", 9, asked("max_tokens"), 9),
+    ("training.max_completion_length", 9, trl("max_completion_length"), 9),
+    ("training.max_turns", 2, environment_config(seat), 2),
+    ("training.temperature", 0.6, asked("temperature"), 0.6),
+    ("training.temperature", 0.6, trl("temperature"), 0.6),
+    ("training.top_p", 0.9, asked("top_p"), 0.9),
+    ("training.beta", 0.04, trl("beta"), 0.04),
+    ("training.loss_type", "dr_grpo", trl("loss_type"), "dr_grpo"),
+    ("training.scale_rewards", "batch", trl("scale_rewards"), "batch"),
+    ("training.epsilon", 0.3, trl("epsilon"), 0.3),
+    ("training.entropy_coef", 0.01, trl("entropy_coef"), 0.01),
+    ("training.seed", 5, trl("seed"), 5),
+    ("training.seed", 5, flag("--seed"), "5"),
+    ("training.save_steps", 6, trl("save_steps"), 6),
+    ("training.save_total_limit", 4, trl("save_total_limit"), 4),
+    ("training.gradient_checkpointing", True, trl("gradient_checkpointing"), True),
+    ("training.concurrency", 3, at_once, 3),
+    ("training.eval_examples", 10, held_out, [12]),
+    ("training.eval_steps", 5, held_out, [5, 10, 12]),
+    ("training.log_rollouts", 3, recorded, 3),
+    ("training.max_logp_difference", 0.2, guard, 0.2),
+    ("evaluation.num_examples", 7, planned, (7, 7, 0.0)),
+    ("evaluation.rollouts_per_example", 2, planned, (100, 50, 0.0)),
+    ("evaluation.temperature", 0.5, planned, (50, 50, 0.5)),
+    ("vllm.gpu_memory_utilization", 0.4, flag("--gpu-memory-utilization"), "0.4"),
+    ("vllm.cpu_kvcache_space", 3, variable("VLLM_CPU_KVCACHE_SPACE"), "3"),
+    ("vllm.max_model_len", 700, flag("--max-model-len"), "700"),
+    ("vllm.block_size", 16, flag("--block-size"), "16"),
+    ("vllm.enforce_eager", True, flag("--enforce-eager"), True),
+    ("vllm.enable_auto_tool_choice", True, flag("--enable-auto-tool-choice"), True),
+    ("vllm.tool_call_parser", "hermes", flag("--tool-call-parser"), "hermes"),
+    ("vllm.port", 18123, port, 18123),
+    ("vllm.weight_sync", "adapter", sync, "adapter"),
+    ("wandb.project", "mine", wandb("WANDB_PROJECT"), "mine"),
+    ("wandb.enabled", True, trl("report_to"), ["wandb"]),
+]
+
+
+ELSEWHERE = {"vllm.startup_timeout", "vllm.startup_retries"}
+"""What a server does with these is watched where one is started: tests/unit/test_vllm_server.py."""
+
+
+def with_key(key: str, value: Any) -> ExperimentSpec:
+    """The tiny spec with one key set, and what that key needs to make sense."""
+    data = tiny_spec().model_dump()
+    companions: dict[str, dict[str, Any]] = {
+        "model.lora.enabled": {"vllm.weight_sync": "full"},
+        "training.batch_size": {"training.num_generations": 2},
+        "training.eval_examples": {"training.steps": 12},
+        "training.eval_steps": {"training.steps": 12, "training.eval_examples": 10},
+        "vllm.enable_auto_tool_choice": {"vllm.tool_call_parser": "hermes"},
+        "vllm.tool_call_parser": {"vllm.enable_auto_tool_choice": True},
+    }
+    for path, given in {**companions.get(key, {}), key: value}.items():
+        *sections, name = path.split(".")
+        target = data
+        for section in sections:
+            target = target[section]
+        target[name] = given
+    return ExperimentSpec.model_validate(data)
+
+
+@pytest.mark.parametrize(("key", "value", "probe", "expected"), ROWS, ids=[row[0] for row in ROWS])
+def test_the_key_lands(
+    key: str, value: Any, probe: Probe, expected: Any, request: pytest.FixtureRequest
+) -> None:
+    assert probe(with_key(key, value), request) == expected
+
+
+def test_the_table_is_complete() -> None:
+    def keys(model: Any, before: str = "") -> set[str]:
+        found: set[str] = set()
+        for name, field in model.model_fields.items():
+            inner = field.annotation
+            if isinstance(inner, type) and hasattr(inner, "model_fields"):
+                found |= keys(inner, f"{before}{name}.")
+            else:
+                found.add(before + name)
+        return found
+
+    assert keys(ExperimentSpec) == {row[0] for row in ROWS} | ELSEWHERE
+    watched = (PROJECT / "tests/unit/test_vllm_server.py").read_text()
+    assert all(key.rpartition(".")[2] in watched for key in ELSEWHERE)
+
+
+def test_the_worker_reports_to_weights_and_biases_offline_without_a_key() -> None:
+    from remote.tracking import variables
+
+    assert variables(tiny_spec(), Path("/run"), {})["WANDB_MODE"] == "offline"
+    assert "WANDB_MODE" not in variables(tiny_spec(), Path("/run"), {"WANDB_API_KEY": "x"})

@@ -1,0 +1,201 @@
+"""The trainer on a real server: masks, the guard, failed episodes, what TRL is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remote.contract.errors import SyncError, VfmError
+from remote.emit import Emitter
+from tests.stack.conftest import tiny_spec
+
+pytestmark = [pytest.mark.stack, pytest.mark.vllm]
+
+
+@pytest.fixture
+def rollouts(reload_server: Any, wordle: None) -> Iterator[Any]:
+    from remote.rollouts import Rollouts
+
+    spec = tiny_spec()
+    args = spec.training.environment_args
+    made = Rollouts("vf_wordle", args, spec, reload_server)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def terse(reload_server: Any, wordle: None) -> Iterator[Any]:
+    """Replies of one token: what a random model says in several is seldom text that reads back the same."""
+    from remote.rollouts import Rollouts
+
+    spec = tiny_spec(training={**tiny_spec().training.model_dump(), "max_completion_length": 1})
+    args = spec.training.environment_args
+    made = Rollouts("vf_wordle", args, spec, reload_server)
+    yield made
+    made.close()
+
+
+def test_masks_of_several_turns_are_the_chat_templates_token_by_token(terse: Any, tiny_model: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from remote.rows import to_row
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    played = terse.play(terse.tasks()[:40], temperature=1.0)
+    assert not [p.error for p in played if p.error]
+    checked = 0
+    for episode in played:
+        row = to_row(episode.turns, 4096)
+        assert row is not None
+        spoken = [m for m in episode.messages if m["role"] == "assistant"]
+        assert len(episode.turns) == len(spoken) > 1
+        if row.rewritten:
+            continue
+        whole = row.prompt_ids + row.completion_ids
+        for index, turn in enumerate(episode.turns):
+            # The frame around the replies is exactly what the chat template puts there.
+            before = episode.messages[: _place(episode.messages, index)]
+            rendered = tokenizer.apply_chat_template(before, add_generation_prompt=True, return_dict=False)
+            assert turn["prompt_ids"] == rendered == whole[: len(rendered)]
+            first = len(rendered) - len(row.prompt_ids)
+            mine = len(turn["completion_ids"])
+            assert row.env_mask[first : first + mine] == [1] * mine
+            assert row.env_mask[:first].count(1) == sum(
+                len(t["completion_ids"]) for t in episode.turns[:index]
+            )
+        own = [t for t, mine in zip(row.completion_ids, row.env_mask, strict=True) if mine]
+        assert own == [t for turn in episode.turns for t in turn["completion_ids"]]
+        assert row.prompt_ids + row.completion_ids == [
+            *episode.turns[-1]["prompt_ids"],
+            *episode.turns[-1]["completion_ids"],
+        ]
+        checked += 1
+    assert checked >= 3, "too many histories were rewritten: hardly anything was compared"
+
+
+def _place(messages: list[dict[str, Any]], reply: int) -> int:
+    return [i for i, m in enumerate(messages) if m["role"] == "assistant"][reply]
+
+
+class _NoSync:
+    """A weight sync that is switched off: the server keeps what it had."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.model = real.model
+        self.calls = 0
+
+    def sync_weights(self) -> None:
+        self.calls += 1
+        if self.calls == 1:  # start from the same weights
+            self._real.sync_weights()
+
+
+def _train(
+    tmp_path: Path,
+    server: Any,
+    model_dir: Path,
+    rollouts: Any,
+    emitter: Emitter,
+    *,
+    off: bool = False,
+    **over: Any,
+) -> Any:
+    from remote.models import load_for_training
+    from remote.recorder import Recorder
+    from remote.train import train
+    from remote.weight_sync import make_sync
+
+    spec = tiny_spec(training={**tiny_spec().training.model_dump(), "steps": 8, **over})
+    model, tokenizer = load_for_training(spec, model_dir)
+    real = make_sync("merged", model, server, model_dir, spec, "cpu")
+    try:
+        sync: Any = _NoSync(real) if off else real
+        return train(
+            spec, tmp_path, "test", model, tokenizer, rollouts, sync, Recorder(emitter, tmp_path, 2), "cpu"
+        )
+    finally:
+        real.close()
+
+
+def metrics(run_dir: Path) -> dict[int, dict[str, float]]:
+    found: dict[int, dict[str, float]] = {}
+    for line in (run_dir / "events.jsonl").read_text().splitlines():
+        event = json.loads(line)
+        if event["type"] == "metrics":
+            found.setdefault(event["step"], {}).update(event["values"])
+    return found
+
+
+def test_the_guard_catches_a_sync_that_is_switched_off(
+    tmp_path: Path, reload_server: Any, tiny_model: Path, rollouts: Any, emitter: Emitter
+) -> None:
+    with pytest.raises(SyncError, match="nats a token") as caught:
+        _train(tmp_path, reload_server, tiny_model, rollouts, emitter, off=True)
+    assert caught.value.hint is not None
+    assert caught.value.hint.key == "training.max_logp_difference"
+
+
+def test_a_run_in_step_trains_resumes_and_accounts_for_its_time(
+    tmp_path: Path, reload_server: Any, tiny_model: Path, rollouts: Any, emitter: Emitter
+) -> None:
+    _train(tmp_path, reload_server, tiny_model, rollouts, emitter, steps=2, save_steps=2)
+    first = metrics(tmp_path)
+    assert sorted(first) == [1, 2]
+    for values in first.values():
+        assert values["sync/logp_difference"] < 1e-4
+        parts = sum(values[f"time/{part}"] for part in ("rollout", "sync", "train", "other"))
+        assert parts == pytest.approx(values["time/step"], rel=1e-6)
+    resumed = _train(tmp_path, reload_server, tiny_model, rollouts, emitter, steps=3, save_steps=3)
+    assert resumed.state.global_step == 3
+    after = metrics(tmp_path)
+    assert sorted(after) == [1, 2, 3]
+    assert after[3]["num_tokens"] > after[2]["num_tokens"]
+    assert after[3]["sync/logp_difference"] < 1e-4
+
+
+def test_failed_episodes_are_counted_and_train_nothing(
+    tmp_path: Path,
+    reload_server: Any,
+    tiny_model: Path,
+    rollouts: Any,
+    emitter: Emitter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    play = rollouts.play
+
+    def half_fail(tasks: Any, **how: Any) -> Any:
+        played = play(tasks, **how)
+        for episode in played[::2]:
+            episode.error = "broken on purpose"
+        return played
+
+    monkeypatch.setattr(rollouts, "play", half_fail)
+    _train(tmp_path, reload_server, tiny_model, rollouts, emitter, steps=1)
+    values = metrics(tmp_path)[1]
+    assert values["episodes/failed"] == 4
+    lines = (tmp_path / "rollouts/step-000001.jsonl").read_text().splitlines()
+    saved = [json.loads(line) for line in lines]
+    good = [episode["reward"] for episode in saved if episode["error"] is None]
+    assert values["reward"] == pytest.approx(sum(good) / len(good), abs=1e-6)
+
+
+def test_a_step_in_which_every_episode_fails_ends_the_run_with_the_cause(
+    tmp_path: Path,
+    reload_server: Any,
+    tiny_model: Path,
+    rollouts: Any,
+    emitter: Emitter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from remote.rollouts import Played
+
+    monkeypatch.setattr(
+        rollouts, "play", lambda tasks, **_: [Played(task="x", error="KeyError: 'marks'") for _ in tasks]
+    )
+    with pytest.raises(VfmError, match="every episode of step 1 failed: KeyError: 'marks'"):
+        _train(tmp_path, reload_server, tiny_model, rollouts, emitter, steps=1)
