@@ -1,0 +1,207 @@
+"""How a run ends: what its worker said and how it died, put into one verdict and on record.
+
+Owns the failure and end events of runs whose worker said none, and the record's last status.
+Watching processes is left to `remote/supervisor.py` and `remote/processes.py`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from remote.contract import layout
+from remote.contract.errors import DiskError, Hint, VfmError
+from remote.contract.events import (
+    RECORD_SEPARATOR,
+    AnyEvent,
+    EndEvent,
+    FailureEvent,
+    decode_line,
+)
+from remote.contract.record import FINAL, LaunchRequest, Status
+from remote.contract.spec import ExperimentSpec
+from remote.emit import Emitter, failure_event
+from remote.run_dir import RunDir
+
+Asked = Literal["cancel", "timeout"]
+CANCELLED = 128 + signal.SIGTERM
+TIMED_OUT = 124  # as timeout(1) has it
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class Said:
+    """The last failure and end events of a run, where there are any."""
+
+    failure: FailureEvent | None = None
+    end: EndEvent | None = None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A run's verdict; `error` only where the worker has not said itself why it fails."""
+
+    status: Status
+    exit_code: int
+    error: VfmError | None = None
+
+
+class EventsTail:
+    """Reads `events.jsonl` as it grows and remembers the last failure and end."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._path = run_dir / layout.EVENTS
+        self._position = 0
+        self.said = Said()
+
+    def read(self) -> Said:
+        """Take in the whole lines that are new; a torn last line waits for its rest."""
+        with suppress(FileNotFoundError), self._path.open("rb") as file:
+            file.seek(self._position)
+            while (line := file.readline()).endswith(b"\n"):
+                self._position += len(line)
+                if b'"failure"' in line or b'"end"' in line:
+                    self._take(decode_line(RECORD_SEPARATOR + line.decode(errors="replace")))
+        return self.said
+
+    def _take(self, event: AnyEvent | str) -> None:
+        if isinstance(event, FailureEvent):
+            self.said = replace(self.said, failure=event)
+        elif isinstance(event, EndEvent):
+            self.said = replace(self.said, end=event)
+
+
+def judge(said: Said, code: int, asked: Asked | None, request: LaunchRequest, last_line: str) -> Ending:
+    """The verdict on a worker that ended with `code` (negative: by that signal)."""
+    exit_code = 128 - code if code < 0 else code or 1
+    if asked == "timeout" and not (said.end and said.end.status == "done"):
+        return Ending("failed", TIMED_OUT, _timed_out(request.spec.modal.timeout))
+    if said.end is not None:
+        return Ending(_status(said.end.status), said.end.exit_code)
+    if asked == "cancel":
+        return Ending("cancelled", CANCELLED)
+    if code < 0:
+        return Ending("failed", exit_code, _killed(-code, request.spec, last_line))
+    if said.failure is not None:
+        return Ending("failed", exit_code)
+    return Ending("failed", exit_code, _silent(code, last_line))
+
+
+def conclude(run_dir: RunDir, ending: Ending, said: Said, fd: int) -> Ending:
+    """Say what has not been said, and complete the record; gives the ending that stands.
+
+    A full disk cannot keep a run from ending: what can still be written is.
+    """
+    failure = said.failure if ending.error is None else failure_event(ending.error)
+    try:
+        _say(run_dir.path, ending, said, fd)
+    except OSError as error:
+        ending = replace(ending, status="failed", exit_code=ending.exit_code or 1)
+        failure = failure or failure_event(disk_error(error, run_dir.path))
+    # A record that cannot be written stays open; the near side finds the lock free and calls it failed.
+    with suppress(DiskError, OSError, ValueError):
+        _complete(run_dir, ending, failure if ending.status == "failed" else None)
+    return ending
+
+
+def disk_error(error: OSError, where: Path) -> DiskError:
+    """The failure that an operating system's error stands for."""
+    what = "the disk is full" if error.errno in _FULL else error.strerror or str(error)
+    return DiskError(
+        f"cannot write {error.filename or where}: {what}",
+        cause=str(error),
+        hint=Hint("free some space, or move VFM_HOME to a disk that has it"),
+    )
+
+
+def last_text(run_dir: Path, reach: int = 8192) -> str:
+    """The last line of text in the stream: often the only evidence of a worker that died speechless."""
+    try:
+        with (run_dir / layout.STREAM).open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - reach))
+            lines = file.read().decode(errors="replace").split("\n")
+    except OSError:
+        return ""
+    texts = (line.strip() for line in reversed(lines) if not line.startswith(RECORD_SEPARATOR))
+    return next((text for text in texts if text), "")
+
+
+def _say(run_dir: Path, ending: Ending, said: Said, fd: int) -> None:
+    _end_torn_line(run_dir / layout.EVENTS)
+    _end_torn_line(run_dir / layout.STREAM)
+    emit = Emitter(run_dir, fd)
+    if ending.error is not None:
+        emit.failure(ending.error)
+    if said.end is None or ending.error is not None:
+        emit.emit(EndEvent(status=ending.status, exit_code=ending.exit_code))
+
+
+def _end_torn_line(path: Path) -> None:
+    """A worker that is killed in mid-write leaves half a line: the next event may not be glued to it."""
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size and (file.seek(size - 1), file.read(1))[1] != b"\n":
+            file.write(b"\n")
+
+
+def _complete(run_dir: RunDir, ending: Ending, failure: FailureEvent | None) -> None:
+    record = run_dir.record()
+    changes: dict[str, Any] = {"status": ending.status, "exit_code": ending.exit_code}
+    if failure is not None:
+        names = ("boundary", "cause", "message", "hint")
+        changes["failure"] = {name: getattr(failure, name) for name in names}
+    # The verdict outranks a status that the worker set: it knows of the timeout.
+    run_dir.write_record(record.model_copy(update={**changes, "ended": record.ended or time.time()}))
+
+
+def _status(said: str) -> Status:
+    # A status of a later version counts as a failure rather than as a run that never ends.
+    return said if said in FINAL else "failed"  # type: ignore[return-value]
+
+
+def _timed_out(timeout: int) -> VfmError:
+    hint = Hint(f"allow more time: --set modal.timeout={2 * timeout}", "modal.timeout", timeout, 2 * timeout)
+    return VfmError(f"the run took longer than modal.timeout = {timeout} s and was stopped", hint=hint)
+
+
+def _killed(number: int, spec: ExperimentSpec, last_line: str) -> VfmError:
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    hints: dict[int, Callable[[ExperimentSpec], Hint | None]]
+    hints = {signal.SIGKILL: _memory_hint, signal.SIGILL: _dtype_hint}
+    hint = hints[number](spec) if number in hints else None
+    return VfmError(f"the worker was killed by {name}", cause=last_line, hint=hint)
+
+
+def _memory_hint(spec: ExperimentSpec) -> Hint:
+    text = "nobody asked for it, so the machine probably ran out of memory: try smaller batches"
+    size, training = spec.training.batch_size, spec.training
+    half = size // 2
+    if half and half * training.gradient_accumulation_steps % training.num_generations == 0:
+        return Hint(text, "training.batch_size", size, half)
+    return Hint(text)
+
+
+def _dtype_hint(spec: ExperimentSpec) -> Hint | None:
+    dtype = spec.model.dtype
+    if dtype == "float32":
+        return None
+    # Seen on virtual machines that announce AMX and do not allow it.
+    text = f"this processor does not run what it announces for {dtype}: use float32"
+    return Hint(text, "model.dtype", dtype, "float32")
+
+
+def _silent(code: int, last_line: str) -> VfmError:
+    hint = Hint("its log says more: the last lines of logs/stream.log in the run directory")
+    return VfmError(f"the worker ended with code {code} without saying why", cause=last_line, hint=hint)

@@ -1,0 +1,150 @@
+"""Processes of a local run: who is alive, who is who, and how a worker is started and ended.
+
+Owns the run's lock, process identity (a pid is only a name until the start time agrees) and process
+groups. What a run makes of a death is `remote/ending.py`'s.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from remote.contract import layout
+
+# The gate waits for a line, then becomes the command: the worker's pid is on record before it runs,
+# and a supervisor that dies in between leaves a gate that reads end-of-file and goes too.
+_GATE = 'read -r go && exec "$@" </dev/null'
+
+
+def take_lock(run_dir: Path, patience: float = 0.0) -> int | None:
+    """The run's lock as a descriptor, or None where somebody who is alive holds it.
+
+    `patience` seconds outlast the moment in which another process merely looks.
+    """
+    fd = os.open(run_dir / layout.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fd
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                os.close(fd)
+                return None
+            time.sleep(0.01)
+
+
+def start_time(pid: int) -> str:
+    """When a process started, in the kernel's clock ticks since boot; "" where it is gone or unknown."""
+    fields = _stat(pid)
+    return fields[19] if fields else ""
+
+
+def _stat(pid: int | str) -> list[str]:
+    """The fields of a process's status from its state on; none for one that is dead, reaped or not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return []
+    # The program's name stands in parentheses and may hold anything, so fields count from the last one.
+    fields = stat.rpartition(")")[2].split()
+    return [] if fields[0] in ("Z", "X") else fields
+
+
+def is_alive(pid: int, started: str) -> bool:
+    """Whether the process that had this pid then is the one that has it now."""
+    if started:
+        return start_time(pid) == started
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def start_gated(command: Sequence[str], lock: int) -> subprocess.Popen[bytes]:
+    """A worker in a process group of its own, held at the gate until `release`.
+
+    It inherits the lock, so that the run counts as alive while either of the two lives.
+    """
+    return subprocess.Popen(
+        ["/bin/sh", "-c", _GATE, "worker", *command],
+        stdin=subprocess.PIPE,
+        process_group=0,
+        pass_fds=(lock,),
+    )
+
+
+def release(worker: subprocess.Popen[bytes]) -> None:
+    """Open the gate."""
+    assert worker.stdin is not None
+    try:
+        worker.stdin.write(b"go\n")
+        worker.stdin.close()
+    except BrokenPipeError:
+        pass  # It died at the gate: waiting for it tells how.
+
+
+def signal_group(group: int, signum: int) -> bool:
+    """Signal a process group; False where nobody is left in it."""
+    try:
+        os.killpg(group, signum)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def end_group(group: int, patience: float) -> None:
+    """End what a worker left in its group: SIGTERM, and SIGKILL after `patience` seconds."""
+    deadline = time.monotonic() + patience
+    left = signal_group(group, signal.SIGTERM)
+    while left and time.monotonic() < deadline:
+        time.sleep(0.02)
+        left = _group_lives(group)
+    if left:
+        signal_group(group, signal.SIGKILL)
+
+
+def _group_lives(group: int) -> bool:
+    """Whether a group has a member that is not merely waiting to be reaped, which may take forever."""
+    if not Path("/proc/self/stat").exists():
+        return signal_group(group, 0)
+    stats = (_stat(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return any(fields[2] == str(group) for fields in stats if fields)
+
+
+class Watch:
+    """Sleeps until a child ends, a signal arrives or the time is up; knows whether a stop was asked for."""
+
+    def __init__(self) -> None:
+        self.stop_asked = False
+        self.interrupts = False
+        """While true, a request to stop raises `Stopped` wherever the program is."""
+        self._read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, self._on_stop)
+
+    def _on_stop(self, _signum: int, _frame: FrameType | None) -> None:
+        self.stop_asked = True
+        if self.interrupts:
+            self.interrupts = False
+            raise Stopped
+
+    def sleep(self, seconds: float) -> None:
+        """Return at the next signal, or when the time is up."""
+        ready, _, _ = select.select([self._read], [], [], max(seconds, 0.0))
+        if ready:
+            os.read(self._read, 4096)
+
+
+class Stopped(BaseException):
+    """Somebody asked the run to stop. No `Exception`, so that no handler for failures takes it for one."""

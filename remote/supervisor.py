@@ -1,0 +1,277 @@
+"""A local run's parent process: creates the run, builds or reuses the image, starts and watches the worker.
+
+Owns the run from its first file to its last status, whatever happens to the worker or to the launcher.
+
+    python -m remote.supervisor                start the run described on stdin: {home, env, request}
+    python -m remote.supervisor --stop DIR     ask a run to stop
+    python -m remote.supervisor --settle DIR…  complete the records of runs that nobody is left of
+
+Read from the environment: VFM_IMAGE_PYTHON (a Python to use in place of the image's), VFM_WORKER (a
+command in place of `python -m remote.worker`), VFM_STOP_GRACE (seconds that a worker has to save what
+it has, 60) and VFM_TIMEOUT (seconds, in place of modal.timeout).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from remote import processes
+from remote.contract import layout
+from remote.contract.errors import BackendError, VfmError
+from remote.contract.record import LaunchRequest, RunRecord
+from remote.emit import Emitter, failure_event
+from remote.ending import Asked, Ending, EventsTail, conclude, disk_error, judge, last_text
+from remote.run_dir import RunDir
+
+GRACE = 60.0
+LEFTOVERS = 10.0
+"""Seconds that processes of a dead worker's group have to end by themselves."""
+
+
+class Supervisor:
+    """One run, from the image to its last status."""
+
+    def __init__(
+        self, run_dir: RunDir, request: LaunchRequest, home: Path, lock: int, watch: processes.Watch
+    ) -> None:
+        self.run_dir, self.request, self.home, self.lock = run_dir, request, home, lock
+        self.grace = float(os.environ.get("VFM_STOP_GRACE", GRACE))
+        self.timeout = float(os.environ.get("VFM_TIMEOUT", request.spec.modal.timeout))
+        self.watch = watch
+        self.tail = EventsTail(run_dir.path)
+
+    def run(self) -> int:
+        """See the run through; returns its exit code. Nothing that goes wrong is left unsaid."""
+        ending = self._ending()
+        self.watch.interrupts = False
+        return conclude(self.run_dir, ending, self.tail.said, fd=1).exit_code
+
+    def _ending(self) -> Ending:
+        try:
+            code, asked = self._watch(self._start(self._image()))
+            return judge(self.tail.read(), code, asked, self.request, last_text(self.run_dir.path))
+        except processes.Stopped:
+            return Ending("cancelled", 128 + signal.SIGTERM)
+        except VfmError as error:
+            return Ending("failed", 1, error)
+        except OSError as error:
+            return Ending("failed", 1, disk_error(error, self.run_dir.path))
+        except Exception as error:
+            return Ending("failed", 1, self._crashed(error))
+
+    def _image(self) -> Path:
+        """The image's Python. A request to stop interrupts the build at once: there is nothing to save."""
+        self.watch.interrupts = True
+        if self.watch.stop_asked:
+            raise processes.Stopped
+        emit = Emitter(self.run_dir.path)
+        given = os.environ.get("VFM_IMAGE_PYTHON")
+        if given:
+            emit.phase("image", "started")
+            emit.phase("image", "done", "VFM_IMAGE_PYTHON")
+            python = Path(given)
+        else:
+            from remote.local_image import ensure  # only here: building is not every run's business
+
+            python = ensure(self.home, emit)
+        self.watch.interrupts = False
+        return python
+
+    def _start(self, python: Path) -> subprocess.Popen[bytes]:
+        """The worker, on record as running before its first instruction."""
+        given = os.environ.get("VFM_WORKER")
+        command = shlex.split(given) if given else [str(python), "-m", "remote.worker"]
+        worker = processes.start_gated([*command, str(self.run_dir.path / layout.REQUEST)], self.lock)
+        record = self.run_dir.record()
+        who = {"worker_pid": str(worker.pid), "worker_started": processes.start_time(worker.pid)}
+        identifiers = {**record.identifiers, **who}
+        self.run_dir.write_record(record.moved("running", started=time.time(), identifiers=identifiers))
+        processes.release(worker)
+        return worker
+
+    def _watch(self, worker: subprocess.Popen[bytes]) -> tuple[int, Asked | None]:
+        """Wait for the worker's end, bring it about where it is due, and clear its group."""
+        asked: Asked | None = None
+        expiry, kill_at = time.monotonic() + self.timeout, float("inf")
+        while (code := worker.poll()) is None:
+            now = time.monotonic()
+            if asked is None and (self.watch.stop_asked or now >= expiry):
+                asked = "cancel" if self.watch.stop_asked else "timeout"
+                kill_at, expiry = now + self.grace, float("inf")
+                self._ask(worker, asked)
+            elif kill_at == float("inf") and self.tail.read().end is not None:
+                kill_at = now + self.grace  # It has said its end: it may not hang on its way out.
+            if now >= kill_at:
+                worker.kill()
+            self.watch.sleep(min(1.0, max(kill_at - now, 0.05), max(expiry - now, 0.05)))
+        processes.end_group(worker.pid, LEFTOVERS)
+        return code, asked
+
+    def _ask(self, worker: subprocess.Popen[bytes], asked: Asked) -> None:
+        why = "a stop was asked for" if asked == "cancel" else f"the time is up ({self.timeout:g} s)"
+        Emitter(None).say("worker", f"⏹ {why}: the worker has {self.grace:g} s to save what it has")
+        worker.send_signal(signal.SIGTERM)
+
+    def _crashed(self, error: Exception) -> VfmError:
+        """A fault of ours: the traceback goes to a file, the sentence to the user."""
+        path = self.run_dir.path / layout.LOGS / "supervisor-crash.txt"
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        where = f"{layout.LOGS}/{path.name}"
+        return VfmError(
+            f"the supervisor failed; {where} says where", cause=f"{type(error).__name__}: {error}"
+        )
+
+
+def create(request: LaunchRequest) -> tuple[RunDir, RunRecord, int]:
+    """The run on disk, its record and its lock: whole, or not there at all. Raises `VfmError`."""
+    run_dir = RunDir(Path(request.run_dir))
+    try:
+        Path(request.cache_dir).mkdir(parents=True, exist_ok=True)
+        run_dir.path.parent.mkdir(parents=True, exist_ok=True)
+        run_dir.path.mkdir()
+    except FileExistsError as error:
+        if run_dir.path.is_dir():
+            raise BackendError(
+                f"there is a run {request.run_id} already: launch again for a new name"
+            ) from error
+        raise disk_error(error, run_dir.path) from error
+    except OSError as error:
+        raise disk_error(error, run_dir.path) from error
+    try:
+        return run_dir, *_fill(run_dir, request)
+    except (OSError, VfmError) as error:
+        shutil.rmtree(run_dir.path, ignore_errors=True)
+        raise (disk_error(error, run_dir.path) if isinstance(error, OSError) else error) from error
+
+
+def _fill(run_dir: RunDir, request: LaunchRequest) -> tuple[RunRecord, int]:
+    """The lock before the record: whoever sees a record can trust the lock."""
+    lock = processes.take_lock(run_dir.path)
+    assert lock is not None, "a directory that was made a moment ago is nobody's"
+    (run_dir.path / layout.LOGS).mkdir()
+    (run_dir.path / layout.STREAM).touch()
+    record = run_dir.create(request)
+    pid = os.getpid()
+    who = {"pid": str(pid), "started": processes.start_time(pid)}
+    return run_dir.write_record(record.model_copy(update={"identifiers": who})), lock
+
+
+def start(document: dict[str, Any]) -> int:
+    """Create a run, tell the launcher so on stdout, leave it, and see the run through."""
+    os.environ.update(document["env"])
+    request = LaunchRequest.model_validate(document["request"])
+    # The image's own packages may not be mixed with those of the launcher's environment.
+    os.environ["PYTHONPATH"] = request.project_dir
+    watch = processes.Watch()  # before the pid is on record, so that no request to stop is missed
+    try:
+        run_dir, record, lock = create(request)
+    except VfmError as error:
+        event = failure_event(error)
+        names = ("boundary", "message", "cause", "hint")
+        _answer({"error": {name: getattr(event, name) for name in names}})
+        return 1
+    supervisor = Supervisor(run_dir, request, Path(document["home"]), lock, watch)
+    _answer({"record": record.model_dump(mode="json")})
+    _leave_launcher(run_dir.path / layout.STREAM)
+    return supervisor.run()
+
+
+def _answer(message: dict[str, Any]) -> None:
+    with suppress(BrokenPipeError):  # A launcher that is gone is no reason not to run.
+        os.write(1, json.dumps(message).encode() + b"\n")
+
+
+def _leave_launcher(stream: Path) -> None:
+    """From here on everything that is printed belongs to the run's stream."""
+    stream_fd = os.open(stream, os.O_WRONLY | os.O_APPEND)
+    null = os.open(os.devnull, os.O_RDONLY)
+    for fd, target in ((null, 0), (stream_fd, 1), (stream_fd, 2)):
+        os.dup2(fd, target)
+
+
+def settle(path: Path) -> None:
+    """Complete the record of a run that nobody is left of; leave every other run alone."""
+    lock = processes.take_lock(path, patience=0.5)
+    if lock is None:
+        return
+    run_dir = RunDir(path)
+    if not run_dir.record().ended_already:
+        said = EventsTail(path).read()
+        gone = VfmError(
+            "nobody is left of the run: it was killed, or the machine went down", cause=last_text(path)
+        )
+        ending = judge(said, 0, None, run_dir.request(), "")
+        if said.end is None and said.failure is None:
+            ending = Ending("failed", 1, gone)
+        fd = os.open(path / layout.STREAM, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        conclude(run_dir, ending, said, fd)
+        os.close(fd)
+    os.close(lock)
+
+
+def settle_or_say(path: str) -> int:
+    """Settle one of several: what is wrong with one run keeps no other open."""
+    try:
+        settle(Path(path))
+    except (VfmError, OSError, ValueError) as error:
+        print(f"{path}: {error}".replace("\n", " "), file=sys.stderr)
+        return 1
+    return 0
+
+
+def stop(path: Path, patience: float = 3.0) -> None:
+    """SIGTERM to the run's supervisor, or to the worker's group where the supervisor is gone."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        record = RunDir(path).record()
+        if record.ended_already or _stop_known(record.identifiers):
+            return
+        if (lock := processes.take_lock(path)) is not None:
+            os.close(lock)
+            return
+        time.sleep(0.05)  # It is alive but not on record yet: a run's first moments.
+    raise BackendError(f"{record.run_id} is alive but none of its processes could be found", cause=str(path))
+
+
+def _stop_known(who: dict[str, str]) -> bool:
+    supervisor, worker = int(who.get("pid", 0)), int(who.get("worker_pid", 0))
+    if supervisor and processes.is_alive(supervisor, who.get("started", "")):
+        os.kill(supervisor, signal.SIGTERM)
+        return True
+    if worker and processes.is_alive(worker, who.get("worker_started", "")):
+        return processes.signal_group(worker, signal.SIGTERM)
+    return False
+
+
+def main(arguments: list[str]) -> int:
+    """See the module's docstring; a failure of --stop and --settle is one line on stderr."""
+    try:
+        match arguments:
+            case []:
+                return start(json.load(sys.stdin))
+            case ["--stop", path]:
+                stop(Path(path))
+            case ["--settle", *paths]:
+                return max(map(settle_or_say, paths))
+            case _:
+                print(__doc__, file=sys.stderr)
+                return 2
+    except (VfmError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

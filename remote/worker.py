@@ -1,0 +1,338 @@
+"""The worker: a run's phases in order, the same on every backend.
+
+`python -m remote.worker REQUEST.json`. Owns the order of things, what runs at the same time, and the
+run's end: whatever happens, the server is stopped, the reason is recorded once, and the last event
+is `end`. The work of each phase lies in the module named after it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import platform
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cached_property
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+from remote import tracking
+from remote.capture import take_output
+from remote.contract import layout
+from remote.contract.errors import DiskError, Hint, VfmError
+from remote.contract.events import EndEvent
+from remote.contract.record import LaunchRequest, Status
+from remote.emit import Emitter
+from remote.run_dir import RunDir
+
+CANCELLED = 143  # as a process that SIGTERM ended
+FAILED = 1
+PACKAGES = ("torch", "transformers", "trl", "peft", "verifiers", "vllm", "accelerate", "datasets", "wandb")
+
+
+class Cancelled(BaseException):
+    """The run was asked to stop (SIGTERM, SIGINT)."""
+
+
+class Worker:
+    """One run, from its request to its last event."""
+
+    def __init__(self, request: LaunchRequest, emitter: Emitter) -> None:
+        self.request = request
+        self.spec = request.spec
+        self.emit = emitter
+        self.dir = RunDir(Path(request.run_dir))
+        self.cache = Path(request.cache_dir)
+        self._stack = ExitStack()
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="prepare")
+
+    def run(self) -> int:
+        """Run every phase; returns the exit code, which is 0 only for a run that is done."""
+        status: Status = "failed"
+        code = FAILED
+        failure: VfmError | None = None
+        try:
+            self._phases()
+            status, code = "done", 0
+        except Cancelled:
+            status, code = "cancelled", CANCELLED
+            self.emit.banner("🛑 Stopped on request")
+        except BaseException as error:
+            failure = as_vfm_error(error)
+            if failure.__cause__ is not None or failure is not error:
+                self._save_traceback(error)
+        finally:
+            ignore_signals()
+            self._close()
+            self._finish(status, code, failure)
+        return code
+
+    def _phases(self) -> None:
+        self.emit.banner("🚀 Starting Verifiers RL training with embedded vLLM")
+        self.dir.write_record(self.dir.record().model_copy(update={"versions": versions()}))
+        with self.phase("prepare"):
+            environment, model = self._prepare()
+        server = self._start_server(model)
+        imported = self._pool.submit(_import_stack)
+        environment.result()
+        work = self._train if self.request.kind == "train" else self._evaluate
+        work(model, server, imported)
+
+    # --- prepare ---------------------------------------------------------------------------------
+
+    def _prepare(self) -> tuple[Future[None], Any]:
+        """Begin installing the environment; find the model, which the server waits for."""
+        from remote import environments
+        from remote.models import prepare_model
+
+        folder = Path(self.request.project_dir) / "environments"
+        module = environments.resolve(self.request.environment, folder)
+        self.emit.banner(f"📦 Installing {module}...")
+        installed = self._pool.submit(self._install, module, folder)
+        self.emit.banner(f"🔍 Looking for the model {self.request.model}")
+        model = prepare_model(self.request.model, self.cache, lambda line: self.emit.say("worker", line))
+        return installed, model
+
+    def _install(self, module: str, folder: Path) -> None:
+        from remote import environments
+
+        overlay = self.cache / "environments" / module
+        environments.install(module, folder, overlay, lambda line: self.emit.say("env", line))
+        environments.activate(overlay)
+
+    # --- vllm ------------------------------------------------------------------------------------
+
+    def _start_server(self, model: Any) -> Any:
+        from remote.vllm_server import VllmServer
+
+        self.emit.banner(f"🌐 Starting vLLM server with {self.request.model}...")
+        server = VllmServer(self.spec, str(model), self.emit)
+        self._stack.callback(server.stop)
+        server.start()
+        from remote.system import SystemSampler
+
+        self._sampler = SystemSampler(self.emit, server.rss_bytes)
+        self._stack.callback(self._sampler.stop)
+        self._sampler.start()
+        return server
+
+    def _rollouts(self, server: Any) -> Any:
+        from remote.rollouts import Rollouts
+
+        module, args = self.request.environment, self.spec.training.environment_args
+        rollouts = Rollouts(module, args, self.spec, server)
+        self._stack.callback(rollouts.close)
+        return rollouts
+
+    @cached_property
+    def recorder(self) -> Any:
+        """The one that training and evaluation report to."""
+        from remote.recorder import Recorder
+
+        return Recorder(self.emit, self.dir.path, self.spec.training.log_rollouts)
+
+    # --- train, evaluate, save ---------------------------------------------------------------------
+
+    def _train(self, model: Any, server: Any, imported: Future[None]) -> None:
+        from remote.models import load_for_training, save_final
+        from remote.weight_sync import make_sync
+
+        imported.result()
+        learner, tokenizer = load_for_training(self.spec, model)
+        rollouts = self._rollouts(server)
+        server.wait_ready()
+        sync = make_sync(server.weight_sync, learner, server, Path(model), self.spec, server.device)
+        self._stack.callback(sync.close)
+        self.emit.banner("🏃 Starting GRPO training...")
+        with self.phase("train"), self._server_watched(server), self._kept(learner, tokenizer):
+            self._learn(learner, tokenizer, rollouts, sync, server.device)
+        self.emit.banner("💾 Saving the trained weights")
+        with self.phase("save"):
+            save_final(learner, tokenizer, self.dir.path / layout.FINAL)
+
+    def _learn(self, learner: Any, tokenizer: Any, rollouts: Any, sync: Any, device: str) -> None:
+        from remote.train import train
+
+        self._setup_wandb()
+        run_dir, run_id = self.dir.path, self.request.run_id
+        train(self.spec, run_dir, run_id, learner, tokenizer, rollouts, sync, self.recorder, device)
+
+    @contextmanager
+    def _kept(self, learner: Any, tokenizer: Any) -> Iterator[None]:
+        """A training that is asked to stop keeps what it has learnt so far."""
+        from remote.models import save_final
+
+        try:
+            yield
+        except Cancelled:
+            if self.recorder.step:
+                save_final(learner, tokenizer, self.dir.path / layout.STOPPED)
+                self.recorder.checkpoint(self.recorder.step, layout.STOPPED)
+            raise
+
+    def _evaluate(self, model: Any, server: Any, imported: Future[None]) -> None:
+        from remote.evaluate import SUMMARY, evaluate
+
+        imported.result()
+        rollouts = self._rollouts(server)
+        server.wait_ready()
+        self.emit.banner("🏃 Starting the evaluation...")
+        with self.phase("evaluate"), self._server_watched(server):
+            values = evaluate(self.spec, self.dir.path, rollouts, self.recorder)
+        with self.phase("save"):
+            self.dir.write_json(SUMMARY, values)
+
+    @contextmanager
+    def _server_watched(self, server: Any) -> Iterator[None]:
+        """A server that died explains whatever failed after it."""
+        try:
+            yield
+        except Exception:
+            server.check()
+            raise
+
+    def _setup_wandb(self) -> None:
+        if not self.spec.wandb.enabled:
+            return
+        told = tracking.variables(self.spec, self.dir.path, os.environ)
+        os.environ.update(told)
+        if "WANDB_MODE" in told:
+            self.emit.say("worker", "no WANDB_API_KEY: the Weights & Biases report is written offline")
+        self._stack.callback(tracking.finish)
+
+    # --- the end -------------------------------------------------------------------------------------
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """A phase's events around its work."""
+        self.emit.phase(name, "started")
+        try:
+            yield
+        except BaseException:
+            self.emit.phase(name, "failed")
+            raise
+        self.emit.phase(name, "done")
+
+    def _close(self) -> None:
+        self.emit.phase("finish", "started")
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        try:
+            self._stack.close()
+        except Exception as error:
+            self.emit.say("worker", f"while stopping: {type(error).__name__}: {error}")
+        self.emit.phase("finish", "done")
+
+    def _finish(self, status: Status, code: int, failure: VfmError | None) -> None:
+        event = None if failure is None else self.emit.failure(failure)
+        told = None
+        if event is not None:
+            told = {
+                "boundary": event.boundary,
+                "cause": event.cause,
+                "message": event.message,
+                "hint": event.hint,
+            }
+        record = self.dir.record()
+        if not record.ended_already:
+            also = {"exit_code": code, "ended": time.time(), "failure": told}
+            self.dir.write_record(record.moved(status, **also))
+        self.emit.banner("✅ Done" if code == 0 else f"🛑 {status.capitalize()}")
+        self.emit.emit(EndEvent(status=status, exit_code=code))
+
+    def _save_traceback(self, error: BaseException) -> None:
+        import traceback
+
+        try:
+            text = "".join(traceback.format_exception(error))
+            (self.dir.path / layout.LOGS / "traceback.txt").write_text(text, encoding="utf-8")
+        except OSError:
+            return
+        self.emit.say("worker", f"the full traceback is in {layout.LOGS}/traceback.txt")
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that decide what a run does, of those that are installed."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def as_vfm_error(error: BaseException) -> VfmError:
+    """The failure that an exception stands for; one of ours, wrapped or bare, as it is."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, VfmError):
+            return seen
+        # safetensors writes in Rust, and tells of a full disk in words alone.
+        if getattr(seen, "errno", None) == errno.ENOSPC or "No space left on device" in str(seen):
+            return DiskError(
+                f"the disk is full: {getattr(seen, 'filename', None) or seen}",
+                cause=str(seen),
+                hint=Hint("free some space, or move VFM_HOME to a disk that has it"),
+            )
+        seen = seen.__cause__ or seen.__context__
+    from remote.environments import where
+
+    if isinstance(error, MemoryError):
+        hint = Hint("lower training.batch_size and raise training.gradient_accumulation_steps")
+    else:
+        hint = Hint("this is not a failure that is known: look at the last lines of the log")
+    return VfmError(
+        f"{type(error).__name__}: {error}", boundary="train", cause=where(error, "remote"), hint=hint
+    )
+
+
+def ignore_signals() -> None:
+    """While a run is being wound up, a second Ctrl-C changes nothing."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def raise_on_signals() -> None:
+    """Make SIGTERM and SIGINT end the run in order."""
+
+    def stop(number: int, frame: Any) -> None:
+        ignore_signals()
+        raise Cancelled(signal.Signals(number).name)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+
+
+def _import_stack() -> None:
+    """Import what the trainer needs while the server starts."""
+    import_module("peft")
+    import_module("remote.train")
+    # The first step of an optimiser imports it, and takes seconds over that.
+    import_module("torch._dynamo")
+
+
+def main(arguments: list[str]) -> int:
+    """The door: `python -m remote.worker REQUEST.json`."""
+    raise_on_signals()
+    output = os.dup(1)
+    request = LaunchRequest.model_validate_json(Path(arguments[0]).read_bytes())
+    emitter = Emitter(Path(request.run_dir), output)
+    take_output(lambda line: emitter.say("train", line))
+    os.environ.setdefault("OPENAI_API_KEY", "unused-by-vllm")
+    os.environ.setdefault("HF_HOME", str(Path(request.cache_dir) / "huggingface"))
+    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # TRL's own vLLM code, which this is about, is not used.
+    warnings.filterwarnings("ignore", message="TRL currently supports vLLM")
+    return Worker(request, emitter).run()
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    # Libraries leave threads behind that would hold up an ordinary exit; everything is on file by now.
+    os._exit(code)

@@ -1,0 +1,94 @@
+"""The verdict on a worker, by what it said and how it died."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from remote.contract.events import EndEvent, FailureEvent, decode_line
+from remote.contract.record import LaunchRequest
+from remote.contract.spec import ExperimentSpec
+from remote.emit import Emitter
+from remote.ending import Asked, Said, conclude, judge
+from remote.run_dir import RunDir
+
+DONE = Said(end=EndEvent(status="done", exit_code=0))
+FAILED = Said(FailureEvent(boundary="vllm", cause="", message="m"), EndEvent(status="failed", exit_code=1))
+STOPPED = Said(end=EndEvent(status="cancelled", exit_code=130))
+TOLD = Said(FailureEvent(boundary="vllm", cause="", message="m"))
+MUTE = Said()
+
+
+def request(**training: int) -> LaunchRequest:
+    spec = ExperimentSpec.model_validate({"training": training})
+    return LaunchRequest(run_id="r", spec=spec, model="m", environment="e", outputs="o", cache="c")
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "asked", "status", "exit_code", "words"),
+    [
+        (DONE, 0, None, "done", 0, None),
+        (DONE, 0, "timeout", "done", 0, None),
+        (DONE, -signal.SIGKILL, None, "done", 0, None),
+        (FAILED, 1, None, "failed", 1, None),
+        (STOPPED, 130, "cancel", "cancelled", 130, None),
+        (STOPPED, 130, "timeout", "failed", 124, "modal.timeout"),
+        (MUTE, -signal.SIGTERM, "cancel", "cancelled", 143, None),
+        (MUTE, -signal.SIGKILL, "timeout", "failed", 124, "modal.timeout"),
+        (MUTE, -signal.SIGSEGV, None, "failed", 139, "SIGSEGV"),
+        (MUTE, 0, None, "failed", 1, "code 0"),
+        (MUTE, 7, None, "failed", 7, "code 7"),
+        (TOLD, 7, None, "failed", 7, None),
+        (Said(end=EndEvent(status="paused", exit_code=9)), 9, None, "failed", 9, None),
+    ],
+)
+def test_the_verdict(
+    said: Said, code: int, asked: Asked | None, status: str, exit_code: int, words: str | None
+) -> None:
+    ending = judge(said, code, asked, request(), "last line")
+    assert (ending.status, ending.exit_code) == (status, exit_code)
+    assert (ending.error is None) == (words is None)
+    assert (words or "") in str(ending.error)
+
+
+def test_the_supervisor_has_the_last_word(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run_dir = RunDir(folder)
+    run_dir.create(request())
+    stream = folder / "logs" / "stream.log"
+    with stream.open("ab") as file:
+        emitter = Emitter(folder, file.fileno())
+        emitter.emit(EndEvent(status="cancelled", exit_code=130))
+        file.write(b"half a li")
+        file.flush()
+        ending = judge(STOPPED, 130, "timeout", request(), "")
+        conclude(run_dir, ending, STOPPED, file.fileno())
+    found = [item for item in map(decode_line, stream.read_text().split("\n")) if not isinstance(item, str)]
+    assert [(event.seq, event.type) for event in found] == [(0, "end"), (1, "failure"), (2, "end")]
+    assert found[-1] == EndEvent(seq=2, t=found[-1].t, status="failed", exit_code=124)
+    record = run_dir.record()
+    assert (record.status, record.exit_code) == ("failed", 124)
+    assert record.failure is not None
+    assert record.failure["hint"]["key"] == "modal.timeout"
+
+
+def test_an_instruction_that_the_processor_does_not_know_points_to_the_number_format() -> None:
+    found = judge(MUTE, -signal.SIGILL, None, request(), "").error
+    assert found is not None
+    assert "SIGILL" in found.message
+    assert found.hint is not None
+    assert (found.hint.key, found.hint.old, found.hint.new) == ("model.dtype", "bfloat16", "float32")
+
+
+def test_a_smaller_batch_is_proposed_only_where_groups_stay_whole() -> None:
+    halves = judge(MUTE, -signal.SIGKILL, None, request(batch_size=8, num_generations=8), "").error
+    assert halves is not None
+    assert halves.hint is not None
+    assert (halves.hint.key, halves.hint.old, halves.hint.new) == ("training.batch_size", 8, 4)
+    alone = request(batch_size=8, gradient_accumulation_steps=1, num_generations=8)
+    whole = judge(MUTE, -signal.SIGKILL, None, alone, "").error
+    assert whole is not None
+    assert whole.hint is not None
+    assert whole.hint.key is None
