@@ -1,0 +1,136 @@
+"""Benches: each stands for a backend, ready to launch scripted workers.
+
+A backend joins the one test body of `test_every_backend.py` by adding its bench to `BENCHES`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from remote.contract.record import LaunchRequest, RunRecord, new_run_id
+from remote.contract.spec import ExperimentSpec
+from tui.backends.base import Backend
+from tui.backends.local import LocalBackend
+
+PROJECT = Path(__file__).parents[2]
+WORKER = Path(__file__).parent / "scripted_worker.py"
+DEADLINE = 20.0
+
+
+def request(experiment: str = "tests", **spec: dict[str, object]) -> LaunchRequest:
+    """A request for a run of a scripted worker."""
+    return LaunchRequest(
+        run_id=new_run_id("vf_wordle"),
+        spec=ExperimentSpec.model_validate(spec),
+        model="builtin/tiny-random",
+        environment="vf_wordle",
+        experimenter="ann",
+        experiment=experiment,
+        outputs=f"verifiers-outputs-ann-{experiment}",
+        cache=f"verifiers-cache-ann-{experiment}",
+    )
+
+
+async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], what: str) -> None:
+    """Wait for a condition; fail when it does not come true before the deadline."""
+    deadline = time.monotonic() + DEADLINE
+    while True:
+        found = condition()
+        if found if isinstance(found, bool) else await found:
+            return
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        await asyncio.sleep(0.01)
+
+
+async def lines(backend: Backend, run: RunRecord, position: int = 0, *, live: bool = True) -> list[str]:
+    """Every line that following gives."""
+    async with asyncio.timeout(DEADLINE):
+        return [line async for batch in backend.follow(run, position, live=live) for line in batch.lines]
+
+
+class Bench(Protocol):
+    """A backend under test."""
+
+    name: str
+
+    def backend(self, script: str, **env: str) -> Backend:
+        """A backend whose workers follow the script."""
+        ...
+
+    def write(self, volume: str, path: str, data: bytes) -> None:
+        """Put a file into a volume."""
+        ...
+
+
+class LocalBench:
+    """The local backend in a home of its own."""
+
+    name = "local"
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+
+    def backend(self, script: str = "end:done", **env: str) -> LocalBackend:
+        """See `Bench`; every backend of a bench has the same home, as another process would."""
+        given = {"VFM_SCRIPT": script, "VFM_IMAGE_PYTHON": sys.executable, "VFM_STOP_GRACE": "5", **env}
+        return LocalBackend(self.home, PROJECT, given, worker=[sys.executable, str(WORKER)])
+
+    def run_dir(self, run: RunRecord) -> Path:
+        """A run's directory."""
+        return self.home / "volumes" / run.outputs / "runs" / run.run_id
+
+    def write(self, volume: str, path: str, data: bytes) -> None:
+        """See `Bench`."""
+        file = self.home / "volumes" / volume / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+
+    def close(self) -> None:
+        """End whatever a failed test left running."""
+        for path in self.home.glob("volumes/*/runs/*/record.json"):
+            with suppress(ValueError):
+                self._end(json.loads(path.read_bytes()).get("identifiers", {}))
+
+    def _end(self, who: dict[str, str]) -> None:
+        for pid, started in (("pid", "started"), ("worker_pid", "worker_started")):
+            number = int(who.get(pid, 0))
+            if number and _started(number) == who[started]:
+                with suppress(ProcessLookupError):
+                    os.killpg(number, signal.SIGKILL)
+
+
+def _started(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+BENCHES: dict[str, Callable[[Path], LocalBench]] = {"local": LocalBench}
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[LocalBench]:
+    """The local bench."""
+    bench = LocalBench(tmp_path)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture(params=BENCHES)
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """Every bench in turn."""
+    bench = BENCHES[request.param](tmp_path)
+    yield bench
+    bench.close()

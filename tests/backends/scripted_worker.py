@@ -1,0 +1,103 @@
+"""A worker for tests: speaks the stream through the real emitter, and does what its environment says.
+
+`VFM_SCRIPT` holds words, done one after another: `lines:N`, `steps:N`, `event:KIND`, `raw:TEXT` (Python
+escapes), `wait:PATH` (until the file exists), `touch:PATH`, `pause:SECONDS`, `kill:SIGNAL`, `exit:CODE`,
+`end:STATUS`, `stubborn` (SIGTERM is ignored), `polite` (SIGTERM ends it as the real worker does),
+`child:PATH` (leaves a process in its group and writes its pid), `env:NAME=PATH`, `limit:BYTES` (the
+supervisor may write no file beyond that size: a disk that is full).
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from remote.contract.errors import ServerError
+from remote.contract.events import CheckpointEvent, EndEvent, MetricsEvent
+from remote.contract.record import LaunchRequest
+from remote.emit import Emitter
+
+
+class Script:
+    """The words, as methods."""
+
+    def __init__(self, request: LaunchRequest) -> None:
+        self.run_dir = Path(request.run_dir)
+        self.emit = Emitter(self.run_dir)
+
+    def lines(self, count: str) -> None:
+        for number in range(int(count)):
+            self.emit.say("train", f"line {number}")
+
+    def steps(self, count: str) -> None:
+        self.emit.phase("train", "started")
+        for step in range(1, int(count) + 1):
+            self.emit.emit(MetricsEvent(step=step, values={"reward": step / 10}))
+            self.emit.progress(step, int(count), "steps")
+        self.emit.emit(CheckpointEvent(step=int(count), path="checkpoints/final"))
+        self.emit.phase("train", "done")
+
+    def failure(self, message: str) -> None:
+        self.emit.failure(ServerError(message))
+
+    def raw(self, text: str) -> None:
+        os.write(1, text.encode("latin-1").decode("unicode_escape").encode("latin-1"))
+
+    def wait(self, path: str) -> None:
+        while not Path(path).exists():
+            time.sleep(0.01)
+
+    def touch(self, path: str) -> None:
+        Path(path).touch()
+
+    def pause(self, seconds: str) -> None:
+        time.sleep(float(seconds))
+
+    def kill(self, name: str) -> None:
+        os.kill(os.getpid(), getattr(signal, name))
+
+    def exit(self, code: str) -> None:
+        os._exit(int(code))
+
+    def end(self, status: str) -> None:
+        self.emit.emit(EndEvent(status=status, exit_code=0 if status == "done" else 1))
+
+    def stubborn(self, _: str) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def polite(self, _: str) -> None:
+        def stop(_signum: int, _frame: FrameType | None) -> None:
+            self.emit.say("worker", "saved")
+            self.end("cancelled")
+            os._exit(130)
+
+        signal.signal(signal.SIGTERM, stop)
+
+    def child(self, path: str) -> None:
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        Path(path).write_text(str(child.pid))
+
+    def env(self, text: str) -> None:
+        name, _, path = text.partition("=")
+        Path(path).write_text(os.environ.get(name, ""))
+
+    def limit(self, size: str) -> None:
+        resource.prlimit(os.getppid(), resource.RLIMIT_FSIZE, (int(size), int(size)))
+
+
+def main() -> None:
+    """Do every word of the script."""
+    script = Script(LaunchRequest.model_validate_json(Path(sys.argv[1]).read_bytes()))
+    for word in os.environ["VFM_SCRIPT"].split():
+        name, _, argument = word.partition(":")
+        getattr(script, name)(argument)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,310 @@
+"""The local backend alone: deaths of launcher, supervisor and worker, full disks, damaged records."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import shlex
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from remote import processes
+from remote.contract import layout
+from remote.contract.errors import BackendError, DiskError, ImageError
+from remote.contract.events import EndEvent, FailureEvent
+from remote.contract.record import LaunchRequest, RunRecord
+from tests.backends.conftest import PROJECT, WORKER, LocalBench, lines, request, until
+from tui.backends.local import LocalBackend
+from tui.backends.local_stream import is_alive
+from tui.store.runs import RunState
+from tui.store.stream import events_of
+
+NUMBERED = [f"[train] line {n}" for n in range(40)]
+
+
+def worker_pid(local: LocalBench, run: RunRecord) -> int:
+    record = json.loads((local.run_dir(run) / layout.RECORD).read_bytes())
+    return int(record["identifiers"].get("worker_pid", 0))
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
+def start_launcher(local: LocalBench, wanted: LaunchRequest, folder: Path) -> subprocess.Popen[bytes]:
+    env = {
+        "VFM_SCRIPT": "lines:20 pause:0.3 lines:20 end:done",
+        "VFM_IMAGE_PYTHON": sys.executable,
+        "VFM_WORKER": shlex.join([sys.executable, str(WORKER)]),
+    }
+    (folder / "request.json").write_text(wanted.model_dump_json())
+    (folder / "env.json").write_text(json.dumps(env))
+    command = [sys.executable, "-m", "tests.backends.launcher"]
+    arguments = [str(folder / "request.json"), str(local.home), str(folder / "env.json")]
+    return subprocess.Popen(
+        [*command, *arguments], cwd=PROJECT, stdout=subprocess.PIPE, start_new_session=True
+    )
+
+
+# What the launcher has printed when it is killed, and seconds after that: the dice are cast anew each time.
+MOMENTS = [
+    ("launching", 0.0),
+    *(("launching", random.uniform(0.0, 0.8)) for _ in range(3)),
+    ("launched", 0.0),
+    ("line 5", random.uniform(0.0, 0.2)),
+]
+
+
+@pytest.mark.parametrize(("word", "delay"), MOMENTS, ids=[f"{word}-{delay:.3f}" for word, delay in MOMENTS])
+async def test_a_launcher_killed_at_any_moment_leaves_no_run_or_a_whole_one(
+    local: LocalBench, tmp_path: Path, word: str, delay: float
+) -> None:
+    wanted = request()
+    launcher = start_launcher(local, wanted, tmp_path)
+    assert launcher.stdout is not None
+    while word.encode() not in launcher.stdout.readline():
+        assert launcher.poll() is None
+    time.sleep(delay)  # not to wait for anything: this is the moment under test
+    os.killpg(launcher.pid, signal.SIGKILL)  # with everything that a closing terminal takes along
+    launcher.wait()
+    launcher.stdout.close()
+    run_dir = local.home / "volumes" / wanted.outputs / "runs" / wanted.run_id
+    # A supervisor that was given its request whole goes on by itself; one that was not, leaves nothing.
+    await until(lambda: (run_dir / layout.RECORD).exists() or not supervisors(), "the supervisor")
+    runs = await local.backend().runs()
+    if not runs:
+        assert word == "launching"
+        assert not run_dir.exists()
+        return
+    found = await lines(local.backend(), runs[0])
+    assert [line for line in found if line.startswith("[train] line")] == NUMBERED[:20] * 2
+    assert (await local.backend().status(runs[0])).status == "done"
+
+
+def supervisors() -> list[str]:
+    """Processes that are starting a run (those of other tests count too, and end soon)."""
+    command_lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command_lines.append(path.read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue
+    return [line for line in command_lines if line.strip().endswith("-m remote.supervisor")]
+
+
+async def test_a_run_whose_processes_are_all_killed_has_failed(local: LocalBench, tmp_path: Path) -> None:
+    backend = local.backend(f"lines:2 raw:half touch:{tmp_path / 'ready'} wait:{tmp_path / 'never'}")
+    run = await backend.launch(request())
+    await until((tmp_path / "ready").exists, "the worker")
+    following = asyncio.create_task(lines(backend, run))
+    os.kill(int(run.identifiers["pid"]), signal.SIGKILL)
+    os.kill(worker_pid(local, run), signal.SIGKILL)
+    assert (await following)[-1] == "half"
+    after = await local.backend().status(run)
+    assert (after.status, after.exit_code) == ("failed", 1)
+    assert after.failure is not None
+    assert "nobody is left" in after.failure["message"]
+    found = list(events_of(await lines(backend, run)))
+    assert [type(event) for event in found[-2:]] == [FailureEvent, EndEvent]
+    assert (await local.backend().runs())[0] == after
+
+
+async def test_a_worker_outlives_its_supervisor_and_can_still_be_cancelled(
+    local: LocalBench, tmp_path: Path
+) -> None:
+    backend = local.backend(f"polite touch:{tmp_path / 'ready'} wait:{tmp_path / 'never'}")
+    run = await backend.launch(request())
+    await until((tmp_path / "ready").exists, "the worker")
+    supervisor = int(run.identifiers["pid"])
+    os.kill(supervisor, signal.SIGKILL)
+    await until(lambda: is_gone(supervisor), "the supervisor's end")
+    assert (await backend.status(run)).status == "running"
+    await backend.cancel(run)
+    assert "[worker] saved" in await lines(backend, run)
+    assert (await backend.status(run)).status == "cancelled"
+
+
+async def test_a_pid_that_is_somebody_elses_by_now_is_not_signalled(local: LocalBench) -> None:
+    backend = local.backend("end:done")
+    run = await backend.launch(request())
+    await lines(backend, run)
+    bystander = subprocess.Popen(["sleep", "60"])
+    path = local.run_dir(run) / layout.RECORD
+    record = json.loads(path.read_bytes())
+    who = {"pid": str(bystander.pid), "started": "1", "worker_pid": str(bystander.pid), "worker_started": "1"}
+    path.write_text(json.dumps({**record, "status": "running", "identifiers": who}))
+    lock = processes.take_lock(local.run_dir(run))
+    assert lock is not None
+    with pytest.raises(BackendError, match="none of its processes"):
+        await backend.cancel(run)
+    assert bystander.poll() is None
+    bystander.kill()
+    bystander.wait()
+    os.close(lock)
+    assert (await backend.status(run)).status == "done"  # as its events say
+
+
+@pytest.mark.parametrize("death", ["kill:SIGSEGV", "exit:1", "end:done"])
+async def test_nothing_of_the_workers_group_is_left(local: LocalBench, tmp_path: Path, death: str) -> None:
+    backend = local.backend(f"child:{tmp_path / 'pid'} {death}")
+    run = await backend.launch(request())
+    found = await lines(backend, run)
+    assert is_gone(int((tmp_path / "pid").read_text()))
+    assert not is_alive(local.run_dir(run))
+    if death == "kill:SIGSEGV":
+        assert "SIGSEGV" in "".join(found)
+
+
+async def test_a_cancel_that_comes_while_the_image_is_built_ends_the_run(
+    local: LocalBench, tmp_path: Path
+) -> None:
+    backend = slow_image(local, tmp_path)
+    run = await backend.launch(request())
+    await until(lambda: "building" in (local.run_dir(run) / layout.STREAM).read_text(), "the image")
+    await backend.cancel(run)
+    await lines(backend, run)
+    assert (await backend.status(run)).status == "cancelled"
+
+
+async def test_an_image_that_cannot_be_built_fails_the_run(local: LocalBench, tmp_path: Path) -> None:
+    backend = slow_image(local, tmp_path, failing=True)
+    run = await backend.launch(request())
+    state = RunState().add_all(events_of(await lines(backend, run)))
+    assert state.failure is not None
+    assert (state.failure.boundary, state.failure.message) == (ImageError.boundary, "no such version")
+    assert state.failure.hint == {"text": "go online", "key": None, "from": None, "to": None}
+    assert (await backend.status(run)).status == "failed"
+
+
+def slow_image(local: LocalBench, folder: Path, *, failing: bool = False) -> LocalBackend:
+    """A backend of a copy of the far side whose image never gets ready, or fails at once."""
+    project = folder / "project"
+    (project / "remote").mkdir(parents=True)
+    for path in [*(PROJECT / "remote").glob("*.py"), PROJECT / "remote" / "contract"]:
+        (project / "remote" / path.name).symlink_to(path)
+    image = project / "remote" / "local_image.py"
+    image.unlink(missing_ok=True)
+    image.write_text(FAILING_IMAGE if failing else SLOW_IMAGE)
+    return LocalBackend(local.home, project, {"VFM_SCRIPT": "end:done"})
+
+
+SLOW_IMAGE = """
+import time
+def ensure(home, emit):
+    emit.say("image", "building")
+    time.sleep(600)
+"""
+FAILING_IMAGE = """
+from remote.contract.errors import Hint, ImageError
+def ensure(home, emit):
+    raise ImageError("no such version", hint=Hint("go online"))
+"""
+
+
+async def test_secrets_reach_the_worker_and_no_file(local: LocalBench, tmp_path: Path) -> None:
+    backend = local.backend(f"env:HF_TOKEN={tmp_path / 'seen'} exit:1", HF_TOKEN="hf_verysecret")
+    run = await backend.launch(request())
+    supervisor = Path(f"/proc/{run.identifiers['pid']}/cmdline")
+    assert b"hf_verysecret" not in (supervisor.read_bytes() if supervisor.exists() else b"")
+    await lines(backend, run)
+    assert (tmp_path / "seen").read_text() == "hf_verysecret"
+    files = [path for path in local.home.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if b"hf_verysecret" in path.read_bytes()]
+
+
+async def test_a_full_disk_does_not_keep_a_run_from_ending(local: LocalBench) -> None:
+    backend = local.backend("lines:4000 limit:8192 kill:SIGKILL")
+    run = await backend.launch(request())
+    found = await lines(backend, run)
+    assert "Traceback" not in "".join(found)
+    after = await backend.status(run)
+    assert after.status == "failed"
+    assert after.failure is not None
+    assert "SIGKILL" in after.failure["message"]
+
+
+async def test_a_record_that_cannot_be_completed_counts_as_failed_all_the_same(local: LocalBench) -> None:
+    backend = local.backend("lines:4000 limit:100 kill:SIGKILL")
+    run = await backend.launch(request())
+    await lines(backend, run)
+    path = local.run_dir(run) / layout.RECORD
+    assert json.loads(path.read_bytes())["status"] == "running"
+    (local.run_dir(run) / layout.REQUEST).unlink()
+    for found in (await backend.status(run), *await backend.runs()):
+        assert found.status == "failed"
+        assert found.failure is not None
+        assert "could not be completed" in found.failure["message"]
+        assert layout.REQUEST in found.failure["cause"]
+    assert json.loads(path.read_bytes())["status"] == "running"
+
+
+async def test_a_home_that_cannot_be_written_refuses_the_launch(local: LocalBench) -> None:
+    local.home.mkdir()
+    (local.home / "volumes").write_text("a file where a folder should be")
+    with pytest.raises(DiskError, match="volumes"):
+        await local.backend().launch(request())
+
+
+async def test_a_supervisor_that_does_not_start_is_a_backend_error(local: LocalBench, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho this is broken; exit 1\n")
+    python.chmod(python.stat().st_mode | stat.S_IXUSR)
+    for broken in (python, tmp_path / "missing"):
+        with pytest.raises(BackendError, match=r"this is broken|cannot start"):
+            await LocalBackend(local.home, PROJECT, python=str(broken)).launch(request())
+    assert await local.backend().runs() == []
+
+
+async def test_damaged_records_are_passed_over_with_a_notice(local: LocalBench) -> None:
+    backend = local.backend("end:done")
+    run = await backend.launch(request())
+    local.write(run.outputs, "runs/half/record.json", b'{"run_id": "ha')
+    assert [found.run_id for found in await backend.runs()] == [run.run_id]
+    assert len(backend.notices) == 1
+    assert "half" in backend.notices[0]
+
+
+async def test_ten_thousand_runs_are_listed_quickly(local: LocalBench) -> None:
+    record = RunRecord.of(request()).moved("failed", exit_code=1)
+    for number in range(10_000):
+        run = record.model_copy(update={"run_id": f"r{number}", "created": float(number)})
+        local.write(run.outputs, f"runs/r{number}/record.json", run.model_dump_json().encode())
+    backend = local.backend()
+    first = await backend.runs()
+    start = time.process_time()
+    assert await backend.runs() == first
+    assert time.process_time() - start < 1
+    assert [first[0].run_id, first[-1].run_id] == ["r9999", "r0"]
+
+
+async def test_links_out_of_the_volume_are_shown_but_not_followed(local: LocalBench, tmp_path: Path) -> None:
+    volume = "verifiers-outputs-ann-links"
+    local.write(volume, "runs/r/file", b"inside")
+    folder = local.home / "volumes" / volume / "runs" / "r"
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "secret").write_text("outside")
+    (folder / "out").symlink_to(tmp_path / "outside")
+    (folder / "loop").symlink_to(folder)
+    (folder / "in").symlink_to(folder / "file")
+    volumes = local.backend().volumes
+    entries = {entry.path: entry.is_dir for entry in await volumes.list(volume, "runs/r", recursive=True)}
+    assert entries["runs/r/out"] is False
+    assert "runs/r/out/secret" not in entries
+    for path in ("runs/r/out/secret", "runs/r/out", "runs/r"):
+        with pytest.raises(Exception, match="leaves the volume"):
+            await volumes.download(volume, path, tmp_path / "dest")
+    (folder / "out").unlink()
+    await volumes.download(volume, "runs/r/in", tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"inside"

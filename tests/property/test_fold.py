@@ -1,0 +1,99 @@
+"""The fold gives the same state however its events arrive."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from remote.contract.events import (
+    AnyEvent,
+    CheckpointEvent,
+    EndEvent,
+    FailureEvent,
+    MetricsEvent,
+    PhaseEvent,
+    ProgressEvent,
+    RolloutEvent,
+    SystemEvent,
+    encode_line,
+    from_dict,
+)
+from tui.store.runs import RunState
+from tui.store.series import Metrics
+from tui.store.stream import LineDecoder, events_of
+
+words = st.text(max_size=8)
+numbers = st.floats(allow_nan=False, width=32)
+steps = st.integers(0, 20)
+values = st.dictionaries(st.sampled_from(["reward", "loss", "kl"]), numbers, max_size=3)
+statuses = st.sampled_from(["started", "done", "failed"])
+kinds = st.one_of(
+    st.builds(PhaseEvent, phase=words, status=statuses, detail=st.none() | words, t=numbers),
+    st.builds(ProgressEvent, done=numbers, total=numbers, what=words, t=numbers),
+    st.builds(MetricsEvent, step=steps, values=values, t=numbers),
+    st.builds(
+        RolloutEvent, step=steps, task=words, messages=st.just([]), rewards=values, reward=numbers, t=numbers
+    ),
+    st.builds(CheckpointEvent, step=steps, path=words, t=numbers),
+    st.builds(SystemEvent, values=values, t=numbers),
+    st.builds(FailureEvent, boundary=words, cause=words, message=words, t=numbers),
+    st.builds(EndEvent, status=words, exit_code=steps, t=numbers),
+    st.builds(lambda t: from_dict({"v": 9, "type": "later", "t": t}), numbers),
+)
+
+
+def renumbered(event: AnyEvent, seq: int) -> AnyEvent:
+    """The event as it is read back with that number."""
+    [found] = events_of([encode_line(event)])
+    object.__setattr__(found, "seq", seq)
+    if hasattr(found, "data"):
+        found.data["seq"] = seq
+    return found
+
+
+numbered = st.lists(kinds, max_size=30).map(lambda found: [renumbered(e, n) for n, e in enumerate(found)])
+
+
+@given(numbered, st.data())
+def test_events_that_come_again_change_nothing(events: list[AnyEvent], data: st.DataObject) -> None:
+    seen: list[AnyEvent] = []
+    for number, event in enumerate(events):
+        seen.append(event)
+        back = data.draw(st.integers(0, min(5, number)), label="follow again from")
+        seen.extend(events[number - back : number + 1])
+    assert RunState().add_all(seen) == RunState().add_all(events)
+    assert Metrics(seen).rows() == Metrics(events).rows()
+
+
+@given(numbered, st.lists(st.integers(1, 40), min_size=1))
+def test_a_stream_cut_anywhere_folds_to_the_same_state(events: list[AnyEvent], cuts: list[int]) -> None:
+    data = "".join(f"{encode_line(event)}\n[train] text\n" for event in events).encode()
+    decoder, state, position, turn = LineDecoder(), RunState(), 0, 0
+    while position < len(data):
+        size = cuts[turn % len(cuts)]
+        state.add_all(events_of(decoder.feed(data[position : position + size])))
+        position, turn = position + size, turn + 1
+    state.add_all(events_of(decoder.close()))
+    assert state == RunState().add_all(events)
+
+
+@given(numbered, st.integers(0, 10_000))
+def test_a_torn_tail_costs_at_most_its_own_event(events: list[AnyEvent], end: int) -> None:
+    lines = [f"{encode_line(event)}\n".encode() for event in events]
+    data = b"".join(lines)[:end]
+    decoder = LineDecoder()
+    found = [*events_of(decoder.feed(data)), *events_of(decoder.close())]
+    whole, size = 0, 0
+    for line in lines:
+        size += len(line)
+        whole += size - 1 <= len(data)  # the newline itself may be torn off
+    assert RunState().add_all(found) == RunState().add_all(events[:whole])
+
+
+@given(numbered, st.sets(st.integers(0, 29)))
+def test_gaps_are_tolerated(events: list[AnyEvent], lost: set[int]) -> None:
+    kept = [event for event in events if event.seq not in lost]
+    state = RunState().add_all(kept)
+    assert state.last_seq == max((event.seq for event in kept), default=-1)
+    assert state.rollouts == sum(isinstance(event, RolloutEvent) for event in kept)
+    assert state.eta(100) is None or state.eta(100) >= 0  # type: ignore[operator]

@@ -1,0 +1,107 @@
+"""What events add up to."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+
+from remote.contract.events import (
+    CheckpointEvent,
+    EndEvent,
+    FailureEvent,
+    MetricsEvent,
+    PhaseEvent,
+    ProgressEvent,
+    RolloutEvent,
+    SystemEvent,
+    UnknownEvent,
+)
+from tui.store.runs import RunState
+from tui.store.series import Metrics
+
+
+def phase(seq: int, t: float, name: str, status: str, detail: str | None = None) -> PhaseEvent:
+    return PhaseEvent(seq=seq, t=t, phase=name, status=status, detail=detail)
+
+
+def test_phases_and_their_details_have_times() -> None:
+    state = RunState().add_all(
+        [
+            phase(0, 10, "image", "started"),
+            phase(2, 12, "image", "done", "reused"),
+            phase(3, 13, "vllm", "started"),
+            phase(4, 14, "vllm", "started", "loading weights"),
+            phase(5, 15, "train", "started"),
+            phase(6, 17, "vllm", "done", "loading weights"),
+        ]
+    )
+    image, vllm = state.phases["image"], state.phases["vllm"]
+    assert (image.status, image.seconds) == ("done", 2)
+    assert (image.note, image.details) == ("reused", {})
+    assert vllm.ended is None
+    assert vllm.details["loading weights"].seconds == 3
+    assert state.phase is state.phases["train"]
+
+
+def test_everything_else_is_kept_too() -> None:
+    checkpoint = CheckpointEvent(seq=3, step=2, path="checkpoints/checkpoint-2")
+    failure = FailureEvent(seq=7, boundary="vllm", cause="c", message="m")
+    state = RunState().add_all(
+        [
+            ProgressEvent(seq=0, done=2, total=40, what="steps"),
+            MetricsEvent(seq=1, step=1, values={"reward": 0.1, "loss": 2}),
+            MetricsEvent(seq=2, step=2, values={"reward": 0.3}),
+            checkpoint,
+            SystemEvent(seq=4, values={"memory_gb": 3}),
+            RolloutEvent(seq=5, step=2, task="crane", messages=[], rewards={}, reward=0.5),
+            UnknownEvent(seq=6, data={}),
+            failure,
+        ]
+    )
+    assert (state.step, state.total_steps, state.metrics) == (2, 40, {"reward": 0.3, "loss": 2})
+    assert (state.checkpoints, state.failure) == ([checkpoint], failure)
+    assert (state.system, state.rollouts, state.unknown) == ({"memory_gb": 3}, 1, 1)
+
+
+def test_what_was_open_ends_with_the_run() -> None:
+    state = RunState().add_all(
+        [phase(0, 1, "train", "started"), EndEvent(seq=1, t=5, status="failed", exit_code=1)]
+    )
+    assert (state.phases["train"].status, state.phases["train"].ended) == ("failed", 5)
+
+
+def test_a_supervisors_last_word_outranks_the_workers() -> None:
+    ends = [
+        EndEvent(seq=0, status="cancelled", exit_code=130),
+        EndEvent(seq=1, status="failed", exit_code=124),
+    ]
+    state = RunState().add_all(ends)
+    assert state.end == ends[1]
+
+
+def test_the_estimate_follows_the_pace_of_the_latest_steps() -> None:
+    state, seq = RunState(), count()
+    assert state.eta(100) is None
+    for step in range(1, 51):
+        t = step * 100.0 if step <= 25 else 2500 + (step - 25) * 2.0
+        state.add(MetricsEvent(seq=next(seq), t=t, step=step, values={}))
+    assert state.eta() is None
+    assert state.eta(60) == pytest.approx(20)
+    state.add(ProgressEvent(seq=next(seq), t=2600, done=50, total=55, what="steps"))
+    assert state.eta() == pytest.approx(10)
+    state.add(EndEvent(seq=next(seq), status="done", exit_code=0))
+    assert state.eta() is None
+
+
+def test_metrics_become_series_and_rows_by_step() -> None:
+    metrics = Metrics(
+        MetricsEvent(step=step, values=values)
+        for step, values in [(0, {"a": 1.0}), (2, {"a": 3.0, "b": 1.0}), (1, {"a": 2.0}), (2, {"a": 4.0})]
+    )
+    assert (metrics.series["a"].steps, metrics.series["a"].values) == ([0, 1, 2], [1, 2, 4])
+    assert metrics.rows() == [
+        {"step": 0, "values": {"a": 1}},
+        {"step": 1, "values": {"a": 2}},
+        {"step": 2, "values": {"a": 4, "b": 1}},
+    ]

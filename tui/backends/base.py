@@ -1,0 +1,114 @@
+"""What a backend does, whichever machine it stands for.
+
+Owns the protocol that local and Modal both fulfil, and that one test body checks on both. Nothing
+here knows of screens or of the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from remote.contract.record import LaunchRequest, RunRecord
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Lines of a run's stream in order, without newlines, and the position that follows them.
+
+    A position is a byte offset into the run's whole output: follow from it and no line is lost or
+    seen twice.
+    """
+
+    lines: list[str]
+    position: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file or folder of a volume; `path` is relative to the volume's root."""
+
+    path: str
+    is_dir: bool
+    size: int = 0
+    """Bytes; a folder's is 0."""
+    modified: float = 0.0
+    """Unix seconds."""
+
+
+@dataclass(frozen=True)
+class VolumeInfo:
+    """A volume and the backend that holds it."""
+
+    name: str
+    backend: str
+    created: float = 0.0
+
+
+@dataclass
+class Transfer:
+    """How far a download is: bytes done of total, and the file under way."""
+
+    done: int = 0
+    total: int = 0
+    path: str = ""
+    skipped: list[str] = field(default_factory=list)
+    """Files that were already there, identical."""
+
+
+Progress = Callable[[Transfer], None]
+
+
+class Volumes(Protocol):
+    """A backend's volumes. Missing ones raise `FileNotFoundError` with the path in its message."""
+
+    async def volumes(self) -> list[VolumeInfo]:
+        """All volumes of ours (`verifiers-…`)."""
+        ...
+
+    async def list(self, volume: str, path: str = "", *, recursive: bool = False) -> list[Entry]:
+        """What lies under a path, folders first, then by name."""
+        ...
+
+    async def read(self, volume: str, path: str, offset: int = 0, size: int = -1) -> bytes:
+        """A range of a file."""
+        ...
+
+    async def download(
+        self, volume: str, path: str, dest: Path, progress: Progress | None = None
+    ) -> Transfer:
+        """Copy a file or a folder: resumed where it broke off, verified, identical files skipped."""
+        ...
+
+    async def remove(self, volume: str, path: str) -> None:
+        """Delete a file or a folder."""
+        ...
+
+
+class Backend(Protocol):
+    """Where runs are launched. Unreachable or signed out: `BackendError`."""
+
+    name: str
+    volumes: Volumes
+
+    async def launch(self, request: LaunchRequest) -> RunRecord:
+        """Start a run that outlives this process, and return once it is on record."""
+        ...
+
+    def follow(self, run: RunRecord, position: int = 0, *, live: bool = True) -> AsyncIterator[Batch]:
+        """The run's output from a position; ends with the run, or at once where `live` is false."""
+        ...
+
+    async def cancel(self, run: RunRecord) -> None:
+        """Ask a run to stop; it saves what it has. A run that is over is left alone."""
+        ...
+
+    async def status(self, run: RunRecord) -> RunRecord:
+        """The record as it stands now; a run whose process is gone has failed."""
+        ...
+
+    async def runs(self) -> list[RunRecord]:
+        """Every run of every experiment, newest first."""
+        ...

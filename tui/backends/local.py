@@ -1,0 +1,234 @@
+"""The local backend: runs are detached processes on this machine, volumes are folders.
+
+Owns starting a run's supervisor, following its stream and finding its runs. The run itself, from its
+first file to its last status, is `remote/supervisor.py`'s: a process that is started, never imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from remote.contract import layout
+from remote.contract.errors import (
+    BackendError,
+    ConfigError,
+    DiskError,
+    Hint,
+    RunNotFound,
+    VfmError,
+)
+from remote.contract.record import LaunchRequest, RunRecord
+from tui.backends.base import Batch, Volumes
+from tui.backends.local_stream import follow, is_alive
+from tui.backends.local_volumes import LocalVolumes
+
+_Stamp = tuple[int, int, int]
+
+
+class LocalBackend:
+    """Runs on this machine.
+
+    `env` is what the worker's environment has on top of this process's: the secrets. It travels over a
+    pipe, so that it reaches no command line and no file. `worker` is a command in place of the real one.
+    """
+
+    name = "local"
+
+    def __init__(
+        self,
+        home: Path,
+        project_dir: Path,
+        env: Mapping[str, str] | None = None,
+        *,
+        python: str = sys.executable,
+        worker: Sequence[str] | None = None,
+    ) -> None:
+        self.home, self.project_dir, self.python = home.absolute(), project_dir.absolute(), python
+        local = LocalVolumes(self.home)
+        self.volumes: Volumes = local
+        self._root = local.root
+        self.notices: list[str] = []
+        """What `runs` passed over at its last call, a sentence each."""
+        self._env = {**(env or {}), **({"VFM_WORKER": shlex.join(worker)} if worker else {})}
+        self._known: dict[Path, tuple[_Stamp, RunRecord]] = {}
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    async def launch(self, request: LaunchRequest) -> RunRecord:
+        """Start a run that outlives this process; returns once its supervisor has it on record.
+
+        Killed at any moment, the launcher leaves no run, or one that goes on by itself.
+        """
+        return await asyncio.to_thread(self._launch, request)
+
+    def follow(self, run: RunRecord, position: int = 0, *, live: bool = True) -> AsyncIterator[Batch]:
+        """The run's output from a byte position; ends with the run, or at once where `live` is false.
+
+        A last line without its newline is given only once the run is over.
+        """
+        return follow(self.run_dir(run), position, live)
+
+    async def cancel(self, run: RunRecord) -> None:
+        """Ask a run to stop; it has a minute to save what it has. A run that is over is left alone."""
+        if not (await self.status(run)).ended_already:
+            await asyncio.to_thread(self._ask, "--stop", str(self.run_dir(run)))
+
+    async def status(self, run: RunRecord) -> RunRecord:
+        """The record as it stands now; a run whose processes are gone is put on record as failed."""
+        return await asyncio.to_thread(self._status, self.run_dir(run))
+
+    async def runs(self) -> list[RunRecord]:
+        """Every run of every experiment, newest first; damaged records go to `notices`."""
+        return await asyncio.to_thread(self._runs)
+
+    def run_dir(self, run: RunRecord | LaunchRequest) -> Path:
+        """Where a run's files lie on this machine."""
+        return self._root / run.outputs / layout.run_path(run.run_id)
+
+    def _launch(self, request: LaunchRequest) -> RunRecord:
+        here = {
+            "backend": self.name,
+            "run_dir": str(self.run_dir(request)),
+            "cache_dir": str(self._root / request.cache),
+            "project_dir": str(self.project_dir),
+        }
+        request = request.model_copy(update=here)
+        document = {"home": str(self.home), "env": self._env, "request": request.model_dump(mode="json")}
+        answer = self._start(json.dumps(document).encode())
+        if "error" in answer:
+            raise _error(answer["error"])
+        return RunRecord.model_validate(answer["record"])
+
+    def _start(self, document: bytes) -> dict[str, Any]:
+        """A supervisor in a session of its own, and the one line with which it answers."""
+        self._children = [child for child in self._children if child.poll() is None]  # reaps the dead
+        child = self._spawn()
+        self._children.append(child)
+        assert child.stdin is not None
+        assert child.stdout is not None
+        try:
+            with child.stdin:
+                child.stdin.write(document)
+        except BrokenPipeError:
+            pass  # It died at once: what it printed says why.
+        with child.stdout:
+            said = child.stdout.read().decode(errors="replace")
+        return _answer(said)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                [self.python, "-m", "remote.supervisor"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=self.project_dir,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise BackendError(
+                f"cannot start {self.python} in {self.project_dir}: {error.strerror}", cause=str(error)
+            ) from error
+
+    def _ask(self, *arguments: str) -> None:
+        """Have the far side do something to a run: only it writes run directories and knows pids."""
+        command = [self.python, "-m", "remote.supervisor", *arguments]
+        done = subprocess.run(command, cwd=self.project_dir, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise BackendError(_last_line(done.stderr) or "the supervisor's helper failed", cause=done.stderr)
+
+    def _runs(self) -> list[RunRecord]:
+        self.notices = []
+        records: dict[Path, RunRecord] = {}
+        for path in self._root.glob(f"*/runs/*/{layout.RECORD}"):
+            try:
+                records[path.parent] = self._record(path.parent)
+            except (DiskError, RunNotFound) as error:
+                self.notices.append(error.message)
+        return sorted(self._settled(records).values(), key=lambda record: record.created, reverse=True)
+
+    def _status(self, run_dir: Path) -> RunRecord:
+        return self._settled({run_dir: self._record(run_dir)})[run_dir]
+
+    def _settled(self, records: Mapping[Path, RunRecord]) -> Mapping[Path, RunRecord]:
+        """The records, once those of runs that nobody is left of are completed."""
+        dead = [path for path, record in records.items() if _is_dead(path, record)]
+        if not dead:
+            return records
+        cause = ""
+        try:
+            self._ask("--settle", *map(str, dead))
+        except BackendError as error:
+            cause = error.message
+        return {**records, **{path: self._reread(path, records[path], cause) for path in dead}}
+
+    def _reread(self, run_dir: Path, record: RunRecord, cause: str) -> RunRecord:
+        with suppress(DiskError, RunNotFound):  # removed or damaged meanwhile: what was known counts
+            record = self._record(run_dir)
+        return _gone(record, cause) if _is_dead(run_dir, record) else record
+
+    def _record(self, run_dir: Path) -> RunRecord:
+        """A record, read again only where its file has changed."""
+        path = run_dir / layout.RECORD
+        try:
+            stat = path.stat()
+            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            known = self._known.get(path)
+            if known is None or known[0] != stamp:
+                known = (stamp, RunRecord.model_validate_json(path.read_bytes()))
+                self._known[path] = known
+        except FileNotFoundError as error:
+            raise RunNotFound(f"there is no record at {path}") from error
+        except (OSError, ValidationError) as error:
+            hint = Hint("its logs and checkpoints can still be had: vfm ls, vfm get")
+            raise DiskError(f"the record {path} is damaged", cause=str(error), hint=hint) from error
+        return known[1]
+
+
+def _is_dead(run_dir: Path, record: RunRecord) -> bool:
+    return not record.ended_already and not is_alive(run_dir)
+
+
+def _gone(record: RunRecord, cause: str) -> RunRecord:
+    """What is known of a run that nobody is left of and whose record cannot be written."""
+    message = "nobody is left of the run, and its record could not be completed"
+    failure = {"boundary": "worker", "cause": cause, "message": message, "hint": None}
+    return record.moved("failed", exit_code=1, failure=failure)
+
+
+def _answer(said: str) -> dict[str, Any]:
+    """A supervisor's answer; whatever else it printed is evidence of why there is none."""
+    try:
+        answer = json.loads(_last_line(said))
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise BackendError(
+            f"the run's supervisor did not start: {_last_line(said) or 'it said nothing'}", cause=said
+        )
+    return answer
+
+
+def _last_line(text: str) -> str:
+    return text.strip().rpartition("\n")[2].strip()
+
+
+def _error(data: Mapping[str, Any]) -> VfmError:
+    """The failure that a supervisor told of."""
+    kinds: dict[str, type[VfmError]] = {"disk": DiskError, "backend": BackendError, "config": ConfigError}
+    hint = data.get("hint")
+    return kinds.get(data["boundary"], VfmError)(
+        data["message"],
+        boundary=data["boundary"],
+        cause=data["cause"],
+        hint=Hint(hint["text"], hint["key"], hint["from"], hint["to"]) if hint else None,
+    )

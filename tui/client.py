@@ -1,0 +1,229 @@
+"""The one object that both faces talk to: runs and volumes, wherever they are.
+
+Owns choosing the backend, finding a run by what somebody typed, and reading a run's stream into
+events, metrics and state. It shows nothing, and each backend fails alone.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from remote.contract.errors import BackendError, ConfigError, Hint, RunNotFound, VfmError
+from remote.contract.events import AnyEvent
+from remote.contract.record import RunRecord
+from tui.backends.base import Backend, Batch, Entry, Progress, Transfer, VolumeInfo
+from tui.store.runs import RunState
+from tui.store.series import Metrics
+from tui.store.stream import Item, classify, events_of
+
+if TYPE_CHECKING:
+    from tui.config.plan import Plan
+    from tui.settings import Settings
+
+Row = TypeVar("Row")
+_SHOWN = 8  # candidates that an error names
+
+
+@dataclass
+class Listing(Generic[Row]):
+    """Rows of all backends that answered, and why the others did not."""
+
+    rows: list[Row] = field(default_factory=list)
+    errors: dict[str, VfmError] = field(default_factory=dict)
+    """Backend name → what kept it from answering."""
+    notices: list[str] = field(default_factory=list)
+    """What was passed over, such as damaged records."""
+
+
+class LazyBackends(Mapping[str, Backend]):
+    """Backends that are made when they are first asked for: importing one may take a second."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Backend]]) -> None:
+        self._makers, self._made = makers, dict[str, Backend]()
+
+    def __getitem__(self, name: str) -> Backend:
+        if name not in self._made:
+            self._made[name] = self._makers[name]()
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
+class Client:
+    """Runs and volumes across backends. Every error is a `VfmError`."""
+
+    def __init__(self, settings: Settings | None, backends: Mapping[str, Backend]) -> None:
+        self.settings, self.backends = settings, backends
+
+    @classmethod
+    def default(cls, settings: Settings) -> Client:
+        """The client of a user's settings."""
+
+        def local() -> Backend:
+            from tui.backends.local import LocalBackend
+
+            return LocalBackend(settings.home, settings.project_dir, settings.secrets)
+
+        return cls(settings, LazyBackends({"local": local}))
+
+    def backend(self, name: str) -> Backend:
+        """A backend by name. Raises `BackendError`."""
+        if name not in self.backends:
+            there_are = ", ".join(self.backends)
+            raise BackendError(f"there is no backend {name!r}", hint=Hint(f"there are: {there_are}"))
+        return self.backends[name]
+
+    async def launch(self, plan: Plan) -> RunRecord:
+        """Start a planned run; returns once it is on record."""
+        return await self.backend(plan.request.backend).launch(plan.request)
+
+    async def runs(self) -> Listing[RunRecord]:
+        """Every run of every backend, newest first."""
+        listing = await self._gather(lambda backend: backend.runs())
+        listing.rows.sort(key=lambda run: run.created, reverse=True)
+        return listing
+
+    async def find(self, text: str) -> RunRecord:
+        """The run meant by its id, an unambiguous prefix of it, or `last`. Raises `RunNotFound`."""
+        listing = await self.runs()
+        exact = [run for run in listing.rows if run.run_id == text]
+        found = exact or [run for run in listing.rows if text and run.run_id.startswith(text)]
+        if text == "last" and not exact:
+            found = listing.rows[:1]
+        if len(found) != 1:
+            raise _not_found(text, found, listing)
+        return found[0]
+
+    def follow(self, run: RunRecord, position: int = 0, *, live: bool = True) -> AsyncIterator[Batch]:
+        """The run's lines in batches from a position, to its end or (not `live`) to what there is."""
+        return self.backend(run.backend).follow(run, position, live=live)
+
+    async def items(self, run: RunRecord, *, live: bool = False) -> AsyncIterator[Item]:
+        """The run's text lines and events, in order, from the first."""
+        async for batch in self.follow(run, live=live):
+            for line in batch.lines:
+                yield classify(line)
+
+    async def events(self, run: RunRecord, *, live: bool = False) -> AsyncIterator[AnyEvent]:
+        """The run's events in order, from the first."""
+        async for batch in self.follow(run, live=live):
+            for event in events_of(batch.lines):
+                yield event
+
+    async def metrics(self, run: RunRecord) -> list[dict[str, Any]]:
+        """`[{"step": …, "values": {name: number}}, …]` by step."""
+        metrics = Metrics()
+        async for event in self.events(run):
+            metrics.add(event)
+        return metrics.rows()
+
+    async def state(self, run: RunRecord) -> RunState:
+        """How the run stands, by what it has said so far."""
+        state = RunState()
+        async for event in self.events(run):
+            state.add(event)
+        return state
+
+    async def status(self, run: RunRecord) -> RunRecord:
+        """The run's record as it stands now."""
+        return await self.backend(run.backend).status(run)
+
+    async def cancel(self, run: RunRecord) -> None:
+        """Ask a run to stop; it saves what it has. A run that is over is left alone."""
+        await self.backend(run.backend).cancel(run)
+
+    async def volumes(self) -> Listing[VolumeInfo]:
+        """Every backend's volumes."""
+        return await self._gather(lambda backend: backend.volumes.volumes())
+
+    async def ls(
+        self, volume: str, path: str = "", *, recursive: bool = False, backend: str | None = None
+    ) -> list[Entry]:
+        """What lies under a path of a volume. Raises `ConfigError` where there is no such thing."""
+        holder = await self._holder(volume, backend)
+        with _named():
+            return await holder.volumes.list(volume, path, recursive=recursive)
+
+    async def read(
+        self, volume: str, path: str, offset: int = 0, size: int = -1, *, backend: str | None = None
+    ) -> bytes:
+        """A range of a file of a volume. Raises `ConfigError` where there is no such thing."""
+        holder = await self._holder(volume, backend)
+        with _named():
+            return await holder.volumes.read(volume, path, offset, size)
+
+    async def get(
+        self,
+        volume: str,
+        path: str,
+        dest: Path,
+        progress: Progress | None = None,
+        *,
+        backend: str | None = None,
+    ) -> Transfer:
+        """Download a folder into `dest`, or a file to it. Raises `ConfigError` and `DiskError`."""
+        holder = await self._holder(volume, backend)
+        with _named():
+            return await holder.volumes.download(volume, path, dest, progress)
+
+    async def _holder(self, volume: str, name: str | None) -> Backend:
+        """The backend that holds a volume; the first one, since both may hold the same name."""
+        if name is not None:
+            return self.backend(name)
+        listing = await self.volumes()
+        for info in listing.rows:
+            if info.name == volume:
+                return self.backend(info.backend)
+        names = [info.name for info in listing.rows]
+        unasked = "".join(f"; {name} could not be asked: {e.message}" for name, e in listing.errors.items())
+        raise ConfigError(f"there is no volume {volume!r}{unasked}", hint=_nearest(volume, names, "volume"))
+
+    async def _gather(self, ask: Callable[[Backend], Awaitable[list[Row]]]) -> Listing[Row]:
+        listing = Listing[Row]()
+        for name in self.backends:
+            try:
+                backend = self.backend(name)
+                listing.rows += await ask(backend)
+                listing.notices += getattr(backend, "notices", [])
+            except VfmError as error:
+                listing.errors[name] = error
+        return listing
+
+
+class _named:
+    """Turns a volume store's `FileNotFoundError` into a sentence for whoever typed the path."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, FileNotFoundError):
+            raise ConfigError(
+                str(error), hint=Hint("`vfm volumes` and `vfm ls` show what there is")
+            ) from error
+
+
+def _not_found(text: str, found: list[RunRecord], listing: Listing[RunRecord]) -> RunNotFound:
+    unasked = "".join(f"\n  {name} could not be asked: {e.message}" for name, e in listing.errors.items())
+    if found:
+        names = ", ".join(run.run_id for run in found[:_SHOWN]) + (" …" if len(found) > _SHOWN else "")
+        return RunNotFound(
+            f"{text!r} may be any of {len(found)} runs{unasked}", hint=Hint(f"type more of the name: {names}")
+        )
+    if not listing.rows:
+        return RunNotFound(f"there is no run yet{unasked}", hint=Hint("start one: vfm launch CONFIG"))
+    names_of_all = [run.run_id for run in listing.rows]
+    return RunNotFound(f"there is no run {text!r}{unasked}", hint=_nearest(text, names_of_all, "run"))
+
+
+def _nearest(text: str, names: list[str], what: str) -> Hint:
+    near = difflib.get_close_matches(text, names, n=3, cutoff=0.5) or names[:_SHOWN]
+    return Hint(f"the nearest {what}s: {', '.join(near)}" if near else f"there is no {what} yet")
