@@ -1,0 +1,67 @@
+"""`vfm`: the face for scripts. stdout is data, messages go to stderr, exit codes are an API.
+
+Owns the last line of defence: whatever a command raises ends here, as a message and an exit code, never
+as a traceback. The commands are `commands`'s.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+from tui.cli import interrupt
+
+
+def main() -> NoReturn:
+    """The `vfm` of the command line: runs a command and exits with its code."""
+    interrupt.install()  # before click is imported: Ctrl-C is quiet from the first moment
+    _ready_streams()
+    code = _run()
+    interrupt.leave()
+    sys.exit(_flushed(code))
+
+
+def _ready_streams() -> None:
+    if sys.stdout is None:  # closed by the shell (`>&-`): nobody wants the data
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - it lives as long as the process
+    # Log text may hold what the terminal's encoding does not: it is shown escaped, never fatal.
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _run() -> int:
+    try:
+        import click
+
+        from tui.cli import outcome
+        from tui.cli.commands import vfm
+
+        try:
+            result = vfm.main(prog_name="vfm", standalone_mode=False)
+            return result if isinstance(result, int) else outcome.DONE
+        except click.ClickException as error:
+            error.show()
+            return outcome.USAGE
+        except click.Abort:
+            return outcome.INTERRUPTED
+        except outcome.ReaderLeft:
+            return outcome.DONE
+        except Exception as error:
+            return outcome.report(error)
+    except KeyboardInterrupt:
+        return interrupt.EXIT_CODE
+
+
+def _flushed(code: int) -> int:
+    """The exit code, once what is left for stdout is out, or cannot be."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Python flushes again on its way out: let it have somewhere to write.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if code == 0 and not isinstance(error, BrokenPipeError):
+            from tui.cli import outcome
+
+            return outcome.report(error)
+    return code

@@ -1,0 +1,65 @@
+"""What Tab offers: configs, runs, volumes and their files.
+
+Runs inside the shell's completion, where an error would land in the middle of the line being typed:
+whatever goes wrong, nothing is offered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _quietly(offer: Callable[[str], list[CompletionItem]]) -> Callable[..., list[CompletionItem]]:
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        try:
+            return offer(incomplete)
+        except Exception:
+            return []
+
+    return complete
+
+
+def _starting(incomplete: str, values: list[tuple[str, str]]) -> list[CompletionItem]:
+    return [CompletionItem(value, help=help) for value, help in values if value.startswith(incomplete)]
+
+
+@_quietly
+def runs(incomplete: str) -> list[CompletionItem]:
+    """Run ids, newest first, and `last`."""
+    from tui.cli.client import connect, run
+
+    async def known() -> list[tuple[str, str]]:
+        return [(r.run_id, f"{r.status} {r.environment}") for r in (await connect().runs()).rows]
+
+    return _starting(incomplete, [("last", "the newest run"), *run(known())])
+
+
+@_quietly
+def volumes(incomplete: str) -> list[CompletionItem]:
+    """`VOLUME`, and behind the colon the files of one."""
+    from tui.cli.client import connect, run
+
+    async def known() -> list[tuple[str, str]]:
+        client = connect()
+        volume, colon, path = incomplete.partition(":")
+        if not colon:
+            return [(v.name, v.backend) for v in (await client.volumes()).rows]
+        folder = path.rpartition("/")[0]
+        entries = await client.ls(volume, folder)
+        return [(f"{volume}:{e.path}" + "/" * e.is_dir, "") for e in entries]
+
+    return _starting(incomplete, run(known()))
+
+
+@_quietly
+def keys(incomplete: str) -> list[CompletionItem]:
+    """The spec's keys, for `--set`."""
+    from tui.config.schema import rows
+
+    return _starting(incomplete, [(f"{row.key}=", row.help) for row in rows()])

@@ -1,0 +1,52 @@
+"""What commands share: the client they talk to, the plan behind a config, JSON on stdout.
+
+Owns nothing of its own: the client is `tui/client`'s, plans are `tui/config/plan`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tui.cli.interrupt import run
+
+if TYPE_CHECKING:
+    from remote.contract.record import Kind
+    from tui.client import Client
+    from tui.config.plan import Plan
+    from tui.config.resolve import Resolved
+
+__all__ = ["connect", "make_plan", "print_json", "resolve", "run"]
+
+
+def connect() -> Client:
+    """The client, from the user's settings."""
+    from tui.client import Client
+    from tui.settings import Settings
+
+    return Client.default(Settings.load())
+
+
+def resolve(config: str, typed: Sequence[str]) -> Resolved:
+    """A config with what was typed over it. Raises `ConfigError` with every problem."""
+    from tui.config import resolve
+    from tui.settings import Settings
+
+    return resolve.resolve(config, typed, project_dir=Settings.load().project_dir)
+
+
+def make_plan(config: str, typed: Sequence[str], *, kind: Kind, backend: str) -> Plan:
+    """What a launch would do. Raises `ConfigError`, `EnvironmentMissing` or `ModelError`."""
+    from tui.config import plan
+    from tui.settings import Settings
+
+    return plan.make_plan(
+        resolve(config, typed), Settings.load(), kind=kind, backend=backend, config_path=config
+    )
+
+
+def print_json(data: Any) -> None:
+    """One JSON document on stdout."""
+    import json
+
+    print(json.dumps(data, indent=2, ensure_ascii=False))

@@ -1,0 +1,49 @@
+"""The commands of `vfm`, in the order in which a person needs them.
+
+Owns their list and the words at the top of `vfm --help`. Nothing but click is imported until one runs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tui.cli.completion import completion
+from tui.cli.config import config
+from tui.cli.image import image
+from tui.cli.launch import launch
+from tui.cli.outcome import ReaderLeft
+from tui.cli.runs import cancel, logs, metrics, runs, show
+from tui.cli.volumes import get, ls, volumes
+
+
+class InOrder(click.Group):
+    """A group that lists its commands as they were added, not by the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names, first to last."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Name a broken pipe before click sees one: it would end the process with code 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderLeft from error
+
+
+@click.group(cls=InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="vfm-tui", prog_name="vfm")
+def vfm() -> None:
+    """Train verifiers environments with GRPO and vLLM, on this machine or on Modal.
+
+    RUN may be any unambiguous prefix of a run's id, or `last`.
+
+    Exit codes: 0 done, 1 the run failed, 2 bad usage or config, 3 backend unreachable or not signed in,
+    130 interrupted (the run goes on).
+    """
+
+
+for _command in (launch, runs, show, logs, metrics, cancel, volumes, ls, get, config, image, completion):
+    vfm.add_command(_command)

@@ -1,0 +1,112 @@
+"""`vfm config`: check configs, show what one resolves to, list every key.
+
+Owns the commands; reading, layering and judging are `tui/config`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tui.cli import choices, outcome
+
+if TYPE_CHECKING:
+    from remote.contract.record import Provenance
+    from remote.contract.spec import ExperimentSpec
+
+typed_option = click.option(
+    "--set",
+    "typed",
+    metavar="KEY=VALUE",
+    multiple=True,
+    shell_complete=choices.keys,
+    help="Override one value, as in launch.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+
+
+@click.group()
+def config() -> None:
+    """Check a config, show what it resolves to, or list every key."""
+
+
+@config.command()
+@click.argument("configs", metavar="CONFIG...", nargs=-1, required=True, type=click.Path())
+@typed_option
+def check(configs: tuple[str, ...], typed: tuple[str, ...]) -> int:
+    """Say everything that is wrong with the configs, with file and line."""
+    from remote.contract.errors import VfmError
+    from tui.cli.client import resolve
+
+    code = outcome.DONE
+    for path in configs:
+        try:
+            for notice in resolve(path, typed).notices:
+                outcome.say(f"note: {notice}")
+            click.echo(f"{path}: good")
+        except VfmError as error:
+            code = max(code, outcome.report(error))
+    return code
+
+
+@config.command()
+@click.argument("path", metavar="CONFIG", type=click.Path())
+@typed_option
+@json_option
+def show(path: str, typed: tuple[str, ...], as_json: bool) -> int:
+    """The resolved spec, each value with its source."""
+    from tui.cli.client import print_json, resolve
+
+    resolved = resolve(path, typed)
+    for notice in resolved.notices:
+        outcome.say(f"note: {notice}")
+    if as_json:
+        sources = {key: source.model_dump() for key, source in resolved.provenance.items()}
+        print_json(
+            {"config_path": path, "spec": resolved.spec.model_dump(mode="json"), "provenance": sources}
+        )
+    else:
+        click.echo(spec_table(resolved.spec, resolved.provenance))
+    return outcome.DONE
+
+
+@config.command()
+@json_option
+def schema(as_json: bool) -> int:
+    """Every key with its type, bounds, default and help."""
+    from tui.cli.client import print_json
+    from tui.config.overrides import spell
+    from tui.config.schema import rows
+
+    if as_json:
+        print_json([row.as_dict() for row in rows()])
+        return outcome.DONE
+    for row in rows():
+        click.echo(f"{row.key}: {row.expected} (default {spell(row.default)})")
+        click.echo(f"    {row.help}")
+    return outcome.DONE
+
+
+def spec_table(spec: ExperimentSpec, provenance: Mapping[str, Provenance]) -> str:
+    """Every value of a spec with its source, one a line."""
+    from tui.config.overrides import spell
+    from tui.config.schema import rows
+    from tui.words import table
+
+    values = spec.model_dump(mode="json")
+    lines = []
+    for row in rows():
+        value: Any = values
+        for part in row.path:
+            value = value[part]
+        lines.append((row.key, spell(value), source_of(row.key, provenance)))
+    return table(("KEY", "VALUE", "SOURCE"), lines)
+
+
+def source_of(key: str, provenance: Mapping[str, Provenance]) -> str:
+    """Where a value comes from, in words; a mapping's parts may come from several places."""
+    found = [p for name, p in provenance.items() if name == key or name.startswith(key + ".")]
+    words = dict.fromkeys(p.where or p.layer for p in found if p.layer != "default")
+    return ", ".join(words) or "default"

@@ -1,0 +1,66 @@
+"""Prints a run's stream while it lasts, for people or as JSON lines, and says how the run ended.
+
+Owns what goes to stdout and when it is flushed. The wording is `narrator`'s; gap-free reading is the
+backend's.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from remote.contract import layout
+from remote.contract.events import decode_line, to_dict
+from tui.cli import outcome
+from tui.narrator import Narrator
+from tui.words import duration
+
+if TYPE_CHECKING:
+    from remote.contract.record import RunRecord
+    from tui.client import Client
+
+
+async def people(client: Client, run: RunRecord, narrator: Narrator, *, live: bool = True) -> None:
+    """The stream as a person reads it."""
+    async for batch in client.follow(run, live=live):
+        told = [text for line in batch.lines for text in narrator.tell(line)]
+        _put([*told, *narrator.rest()])
+
+
+async def machines(client: Client, run: RunRecord, *, live: bool = True) -> None:
+    """The stream's events, one JSON object a line, exactly as they were said."""
+    async for batch in client.follow(run, live=live):
+        said = [event for event in map(decode_line, batch.lines) if not isinstance(event, str)]
+        _put([json.dumps(to_dict(event), ensure_ascii=False) for event in said])
+
+
+def _put(lines: list[str]) -> None:
+    if lines:
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
+
+
+def rejoin(run_id: str) -> str:
+    """What to say when a person stops watching a run."""
+    return f"Run {run_id} goes on. Join it again: vfm logs {run_id} --follow   Stop it: vfm cancel {run_id}"
+
+
+def closing(run: RunRecord, command: str = "") -> str:
+    """How the run ended, with its cause and what mends it first, and where its outputs are."""
+    lines = []
+    if run.status == "failed" and run.failure:
+        failure = run.failure
+        again = command or f"vfm launch {run.config_path or 'CONFIG'}"
+        message, cause = str(failure.get("message", "")), str(failure.get("cause", ""))
+        lines.append(outcome.failure_text(message, cause, failure.get("hint"), again))
+    took = f" after {duration(run.ended - run.created)}" if run.ended else ""
+    where = f"{run.outputs}:{layout.run_path(run.run_id)}"
+    lines.append(f"Run {run.run_id}: {run.status}{took}. Its outputs are in {where}")
+    lines.append(f"  vfm get {where} .")
+    return "\n".join(lines)
+
+
+def exit_code(run: RunRecord) -> int:
+    """0 for a run that is done, 1 for one that failed or was cancelled."""
+    return outcome.DONE if run.status == "done" else outcome.RUN_FAILED

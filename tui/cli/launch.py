@@ -1,0 +1,112 @@
+"""`vfm launch`: a config and what was typed over it become a run, which is followed to its end.
+
+Owns the command's options and what it prints about a plan. Planning is `tui/config/plan`'s,
+following `follow`'s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tui.cli import choices, interrupt, outcome
+
+if TYPE_CHECKING:
+    from remote.contract.record import Kind, RunRecord
+    from tui.config.plan import Plan
+
+
+@click.command()
+@click.argument("config", type=click.Path())
+@click.option("--backend", type=click.Choice(["local", "modal"]), default="local", show_default=True)
+@click.option("--kind", type=click.Choice(["train", "evaluate"]), default="train", show_default=True)
+@click.option(
+    "--set",
+    "typed",
+    metavar="KEY=VALUE",
+    multiple=True,
+    shell_complete=choices.keys,
+    help="Override one value of the config, such as training.steps=100. May be repeated.",
+)
+@click.option("--detach", is_flag=True, help="Return once the run has started; print its id.")
+@click.option("--dry-run", is_flag=True, help="Print what would be run, and run nothing.")
+@click.option("--json", "as_json", is_flag=True, help="The run's events, one JSON object a line.")
+def launch(
+    config: str, backend: str, kind: Kind, typed: tuple[str, ...], detach: bool, dry_run: bool, as_json: bool
+) -> int:
+    """Launch CONFIG and follow the run to its end."""
+    from tui.cli.client import make_plan, print_json, run
+
+    plan = make_plan(config, typed, kind=kind, backend=backend)
+    if dry_run:
+        print_json(plan_dict(plan)) if as_json else click.echo(plan_text(plan))
+        return outcome.DONE
+    for notice in plan.notices:
+        outcome.say(f"note: {notice}")
+    record = run(_launched(plan, detach, as_json))
+    if detach:
+        print_json(record.model_dump(mode="json")) if as_json else click.echo(record.run_id)
+        return outcome.DONE
+    from tui.cli.follow import closing, exit_code
+
+    outcome.say(closing(record, plan.command))
+    return exit_code(record)
+
+
+async def _launched(plan: Plan, detach: bool, as_json: bool) -> RunRecord:
+    from tui.cli import follow
+    from tui.cli.client import connect
+    from tui.narrator import Narrator
+
+    client = connect()
+    with interrupt.held():
+        record = await client.launch(plan)
+        interrupt.announce(follow.rejoin(record.run_id))
+    outcome.say(f"Run {record.run_id} has started. Watch it again: vfm logs {record.run_id} --follow")
+    if detach:
+        return record
+    try:
+        if as_json:
+            await follow.machines(client, record)
+        else:
+            await follow.people(client, record, Narrator())
+    except BrokenPipeError:
+        # Nobody reads any more; to the run this is the same as Ctrl-C.
+        outcome.say(follow.rejoin(record.run_id))
+        raise KeyboardInterrupt from None
+    return await client.status(record)
+
+
+def plan_dict(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON."""
+    request = plan.request
+    return {
+        **request.model_dump(mode="json"),
+        "volumes": [request.outputs, request.cache],
+        "difference": [{"key": key, "from": old, "to": new} for key, old, new in plan.diff],
+        "command": plan.command,
+        "model_why": plan.model_why,
+        "notices": list(plan.notices),
+    }
+
+
+def plan_text(plan: Plan) -> str:
+    """The plan as a person reads it."""
+    from tui.cli.config import spec_table
+    from tui.config.overrides import spell
+
+    request = plan.request
+    facts = {
+        "run": f"{request.run_id} ({request.kind} on {request.backend})",
+        "environment": request.environment,
+        "model": f"{request.model} ({plan.model_why})",
+        "outputs": f"{request.outputs}:runs/{request.run_id}",
+        "cache": request.cache,
+        "command": plan.command,
+    }
+    lines = [f"{name + ':':13}{value}" for name, value in facts.items()]
+    changed = [f"  {key}: {spell(old)} → {spell(new)}" for key, old, new in plan.diff]
+    lines += ["", "Against the config:", *(changed or ["  nothing is changed"])]
+    lines += ["", spec_table(request.spec, request.provenance)]
+    return "\n".join([*lines, *(f"note: {notice}" for notice in plan.notices)])

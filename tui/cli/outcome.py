@@ -1,0 +1,124 @@
+"""How a command ends: exit codes, errors as a person reads them, and where an unexpected one is written.
+
+Owns the mapping from errors to exit codes. Errors themselves are `remote/contract/errors`'.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from remote.contract.errors import VfmError
+    from tui.client import Listing
+
+DONE, RUN_FAILED, USAGE, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+class ReaderLeft(Exception):
+    """Whoever read our output has seen enough (`vfm logs | head`)."""
+
+
+def say(text: str) -> None:
+    """A message for the person at the terminal: on stderr, since stdout is data."""
+    click.echo(text, err=True)
+
+
+def code_of(error: Exception) -> int:
+    """The exit code that an error ends a command with."""
+    from remote.contract import errors
+
+    asked_wrongly = (errors.ConfigError, errors.RunNotFound, errors.EnvironmentMissing, errors.ModelError)
+    if isinstance(error, asked_wrongly):
+        return USAGE
+    return UNREACHABLE if isinstance(error, errors.BackendError) else RUN_FAILED
+
+
+def report(error: Exception) -> int:
+    """Say what went wrong on stderr; returns the exit code."""
+    from remote.contract.errors import VfmError
+
+    if isinstance(error, VfmError):
+        say(describe(error))
+    elif isinstance(error, OSError) and error.strerror:
+        say(f"error: {error.strerror}{f': {error.filename}' if error.filename else ''}")
+    else:
+        say(_unexpected(error))
+    return code_of(error)
+
+
+def complain(listing: Listing[Any]) -> int:
+    """Say which backends could not be asked, and what was passed over; returns the exit code."""
+    for notice in listing.notices:
+        say(f"note: {notice}")
+    return max((report(error) for error in listing.errors.values()), default=DONE)
+
+
+def describe(error: VfmError) -> str:
+    """Message, evidence and what to do next, one a line."""
+    hint = error.hint
+    return failure_text(
+        error.message,
+        error.cause,
+        None if hint is None else {"text": hint.text, "key": hint.key, "to": hint.new},
+    )
+
+
+def failure_text(message: str, cause: str, hint: dict[str, Any] | None, command: str = "") -> str:
+    """A failure's lines: what happened, the evidence, what to do, and the command line that mends it."""
+    from tui.words import visible
+
+    lines = ["error: " + message.replace("\n", "\n       ")]
+    if cause and cause not in message:
+        lines += [f"  cause: {line}" for line in cause.strip().splitlines()]
+    if hint:
+        lines.append(f"  hint:  {hint.get('text', '')}")
+        if hint.get("key") and hint.get("to") is not None:
+            lines.append(f"  try:   {command or 'vfm launch CONFIG'} {set_option(hint['key'], hint['to'])}")
+    return "\n".join(visible(line) for text in lines for line in text.splitlines())
+
+
+def set_option(key: str, value: Any) -> str:
+    """`--set KEY=VALUE`, quoted for a shell."""
+    import shlex
+
+    from tui.config.overrides import spell
+
+    return f"--set {shlex.quote(f'{key}={spell(value)}')}"
+
+
+def _unexpected(error: Exception) -> str:
+    what = f"{type(error).__name__}: {error}".splitlines()[0]
+    try:
+        where = f"the full report is in {_write_crash(error)}"
+    except OSError as refused:
+        where = f"and no report could be written ({refused})"
+    return f"error: something unexpected went wrong ({what}); {where}"
+
+
+def _write_crash(error: Exception) -> Path:
+    """A traceback without the command's arguments or environment, which may hold secrets."""
+    import time
+    import traceback
+
+    folder = _home() / "crashes"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{id(error):x}.txt"
+    text = "".join(traceback.format_exception(error))
+    path.write_text(f"Python {sys.version}\n\n{text}", encoding="utf-8")
+    return path
+
+
+def _home() -> Path:
+    """`VFM_HOME`, or a temporary directory where the settings themselves are what is broken."""
+    import tempfile
+
+    try:
+        from tui.settings import Settings
+
+        return Path(Settings.load().home)
+    except Exception:
+        return Path(tempfile.gettempdir()) / "vfm"

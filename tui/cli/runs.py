@@ -1,0 +1,171 @@
+"""`vfm runs`, `show`, `logs`, `metrics`, `cancel`: what is known of runs.
+
+Owns the commands and the shape of their output; what is known is the client's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tui.cli import choices, interrupt, outcome
+from tui.cli.outcome import complain
+
+if TYPE_CHECKING:
+    from remote.contract.record import RunRecord
+    from tui.client import Client
+
+run_argument = click.argument("run", shell_complete=choices.runs)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+SOURCES = ("vllm", "env", "train", "worker", "image")
+
+
+@click.command()
+@json_option
+def runs(as_json: bool) -> int:
+    """List runs, newest first."""
+    from tui.cli.client import connect, print_json, run
+    from tui.words import moment, table
+
+    listing = run(connect().runs())
+    if as_json:
+        print_json([record.model_dump(mode="json") for record in listing.rows])
+    else:
+        cells = [
+            (r.run_id, r.status, r.kind, r.backend, r.environment, r.model, moment(r.created), _took(r))
+            for r in listing.rows
+        ]
+        click.echo(
+            table(("RUN", "STATUS", "KIND", "BACKEND", "ENVIRONMENT", "MODEL", "CREATED", "TOOK"), cells)
+        )
+    return complain(listing)
+
+
+def _took(record: RunRecord) -> str:
+    import time
+
+    from tui.words import duration
+
+    return duration((record.ended or time.time()) - record.created)
+
+
+@click.command()
+@run_argument
+@json_option
+def show(run: str, as_json: bool) -> int:
+    """What is known of RUN: its record, phases, last numbers, checkpoints."""
+    from tui.cli import client as shared
+    from tui.cli.summary import as_dict, as_text
+
+    async def known() -> tuple[RunRecord, Any]:
+        client = shared.connect()
+        record = await client.find(run)
+        return await client.status(record), await client.state(record)
+
+    record, state = shared.run(known())
+    shared.print_json(as_dict(record, state)) if as_json else click.echo(as_text(record, state))
+    return outcome.DONE
+
+
+@click.command()
+@run_argument
+@click.option("--follow", "-f", is_flag=True, help="Go on until the run ends; exit with its outcome.")
+@click.option("--source", type=click.Choice(SOURCES), help="Only this source's lines.")
+@click.option("--events", is_flag=True, help="The run's events, one JSON object a line.")
+def logs(run: str, follow: bool, source: str | None, events: bool) -> int:
+    """Print RUN's output from its first line."""
+    from tui.cli import client as shared
+
+    if source and events:
+        raise click.UsageError("--source is about log lines, --events about events: choose one")
+    record = shared.run(_logged(run, follow, source, events))
+    if not follow:
+        return outcome.DONE
+    from tui.cli.follow import closing, exit_code
+
+    outcome.say(closing(record))
+    return exit_code(record)
+
+
+async def _logged(text: str, live: bool, source: str | None, events: bool) -> RunRecord:
+    from tui.cli import follow
+    from tui.cli.client import connect
+    from tui.narrator import Narrator
+
+    client: Client = connect()
+    record = await client.find(text)
+    if live:
+        interrupt.announce(follow.rejoin(record.run_id))
+    if events:
+        await follow.machines(client, record, live=live)
+    else:
+        await follow.people(client, record, Narrator(source), live=live)
+    return await client.status(record) if live else record
+
+
+@click.command()
+@run_argument
+@json_option
+@click.option("--csv", "as_csv", is_flag=True, help="One row a step, one column a metric.")
+def metrics(run: str, as_json: bool, as_csv: bool) -> int:
+    """RUN's numbers, step by step."""
+    from tui.cli import client as shared
+
+    if as_json and as_csv:
+        raise click.UsageError("--json or --csv, not both")
+
+    async def known() -> list[dict[str, Any]]:
+        client = shared.connect()
+        return await client.metrics(await client.find(run))
+
+    steps = shared.run(known())
+    if as_json:
+        shared.print_json(steps)
+    elif as_csv:
+        _write_csv(steps)
+    else:
+        _tell_steps(steps)
+    return outcome.DONE
+
+
+def _write_csv(steps: list[dict[str, Any]]) -> None:
+    import csv
+    import sys
+
+    names = list(dict.fromkeys(name for step in steps for name in step["values"]))
+    writer = csv.DictWriter(sys.stdout, ["step", *names], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({"step": step["step"], **step["values"]} for step in steps)
+
+
+def _tell_steps(steps: list[dict[str, Any]]) -> None:
+    from tui.narrator import chosen
+    from tui.words import number, table
+
+    names = list(dict.fromkeys(name for step in steps for name, _ in chosen(step["values"])))
+    rows = [
+        (str(s["step"]), *(number(s["values"][n]) if n in s["values"] else "" for n in names)) for s in steps
+    ]
+    click.echo(table(("STEP", *names), rows))
+    outcome.say("Every metric: --json or --csv.")
+
+
+@click.command()
+@run_argument
+def cancel(run: str) -> int:
+    """Ask RUN to stop; it saves what it has."""
+    from tui.cli import client as shared
+
+    async def ask() -> RunRecord:
+        client = shared.connect()
+        record = await client.find(run)
+        await client.cancel(record)
+        return record
+
+    record = shared.run(ask())
+    if record.ended_already:
+        outcome.say(f"Run {record.run_id} is over already: {record.status}.")
+    else:
+        outcome.say(f"Run {record.run_id} was asked to stop. See it end: vfm logs {record.run_id} --follow")
+    return outcome.DONE

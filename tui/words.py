@@ -1,0 +1,79 @@
+"""Text for people: log text made safe, ages and sizes, tables. Pure functions.
+
+What a run's stream says is turned into lines by `narrator`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+RESET = "\x1b[0m"
+_SGR = re.compile(r"\x1b\[[0-9;:]*m")
+# Everything that a terminal may obey, or that reorders what is read: C0 (but tab), DEL, C1, bidi overrides.
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """The text with control characters shown as escapes, never obeyed; tabs and colours stay."""
+    text = text.removesuffix("\r")
+    if not _CONTROL.search(text):
+        return text
+    parts, colours = _SGR.split(text), _SGR.findall(text)
+    shown = [_CONTROL.sub(_escape, part) for part in parts]
+    joined = "".join(part + colour for part, colour in zip(shown, [*colours, ""], strict=True))
+    # A colour that a log line leaves on would run on into the next one.
+    return joined + RESET if colours else joined
+
+
+def plain(text: str) -> str:
+    """The same without colours."""
+    return visible(_SGR.sub("", text))
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    return {10: "\\n", 13: "\\r"}.get(code, f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `42 s`, `3 min 05 s`, `2 h 10 min`."""
+    if seconds < 10:
+        return f"{max(seconds, 0.0):.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def moment(seconds: float | None) -> str:
+    """A Unix time as local date and time, or a dash."""
+    import time
+
+    return "–" if not seconds else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+
+
+def size(count: float) -> str:
+    """Bytes in the unit that keeps the number short."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def number(value: float) -> str:
+    """A metric's value in at most four significant digits."""
+    return f"{value:.4g}"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns padded to their widest cell; the last one is left as long as it is."""
+    lines = [list(header), *([visible(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
