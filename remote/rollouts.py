@@ -194,7 +194,8 @@ def _played(episode: vf.Episode[Any, Any, Any]) -> Played:
 def _text(error: vf.Error) -> str:
     frames = [line.strip() for line in (error.traceback or "").splitlines() if 'File "' in line]
     place = f" ({frames[-1]})" if frames else ""
-    return f"{error.type}: {error.message}{place}"
+    said = error.message or (f"HTTP {error.status_code}" if error.status_code else "no words")
+    return f"{error.type}: {said}{place}"
 
 
 def all_failed(played: Sequence[Played], what: str) -> VfmError:

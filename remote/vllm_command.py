@@ -107,6 +107,9 @@ def environment(spec: ExperimentSpec, device: Device, threads: int, model: str =
         "VLLM_DO_NOT_TRACK": "1",
         "DO_NOT_TRACK": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        # Connections idle while the trainer computes. By itself vLLM closes them after 5 s, and an episode
+        # whose request meets the closing fails.
+        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "86400",
         # `vllm_log` reads these lines.
         "VLLM_CONFIGURE_LOGGING": "1",
         "VLLM_LOGGING_LEVEL": "INFO",

@@ -140,3 +140,8 @@ def test_the_server_inherits_no_secret_that_it_has_no_use_for() -> None:
         ("PATH", "HF_TOKEN", "WANDB_API_KEY", "OPENAI_API_KEY", "PYTHONDONTWRITEBYTECODE"), "x"
     )
     assert set(inherited(have)) == {"PATH", "HF_TOKEN"}
+
+
+def test_connections_outlive_the_trainers_share_of_a_step() -> None:
+    # The client gives up an idle connection after 5 s: the server may not be the first to close it.
+    assert int(environment(spec(), "cpu", threads=2)["VLLM_HTTP_TIMEOUT_KEEP_ALIVE"]) >= 3600
