@@ -41,9 +41,12 @@ def until(what: Callable[[], Any], seconds: float) -> Any:
     return found
 
 
-def named(name: str) -> list[int]:
-    """Our descendants whose title holds a name, as vLLM sets it (`VLLM::EngineCore`)."""
-    return [pid for pid in guardian.descendants(os.getpid()) if name in title(pid)]
+def named(name: str) -> set[int]:
+    """Our descendants whose title holds a name, as vLLM sets it (`VLLM::EngineCore`).
+
+    Other tests' servers, which live as long as the session, are among them.
+    """
+    return {pid for pid in guardian.descendants(os.getpid()) if name in title(pid)}
 
 
 def title(pid: int) -> str:
@@ -82,7 +85,7 @@ def test_it_answers_and_a_killed_engine_is_named(tiny_model: Path, emitter: Emit
         assert all(token["logprob"] < 0 for token in choice["logprobs"]["content"])
         assert server.rss_bytes() > 500e6
         server.check()
-        for pid in named("VLLM::"):
+        for pid in named("VLLM::") - before:
             os.kill(pid, signal.SIGKILL)
         with pytest.raises(ServerError, match=r"died while running: its process .* was killed"):
             until(lambda: server.check(), 30)
@@ -98,7 +101,7 @@ def test_a_server_that_is_stopped_while_it_starts_leaves_no_process(
     before = set(guardian.descendants(os.getpid()))
     server = serve(tiny_model, emitter)
     server.start()
-    until(lambda: named("VLLM::"), 180)
+    until(lambda: named("VLLM::") - before, 180)
     began = time.monotonic()
     server.stop()
     assert time.monotonic() - began < 10
