@@ -84,7 +84,9 @@ def _http() -> httpx.AsyncClient:
     # One pool for all episodes: opening a client a call costs more than the call.
     global _client
     if _client is None:
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+        # A connection that idles while the trainer computes may be closed from the other end just as it is
+        # taken up again: after a second it is not taken up.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=1.0)
         _client = httpx.AsyncClient(timeout=None, limits=limits)
     return _client
 
