@@ -81,7 +81,6 @@ def ours(spec: Any, base: Path, server: Any, rollouts: Any, emitter: Any, laps: 
         player = EpisodePlayer(spec, tasks, rollouts, sync, recorder, tokenizer.pad_token_id)
         trainer = VfmTrainer(
             guard=LogprobGuard(allowed_difference(spec)),
-            sync=sync,
             player=player,
             model=model,
             processing_class=tokenizer,

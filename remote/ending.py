@@ -6,7 +6,6 @@ Watching processes is left to `remote/supervisor.py` and `remote/processes.py`.
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import time
@@ -28,12 +27,11 @@ from remote.contract.events import (
 from remote.contract.record import FINAL, LaunchRequest, Status
 from remote.contract.spec import ExperimentSpec
 from remote.emit import Emitter, failure_event
-from remote.run_dir import RunDir
+from remote.run_dir import RunDir, disk_error
 
 Asked = Literal["cancel", "timeout"]
 CANCELLED = 128 + signal.SIGTERM
 TIMED_OUT = 124  # as timeout(1) has it
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -104,21 +102,11 @@ def conclude(run_dir: RunDir, ending: Ending, said: Said, fd: int) -> Ending:
         _say(run_dir.path, ending, said, fd)
     except OSError as error:
         ending = replace(ending, status="failed", exit_code=ending.exit_code or 1)
-        failure = failure or failure_event(disk_error(error, run_dir.path))
+        failure = failure or failure_event(disk_error(error, error.filename or run_dir.path))
     # A record that cannot be written stays open; the near side finds the lock free and calls it failed.
     with suppress(DiskError, OSError, ValueError):
         _complete(run_dir, ending, failure if ending.status == "failed" else None)
     return ending
-
-
-def disk_error(error: OSError, where: Path) -> DiskError:
-    """The failure that an operating system's error stands for."""
-    what = "the disk is full" if error.errno in _FULL else error.strerror or str(error)
-    return DiskError(
-        f"cannot write {error.filename or where}: {what}",
-        cause=str(error),
-        hint=Hint("free some space, or move VFM_HOME to a disk that has it"),
-    )
 
 
 def last_text(run_dir: Path, reach: int = 8192) -> str:
@@ -157,8 +145,7 @@ def _complete(run_dir: RunDir, ending: Ending, failure: FailureEvent | None) -> 
     record = run_dir.record()
     changes: dict[str, Any] = {"status": ending.status, "exit_code": ending.exit_code}
     if failure is not None:
-        names = ("boundary", "cause", "message", "hint")
-        changes["failure"] = {name: getattr(failure, name) for name in names}
+        changes["failure"] = failure.on_record()
     # The verdict outranks a status that the worker set: it knows of the timeout.
     run_dir.write_record(record.model_copy(update={**changes, "ended": record.ended or time.time()}))
 

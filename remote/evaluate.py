@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from statistics import stdev
 
 from remote.contract import layout
@@ -26,11 +25,11 @@ class HeldOut:
         self._spec = spec
         self._rollouts = rollouts
         self._recorder = recorder
-        self._count = spec.training.eval_examples
-        self._tasks = rollouts.tasks(held_out=True)[: self._count] if self._count else []
+        count = spec.training.eval_examples
+        self._tasks = rollouts.tasks(held_out=True)[:count] if count else []
         self.before_play: Callable[[], None] | None = None
         """Brings the server to the present weights."""
-        self._scored: dict[int, float] = {}
+        self._scored: set[int] = set()
 
     def due(self, step: int) -> bool:
         """Whether the config wants a score after this step."""
@@ -48,13 +47,13 @@ class HeldOut:
         if all(p.error for p in played):
             raise all_failed(played, "the held-out tasks")
         values = summary(played, "eval")
-        self._scored[step] = values["eval/total"]
+        self._scored.add(step)
         self._recorder.save(f"{layout.ROLLOUTS}/held-out-{step:06d}.jsonl", step, played)
         self._recorder.metrics(step, values)
         self._recorder.emitter.say("train", f"held-out score after step {step}: {values['eval/total']:.3f}")
 
 
-def evaluate(spec: ExperimentSpec, run_dir: Path, rollouts: Rollouts, recorder: Recorder) -> dict[str, float]:
+def evaluate(spec: ExperimentSpec, rollouts: Rollouts, recorder: Recorder) -> dict[str, float]:
     """Play the held-out tasks and return mean, standard error and each reward part's mean."""
     options = spec.evaluation
     tasks = rollouts.tasks(held_out=True)[: options.num_examples]

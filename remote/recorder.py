@@ -37,13 +37,12 @@ class Recorder:
         """Numbers that belong to the step under way; they go out with its metrics."""
         self._noted.update(values)
 
-    def metrics(self, step: int, values: Mapping[str, Any]) -> dict[str, float]:
+    def metrics(self, step: int, values: Mapping[str, Any]) -> None:
         """Send a step's numbers, with what was noted since; what is no finite number is left out."""
         merged = {**values, **self._noted}
         self._noted, self.step = {}, step
         numbers = {k: float(v) for k, v in merged.items() if isinstance(v, int | float) and math.isfinite(v)}
         self.emitter.emit(MetricsEvent(step=step, values=numbers))
-        return numbers
 
     def rollouts(self, step: int, played: Sequence[Played], rows: Sequence[Row | None]) -> None:
         """Save every episode of a step, show the best and the worst, note their means."""

@@ -87,7 +87,7 @@ class Rollouts:
         """The tasks to train on, or those that are held out.
 
         An environment whose taskset knows `split` decides itself; else the last
-        `training.eval_examples` tasks are held out (`evaluation.num_examples` for an evaluation).
+        `training.eval_examples` tasks are held out; without any, an evaluation plays all its tasks.
         """
         with user_code(self.module, "load its tasks"):
             return self._tasks(held_out)

@@ -6,6 +6,7 @@ events and log lines are `emit`'s.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -15,6 +16,8 @@ from typing import Any
 from remote.contract import layout
 from remote.contract.errors import DiskError, Hint
 from remote.contract.record import LaunchRequest, RunRecord
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_atomic(path: Path, text: str) -> None:
@@ -30,11 +33,22 @@ def write_atomic(path: Path, text: str) -> None:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise DiskError(
-            f"cannot write {path}: {error.strerror or error}",
-            cause=str(error),
-            hint=Hint("free some space, or move VFM_HOME to a disk that has it"),
-        ) from error
+        raise disk_error(error, path) from error
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error means that there is no room; safetensors, in Rust, says so in words alone."""
+    return getattr(error, "errno", None) in _FULL or "No space left on device" in str(error)
+
+
+def disk_error(error: BaseException, where: Path | str) -> DiskError:
+    """The failure that an error of writing there stands for."""
+    what = "the disk is full" if is_disk_full(error) else getattr(error, "strerror", None) or str(error)
+    return DiskError(
+        f"cannot write {where}: {what}",
+        cause=str(error),
+        hint=Hint("free some space, or move VFM_HOME to a disk that has it"),
+    )
 
 
 class RunDir:

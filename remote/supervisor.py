@@ -31,8 +31,8 @@ from remote.contract import layout
 from remote.contract.errors import BackendError, VfmError
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.emit import Emitter, failure_event
-from remote.ending import Asked, Ending, EventsTail, conclude, disk_error, judge, last_text
-from remote.run_dir import RunDir
+from remote.ending import Asked, Ending, EventsTail, conclude, judge, last_text
+from remote.run_dir import RunDir, disk_error
 
 GRACE = 60.0
 LEFTOVERS = 10.0
@@ -66,7 +66,7 @@ class Supervisor:
         except VfmError as error:
             return Ending("failed", 1, error)
         except OSError as error:
-            return Ending("failed", 1, disk_error(error, self.run_dir.path))
+            return Ending("failed", 1, disk_error(error, error.filename or self.run_dir.path))
         except Exception as error:
             return Ending("failed", 1, self._crashed(error))
 
@@ -145,14 +145,16 @@ def create(request: LaunchRequest) -> tuple[RunDir, RunRecord, int]:
             raise BackendError(
                 f"there is a run {request.run_id} already: launch again for a new name"
             ) from error
-        raise disk_error(error, run_dir.path) from error
+        raise disk_error(error, error.filename or run_dir.path) from error
     except OSError as error:
-        raise disk_error(error, run_dir.path) from error
+        raise disk_error(error, error.filename or run_dir.path) from error
     try:
         return run_dir, *_fill(run_dir, request)
     except (OSError, VfmError) as error:
         shutil.rmtree(run_dir.path, ignore_errors=True)
-        raise (disk_error(error, run_dir.path) if isinstance(error, OSError) else error) from error
+        raise (
+            disk_error(error, error.filename or run_dir.path) if isinstance(error, OSError) else error
+        ) from error
 
 
 def _fill(run_dir: RunDir, request: LaunchRequest) -> tuple[RunRecord, int]:

@@ -49,7 +49,6 @@ def train(
     held_out = HeldOut(spec, rollouts, recorder)
     trainer = VfmTrainer(
         guard=LogprobGuard(allowed_difference(spec)),
-        sync=sync,
         player=player,
         model=model,
         processing_class=tokenizer,
@@ -180,9 +179,7 @@ def episode_reward(
 class VfmTrainer(GRPOTrainer):  # type: ignore[misc]
     """GRPOTrainer whose episodes are played by a server that it keeps in step, under guard."""
 
-    def __init__(
-        self, *, guard: LogprobGuard, sync: WeightSync, player: EpisodePlayer, **arguments: Any
-    ) -> None:
+    def __init__(self, *, guard: LogprobGuard, player: EpisodePlayer, **arguments: Any) -> None:
         super().__init__(reward_funcs=episode_reward, rollout_func=player, **arguments)
         self._guard = guard
         self._player = player

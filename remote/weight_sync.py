@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,8 +28,8 @@ TIMEOUT = 600.0  # seconds that the server may take to load a version
 class WeightSync:
     """Publishes the trainer's weights, one version a call.
 
-    `model` is the name to play episodes with after the last call; `seconds` what that call took.
-    Subclasses say how a version is written and how the server takes it.
+    `model` is the name to play episodes with after the last call. Subclasses say how a version is
+    written and how the server takes it.
     """
 
     def __init__(self, model: Any, server: ModelServer, base: Path) -> None:
@@ -41,17 +40,12 @@ class WeightSync:
         self._folder = Path(tempfile.mkdtemp(prefix="vfm-weights-", dir=_fast_disk()))
         self.model = server.served_name
         self.version = 0
-        self.seconds = 0.0
-        self.total_seconds = 0.0
 
     def sync_weights(self) -> None:
         """Bring the server to the trainer's weights; raises `SyncError` where it refuses."""
-        began = time.perf_counter()
         self.version += 1
         with torch.no_grad():
             self._publish()
-        self.seconds = time.perf_counter() - began
-        self.total_seconds += self.seconds
 
     def close(self) -> None:
         """Remove what was written for the server."""

@@ -7,7 +7,6 @@ is `end`. The work of each phase lies in the module named after it.
 
 from __future__ import annotations
 
-import errno
 import os
 import platform
 import signal
@@ -25,11 +24,11 @@ from typing import Any
 from remote import tracking
 from remote.capture import take_output
 from remote.contract import layout
-from remote.contract.errors import DiskError, Hint, VfmError
+from remote.contract.errors import Hint, VfmError
 from remote.contract.events import EndEvent
 from remote.contract.record import LaunchRequest, Status
 from remote.emit import Emitter
-from remote.run_dir import RunDir
+from remote.run_dir import RunDir, disk_error, is_disk_full
 
 CANCELLED = 143  # as a process that SIGTERM ended
 FAILED = 1
@@ -184,7 +183,7 @@ class Worker:
         server.wait_ready()
         self.emit.banner("🏃 Starting the evaluation...")
         with self.phase("evaluate"), self._server_watched(server):
-            values = evaluate(self.spec, self.dir.path, rollouts, self.recorder)
+            values = evaluate(self.spec, rollouts, self.recorder)
         with self.phase("save"):
             self.dir.write_json(SUMMARY, values)
 
@@ -230,14 +229,7 @@ class Worker:
 
     def _finish(self, status: Status, code: int, failure: VfmError | None) -> None:
         event = None if failure is None else self.emit.failure(failure)
-        told = None
-        if event is not None:
-            told = {
-                "boundary": event.boundary,
-                "cause": event.cause,
-                "message": event.message,
-                "hint": event.hint,
-            }
+        told = None if event is None else event.on_record()
         record = self.dir.record()
         if not record.ended_already:
             also = {"exit_code": code, "ended": time.time(), "failure": told}
@@ -271,13 +263,8 @@ def as_vfm_error(error: BaseException) -> VfmError:
     while seen is not None:
         if isinstance(seen, VfmError):
             return seen
-        # safetensors writes in Rust, and tells of a full disk in words alone.
-        if getattr(seen, "errno", None) == errno.ENOSPC or "No space left on device" in str(seen):
-            return DiskError(
-                f"the disk is full: {getattr(seen, 'filename', None) or seen}",
-                cause=str(seen),
-                hint=Hint("free some space, or move VFM_HOME to a disk that has it"),
-            )
+        if is_disk_full(seen):
+            return disk_error(seen, getattr(seen, "filename", None) or "the run's files")
         seen = seen.__cause__ or seen.__context__
     from remote.environments import where
 

@@ -102,6 +102,11 @@ class FailureEvent(Event):
     hint: dict[str, Any] | None = None
     """`{text, key, from, to}`; the last three only where one config key mends it."""
 
+    def on_record(self) -> dict[str, Any]:
+        """What the run's record keeps of it."""
+        names = ("boundary", "cause", "message", "hint")
+        return {name: getattr(self, name) for name in names}
+
 
 @dataclass(frozen=True, kw_only=True)
 class EndEvent(Event):

@@ -139,7 +139,7 @@ def planned(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
             return Recorder() if name == "emitter" else lambda *a, **k: None
 
     tasks = Tasks()
-    evaluate.evaluate(spec, request.getfixturevalue("tmp_path"), tasks, Recorder())  # type: ignore[arg-type]
+    evaluate.evaluate(spec, tasks, Recorder())  # type: ignore[arg-type]
     return tasks.played
 
 

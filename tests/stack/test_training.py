@@ -16,27 +16,25 @@ from tests.stack.conftest import tiny_spec
 pytestmark = [pytest.mark.stack, pytest.mark.vllm]
 
 
-@pytest.fixture
-def rollouts(reload_server: Any, wordle: None) -> Iterator[Any]:
+def served(server: Any, **training: Any) -> Iterator[Any]:
+    """The environment, played on a server until the test is over."""
     from remote.rollouts import Rollouts
 
-    spec = tiny_spec()
-    args = spec.training.environment_args
-    made = Rollouts("vf_wordle", args, spec, reload_server)
+    spec = tiny_spec(training={**tiny_spec().training.model_dump(), **training})
+    made = Rollouts("vf_wordle", spec.training.environment_args, spec, server)
     yield made
     made.close()
+
+
+@pytest.fixture
+def rollouts(reload_server: Any, wordle: None) -> Iterator[Any]:
+    yield from served(reload_server)
 
 
 @pytest.fixture
 def terse(reload_server: Any, wordle: None) -> Iterator[Any]:
     """Replies of one token: what a random model says in several is seldom text that reads back the same."""
-    from remote.rollouts import Rollouts
-
-    spec = tiny_spec(training={**tiny_spec().training.model_dump(), "max_completion_length": 1})
-    args = spec.training.environment_args
-    made = Rollouts("vf_wordle", args, spec, reload_server)
-    yield made
-    made.close()
+    yield from served(reload_server, max_completion_length=1)
 
 
 def test_masks_of_several_turns_are_the_chat_templates_token_by_token(terse: Any, tiny_model: Path) -> None:
