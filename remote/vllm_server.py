@@ -35,6 +35,7 @@ from remote.vllm_failures import Diagnosis, Setting
 from remote.vllm_log import LogReader, Step
 
 POLL = 0.25  # seconds between looks at /health
+LAST_WORDS = 5.0  # seconds that a server whose engine died has to say why
 SERVED_NAME = "policy"
 # No proxy stands between this machine and itself.
 _HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -196,7 +197,21 @@ class VllmServer:
     def _on_line(self, line: str) -> None:
         self._emit.say("vllm", line)
         with self._lock:
+            was_dying = self._reader.dying
             self._say_steps(self._reader.feed(line))
+            if self._reader.dying and not was_dying:
+                self._end_soon()
+
+    def _end_soon(self) -> None:
+        """End a server whose engine died, once it has said why.
+
+        It waits for requests that nobody will answer any more, and whoever made them waits for it: only
+        its end sets both free.
+        """
+        assert self._process is not None
+        timer = threading.Timer(LAST_WORDS, self._process.stop)
+        timer.daemon = True
+        timer.start()
 
     def _say_steps(self, steps: list[Step]) -> None:
         for step in steps:

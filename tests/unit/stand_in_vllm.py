@@ -4,7 +4,7 @@
 `answers` serves /health on the port · `dies` exits with code 1 · `dies once` does so the first time
 only (it leaves a mark beside LOG) · `hangs` never answers · `ends` answers until it is asked for
 /end, then prints what follows a line `=== end` in LOG and exits with code 0 · `lingers` prints that
-too, but goes on answering.
+too, but goes on answering · `hangs at the end` prints it, and never answers /end.
 """
 
 from __future__ import annotations
@@ -20,8 +20,12 @@ from pathlib import Path
 class Handler(BaseHTTPRequestHandler):
     last_words = ""
     lingers = False
+    hangs = False
 
     def do_GET(self) -> None:
+        if self.path == "/end" and self.hangs:
+            print(self.last_words, flush=True)
+            time.sleep(600)
         self.send_response(200)
         self.end_headers()
         if self.path == "/end":
@@ -44,6 +48,7 @@ def main(behaviour: str, log: str, *arguments: str) -> int:
         time.sleep(600)
     subprocess.Popen(["sleep", "600"])  # an engine process
     Handler.lingers = behaviour == "lingers"
+    Handler.hangs = behaviour == "hangs at the end"
     port = int(arguments[arguments.index("--port") + 1])
     ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever(poll_interval=0.05)
     return 0

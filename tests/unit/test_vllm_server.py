@@ -158,6 +158,22 @@ def test_a_death_in_mid_run_is_a_failure_even_with_code_0(make: Make, tmp_path: 
         check_until_it_fails(server)
 
 
+def test_a_dying_server_is_ended_under_those_who_wait_for_its_answer(make: Make, tmp_path: Path) -> None:
+    before = set(tree())
+    log = tmp_path / "log"
+    last = "(APIServer pid=8) WARNING 11-22 20:00:00 [c.py:1] [shutdown] MPClient: engine core exited"
+    log.write_text((LOGS / "startup_ok.log").read_text() + f"\n=== end\n{last} unexpectedly\n")
+    server = make("hangs at the end", log)
+    server.start()
+    server.wait_ready()
+    with pytest.raises(ConnectionResetError):  # no timeout, and nobody has called check()
+        urllib.request.urlopen(f"{server.base_url}/end", timeout=30)
+    with pytest.raises(ServerError, match="died while running"):
+        check_until_it_fails(server)
+    server.stop()
+    assert set(tree()) <= before
+
+
 def test_an_end_that_was_asked_for_is_no_failure(make: Make) -> None:
     server = make("answers", "startup_ok")
     server.start()
