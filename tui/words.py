@@ -77,3 +77,20 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     )
+
+
+STATUS_SIGNS = {"pending": "○", "running": "●", "done": "✓", "failed": "✗", "cancelled": "■"}
+"""A sign for each status, so that colour is never all that tells them apart."""
+
+
+def status_words(status: str) -> str:
+    """`✓ done`: the sign and the word; a status that this version does not know is shown as it is."""
+    return f"{STATUS_SIGNS.get(status, '?')} {status}"
+
+
+def age(seconds: float) -> str:
+    """How long ago, in three or four characters: `12s`, `3m`, `5h`, `2d`, `7w`."""
+    for unit, length in (("w", 604800), ("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length * (2 if unit == "w" else 1):
+            return f"{seconds // length:.0f}{unit}"
+    return f"{max(seconds, 0):.0f}s"

@@ -1,0 +1,46 @@
+"""The frame that every screen has: a title line above, the keys that work now below.
+
+Owns the frame and what F1 shows. What lies between is each screen's.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import Footer
+
+from tui.screens.desk import Desk, desk
+from tui.widgets.title import TitleLine
+
+
+class VfmScreen(Screen[None]):
+    """A screen of vfm-tui. Subclasses give `TITLE`, `HELP` and `body()`."""
+
+    HELP: ClassVar[str] = ""
+    """Markdown that F1 shows: what this screen is for and what its keys do."""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "Back", show=False, id="screen.back"),
+    ]
+
+    @property
+    def desk(self) -> Desk:
+        """The app, as screens see it."""
+        return desk(self)
+
+    def compose(self) -> ComposeResult:
+        """Title, body, keys."""
+        yield TitleLine()
+        yield from self.body()
+        yield Footer(show_command_palette=False)
+
+    def body(self) -> ComposeResult:
+        """What lies between title and keys."""
+        yield from ()
+
+    def action_back(self) -> None:
+        """To the screen below; the home screen stays."""
+        if len(self.app.screen_stack) > 1 and self.app.screen is self:
+            self.app.pop_screen()

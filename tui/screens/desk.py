@@ -1,0 +1,71 @@
+"""What every screen may rely on: the client, the clock, what is remembered.
+
+Owns connecting (the client's imports take longer than the first frame may wait) and what the app
+remembers from one session to the next. Which screen is shown when is `tui/app.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from textual.app import App
+from textual.widget import Widget
+
+from tui.memory import Memory
+
+if TYPE_CHECKING:
+    from tui.client import Client
+    from tui.settings import Settings
+
+
+class Desk(App[None]):
+    """The app as its screens see it."""
+
+    def __init__(
+        self,
+        client: Client | None = None,
+        *,
+        settings: Settings | None = None,
+        memory: Memory | None = None,
+        clock: Callable[[], float] = time.time,
+        readonly: bool = False,
+    ) -> None:
+        super().__init__()
+        self.now = clock
+        """Unix seconds; tests freeze it."""
+        self.readonly = readonly
+        """Whether launching, cancelling, deleting and uploading are off."""
+        self.memory = memory or Memory(settings.home / "app" if settings else None)
+        self._client = client
+        self._settings = settings
+        self._connecting = asyncio.Lock()
+
+    @property
+    def settings(self) -> Settings:
+        """Names and directories. Raises `ConfigError` where they cannot be read."""
+        if self._settings is None:
+            from tui.settings import Settings
+
+            client = self._client
+            self._settings = client.settings if client and client.settings else Settings.load()
+        return self._settings
+
+    async def connect(self) -> Client:
+        """The client; made at the first call, off the event loop. Raises `VfmError`."""
+        async with self._connecting:
+            if self._client is None:
+                self._client = await asyncio.to_thread(self._make_client)
+        return self._client
+
+    def _make_client(self) -> Client:
+        from tui.client import Client
+
+        return Client.default(self.settings)
+
+
+def desk(widget: Widget) -> Desk:
+    """The app that a widget or screen is part of."""
+    return cast(Desk, widget.app)
