@@ -6,15 +6,22 @@ shows and does is its own file's matter; screens but the first are imported when
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Awaitable, Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from tui.screens import requests as ask
 from tui.screens.desk import Desk
+from tui.screens.news import News
 from tui.screens.runs import RunsScreen
 from tui.themes import DARK, LIGHT
+from tui.words import status_words
+
+if TYPE_CHECKING:
+    from tui.screens.run_actions import RunActions
 
 
 class VfmApp(Desk):
@@ -28,6 +35,14 @@ class VfmApp(Desk):
     def __init__(self, *args: Any, run: str | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
         self._run = run
+        self._news = News()
+
+    @cached_property
+    def actions(self) -> RunActions:
+        """What can be done to runs."""
+        from tui.screens.run_actions import RunActions
+
+        return RunActions(self)
 
     def get_default_screen(self) -> Screen[Any]:
         """Runs are home."""
@@ -74,6 +89,51 @@ class VfmApp(Desk):
         from tui.screens.doctor import DoctorScreen
 
         self.push_screen(DoctorScreen())
+
+    def on_rerun_requested(self, message: ask.RerunRequested) -> None:
+        """The same runs once more."""
+        self._change("run again", lambda: self.actions.rerun(message.run_ids))
+
+    def on_cancel_requested(self, message: ask.CancelRequested) -> None:
+        """Runs should stop."""
+        self._change("cancel runs", lambda: self.actions.cancel(message.run_ids))
+
+    def on_delete_requested(self, message: ask.DeleteRequested) -> None:
+        """Runs' files should go."""
+        self._change("delete runs", lambda: self.actions.delete(message.run_ids))
+
+    def on_download_requested(self, message: ask.DownloadRequested) -> None:
+        """Something should come to this machine."""
+        where = (message.backend, message.volume, message.path)
+        self._do("download", lambda: self.actions.download(*where))
+
+    def on_runs_listed(self, message: ask.RunsListed) -> None:
+        """A toast for each run that ended, unless it is the one on the screen."""
+        self.rows = message.rows
+        for row in self._news.ended(message.rows):
+            if getattr(self.screen, "run_id", None) != row.run_id:
+                self.tell(
+                    f"{row.run_id} {status_words(row.status)}",
+                    "error" if row.status == "failed" else "information",
+                )
+
+    def _change(self, what: str, do: Callable[[], Awaitable[None]]) -> None:
+        if self.readonly:
+            self.tell(f"read-only: cannot {what}", "warning")
+        else:
+            self._do(what, do)
+
+    def _do(self, what: str, do: Callable[[], Awaitable[None]]) -> None:
+        """One thing at a time that asks, off the message queue, so that the screen goes on."""
+        self.run_worker(self._told(what, do), group="actions", description=what, exit_on_error=False)
+
+    async def _told(self, what: str, do: Callable[[], Awaitable[None]]) -> None:
+        from remote.contract.errors import VfmError
+
+        try:
+            await do()
+        except VfmError as error:
+            self.tell(f"cannot {what}: {error}", "error")
 
 
 def main() -> None:

@@ -26,6 +26,11 @@ def visible(text: str) -> str:
     return joined + RESET if colours else joined
 
 
+def escape_controls(text: str) -> str:
+    """Text with every control character but tabs shown as an escape."""
+    return _CONTROL.sub(_escape, text)
+
+
 def plain(text: str) -> str:
     """The same without colours."""
     return visible(_SGR.sub("", text))

@@ -94,3 +94,9 @@ def test_the_far_side_knows_nothing_of_the_near_side(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "environments").rglob("*.py")), ids=lambda p: p.name)
 def test_environments_know_nothing_of_us(path: Path) -> None:
     assert not _ours(path)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tui").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_streams_and_long_tables_have_widgets_of_their_own(path: Path) -> None:
+    """Textual's own take seconds at ten thousand rows and a thousand lines a second."""
+    assert not _imports(path) & {f"textual.widgets.{name}" for name in ("DataTable", "RichLog", "Log")}

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from textual.app import App
+from textual.notifications import SeverityLevel
 from textual.widget import Widget
 
 from tui.memory import Memory
@@ -19,6 +20,7 @@ from tui.memory import Memory
 if TYPE_CHECKING:
     from tui.client import Client
     from tui.settings import Settings
+    from tui.transfers import Transfers
 
 
 class Desk(App[None]):
@@ -39,8 +41,11 @@ class Desk(App[None]):
         self.readonly = readonly
         """Whether launching, cancelling, deleting and uploading are off."""
         self.memory = memory or Memory(settings.home / "app" if settings else None)
+        self.rows: Sequence[Any] = ()
+        """The runs that the home screen listed last (`store.run_rows.RunRow`), newest first."""
         self._client = client
         self._settings = settings
+        self._transfers: Transfers | None = None
         self._connecting = asyncio.Lock()
 
     @property
@@ -59,6 +64,22 @@ class Desk(App[None]):
             if self._client is None:
                 self._client = await asyncio.to_thread(self._make_client)
         return self._client
+
+    async def transfers(self) -> Transfers:
+        """Downloads and uploads under way: they outlive the screen that began them."""
+        if self._transfers is None:
+            from tui.transfers import Transfers
+
+            self._transfers = Transfers(await self.connect())
+        return self._transfers
+
+    def known_runs(self) -> Iterable[tuple[str, str]]:
+        """(id, a few words) of every run that is known, newest first."""
+        return [(row.run_id, f"{row.status} · {row.environment} · {row.model}") for row in self.rows]
+
+    def tell(self, text: str, severity: str = "information", title: str = "") -> None:
+        """A toast. The text is shown as it is, never read as markup."""
+        self.notify(text, title=title, severity=cast(SeverityLevel, severity), markup=False)
 
     def _make_client(self) -> Client:
         from tui.client import Client

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
+
+if TYPE_CHECKING:
+    from tui.store.run_rows import RunRow
 
 
 @dataclass
@@ -83,3 +86,10 @@ class DownloadRequested(Message):
     backend: str
     volume: str
     path: str
+
+
+@dataclass
+class RunsListed(Message):
+    """The home screen has a fresh list of runs."""
+
+    rows: Sequence[RunRow]

@@ -1,0 +1,108 @@
+"""What can be done to runs from wherever they are shown: cancel, run again, delete, download.
+
+Owns asking first and saying afterwards. The doing is the client's; which runs are meant is up to the
+screen that posted the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+from remote.contract import layout
+from remote.contract.errors import VfmError
+from tui.screens.ask import AskPath, Confirm
+from tui.screens.desk import Desk
+from tui.words import plain, size
+
+if TYPE_CHECKING:
+    from remote.contract.record import RunRecord
+    from tui.client import Client
+
+
+class RunActions:
+    """The actions of one app. Each tells its end in a toast; none raises."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def cancel(self, run_ids: Sequence[str]) -> None:
+        """Ask, then ask the runs to stop. They save what they have."""
+        live = [run for run in await self._records(run_ids) if not run.ended_already]
+        if not live:
+            self._say("nothing to cancel: already over")
+            return
+        what = [f"{run.run_id}  {run.environment}  {run.model}" for run in live]
+        title = f"Stop {_runs(live)}? What is trained so far is saved."
+        if await self._desk.push_screen_wait(Confirm(title, what, yes="Stop")):
+            await self._each(live, lambda client, run: client.cancel(run), "asked to stop")
+
+    async def delete(self, run_ids: Sequence[str]) -> None:
+        """Ask, naming what goes, then delete the runs' directories."""
+        from tui.transfers import removal
+
+        runs = await self._records(run_ids)
+        if going := [run.run_id for run in runs if not run.ended_already]:
+            self._say(f"still going, cancel first: {', '.join(going)}", "warning")
+            return
+        client = await self._desk.connect()
+        goes = [(run, await removal(client, run)) for run in runs]
+        what = [f"{run.run_id}  {gone.count} files, {size(gone.bytes)}" for run, gone in goes]
+        title = f"Delete {_runs(runs)} with checkpoints, rollouts and logs?"
+        if runs and await self._desk.push_screen_wait(Confirm(title, what, yes="Delete")):
+            await self._each(runs, _remove, "deleted")
+
+    async def rerun(self, run_ids: Sequence[str]) -> None:
+        """Start the same runs once more."""
+        from tui.rerun import rerun
+
+        async def again(client: Client, run: RunRecord) -> None:
+            made = await rerun(client, self._desk.settings, run.run_id)
+            self._say(f"{made.run_id} started: {run.run_id} once more")
+
+        await self._each(await self._records(run_ids), again, "")
+
+    async def download(self, backend: str, volume: str, path: str) -> None:
+        """Ask where to, then start a transfer."""
+        default = self._desk.memory.get("download_dir", "downloads")
+        chosen = await self._desk.push_screen_wait(AskPath(f"Download {volume}:{path} into", str(default)))
+        if chosen:
+            self._desk.memory.put("download_dir", chosen)
+            transfers = await self._desk.transfers()
+            transfers.start_download(backend, volume, path, chosen)
+            self._say(f"downloading {path} into {chosen}")
+
+    async def _records(self, run_ids: Sequence[str]) -> list[RunRecord]:
+        client = await self._desk.connect()
+        listing = await client.runs()
+        known = {run.run_id: run for run in listing.rows}
+        if missing := [run_id for run_id in run_ids if run_id not in known]:
+            self._say(f"no longer there: {', '.join(missing)}", "warning")
+        return [known[run_id] for run_id in run_ids if run_id in known]
+
+    async def _each(
+        self, runs: Sequence[RunRecord], do: Callable[[Client, RunRecord], Awaitable[None]], done: str
+    ) -> None:
+        """Do it to each run; one that fails is told of, and the others go on."""
+        client = await self._desk.connect()
+        succeeded = []
+        for run in runs:
+            try:
+                await do(client, run)
+                succeeded.append(run.run_id)
+            except VfmError as error:
+                advice = f"\n{error.hint.text}" if error.hint else ""
+                self._say(f"{run.run_id}: {error.message}{advice}", "error")
+        if succeeded and done:
+            self._say(f"{done}: {', '.join(succeeded)}")
+
+    def _say(self, text: str, severity: str = "information") -> None:
+        self._desk.tell(plain(text.replace("\n", " · ")), severity)
+
+
+async def _remove(client: Client, run: RunRecord) -> None:
+    await client.remove(run.outputs, str(layout.run_path(run.run_id)), backend=run.backend)
+
+
+def _runs(runs: Sequence[RunRecord]) -> str:
+    return f"{runs[0].run_id}" if len(runs) == 1 else f"{len(runs)} runs"
