@@ -91,6 +91,10 @@ class Client:
         listing.rows.sort(key=lambda run: run.created, reverse=True)
         return listing
 
+    async def runs_of(self, backend: str) -> list[RunRecord]:
+        """One backend's runs, newest first: a slow one holds up no other. Raises `BackendError`."""
+        return await self.backend(backend).runs()
+
     async def find(self, text: str) -> RunRecord:
         """The run meant by its id, an unambiguous prefix of it, or `last`. Raises `RunNotFound`."""
         listing = await self.runs()
@@ -105,6 +109,14 @@ class Client:
     def follow(self, run: RunRecord, position: int = 0, *, live: bool = True) -> AsyncIterator[Batch]:
         """The run's lines in batches from a position, to its end or (not `live`) to what there is."""
         return self.backend(run.backend).follow(run, position, live=live)
+
+    def journal(self, run: RunRecord) -> Path:
+        """The file on this machine that holds the run's whole output, as far as it was brought here."""
+        return self.backend(run.backend).journal(run)
+
+    def watch(self, run: RunRecord) -> AsyncIterator[int]:
+        """Keep the run's journal up to date: its size after each growth, until the run is over."""
+        return self.backend(run.backend).watch(run)
 
     async def items(self, run: RunRecord, *, live: bool = False) -> AsyncIterator[Item]:
         """The run's text lines and events, in order, from the first."""
@@ -173,6 +185,26 @@ class Client:
         holder = await self._holder(volume, backend)
         with _named():
             return await holder.volumes.download(volume, path, dest, progress)
+
+    async def put(
+        self,
+        source: Path,
+        volume: str,
+        path: str,
+        progress: Progress | None = None,
+        *,
+        backend: str | None = None,
+    ) -> Transfer:
+        """Upload a file or a folder into a folder of a volume. Raises `ConfigError` and `DiskError`."""
+        holder = await self._holder(volume, backend)
+        with _named():
+            return await holder.volumes.upload(volume, source, path, progress)
+
+    async def remove(self, volume: str, path: str, *, backend: str | None = None) -> None:
+        """Delete a file or a folder of a volume. Raises `ConfigError` where there is no such thing."""
+        holder = await self._holder(volume, backend)
+        with _named():
+            await holder.volumes.remove(volume, path)
 
     async def _holder(self, volume: str, name: str | None) -> Backend:
         """The backend that holds a volume; the first one, since both may hold the same name."""

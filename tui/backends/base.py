@@ -82,6 +82,12 @@ class Volumes(Protocol):
         """Copy a file or a folder: resumed where it broke off, verified, identical files skipped."""
         ...
 
+    async def upload(
+        self, volume: str, source: Path, path: str, progress: Progress | None = None
+    ) -> Transfer:
+        """Copy a file or folder into a folder of the volume, with download's habits."""
+        ...
+
     async def remove(self, volume: str, path: str) -> None:
         """Delete a file or a folder."""
         ...
@@ -99,6 +105,17 @@ class Backend(Protocol):
 
     def follow(self, run: RunRecord, position: int = 0, *, live: bool = True) -> AsyncIterator[Batch]:
         """The run's output from a position; ends with the run, or at once where `live` is false."""
+        ...
+
+    def journal(self, run: RunRecord) -> Path:
+        """The file on this machine that holds the run's whole output, as far as `watch` has brought it."""
+        ...
+
+    def watch(self, run: RunRecord) -> AsyncIterator[int]:
+        """Keep the journal up to date; yields its size (bytes) at once and after each growth.
+
+        Ends when the run is over and all that it said is there.
+        """
         ...
 
     async def cancel(self, run: RunRecord) -> None:

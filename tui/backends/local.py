@@ -29,7 +29,7 @@ from remote.contract.errors import (
 )
 from remote.contract.record import LaunchRequest, RunRecord
 from tui.backends.base import Batch, Volumes
-from tui.backends.local_stream import follow, is_alive
+from tui.backends.local_stream import follow, is_alive, watch
 from tui.backends.local_volumes import LocalVolumes
 
 _Stamp = tuple[int, int, int]
@@ -76,6 +76,14 @@ class LocalBackend:
         A last line without its newline is given only once the run is over.
         """
         return follow(self.run_dir(run), position, live)
+
+    def journal(self, run: RunRecord) -> Path:
+        """The run's own stream: nothing is copied."""
+        return self.run_dir(run) / layout.STREAM
+
+    def watch(self, run: RunRecord) -> AsyncIterator[int]:
+        """The size of the run's stream, at once and whenever it has grown; ends with the run."""
+        return watch(self.run_dir(run))
 
     async def cancel(self, run: RunRecord) -> None:
         """Ask a run to stop; it has a minute to save what it has. A run that is over is left alone."""

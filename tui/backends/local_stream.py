@@ -60,6 +60,41 @@ async def follow(run_dir: Path, position: int, live: bool) -> AsyncIterator[Batc
             delay = min(delay * 1.5, _LATEST)
 
 
+async def watch(run_dir: Path) -> AsyncIterator[int]:
+    """The stream's size whenever it grew; see `LocalBackend.watch`."""
+    delay, known, end_at = _SOONEST, -1, float("inf")
+    while True:
+        # Asked before looking: what was written before the last writer went is then counted too.
+        over = await asyncio.to_thread(_is_over, run_dir, end_at)
+        size = await asyncio.to_thread(_size, run_dir / layout.STREAM)
+        if size != known:
+            if await asyncio.to_thread(_says_end, run_dir / layout.STREAM, size):
+                end_at = min(end_at, time.monotonic())
+            known, delay = size, _SOONEST
+            yield size
+        if over:
+            return
+        await asyncio.sleep(delay)
+        delay = min(delay * 1.5, _LATEST)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # not there yet
+
+
+def _says_end(path: Path, size: int) -> bool:
+    """Whether the last thing that the stream says is its end."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, size - 4096))
+            return _END.encode() in file.read()
+    except OSError:
+        return False
+
+
 def read_batch(stream: Path, position: int, over: bool) -> Batch:
     """The next whole lines from a position; a torn last line only where the stream is over."""
     try:

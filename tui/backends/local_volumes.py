@@ -61,6 +61,28 @@ class LocalVolumes:
             await copy.run(transfer, progress or (lambda _: None))
         return transfer
 
+    async def upload(
+        self, volume: str, source: Path, path: str, progress: Progress | None = None
+    ) -> Transfer:
+        """Copy a file, or a folder and what is in it, to `path/<its name>`; as `download` does, the other way.
+
+        Raises `DiskError`, and `ConfigError` where the path leaves the volume.
+        """
+        target = self._base(volume) / self._relative(volume, path) / source.name
+        if not self._is_inside(volume, target):
+            raise self._leaves(volume, path)
+        if not source.exists():
+            raise FileNotFoundError(f"there is no {source}")
+        files = [source] if source.is_file() else [p for p in sorted(source.rglob("*")) if p.is_file()]
+        transfer = Transfer()
+        copies = [
+            Copy.of(file, target if file == source else target / file.relative_to(source)) for file in files
+        ]
+        transfer.total = sum(copy.size for copy in copies)
+        for copy in copies:
+            await copy.run(transfer, progress or (lambda _: None))
+        return transfer
+
     async def remove(self, volume: str, path: str) -> None:
         """Delete a file or a folder; never a whole volume."""
         await asyncio.to_thread(self._remove, volume, path)

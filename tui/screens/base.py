@@ -21,6 +21,23 @@ class VfmScreen(Screen[None]):
 
     HELP: ClassVar[str] = ""
     """Markdown that F1 shows: what this screen is for and what its keys do."""
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-normal"), (150, "-wide")]  # noqa: RUF012 - Textual's own way
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012 - Textual's own way
+    DEFAULT_CSS = """
+    VfmScreen { background: $background; }
+    VfmScreen .panel {
+        border: round $panel; border-title-color: $text-muted; border-subtitle-color: $text-muted;
+        padding: 0 1;
+    }
+    VfmScreen .panel:focus-within { border: round $primary; border-title-color: $primary; }
+    VfmScreen.-short .panel, VfmScreen.-narrow .panel {
+        border: none; border-top: solid $panel; padding: 0;
+    }
+    VfmScreen.-short .panel:focus-within, VfmScreen.-narrow .panel:focus-within {
+        border: none; border-top: solid $primary;
+    }
+    VfmScreen .-hidden { display: none; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", show=False, id="screen.back"),
     ]

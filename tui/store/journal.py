@@ -91,7 +91,7 @@ class Journal:
         """
         with self._lock:
             try:
-                while data := self._read(self.end, CHUNK):
+                while data := self.raw(self.end, CHUNK):
                     if not self._take(data):
                         self._take_torn(over)
                         break
@@ -104,7 +104,7 @@ class Journal:
         size, data, want = self.size(), b"", BLOCK
         while True:
             start = max(0, size - want)
-            data = self._read(start, size - start)
+            data = self.raw(start, size - start)
             whole = data if start == 0 else data[data.find(b"\n") + 1 :]
             found = _cut(whole, size - len(whole), 0.0)
             if len(found) >= count or start == 0:
@@ -145,9 +145,9 @@ class Journal:
     def bytes_from(self, start: int, size: int) -> bytes:
         """Whole lines from the begin of one: about `size` bytes of what is indexed, at least one line."""
         size = min(size, self.end - start)
-        data = self._read(start, size)
+        data = self.raw(start, size)
         while len(data) < self.end - start and b"\n" not in data:
-            data += self._read(start + len(data), size)
+            data += self.raw(start + len(data), size)
         return data if start + len(data) >= self.end else data[: data.rfind(b"\n") + 1]
 
     def close(self) -> None:
@@ -164,7 +164,8 @@ class Journal:
                 return None
         return self._file
 
-    def _read(self, start: int, size: int) -> bytes:
+    def raw(self, start: int, size: int) -> bytes:
+        """Bytes of the file as they are now, indexed or not."""
         fd = self._open()
         return b"" if fd is None or size <= 0 else os.pread(fd, size, start)
 
@@ -172,7 +173,7 @@ class Journal:
         """Index the whole lines of what lies at `end`; False where there is none yet."""
         whole = data.rfind(b"\n") + 1
         while not whole:
-            more = self._read(self.end + len(data), CHUNK)
+            more = self.raw(self.end + len(data), CHUNK)
             if not more:
                 return False
             data += more
@@ -201,7 +202,7 @@ class Journal:
     def _take_torn(self, over: bool) -> None:
         size = self.size()
         if over and size > self.end:
-            data = self._read(self.end, LONGEST)
+            data = self.raw(self.end, LONGEST)
             self._index_piece(data + b"\n", 0, len(data) + 1)
             self.end = size
 
@@ -211,7 +212,7 @@ class Journal:
     def _read_block(self, block: int, end: int) -> list[Line]:
         """The lines of a block; `end` is part of the cache's key, since the last block grows."""
         start = int(self._starts[block])
-        return _cut(self._read(start, end - start), start, self._times[block])
+        return _cut(self.raw(start, end - start), start, self._times[block])
 
 
 def _cut(data: bytes, base: int, t: float) -> list[Line]:
@@ -220,9 +221,8 @@ def _cut(data: bytes, base: int, t: float) -> list[Line]:
     while start < len(data):
         end = data.find(b"\n", start)
         end = len(data) if end < 0 else end
-        if data.startswith(_SEPARATOR, start):
-            if stamp := _TIME.search(data, start, end):
-                t = float(stamp.group(1))
+        if data.startswith(_SEPARATOR, start) and (stamp := _TIME.search(data, start, end)):
+            t = float(stamp.group(1))
         if not is_hidden(data, start, end):
             raw = data[start : min(end, start + LONGEST)]
             found.append(Line(base + start, raw, end - start, t or None))

@@ -22,7 +22,9 @@ from tui.store.journal import Journal, is_hidden, tell_line
 CHUNK = 256 * 1024
 DENSE = 48
 """Matches within a chunk beyond which Arrow is quicker."""
-ERRORS = r"\bERROR\b|\bCRITICAL\b|\bFATAL\b|Traceback \(most recent call|\b[A-Z]\w*(Error|Exception)\b|^.{0,3}✗"
+ERRORS = (
+    r"\bERROR\b|\bCRITICAL\b|\bFATAL\b|Traceback \(most recent call|\b[A-Z]\w*(Error|Exception)\b|^.{0,3}✗"
+)
 """What `next error` looks for."""
 
 

@@ -209,7 +209,9 @@ class LogPane(Vertical):
 
     def action_save(self) -> None:
         """Somebody else asks where to."""
-        self.post_message(self.SaveRequested(self, f"{self.journal.path.parent.parent.name}-{self._source}.log"))
+        self.post_message(
+            self.SaveRequested(self, f"{self.journal.path.parent.parent.name}-{self._source}.log")
+        )
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
@@ -327,7 +329,9 @@ class LogPane(Vertical):
         found = await asyncio.to_thread(matches.read, 0, _MOST_HITS)
         hits = self.query_one(OptionList)
         hits.clear_options()
-        hits.add_options(Option(Content(read_terminal(line.text).plain[:500]), id=str(line.offset)) for line in found)
+        hits.add_options(
+            Option(Content(read_terminal(line.text).plain[:500]), id=str(line.offset)) for line in found
+        )
         hits.remove_class("-hidden")
         hits.focus()
 
@@ -338,9 +342,7 @@ class LogPane(Vertical):
 
     def _tell(self, note: str = "") -> None:
         """The line of sources, and the line that says where one is."""
-        names = [
-            Content.styled(f" {name} ", "reverse" if name == self._source else "") for name in _CHOICES
-        ]
+        names = [Content.styled(f" {name} ", "reverse" if name == self._source else "") for name in _CHOICES]
         self.query_one("#log-sources", Static).update(Content("").join(names))
         view, matches = self.view, self._view_matches
         total, shown = self.journal.lines, len(matches)

@@ -48,8 +48,8 @@ class LogView(ScrollView, can_focus=True):
     DEFAULT_CSS = """
     LogView { height: 1fr; background: $surface; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 1; }
     LogView .log--cursor { background: $panel; }
-    LogView:focus .log--cursor { background: $primary 25%; }
-    LogView .log--selected { background: $secondary 40%; }
+    LogView:focus .log--cursor { background: $primary-muted; }
+    LogView .log--selected { background: $secondary-muted; }
     LogView .log--hit { background: $warning; color: $background; text-style: bold; }
     LogView .log--error { color: $error; }
     LogView .log--warning { color: $warning; }
