@@ -7,6 +7,7 @@ the backend that launches a run and shown to nobody.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import StringIO
@@ -25,7 +26,11 @@ KNOWN_SECRETS = (
 )
 """What a run may need that `.env` need not name: taken from the process environment too."""
 
-_OURS = frozenset({"EXPERIMENTER", "EXPERIMENT_NAME", "VFM_HOME", "VFM_PROJECT"})
+_OURS = frozenset({"EXPERIMENTER", "EXPERIMENT_NAME", "VFM_HOME", "VFM_CONFIG_DIR", "VFM_PROJECT"})
+# A directory that `.env` names, with something behind the equals sign.
+_NAMES_FOLDER = re.compile(
+    rb"""^\s*(?:export\s+)?VFM_(?:HOME|CONFIG_DIR)\s*=\s*["']?[^\s"'#]""", re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,12 @@ class Settings:
     """Name → value, for a run's environment. Never shown."""
     notices: tuple[str, ...] = ()
     """What people should know: no `.env`, a line of it that was skipped."""
+    config_dir: Path = Path()
+    """Where `settings.toml` and `prices.toml` lie, which users write; beside the runs where none is named."""
+
+    def __post_init__(self) -> None:
+        if self.config_dir == Path():
+            object.__setattr__(self, "config_dir", self.home / "config")
 
     @classmethod
     def load(cls, project_dir: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -58,6 +69,7 @@ class Settings:
         return cls(
             project_dir=project,
             home=_home(both),
+            config_dir=_config_dir(both),
             experimenter=both.get("EXPERIMENTER") or "default",
             experiment=both.get("EXPERIMENT_NAME") or "default",
             env_file=env_file,
@@ -65,6 +77,30 @@ class Settings:
             secrets={name: both[name] for name in sorted(names) if both.get(name)},
             notices=tuple(notices),
         )
+
+
+@dataclass(frozen=True)
+class Folders:
+    """The two directories that the app needs before its first frame."""
+
+    home: Path
+    config_dir: Path
+
+
+def glance(environ: Mapping[str, str] | None = None) -> Folders:
+    """What `Settings.load` would say of directories, without the time that it takes, and never an error.
+
+    `.env` is read as a whole only where it names one of them.
+    """
+    process = os.environ if environ is None else environ
+    try:
+        env_file = _project(None, process) / ".env"
+        named = env_file.is_file() and _NAMES_FOLDER.search(env_file.read_bytes())
+        values = _read_env(env_file)[0] if named else {}
+    except (ConfigError, OSError):
+        values = {}  # `Settings.load` says what is wrong, where there is somebody to tell it to.
+    both = {**values, **{name: value for name, value in process.items() if value}}
+    return Folders(_home(both), _config_dir(both))
 
 
 def _project(given: Path | None, process: Mapping[str, str]) -> Path:
@@ -86,6 +122,15 @@ def _home(values: Mapping[str, str]) -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir("vfm", appauthor=False))
+
+
+def _config_dir(values: Mapping[str, str]) -> Path:
+    named = values.get("VFM_CONFIG_DIR")
+    if named:
+        return Path(named).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("vfm", appauthor=False))
 
 
 def _missing(path: Path) -> str:

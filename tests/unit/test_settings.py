@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from remote.contract.errors import ConfigError
-from tui.settings import Settings
+from tui.settings import Settings, glance
 
 PROJECT = Path(__file__).parents[2]
 
@@ -100,3 +100,37 @@ def test_the_project_is_this_checkout_or_named(tmp_path: Path) -> None:
     assert Settings.load(environ={"VFM_PROJECT": str(tmp_path)}).project_dir == tmp_path
     with pytest.raises(ConfigError, match="VFM_PROJECT is '/nosuch', which is no folder"):
         Settings.load(environ={"VFM_PROJECT": "/nosuch"})
+
+
+def test_what_users_write_lies_in_their_config_directory_or_where_they_say(tmp_path: Path) -> None:
+    assert load(tmp_path, VFM_CONFIG_DIR="/from/process").config_dir == Path("/from/process")
+    assert load(tmp_path, "VFM_CONFIG_DIR=/from/file\n").config_dir == Path("/from/file")
+    (tmp_path / ".env").unlink()
+    assert load(tmp_path).config_dir.name == "vfm"
+    assert Settings(project_dir=tmp_path, home=tmp_path / "h").config_dir == tmp_path / "h" / "config"
+
+
+@pytest.mark.parametrize(
+    "dotenv",
+    [
+        "",
+        "EXPERIMENTER=alice\nVFM_HOME=\nVFM_CONFIG_DIR=''\n",
+        "# VFM_HOME=/no\nexport VFM_HOME='/from/file'\n",
+        "VFM_CONFIG_DIR = /conf # where\n",
+        "BASE=/base\nVFM_HOME=${BASE}/vfm\n",
+        "VFM_HOME=/a\n'broken\n",
+    ],
+)
+@pytest.mark.parametrize("environ", [{}, {"VFM_HOME": "/from/process"}])
+def test_a_glance_sees_the_directories_that_reading_it_all_finds(
+    tmp_path: Path, dotenv: str, environ: dict[str, str]
+) -> None:
+    settings = load(tmp_path, dotenv, **environ)
+    folders = glance({"VFM_PROJECT": str(tmp_path), **environ})
+    assert (folders.home, folders.config_dir) == (settings.home, settings.config_dir)
+
+
+def test_a_glance_complains_of_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"VFM_HOME=\xff\n")
+    assert glance({"VFM_PROJECT": str(tmp_path)}).home.name == "vfm"
+    assert glance({"VFM_PROJECT": "/nosuch", "VFM_HOME": "/h"}).home == Path("/h")
