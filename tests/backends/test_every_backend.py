@@ -281,6 +281,79 @@ async def test_a_part_file_of_something_else_is_not_continued(files: Bench, tmp_
     assert target.read_bytes() == b"0123456789"
 
 
+async def test_a_cancelled_download_leaves_nobody_writing_and_is_resumed(
+    files: Bench, tmp_path: Path
+) -> None:
+    volumes, path = files.backend("").volumes, "runs/r1/checkpoints/final/model.safetensors"
+    target, begun = tmp_path / "model.safetensors", asyncio.Event()
+    copying = asyncio.create_task(
+        volumes.download(VOLUME, path, target, lambda transfer: begun.set() if transfer.done else None)
+    )
+    await begun.wait()
+    copying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await copying
+    kept = target.with_name(target.name + ".part").stat().st_size
+    again = await volumes.download(VOLUME, path, target)
+    assert again.fetched == 10240000 - kept < 10240000
+    assert target.read_bytes() == bytes(range(256)) * 40000
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A folder of this machine, to be uploaded."""
+    folder = tmp_path / "outside" / "data"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "big.bin").write_bytes(bytes(range(256)) * 40000)
+    (folder / "deep" / "[red]x").write_bytes(b"small")
+    return folder
+
+
+async def test_a_file_is_uploaded_into_a_folder_of_the_volume(files: Bench, outside: Path) -> None:
+    volumes = files.backend("").volumes
+    done = await volumes.upload(VOLUME, outside / "big.bin", "runs/r1/new")
+    assert (done.done, done.total, done.fetched) == (10240000,) * 3
+    assert await volumes.read(VOLUME, "runs/r1/new/big.bin") == bytes(range(256)) * 40000
+
+
+async def test_a_folder_is_uploaded_and_identical_files_are_skipped(files: Bench, outside: Path) -> None:
+    volumes, seen = files.backend("").volumes, list[tuple[int, int]]()
+    await volumes.upload(VOLUME, outside, "", lambda transfer: seen.append((transfer.done, transfer.total)))
+    assert seen == sorted(seen)
+    assert seen[-1] == (10240005, 10240005)
+    there = [entry.path for entry in await volumes.list(VOLUME, "data", recursive=True) if not entry.is_dir]
+    assert there == ["data/big.bin", "data/deep/[red]x"]
+    (outside / "deep" / "[red]x").write_bytes(b"other")
+    again = await volumes.upload(VOLUME, outside, "")
+    assert (len(again.skipped), again.fetched) == (1, 5)
+    assert await volumes.read(VOLUME, "data/deep/[red]x") == b"other"
+
+
+async def test_an_upload_goes_on_where_it_broke_off(files: Bench, outside: Path) -> None:
+    volumes = files.backend("").volumes
+
+    def break_off(transfer: Transfer) -> None:
+        if transfer.done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await volumes.upload(VOLUME, outside / "big.bin", "", break_off)
+    done = await volumes.upload(VOLUME, outside / "big.bin", "")
+    assert 0 < done.fetched < 10240000
+    assert await volumes.read(VOLUME, "big.bin") == bytes(range(256)) * 40000
+
+
+async def test_an_upload_that_leaves_the_volume_is_refused(files: Bench, outside: Path) -> None:
+    volumes = files.backend("").volumes
+    for path in ("../other", "/etc", "runs/../../x"):
+        with pytest.raises(ConfigError, match="leaves the volume"):
+            await volumes.upload(VOLUME, outside, path)
+    with pytest.raises(ConfigError, match=r"there is no .*/none"):
+        await volumes.upload(VOLUME, outside / "none", "")
+    with pytest.raises(FileNotFoundError, match="no volume"):
+        await volumes.upload("verifiers-outputs-no-one", outside, "")
+
+
 async def test_files_and_folders_are_removed_but_no_whole_volume(files: Bench) -> None:
     volumes = files.backend("").volumes
     await volumes.remove(VOLUME, "runs/r1/record.json")

@@ -49,11 +49,13 @@ class VolumeInfo:
 
 @dataclass
 class Transfer:
-    """How far a download is: bytes done of total, and the file under way."""
+    """How far a download or an upload is: bytes done of total, and the file under way."""
 
     done: int = 0
     total: int = 0
     path: str = ""
+    fetched: int = 0
+    """Bytes that this attempt carried over; the others of `done` were there already."""
     skipped: list[str] = field(default_factory=list)
     """Files that were already there, identical."""
 

@@ -1,7 +1,7 @@
 """The local backend's volumes: folders under `$VFM_HOME/volumes`, named exactly as on Modal.
 
-Owns listing, reading, downloading and removing what is in them, and keeping every path inside. Who
-writes them is the far side's matter.
+Owns listing, reading, downloading, uploading and removing what is in them, and keeping every path inside.
+What else is written into them is the far side's matter.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ PREFIX = "verifiers-"
 _Infos: TypeAlias = list[VolumeInfo]
 _Entries: TypeAlias = list[Entry]
 _Paths: TypeAlias = list[Path]
+_Copies: TypeAlias = list[Copy]
 
 
 class LocalVolumes:
@@ -64,20 +65,12 @@ class LocalVolumes:
     async def upload(
         self, volume: str, source: Path, path: str, progress: Progress | None = None
     ) -> Transfer:
-        """Copy a file, or a folder and what is in it, to `path/<its name>`; as `download` does, the other way.
+        """Copy a file, or a folder and what is in it, to `path/<its name>`, as `download` does.
 
-        Raises `DiskError`, and `ConfigError` where the path leaves the volume.
+        Raises `DiskError`, and `ConfigError` where the path leaves the volume or there is no such source.
         """
-        target = self._base(volume) / self._relative(volume, path) / source.name
-        if not self._is_inside(volume, target):
-            raise self._leaves(volume, path)
-        if not source.exists():
-            raise FileNotFoundError(f"there is no {source}")
-        files = [source] if source.is_file() else [p for p in sorted(source.rglob("*")) if p.is_file()]
         transfer = Transfer()
-        copies = [
-            Copy.of(file, target if file == source else target / file.relative_to(source)) for file in files
-        ]
+        copies = await asyncio.to_thread(self._uploads, volume, Path(os.path.abspath(source)), path)
         transfer.total = sum(copy.size for copy in copies)
         for copy in copies:
             await copy.run(transfer, progress or (lambda _: None))
@@ -133,6 +126,18 @@ class LocalVolumes:
                 raise self._leaves(volume, path.relative_to(self._base(volume)).as_posix())
             if not path.is_dir():
                 yield Copy.of(path, target / path.relative_to(source))
+
+    def _uploads(self, volume: str, source: Path, path: str) -> _Copies:
+        """Every single target is looked at: a link in the volume may lead out of it."""
+        target = self._base(volume) / self._relative(volume, path) / source.name
+        if not source.exists():
+            raise ConfigError(f"there is no {source}", hint=Hint("name a file or folder of this machine"))
+        files = [source] if source.is_file() else [p for p in sorted(source.rglob("*")) if p.is_file()]
+        copies = [Copy.of(file, target / file.relative_to(source)) for file in files]
+        for copy in copies:
+            if not self._is_inside(volume, copy.target):
+                raise self._leaves(volume, path)
+        return copies
 
     def _walk(self, volume: str, folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
         """Everything below a folder; a link out of the volume, or back to a folder above, is not followed."""

@@ -1,0 +1,58 @@
+"""What only copies on this machine meet: links, very long names, a source that changes under the copy."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from remote.contract.errors import ConfigError, DiskError
+from tests.backends.conftest import LocalBench
+from tui.backends.base import Transfer
+from tui.backends.local_copy import CHUNK, Copy
+
+VOLUME = "verifiers-outputs-ann-copies"
+
+
+async def test_an_upload_does_not_follow_a_link_out_of_the_volume(local: LocalBench, tmp_path: Path) -> None:
+    local.write(VOLUME, "data/file", b"")
+    (local.home / "volumes" / VOLUME / "data" / "deep").symlink_to(tmp_path)
+    source = tmp_path / "source" / "data"
+    (source / "deep").mkdir(parents=True)
+    (source / "deep" / "planted").write_bytes(b"x")
+    with pytest.raises(ConfigError, match="leaves the volume"):
+        await local.backend().volumes.upload(VOLUME, source, "")
+    assert not (tmp_path / "planted").exists()
+
+
+async def test_the_longest_name_is_copied(local: LocalBench, tmp_path: Path) -> None:
+    name = "é" * 127
+    local.write(VOLUME, name, b"0123")
+    await local.backend().volumes.download(VOLUME, name, tmp_path / "out" / name)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
+
+
+async def test_a_log_may_grow_while_it_is_copied(tmp_path: Path) -> None:
+    source, target = tmp_path / "log", tmp_path / "copy"
+    source.write_bytes(b"a" * (CHUNK + 1))
+
+    def grow(transfer: Transfer) -> None:
+        with source.open("ab") as file:
+            file.write(b"more")
+
+    await Copy.of(source, target).run(Transfer(), grow)
+    assert target.read_bytes() == b"a" * (CHUNK + 1)
+
+
+async def test_a_file_that_is_replaced_under_the_copy_is_not_taken(tmp_path: Path) -> None:
+    source, target = tmp_path / "weights", tmp_path / "copy"
+    source.write_bytes(b"a" * (CHUNK + 1))
+
+    def replace(transfer: Transfer) -> None:
+        (tmp_path / "new").write_bytes(b"b" * (CHUNK + 1))
+        os.replace(tmp_path / "new", source)
+
+    with pytest.raises(DiskError, match="did not arrive"):
+        await Copy.of(source, target).run(Transfer(), replace)
+    assert not target.exists()
