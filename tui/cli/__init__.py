@@ -8,18 +8,33 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import NoReturn
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from tui.cli import interrupt
+
+if TYPE_CHECKING:
+    import click
 
 
 def main() -> NoReturn:
     """The `vfm` of the command line: runs a command and exits with its code."""
+    end_with(_vfm, "vfm")
+
+
+def end_with(command: Callable[[], click.Command], name: str) -> NoReturn:
+    """Run a program's command and exit with its code, whatever it raises."""
     interrupt.install()  # before click is imported: Ctrl-C is quiet from the first moment
     _ready_streams()
-    code = _run()
+    code = _run(command, name)
     interrupt.leave()
     sys.exit(_flushed(code))
+
+
+def _vfm() -> click.Command:
+    from tui.cli.commands import vfm
+
+    return vfm
 
 
 def _ready_streams() -> None:
@@ -30,15 +45,14 @@ def _ready_streams() -> None:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
-def _run() -> int:
+def _run(command: Callable[[], click.Command], name: str) -> int:
     try:
         import click
 
         from tui.cli import outcome
-        from tui.cli.commands import vfm
 
         try:
-            result = vfm.main(prog_name="vfm", standalone_mode=False)
+            result = command().main(prog_name=name, standalone_mode=False)
             return result if isinstance(result, int) else outcome.DONE
         except click.ClickException as error:
             error.show()
@@ -58,10 +72,18 @@ def _flushed(code: int) -> int:
     try:
         sys.stdout.flush()
     except OSError as error:
-        # Python flushes again on its way out: let it have somewhere to write.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop(sys.stdout)
         if code == 0 and not isinstance(error, BrokenPipeError):
             from tui.cli import outcome
 
             return outcome.report(error)
+    try:
+        sys.stderr.flush()
+    except OSError:  # the terminal is gone, and with it whoever would have read
+        _drop(sys.stderr)
     return code
+
+
+def _drop(stream: TextIO) -> None:
+    """Python flushes again on its way out: let it have somewhere to write."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -10,9 +10,10 @@ import click
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("program", type=click.Choice(["vfm", "vfm-tui"]), default="vfm")
 @click.pass_context
-def completion(ctx: click.Context, shell: str) -> int:
-    """Print SHELL's completion script.
+def completion(ctx: click.Context, shell: str, program: str) -> int:
+    """Print SHELL's completion script for PROGRAM (vfm).
 
     \b
     bash: vfm completion bash > ~/.local/share/bash-completion/completions/vfm
@@ -23,7 +24,9 @@ def completion(ctx: click.Context, shell: str) -> int:
 
     kind = get_completion_class(shell)
     assert kind is not None, "click knows the three shells that the choice allows"
-    script = kind(ctx.find_root().command, {}, "vfm", "_VFM_COMPLETE")
+    # The script asks the program itself, by this variable; the command is not looked at here.
+    variable = f"_{program.upper().replace('-', '_')}_COMPLETE"
+    script = kind(ctx.find_root().command, {}, program, variable)
     # Not `source()`: for bash it runs a shell to learn its version, and none may be there.
     click.echo(script.source_template % script.source_vars())
     return 0

@@ -1,0 +1,115 @@
+"""How the app goes when it is told to from outside: the terminal is given back, and runs go on.
+
+Owns SIGTERM, SIGHUP and SIGINT while the app runs, and what happens when it does not follow. Keys that
+quit are the app's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+import termios
+import threading
+from contextlib import suppress
+from typing import Any, Protocol
+
+PATIENCE = 3.0
+"""Seconds that a told app has to leave by itself; a hung one is ended after it."""
+_LOOKS = 1.0  # seconds between two looks at whether the server is still there
+_STDIN, _STDERR = 0, 2
+# Keyboard protocol, pasting, line wrap, mouse, focus, resizes in band, the alternate screen, the cursor.
+_RESET = (
+    b"\x1b[<u\x1b[?2004l\x1b[?7h\x1b[?1000l\x1b[?1003l\x1b[?1015l\x1b[?1006l\x1b[?1016l"
+    b"\x1b[?1004l\x1b[?2048l\x1b[?1049l\x1b[?25h"
+)
+
+
+class Runnable(Protocol):
+    """What is needed of the app."""
+
+    @property
+    def return_code(self) -> int | None:
+        """How it ended, once it has."""
+
+    def exit(self, result: None = None, return_code: int = 0) -> None:
+        """Leave in order."""
+
+    async def run_async(self) -> object:
+        """Run to the end."""
+
+
+def run_until_told(app: Runnable, served_by: int | None = None) -> int:
+    """Run the app to its end, whoever wants it; returns the exit code.
+
+    An app behind `--web` also ends when the server (`served_by`, its process id) is gone.
+    """
+    return asyncio.run(_run(app, served_by))
+
+
+async def _run(app: Runnable, served_by: int | None) -> int:
+    leaving = _Leaving(app, asyncio.get_running_loop())
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, leaving.told)
+    watch = asyncio.create_task(_until_alone(leaving, served_by)) if served_by else None
+    try:
+        await app.run_async()
+    finally:
+        leaving.over()
+        if watch:
+            watch.cancel()
+    return leaving.code or app.return_code or 0
+
+
+async def _until_alone(leaving: _Leaving, served_by: int) -> None:
+    while os.getppid() == served_by:
+        await asyncio.sleep(_LOOKS)
+    leaving.told(signal.SIGHUP)
+
+
+class _Leaving:
+    """The way out: in order, or after a while without the app's help."""
+
+    def __init__(self, app: Runnable, loop: asyncio.AbstractEventLoop) -> None:
+        self.code = 0
+        self._app, self._loop = app, loop
+        self._terminal = _terminal_state()
+        self._watchdog: threading.Timer | None = None
+
+    def told(self, number: int, frame: Any = None) -> None:
+        """A signal came: the first asks the app to leave, a second one does not wait for it."""
+        if self._watchdog:
+            self._force()
+        self.code = 128 + number
+        self._watchdog = threading.Timer(PATIENCE, self._force)
+        self._watchdog.daemon = True
+        self._watchdog.start()
+        self._loop.call_soon_threadsafe(lambda: self._app.exit(return_code=self.code))
+
+    def over(self) -> None:
+        """The app has left."""
+        if self._watchdog:
+            self._watchdog.cancel()
+
+    def _force(self) -> None:
+        if self._terminal:
+            _restore(self._terminal)
+        os._exit(self.code)
+
+
+def _terminal_state() -> list[Any] | None:
+    """How the terminal is set before the app changes it; None where there is none."""
+    try:
+        return termios.tcgetattr(_STDIN)
+    except (termios.error, OSError):
+        return None
+
+
+def _restore(state: list[Any]) -> None:
+    """Undo by hand what the app did to the terminal. One that takes no more text is left as it is."""
+    with suppress(termios.error, OSError):
+        termios.tcsetattr(_STDIN, termios.TCSANOW, state)
+    with suppress(OSError):
+        if select.select([], [_STDERR], [], 0.5)[1]:
+            os.write(_STDERR, _RESET)
