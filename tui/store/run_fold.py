@@ -1,0 +1,155 @@
+"""What a run's stream adds to its row: progress, the reward over time, the failure. Pure.
+
+Owns picking the few events that a row is made of; the fold of the others is `runs.py`'s, reading the bytes
+`run_list`'s.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from remote.contract.events import (
+    AnyEvent,
+    EndEvent,
+    FailureEvent,
+    MetricsEvent,
+    PhaseEvent,
+    ProgressEvent,
+    decode_line,
+)
+from tui.store.run_rows import RunRow, thin
+from tui.store.runs import RunState
+
+REWARDS = ("reward", "eval/total")
+"""Metrics that a row shows as its reward: a training's, an evaluation's."""
+_PASSED_OVER = re.compile(r'.{0,100}?"type":"(?:rollout|system)"')
+_HUGE = 1e15  # beyond it nothing was measured, and products of two would be no numbers any more
+_COUNTED = {"train": "steps", "evaluate": "episodes"}
+
+
+class RunFold:
+    """A run's stream, as far as it was read."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        """Bytes of the stream that are in."""
+        self.damaged = 0
+        """Events that were passed over, since their values are of no kind that they could be."""
+        self.state = RunState()
+        self._rewards: list[float] = []
+        self._score: float | None = None
+        self._first: dict[str, ProgressEvent] = {}
+
+    def take(self, lines: Iterable[str], position: int) -> None:
+        """Take in the lines up to a position."""
+        for line in lines:
+            if line.startswith("\x1e") and not _PASSED_OVER.match(line):
+                event = decode_line(line)
+                if isinstance(event, str) or not _sound(event):
+                    self.damaged += 1
+                else:
+                    self._add(event)
+        self.position = position
+
+    @property
+    def over(self) -> bool:
+        """Whether the run has said its last word."""
+        return self.state.end is not None
+
+    def row(self, row: RunRow) -> RunRow:
+        """The row with what the stream says."""
+        state, train = self.state, row.kind == "train"
+        count = state.progress.get(_COUNTED.get(row.kind, "steps"))
+        done, total = (int(count.done), int(count.total)) if count else (None, None)
+        eta = None
+        if row.live and count and total:
+            eta = state.eta(total) if train else self._eta(count)
+        return replace(
+            row,
+            step=done,
+            total_steps=total or None,
+            eta=eta,
+            reward=self._rewards[-1] if train and self._rewards else self._score,
+            rewards=thin(self._rewards),
+            failure=_failure(state) or row.failure,
+            hint=_hint(state) or row.hint,
+            phase=_phase(state) if row.live else "",
+        )
+
+    def _add(self, event: AnyEvent) -> None:
+        if not self.state.add(event):
+            return
+        if isinstance(event, ProgressEvent):
+            self._first.setdefault(event.what, event)
+        elif isinstance(event, MetricsEvent):
+            self._take_numbers(event)
+
+    def _take_numbers(self, event: MetricsEvent) -> None:
+        for name in REWARDS:
+            value = event.values.get(name, math.nan)
+            if not _is_number(value):  # NaN, where nothing was rewarded
+                continue
+            value = float(f"{value:.6g}")  # more digits would only fill the cache
+            if name == "reward":
+                self._rewards.append(value)
+            else:
+                self._score = value
+
+    def _eta(self, count: ProgressEvent) -> float | None:
+        """Seconds left, at the pace since the first count; a training's comes from its steps."""
+        first = self._first[count.what]
+        if count.done <= first.done:
+            return None
+        return max(0.0, (count.t - first.t) / (count.done - first.done) * (count.total - count.done))
+
+
+def _sound(event: AnyEvent) -> bool:
+    """Whether the values of an event are what they should be: nobody checked them when it was decoded."""
+    if not isinstance(event.seq, int):
+        return False
+    match event:
+        case ProgressEvent():
+            return isinstance(event.what, str) and all(map(_is_number, (event.done, event.total, event.t)))
+        case MetricsEvent():
+            if not isinstance(event.values, dict) or not _is_number(event.step) or not _is_number(event.t):
+                return False
+            return all(isinstance(value, int | float) for value in event.values.values())
+        case PhaseEvent():
+            words = (event.phase, event.status, event.detail or "")
+            return _is_number(event.t) and all(isinstance(word, str) for word in words)
+        case FailureEvent():
+            return isinstance(event.message, str)
+        case EndEvent():
+            return isinstance(event.status, str) and _is_number(event.t)
+        case _:
+            return True
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and -_HUGE < value < _HUGE
+
+
+def _failure(state: RunState) -> str:
+    return state.failure.message if state.failure else ""
+
+
+def _hint(state: RunState) -> str:
+    return hint_text(state.failure.hint) if state.failure else ""
+
+
+def hint_text(hint: object) -> str:
+    """What a failure's hint says."""
+    text = hint.get("text") if isinstance(hint, dict) else None
+    return text if isinstance(text, str) else ""
+
+
+def _phase(state: RunState) -> str:
+    """What goes on: the phase, and its sub-phase under way; of several phases the latest."""
+    phase = state.phase
+    if phase is None or phase.ended is not None:
+        return ""
+    details = [detail.name for detail in phase.details.values() if detail.ended is None]
+    return " · ".join([phase.name, *details[-1:]])
