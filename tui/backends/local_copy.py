@@ -10,6 +10,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -155,7 +156,9 @@ async def off_loop(work: Callable[[threading.Event], T]) -> T:
         return await asyncio.shield(thread)
     except asyncio.CancelledError:
         stop.set()
-        await asyncio.wait({thread})
+        while not thread.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({thread})
         thread.exception()  # of a cancelled copy nobody asks
         raise
 

@@ -1,0 +1,280 @@
+"""Downloads and uploads under way: they outlive the screen that began them.
+
+Owns their order, their states, how fast they go, and breaking them off and going on. Copying, resuming
+and verifying are the backends'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal
+
+from remote.contract import layout
+from remote.contract.errors import DiskError, Hint, VfmError
+
+if TYPE_CHECKING:
+    from remote.contract.record import RunRecord
+    from tui.backends.base import Transfer
+    from tui.client import Client
+
+Direction = Literal["download", "upload"]
+State = Literal["waiting", "running", "paused", "done", "failed", "cancelled"]
+OVER: frozenset[State] = frozenset({"done", "failed", "cancelled"})
+AT_ONCE = 2
+"""Jobs that run at the same time; the others wait their turn."""
+WINDOW = 5.0
+"""Seconds over which speed is taken."""
+UPDATES = 0.1
+"""Seconds between two updates, at least."""
+
+
+@dataclass(eq=False)
+class Job:
+    """One download or upload. Screens read it; `Transfers` alone changes it."""
+
+    direction: Direction
+    backend: str
+    volume: str
+    path: str
+    """In the volume: what is downloaded, or the folder that is uploaded into."""
+    local: Path
+    """On this machine: the folder that is downloaded into, or what is uploaded."""
+    state: State = "waiting"
+    done: int = 0
+    """Bytes that have arrived, those of earlier attempts and identical files included."""
+    total: int = 0
+    """Bytes; 0 until they were counted."""
+    fetched: int = 0
+    """Bytes that this attempt carried over."""
+    skipped: int = 0
+    """Files that were there already, identical."""
+    current: str = ""
+    """The file under way."""
+    error: VfmError | None = None
+    clock: Callable[[], float] = time.monotonic
+    _samples: deque[tuple[float, int]] = field(default_factory=deque)
+
+    @property
+    def name(self) -> str:
+        """What is copied, in one word: its last name; a whole volume's own."""
+        if self.direction == "upload":
+            return self.local.name
+        return PurePosixPath(self.path).name or self.volume
+
+    @property
+    def what(self) -> str:
+        """Where it comes from."""
+        return self._inside if self.direction == "download" else str(self.local)
+
+    @property
+    def where(self) -> str:
+        """Where it goes to."""
+        return str(self.local) if self.direction == "download" else self._inside
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, however it did."""
+        return self.state in OVER
+
+    @property
+    def fraction(self) -> float:
+        """How much of it is there, from 0 to 1."""
+        if self.total:
+            return min(self.done / self.total, 1.0)
+        return 1.0 if self.state == "done" else 0.0
+
+    @property
+    def speed(self) -> float | None:
+        """Bytes per second of late; None where that is not known yet, or nothing moves."""
+        if self.state != "running" or len(self._samples) < 2:
+            return None
+        (began, had), (_, has) = self._samples[0], self._samples[-1]
+        took = self.clock() - began
+        return (has - had) / took if took > 0 else None
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds that it will still take at this speed."""
+        speed = self.speed
+        return (self.total - self.done) / speed if speed and self.total else None
+
+    @property
+    def _inside(self) -> str:
+        return f"{self.volume}:{self.path}"
+
+    def take(self, transfer: Transfer) -> None:
+        """How far it is, as the backend tells it."""
+        now = self.clock()
+        self.done, self.total, self.fetched = transfer.done, transfer.total, transfer.fetched
+        self.skipped, self.current = len(transfer.skipped), transfer.path
+        self._samples.append((now, transfer.fetched))
+        while len(self._samples) > 2 and now - self._samples[0][0] > WINDOW:
+            self._samples.popleft()
+
+    def begin(self) -> None:
+        """Nothing has happened in this attempt yet."""
+        self.state, self.error = "running", None
+        self.fetched = self.skipped = 0
+        self._samples.clear()
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What deleting would take away."""
+
+    count: int
+    """Files."""
+    bytes: int
+
+
+class Transfers:
+    """All jobs of one app, newest last. Made and used on the event loop."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        ended: Callable[[Job], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.jobs: list[Job] = []
+        self._client, self._ended, self._clock = client, ended, clock
+        self._tasks: dict[Job, asyncio.Task[None]] = {}
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._version = 0
+        self._changed = asyncio.Event()
+
+    @property
+    def active(self) -> int:
+        """Jobs that run or wait their turn: quitting the app breaks them off."""
+        return sum(job.state in ("waiting", "running") for job in self.jobs)
+
+    def start_download(self, backend: str, volume: str, path: str, dest: str | Path) -> Job:
+        """Bring a file, a folder or (path "") a whole volume into the folder `dest`."""
+        folder = Path(dest).expanduser()
+        return self._start(Job("download", backend, volume, path, folder, clock=self._clock))
+
+    def start_upload(self, backend: str, volume: str, source: str | Path, path: str) -> Job:
+        """Bring a file or folder of this machine into the folder `path` of a volume."""
+        source = Path(source).expanduser()
+        return self._start(Job("upload", backend, volume, path, source, clock=self._clock))
+
+    async def pause(self, job: Job) -> None:
+        """Stop after the chunk under way; what has arrived stays."""
+        if not job.over and job.state != "paused":
+            await self._stop(job, "paused")
+
+    def resume(self, job: Job) -> None:
+        """Go on where it broke off: after a pause, a failure, or when it was cancelled."""
+        if job.state in ("paused", "failed", "cancelled"):
+            job.state, job.error = "waiting", None
+            self._go(job)
+
+    async def cancel(self, job: Job) -> None:
+        """Give up. The part that has arrived stays, so that a later attempt goes on from it."""
+        if not job.over:
+            await self._stop(job, "cancelled")
+
+    def clear(self) -> None:
+        """Forget the jobs that are over."""
+        self.jobs = [job for job in self.jobs if not job.over]
+        self._tell()
+
+    async def updates(self) -> AsyncIterator[None]:
+        """One item at once, and one whenever jobs changed; at most ten a second."""
+        seen = -1
+        while True:
+            while seen == self._version:
+                await self._changed.wait()
+            seen = self._version
+            yield None
+            await asyncio.sleep(UPDATES)
+
+    def _start(self, job: Job) -> Job:
+        twin = next((old for old in self.jobs if _same(old, job) and not old.over), None)
+        if twin is not None:
+            return twin  # two copies into the same files would spoil one another
+        self.jobs.append(job)
+        self._go(job)
+        return job
+
+    def _go(self, job: Job) -> None:
+        self._tasks[job] = asyncio.create_task(self._run(job), name=f"{job.direction} {job.name}")
+        self._tell()
+
+    async def _run(self, job: Job) -> None:
+        async with self._turns:
+            job.begin()
+            self._tell()
+            try:
+                await self._copy(job)
+                job.state = "done"
+            except VfmError as error:
+                job.state, job.error = "failed", error
+            except Exception as error:
+                # A job has no screen to fail on: whatever went wrong is shown with the job.
+                job.state = "failed"
+                job.error = VfmError(f"{type(error).__name__}: {error}", hint=Hint("start it once more"))
+        self._tell()
+        if self._ended:
+            self._ended(job)
+
+    async def _copy(self, job: Job) -> None:
+        def progress(transfer: Transfer) -> None:
+            job.take(transfer)
+            self._tell()
+
+        if job.direction == "upload":
+            made = self._client.put(job.local, job.volume, job.path, progress, backend=job.backend)
+        else:
+            await asyncio.to_thread(_make_folder, job.local)
+            made = self._client.get(job.volume, job.path, job.local, progress, backend=job.backend)
+        job.take(await made)
+
+    async def _stop(self, job: Job, state: State) -> None:
+        task = self._tasks[job]
+        task.cancel()
+        await asyncio.wait({task})
+        if not job.over:  # it may have ended in the meantime
+            job.state = state
+        self._tell()
+
+    def _tell(self) -> None:
+        self._version += 1
+        self._changed.set()
+        self._changed.clear()
+
+
+async def removal(client: Client, run: RunRecord) -> Removal:
+    """What deleting a run's directory takes away. Raises `VfmError`."""
+    return await removal_of(client, run.backend, run.outputs, str(layout.run_path(run.run_id)))
+
+
+async def removal_of(client: Client, backend: str, volume: str, path: str) -> Removal:
+    """What deleting a path takes away. Raises `VfmError`."""
+    entries = await client.ls(volume, path, recursive=True, backend=backend)
+    files = [entry for entry in entries if not entry.is_dir]
+    return Removal(len(files), sum(entry.size for entry in files))
+
+
+def _same(one: Job, other: Job) -> bool:
+    def key(job: Job) -> tuple[str, ...]:
+        return (job.direction, job.backend, job.volume, job.path, str(job.local))
+
+    return key(one) == key(other)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DiskError(
+            f"cannot make the folder {folder}: {error.strerror or error}",
+            cause=str(error),
+            hint=Hint("choose another folder"),
+        ) from error
