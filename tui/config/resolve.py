@@ -56,7 +56,7 @@ def resolve(
     errors: list[ConfigProblems] = []
     tree, typed = None, []
     try:
-        tree = None if config is None else files.load(_locate(config, project_dir))
+        tree = None if config is None else files.load(locate(config, project_dir))
     except ConfigProblems as error:
         errors.append(error)
     try:
@@ -74,7 +74,7 @@ def resolve_layers(tree: SourceTree | None, typed: Sequence[Override] = ()) -> R
     return _Resolver(tree, typed).run()
 
 
-def _locate(config: Path | str, project_dir: Path | None) -> Path | str:
+def locate(config: Path | str, project_dir: Path | None) -> Path | str:
     """The path as it was named where it leads somewhere, else within the project where that does."""
     path = Path(config).expanduser()
     if project_dir is not None and not path.is_absolute() and not path.exists():
