@@ -11,12 +11,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.screen import Screen
 
 from tui.screens import requests as ask
 from tui.screens.desk import Desk
 from tui.screens.news import News
 from tui.screens.runs import RunsScreen
+from tui.screens.user_settings import UserSettings
 from tui.themes import DARK, LIGHT
 from tui.words import status_words
 
@@ -32,10 +34,15 @@ class VfmApp(Desk):
         Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="app.quit"),
     ]
 
-    def __init__(self, *args: Any, run: str | None = None, **options: Any) -> None:
+    def __init__(self, *args: Any, run: str | None = None, theme: str | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
         self._run = run
+        self._theme_asked = theme
         self._news = News()
+        self.user_settings = UserSettings(self)
+        """What `settings.toml` does to this app."""
+        for ours in (DARK, LIGHT):
+            self.register_theme(ours)
 
     @cached_property
     def actions(self) -> RunActions:
@@ -49,16 +56,23 @@ class VfmApp(Desk):
         return RunsScreen()
 
     def on_mount(self) -> None:
-        """Colours first; then the run that was named, over the home screen."""
-        for theme in (DARK, LIGHT):
-            self.register_theme(theme)
-        self.theme = self.memory.get("theme", DARK.name)
+        """Keys and colours first; then the run that was named, over the home screen."""
+        self.user_settings.apply()
+        wished = self._theme_asked or self.user_settings.theme or self.memory.get("theme")
+        self.theme = wished if wished in self.available_themes else DARK.name
+        self.call_after_refresh(self._do, "read settings.toml", self.user_settings.check)
         if self._run:
-            self.post_message(ask.RunRequested(self._run))
+            named = self._run
+            self._do("open a run", lambda: self._open(named))
 
     def watch_theme(self, name: str) -> None:
-        """The theme is remembered."""
-        self.memory.put("theme", name)
+        """The theme is remembered, unless the command line asked for it."""
+        if name != self._theme_asked:
+            self.memory.put("theme", name)
+
+    def handle_bindings_clash(self, clashed_bindings: set[Binding], node: DOMNode) -> None:
+        """The user's keys want one key for two things."""
+        self.user_settings.clashed(clashed_bindings)
 
     def on_run_requested(self, message: ask.RunRequested) -> None:
         """One run, live or from the past."""
@@ -117,6 +131,11 @@ class VfmApp(Desk):
                     "error" if row.status == "failed" else "information",
                 )
 
+    async def _open(self, named: str) -> None:
+        """The run meant by an id, a prefix or `last`: found after the first frame, over the home screen."""
+        record = await (await self.connect()).find(named)
+        self.post_message(ask.RunRequested(record.run_id))
+
     def _change(self, what: str, do: Callable[[], Awaitable[None]]) -> None:
         if self.readonly:
             self.tell(f"read-only: cannot {what}", "warning")
@@ -134,8 +153,3 @@ class VfmApp(Desk):
             await do()
         except VfmError as error:
             self.tell(f"cannot {what}: {error}", "error")
-
-
-def main() -> None:
-    """The `vfm-tui` of the command line."""
-    VfmApp().run()

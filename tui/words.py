@@ -86,6 +86,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 STATUS_SIGNS = {"pending": "○", "running": "●", "done": "✓", "failed": "✗", "cancelled": "■"}
 """A sign for each status, so that colour is never all that tells them apart."""
+PLAIN_SIGNS = {"pending": ".", "running": "*", "done": "+", "failed": "x", "cancelled": "-"}
+"""The same for terminals whose font lacks those: `plain_signs` in the user's settings takes them."""
 
 
 def status_words(status: str) -> str:

@@ -16,11 +16,13 @@ from textual.notifications import SeverityLevel
 from textual.widget import Widget
 
 from tui.memory import Memory
+from tui.preferences import Preferences
+from tui.settings import Folders, glance
 
 if TYPE_CHECKING:
     from tui.client import Client
     from tui.settings import Settings
-    from tui.transfers import Transfers
+    from tui.transfers import Job, Transfers
 
 
 class Desk(App[None]):
@@ -40,7 +42,12 @@ class Desk(App[None]):
         """Unix seconds; tests freeze it."""
         self.readonly = readonly
         """Whether launching, cancelling, deleting and uploading are off."""
-        self.memory = memory or Memory(settings.home / "app" if settings else None)
+        folders = _folders(client, settings)
+        self.memory = memory or Memory(folders.home / "app" if folders else None)
+        self.config_dir = folders.config_dir if folders else None
+        """Where `settings.toml` and `prices.toml` lie; None where the app has no home (in some tests)."""
+        self.preferences = Preferences.read(self.config_dir) if self.config_dir else Preferences()
+        """What the user's `settings.toml` says."""
         self.rows: Sequence[Any] = ()
         """The runs that the home screen listed last (`store.run_rows.RunRow`), newest first."""
         self._client = client
@@ -58,6 +65,11 @@ class Desk(App[None]):
             self._settings = client.settings if client and client.settings else Settings.load()
         return self._settings
 
+    @property
+    def download_dir(self) -> str:
+        """Where downloads go unless somebody says otherwise: as set, else as last time."""
+        return self.preferences.download_dir or str(self.memory.get("download_dir", "downloads"))
+
     async def connect(self) -> Client:
         """The client; made at the first call, off the event loop. Raises `VfmError`."""
         async with self._connecting:
@@ -70,7 +82,7 @@ class Desk(App[None]):
         if self._transfers is None:
             from tui.transfers import Transfers
 
-            self._transfers = Transfers(await self.connect())
+            self._transfers = Transfers(await self.connect(), ended=self._transfer_ended)
         return self._transfers
 
     def known_runs(self) -> Iterable[tuple[str, str]]:
@@ -81,10 +93,28 @@ class Desk(App[None]):
         """A toast. The text is shown as it is, never read as markup."""
         self.notify(text, title=title, severity=cast(SeverityLevel, severity), markup=False)
 
+    def _transfer_ended(self, job: Job) -> None:
+        from tui.words import plain, size
+
+        if job.error:
+            advice = f" · {job.error.hint.text}" if job.error.hint else ""
+            self.tell(plain(f"{job.name}: {job.error.message}{advice}"), "error", f"✗ {job.direction} failed")
+        else:
+            there = f", {job.skipped} files were there already" if job.skipped else ""
+            text = f"{job.name} is in {job.where} ({size(job.done)}{there})"
+            self.tell(plain(text), title=f"✓ {job.direction}ed")
+
     def _make_client(self) -> Client:
         from tui.client import Client
 
         return Client.default(self.settings)
+
+
+def _folders(client: Client | None, settings: Settings | None) -> Folders | Settings | None:
+    """Home and config directory: of what the app was given, else of this machine, at a glance."""
+    if settings is not None:
+        return settings
+    return None if client is not None else glance()
 
 
 def desk(widget: Widget) -> Desk:

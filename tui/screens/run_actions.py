@@ -64,8 +64,8 @@ class RunActions:
 
     async def download(self, backend: str, volume: str, path: str) -> None:
         """Ask where to, then start a transfer."""
-        default = self._desk.memory.get("download_dir", "downloads")
-        chosen = await self._desk.push_screen_wait(AskPath(f"Download {volume}:{path} into", str(default)))
+        title = f"Download {volume}:{path} into"
+        chosen = await self._desk.push_screen_wait(AskPath(title, self._desk.download_dir))
         if chosen:
             self._desk.memory.put("download_dir", chosen)
             transfers = await self._desk.transfers()
