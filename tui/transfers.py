@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from remote.contract import layout
-from remote.contract.errors import DiskError, Hint, VfmError
+from remote.contract.errors import ConfigError, DiskError, Hint, VfmError
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
@@ -252,14 +252,28 @@ class Transfers:
 
 async def removal(client: Client, run: RunRecord) -> Removal:
     """What deleting a run's directory takes away. Raises `VfmError`."""
-    return await removal_of(client, run.backend, run.outputs, str(layout.run_path(run.run_id)))
+    return await _counted(client, run.outputs, str(layout.run_path(run.run_id)), run.backend)
 
 
-async def removal_of(client: Client, backend: str, volume: str, path: str) -> Removal:
-    """What deleting a path takes away. Raises `VfmError`."""
+async def to_remove(client: Client, volume: str, path: str, backend: str | None = None) -> Removal:
+    """What deleting a path takes away. Raises `ConfigError` where a run that is going on writes there."""
+    goes = await _counted(client, volume, path, backend)
+    for run in (await client.runs()).rows:
+        at_work = not run.ended_already and run.outputs == volume and backend in (None, run.backend)
+        if at_work and _overlap(PurePosixPath(path), layout.run_path(run.run_id)):
+            hint = Hint(f"wait for its end, or stop it: vfm cancel {run.run_id}")
+            raise ConfigError(f"{path or volume} is in use: the run {run.run_id} goes on", hint=hint)
+    return goes
+
+
+async def _counted(client: Client, volume: str, path: str, backend: str | None) -> Removal:
     entries = await client.ls(volume, path, recursive=True, backend=backend)
     files = [entry for entry in entries if not entry.is_dir]
     return Removal(len(files), sum(entry.size for entry in files))
+
+
+def _overlap(one: PurePosixPath, other: PurePosixPath) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def _same(one: Job, other: Job) -> bool:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from remote.contract.errors import BackendError
-from remote.contract.record import RunRecord
+from remote.contract.errors import BackendError, ConfigError
+from remote.contract.record import RunRecord, Status
 from tui.backends.base import Transfer
 from tui.backends.local import LocalBackend
 from tui.backends.local_copy import CHUNK
-from tui.client import Client
-from tui.transfers import AT_ONCE, Job, Removal, Transfers, removal
+from tui.client import Client, Listing
+from tui.transfers import AT_ONCE, Job, Removal, Transfers, removal, to_remove
 
 VOLUME = "verifiers-outputs-ann-files"
 BIG = b"0123456789abcdef" * (CHUNK // 4)
@@ -215,12 +215,12 @@ async def test_updates_come_at_once_and_then_with_changes(client: Client, tmp_pa
     await over(transfers, job)
 
 
-async def test_what_a_removal_takes_away_is_counted(client: Client) -> None:
-    run = RunRecord(
+def record(status: Status) -> RunRecord:
+    return RunRecord(
         run_id="r1",
         kind="train",
         backend="local",
-        status="done",
+        status=status,
         created=1.0,
         experimenter="ann",
         experiment="files",
@@ -228,4 +228,18 @@ async def test_what_a_removal_takes_away_is_counted(client: Client) -> None:
         model="m",
         outputs=VOLUME,
     )
-    assert await removal(client, run) == Removal(2, len(BIG) + 5)
+
+
+async def test_what_a_removal_takes_away_is_counted(client: Client) -> None:
+    assert await removal(client, record("done")) == Removal(2, len(BIG) + 5)
+    assert await to_remove(client, VOLUME, "runs/r1/logs") == Removal(1, 5)
+
+
+async def test_what_a_live_run_writes_is_not_removed(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def runs() -> Listing[RunRecord]:
+        return Listing([record("running")])
+
+    monkeypatch.setattr(client, "runs", runs)
+    for path in ("", "runs", "runs/r1", "runs/r1/weights"):
+        with pytest.raises(ConfigError, match="the run r1 goes on"):
+            await to_remove(client, VOLUME, path)

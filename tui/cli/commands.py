@@ -15,7 +15,7 @@ from tui.cli.image import image
 from tui.cli.launch import launch
 from tui.cli.outcome import ReaderLeft
 from tui.cli.runs import cancel, logs, metrics, runs, show
-from tui.cli.volumes import get, ls, volumes
+from tui.cli.volumes import get, ls, put, rm, volumes
 
 
 class InOrder(click.Group):
@@ -45,5 +45,20 @@ def vfm() -> None:
     """
 
 
-for _command in (launch, runs, show, logs, metrics, cancel, volumes, ls, get, config, image, completion):
+for _command in (
+    launch,
+    runs,
+    show,
+    logs,
+    metrics,
+    cancel,
+    volumes,
+    ls,
+    get,
+    put,
+    rm,
+    config,
+    image,
+    completion,
+):
     vfm.add_command(_command)

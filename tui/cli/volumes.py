@@ -1,6 +1,7 @@
-"""`vfm volumes`, `ls`, `get`: browse volumes and fetch what lies in them.
+"""`vfm volumes`, `ls`, `get`, `put`, `rm`: browse volumes, carry files both ways, delete.
 
-Owns how `VOLUME:PATH` is written and how progress is shown; reading and copying are the backends'.
+Owns how `VOLUME:PATH` is written, how progress is shown and what is asked; reading, copying and deleting
+are the backends'.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tui.cli import choices, outcome
+from tui.cli import choices, interrupt, outcome
 
 if TYPE_CHECKING:
     from tui.backends.base import Progress, Transfer
 
+KEPT = "What has arrived is kept: the same command goes on from it."
+"""Said when Ctrl-C breaks a copy off."""
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 
 
@@ -67,12 +70,60 @@ def get(where: str, dest: Path) -> int:
     Run it again to go on where it broke off: what is there already, identical, is skipped.
     """
     from tui.cli import client as shared
+
+    interrupt.announce(KEPT)
+    transfer = shared.run(shared.connect().get(*split(where), dest, shower()))
+    outcome.say(f"{where} is in {dest} ({_how_much(transfer)})")
+    return outcome.DONE
+
+
+@click.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("where", metavar="VOLUME[:PATH]", shell_complete=choices.volumes)
+def put(source: Path, where: str) -> int:
+    """Copy SOURCE, a file or a folder of this machine, into a folder of a volume.
+
+    Run it again to go on where it broke off: what is there already, identical, is skipped.
+    """
+    from tui.cli import client as shared
+
+    interrupt.announce(KEPT)
+    transfer = shared.run(shared.connect().put(source, *split(where), shower()))
+    outcome.say(f"{source} is in {where} ({_how_much(transfer)})")
+    return outcome.DONE
+
+
+@click.command()
+@click.argument("where", metavar="VOLUME:PATH", shell_complete=choices.volumes)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rm(where: str, yes: bool) -> int:
+    """Delete a file or a folder of a volume.
+
+    Says how much it is and asks; in a script, where nobody can be asked, it takes --yes.
+    """
+    from tui.cli import client as shared
+    from tui.transfers import to_remove
+    from tui.words import size, visible
+
+    client, (volume, path) = shared.connect(), split(where)
+    goes = shared.run(to_remove(client, volume, path))
+    what = visible(f"{where}: {goes.count} file{'s' * (goes.count != 1)}, {size(goes.bytes)}")
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError(f"deleting {what} needs --yes where nobody can be asked")
+        if not click.confirm(f"Delete {what}?", err=True):
+            outcome.say("nothing was deleted")
+            return outcome.DONE
+    shared.run(client.remove(volume, path))
+    outcome.say(f"deleted {what}")
+    return outcome.DONE
+
+
+def _how_much(transfer: Transfer) -> str:
     from tui.words import size
 
-    transfer = shared.run(shared.connect().get(*split(where), dest, shower()))
     already = f", {len(transfer.skipped)} files were there already" if transfer.skipped else ""
-    outcome.say(f"{where} is in {dest} ({size(transfer.done)} of {size(transfer.total)}{already})")
-    return outcome.DONE
+    return f"{size(transfer.done)} of {size(transfer.total)}{already}"
 
 
 def split(where: str) -> tuple[str, str]:
