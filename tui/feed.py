@@ -1,19 +1,19 @@
 """One run as it is watched: its journal, and what its events add up to, kept up to date.
 
-Owns folding a stream into state, numbers and samples as it grows, a slice at a time and off the event
-loop, so that opening a run of a hundred thousand events is no different from opening one of ten. It
-shows nothing.
+Owns taking a stream into state, numbers and samples as it grows. It is read and decoded a slice at a time
+in a thread; what it adds up to changes on the event loop alone, so that whoever draws it never sees half
+of a change. It shows nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from remote.contract.events import SystemEvent, decode_line
+from remote.contract.events import AnyEvent, SystemEvent, decode_line
 from tui.store.journal import Journal
 from tui.store.runs import RunState
 from tui.store.series import Metrics
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tui.client import Client
 
 SLICE = 128 * 1024
-"""Bytes that are folded at a time, in a thread: what the interpreter's lock may cost the screen."""
+"""Bytes that are decoded at a time, in a thread: what the interpreter's lock may cost the screen."""
 BETWEEN = 0.1
 """Seconds between two updates: ten a second are all that anybody sees."""
 
@@ -46,44 +46,66 @@ class Feed:
     def __post_init__(self) -> None:
         self.journal = Journal(self.client.journal(self.record))
 
+    @property
+    def status(self) -> str:
+        """The record's status; a run that has begun to speak is running, whatever its record still says."""
+        said = self.record.status
+        return "running" if said == "pending" and self.state.last_seq >= 0 else said
+
     async def updates(self) -> AsyncIterator[Feed]:
-        """The feed itself, after each change, at most ten times a second. Raises `VfmError`."""
-        grown, done = asyncio.Event(), False
+        """The feed itself, after each change, at most ten times a second.
 
-        async def watch() -> None:
-            nonlocal done
-            try:
-                async for _ in self.client.watch(self.record):
-                    grown.set()
-            finally:
-                done = True
-                grown.set()
-
-        watching = asyncio.create_task(watch())
+        Raises `VfmError`; what came in until then stays, and another call goes on from there.
+        """
+        grown = asyncio.Event()
+        watching = asyncio.create_task(self._watch(grown))
         try:
             while not self.over:
                 await grown.wait()
                 grown.clear()
-                over = done
-                if over:
+                last = watching.done()
+                async for _ in self._fold(last):
+                    yield self
+                if last:
                     await watching  # its error, if it had one
-                await self._fold(over)
-                if over:
                     self.record = await self.client.status(self.record)
                     self.over = True
                 yield self
-                await asyncio.sleep(BETWEEN)
+                if not last:
+                    await asyncio.sleep(BETWEEN)
         finally:
             watching.cancel()
+            with suppress(asyncio.CancelledError, Exception):  # told of above, or not waited for
+                await watching
 
-    async def _fold(self, over: bool) -> None:
-        began = time.monotonic()
-        while await asyncio.to_thread(self._fold_slice, over):
-            if time.monotonic() - began > BETWEEN:  # a long past is shown as it is read
-                await asyncio.sleep(0)
+    async def _watch(self, grown: asyncio.Event) -> None:
+        asyncio.current_task().add_done_callback(lambda _: grown.set())  # type: ignore[union-attr]
+        async for _ in self.client.watch(self.record):
+            grown.set()
 
-    def _fold_slice(self, over: bool) -> bool:
-        """Take in the next whole lines; False where there are none."""
+    async def _fold(self, over: bool) -> AsyncIterator[None]:
+        """Take in all there is. A long past is told of as it is read."""
+        loop = asyncio.get_running_loop()
+        told, phases = loop.time(), len(self.state.phases)
+        while size := await self._take(over):
+            self.folded += size
+            if loop.time() - told > BETWEEN:
+                yield
+                told = loop.time()
+        if len(self.state.phases) != phases and not over:
+            self.record = await self.client.status(self.record)  # a worker puts more on record as it goes
+
+    async def _take(self, over: bool) -> int:
+        events, size = await asyncio.to_thread(self._read, over)
+        for event in events:
+            if self.state.add(event):
+                self.metrics.add(event)
+                if isinstance(event, SystemEvent):
+                    self.system.append((event.t, event.values))
+        return size
+
+    def _read(self, over: bool) -> tuple[list[AnyEvent], int]:
+        """The events on the next whole lines, and those lines' bytes; a torn last line is one when `over`."""
         data = self.journal.raw(self.folded, SLICE)
         whole = data.rfind(b"\n") + 1
         while data and not whole:
@@ -93,20 +115,20 @@ class Feed:
             if not more:
                 whole = len(data) if over else 0
                 break
-        self._take(data[:whole])
-        self.folded += whole
-        return whole > 0
+        return _events(data[:whole]), whole
 
-    def _take(self, data: bytes) -> None:
-        at = 0 if data.startswith(b"\x1e") else data.find(b"\n\x1e") + 1
-        while at or data.startswith(b"\x1e"):
-            end = data.find(b"\n", at)
-            end = len(data) if end < 0 else end
-            event = decode_line(data[at:end].decode("utf-8", errors="replace"))
-            if not isinstance(event, str) and self.state.add(event):
-                self.metrics.add(event)
-                if isinstance(event, SystemEvent):
-                    self.system.append((event.t, event.values))
-            at = data.find(b"\n\x1e", end) + 1
-            if not at:
-                return
+
+def _events(data: bytes) -> list[AnyEvent]:
+    """The events among whole lines; text is passed over without being looked at."""
+    found: list[AnyEvent] = []
+    at = 0 if data.startswith(b"\x1e") else data.find(b"\n\x1e") + 1
+    while at or data.startswith(b"\x1e"):
+        end = data.find(b"\n", at)
+        end = len(data) if end < 0 else end
+        event = decode_line(data[at:end].decode("utf-8", errors="replace"))
+        if not isinstance(event, str):
+            found.append(event)
+        at = data.find(b"\n\x1e", end) + 1
+        if not at:
+            break
+    return found

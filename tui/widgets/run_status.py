@@ -1,0 +1,141 @@
+"""The two lines that say how a run stands: what it does and how far it is; what it is and what it brought.
+
+Owns their wording and layout. Where the figures come from is up to whoever calls `show`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from textual.app import RenderResult
+from textual.content import Content
+from textual.widget import Widget
+
+from tui.words import age, duration, number, plain, status_words
+
+STATUS_STYLES = {
+    "pending": "$text-muted",
+    "running": "bold $accent",
+    "done": "bold $success",
+    "failed": "bold $error",
+    "cancelled": "bold $warning",
+}
+_DOT = Content.styled(" · ", "$text-disabled")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is told of a run."""
+
+    status: str
+    doing: str = ""
+    """What goes on now; empty once it is over."""
+    environment: str = ""
+    model: str = ""
+    backend: str = ""
+    step: int | None = None
+    total: int | None = None
+    eta: float | None = None
+    """Seconds."""
+    reward: float | None = None
+    elapsed: float | None = None
+    """Seconds."""
+    ended_ago: float | None = None
+    """Seconds since the end."""
+    cost: float | None = None
+    """USD so far."""
+
+
+class RunStatus(Widget):
+    """How one run stands."""
+
+    DEFAULT_CSS = "RunStatus { height: 2; padding: 0 1; }"
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._standing = Standing("pending")
+
+    def show(self, standing: Standing) -> None:
+        """Draw it anew, if anything changed."""
+        if standing != self._standing:
+            self._standing = standing
+            self.refresh()
+
+    def render(self) -> RenderResult:
+        """Both lines, in the width there is."""
+        width = self.content_size.width
+        return Content("\n").join([first_line(self._standing, width), second_line(self._standing, width)])
+
+
+def first_line(run: Standing, width: int) -> Content:
+    """Status and what goes on at the left; steps, a bar and what is left at the right."""
+    left = Content.styled(status_words(plain(run.status)), STATUS_STYLES.get(run.status, "bold"))
+    said = run.doing or _ended(run)
+    if said:
+        left += Content(f"  {plain(said)}")
+    figures = _progress(run)
+    room = width - left.cell_length - figures.cell_length - 4
+    if figures and room >= 10:
+        figures = bar((run.step or 0) / (run.total or 1), min(room, 40)) + " " + figures
+    return _ends(left, figures, width)
+
+
+def second_line(run: Standing, width: int) -> Content:
+    """What it is at the left, what it brought at the right; the least telling gives way."""
+    facts = [Content(plain(run.environment)), Content.styled(plain(run.model), "$text-muted")]
+    if run.backend:
+        facts.append(Content.styled(plain(run.backend), "$text-muted"))
+    right = list(_figures(run))
+    while len(facts) > 1 and _DOT.join(facts + right).cell_length > width:
+        facts.pop()
+    return _ends(_DOT.join(facts), _DOT.join(right), width)
+
+
+def bar(share: float, cells: int) -> Content:
+    """A progress bar of thin lines, to half a cell."""
+    halves = round(max(0.0, min(share, 1.0)) * cells * 2)
+    done = "━" * (halves // 2) + ("╸" if halves % 2 else "")
+    return Content.styled(done, "$accent") + Content.styled("─" * (cells - len(done)), "$text-disabled")
+
+
+def roughly(seconds: float) -> str:
+    """What is left, no more precise than it can be: `40 s`, `12 min`, `2 h 10 min`."""
+    return (
+        duration(seconds)
+        if seconds < 10 or seconds >= 3570
+        else duration(round(seconds)).split(" min")[0] + (" min" if seconds >= 59.5 else "")
+    )
+
+
+def _progress(run: Standing) -> Content:
+    if run.step is None and not run.total:
+        return Content("")
+    said = Content.styled(f"{run.step or 0:,}", "bold")
+    if run.total:
+        said += f"/{run.total:,}" + Content.styled(
+            f"  {100 * (run.step or 0) / run.total:.0f} %", "$text-muted"
+        )
+    if run.eta is not None:
+        said += Content.styled("  ETA ", "$text-muted") + roughly(run.eta)
+    return said
+
+
+def _figures(run: Standing) -> Iterable[Content]:
+    if run.reward is not None:
+        yield Content.styled("reward ", "$text-muted") + Content.styled(number(run.reward), "bold")
+    if run.elapsed is not None:
+        yield Content(duration(run.elapsed))
+    if run.cost is not None:
+        yield Content(f"${run.cost:,.2f}")
+
+
+def _ended(run: Standing) -> str:
+    return "" if run.ended_ago is None else f"{age(run.ended_ago)} ago"
+
+
+def _ends(left: Content, right: Content, width: int) -> Content:
+    gap = width - left.cell_length - right.cell_length
+    if gap < 1:
+        return left.truncate(max(width - right.cell_length - 1, 0), ellipsis=True) + " " + right
+    return left + " " * gap + right

@@ -1,0 +1,175 @@
+"""How a run's phases look: on one line, or as a chart with an axis of time. Pure functions.
+
+Owns the layout. What the phases are is `store/spans.py`'s; when it is drawn anew is `timeline.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from textual.content import Content
+
+from tui.store.spans import Span, under_way
+from tui.words import duration, plain
+
+SIGNS = {"done": "✓", "now": "●", "failed": "✗", "cancelled": "■", "ahead": "○"}
+STYLES = {
+    "done": "$success",
+    "now": "bold $accent",
+    "failed": "bold $error",
+    "cancelled": "$warning",
+    "ahead": "$text-disabled",
+}
+NAMES = {**STYLES, "done": "$foreground", "ahead": "$text-disabled"}
+BARS = {**STYLES, "done": "$secondary", "now": "$accent", "failed": "$error"}
+_GAP = "  "
+_LEAST_BAR = 12
+
+
+def short(seconds: float) -> str:
+    """`0.4s`, `42s`, `3m05s`, `2h10m`."""
+    if seconds < 9.95:
+        return f"{max(seconds, 0.0):.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    return (
+        f"{whole // 60}m{whole % 60:02d}s" if whole < 3600 else f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    )
+
+
+# --- one line --------------------------------------------------------------------------------------
+
+
+def line(found: Sequence[Span], width: int) -> Content:
+    """All phases on one line, with as much about each as there is room for."""
+    shown: Content = Content("")
+    for pieces in _ways(found):
+        shown = Content(_GAP).join(pieces)
+        if shown.cell_length <= width:
+            return shown
+    return shown.truncate(width, ellipsis=True)
+
+
+def _ways(found: Sequence[Span]) -> list[list[Content]]:
+    """From the most telling way to the tersest."""
+    here = under_way(found)
+    begun = [span for span in found if span.state != "ahead"]
+    ahead = [span for span in found if span.state == "ahead"]
+    also = [Content.styled(f"○ {len(ahead)} ahead", STYLES["ahead"])] if ahead else []
+
+    def told(spans: Sequence[Span], lengths: Callable[[Span], bool]) -> list[Content]:
+        return [_piece(span, lengths(span), span is here) for span in spans]
+
+    def is_open(span: Span) -> bool:
+        return span is here or span.state == "now"
+
+    return [
+        told(found, lambda _: True),
+        told(found, is_open),
+        told(begun, is_open) + also,
+        told([span for span in begun if is_open(span)], is_open) + also,
+    ]
+
+
+def _piece(span: Span, length: bool, unfold: bool) -> Content:
+    piece = _head(span)
+    if length and span.seconds is not None:
+        piece += Content.styled(f" {short(span.seconds)}", "$text-muted")
+    if unfold and span.part is not None:
+        piece += Content.styled(f" · {plain(span.part.name)}", NAMES[span.part.state])
+        if length and span.part.seconds is not None:
+            piece += Content.styled(f" {short(span.part.seconds)}", "$text-muted")
+    return piece
+
+
+def _head(span: Span, width: int = 0) -> Content:
+    sign = Content.styled(SIGNS[span.state], STYLES[span.state])
+    return sign + " " + Content.styled(plain(span.name).ljust(width), NAMES[span.state])
+
+
+# --- a chart ---------------------------------------------------------------------------------------
+
+
+def chart(
+    found: Sequence[Span], width: int, *, eta: float | None = None, unfold: bool = False
+) -> list[Content]:
+    """A line a phase: sign, name, duration, and when it was, on an axis from the run's begin.
+
+    The axis ends now, or `eta` seconds later where that is known: what is expected is drawn dashed. The
+    phase under way (or that failed) shows its sub-phases: on one line, or on one each (`unfold`).
+    """
+    rows: list[Content] = []
+    here = under_way(found)
+    begun = [span for span in found if span.state != "ahead"]
+    names = max([len(plain(span.name)) for span in begun], default=0)
+    if unfold and here is not None:
+        names = max([names, *(len(plain(part.name)) + 2 for part in here.parts)])
+    axis = _Axis.of(begun, width - names - 16, eta)
+    for span in begun:
+        rows.append(_row(span, names, axis))
+        if span is here and span.parts and span.state != "done":
+            rows += _parts(span, names, axis, width, unfold)
+    ahead = [span for span in found if span.state == "ahead"]
+    if ahead:
+        rows.append(Content(_GAP).join([_head(span) for span in ahead]).truncate(width, ellipsis=True))
+    return rows
+
+
+def _row(span: Span, names: int, axis: _Axis, indent: str = "") -> Content:
+    took = "" if span.seconds is None else duration(span.seconds)
+    head = indent + _head(span, names - len(indent)) + Content.styled(f"  {took:>10}  ", "$text-muted")
+    return head + axis.draw(span)
+
+
+def _parts(span: Span, names: int, axis: _Axis, width: int, unfold: bool) -> list[Content]:
+    if unfold:
+        return [_row(part, names, axis, indent=_GAP) for part in span.parts]
+    pieces = [_piece(part, True, False) for part in span.parts]
+    shown = Content("  └ ") + Content(_GAP).join(pieces)
+    while shown.cell_length > width and len(pieces) > 1:  # the latest are what matters
+        pieces = pieces[1:]
+        shown = Content("  └ … ") + Content(_GAP).join(pieces)
+    return [shown.truncate(width, ellipsis=True)]
+
+
+class _Axis:
+    """Seconds → half cells."""
+
+    def __init__(self, start: float, end: float, cells: int, eta: float | None) -> None:
+        self._start, self._cells, self._eta = start, cells, eta
+        self._per_half = max(end - start, 1e-9) / max(cells * 2, 1)
+
+    @classmethod
+    def of(cls, found: Sequence[Span], cells: int, eta: float | None) -> _Axis:
+        """The axis that all of these fit on."""
+        starts = [span.start for span in found if span.start is not None]
+        ends = [span.end for span in found if span.end is not None]
+        end = max(ends, default=0.0) + (eta or 0.0)
+        return cls(min(starts, default=0.0), end, cells, eta)
+
+    def draw(self, span: Span) -> Content:
+        """The bar of one span, at least half a cell long, its note behind it."""
+        if self._cells < _LEAST_BAR or span.start is None or span.end is None:
+            return Content("")
+        first = min(self._half(span.start), self._cells * 2 - 1)
+        last = max(self._half(span.end), first + 1)
+        bar = Content(" " * (first // 2)) + Content.styled(_heavy(first, last), BARS[span.state])
+        if span.state == "now" and self._eta:
+            rest = self._cells - bar.cell_length
+            return bar + Content.styled("╌" * rest, "$text-disabled")
+        if span.note and bar.cell_length + len(span.note) + 1 <= self._cells:
+            bar += Content.styled(f" {plain(span.note)}", "$text-disabled")
+        return bar
+
+    def _half(self, t: float) -> int:
+        return max(0, min(int((t - self._start) / self._per_half), self._cells * 2))
+
+
+def _heavy(first: int, last: int) -> str:
+    """A heavy line from one half cell to before another."""
+    left = "╺" if first % 2 else ""
+    right = "╸" if last % 2 else ""
+    if left and last == first + 1:
+        return left
+    return left + "━" * ((last - last % 2 - first - first % 2) // 2) + right
