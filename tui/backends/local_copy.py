@@ -48,10 +48,13 @@ class Copy:
         transfer.path = str(self.target)
         start = transfer.done
         try:
-            if await off_loop(self._is_there):
-                transfer.skipped.append(str(self.target))
-            else:
+            if self.size <= CHUNK:
+                there, got = await off_loop(self._at_once)
+                transfer.fetched += got
+            elif not (there := await off_loop(self._is_there)):
                 await self._copy(transfer, progress)
+            if there:
+                transfer.skipped.append(str(self.target))
         except OSError as error:
             raise DiskError(
                 f"cannot copy {self.source} to {self.target}: {error.strerror or error}",
@@ -74,6 +77,15 @@ class Copy:
             done += got
             transfer.fetched += got
         await off_loop(writing.close)
+
+    def _at_once(self, stop: threading.Event) -> tuple[bool, int]:
+        """A small file in one go: whether it was there already, and the bytes that were carried."""
+        if self._is_there(stop):
+            return True, 0
+        writing = _Writing(self)
+        got = writing.append(stop) if writing.open(stop) < self.size else 0
+        writing.close(stop)
+        return False, got
 
     def _is_there(self, stop: threading.Event) -> bool:
         target = self.target
