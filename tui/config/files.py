@@ -77,7 +77,7 @@ def load(path: Path | str) -> SourceTree:
     """Read a config. What is no config at all raises `ConfigProblems` that name file, line and column."""
     name = str(path)
     text = _read_text(Path(path).expanduser(), name)
-    node = _compose(text, name)
+    node = compose(text, name)
     if node is None:
         raise refuse("the file is empty: it holds no keys", name, "see configs/ for examples")
     if not isinstance(node, yaml.MappingNode):
@@ -100,7 +100,7 @@ def read_value(text: str, where: str) -> Any:
     if not text.startswith(("[", "{", '"', "'")):
         return _text_value(read_plain(text), where)
     try:
-        node = _compose(text, where)
+        node = compose(text, where)
     except ConfigProblems as error:
         message = error.problems[0].message
         raise refuse(f"the value cannot be read: {message}", where, "quote text that begins so") from None
@@ -151,7 +151,8 @@ def _missing(path: Path, name: str) -> ConfigProblems:
     return refuse("there is no such config", name, f"{nearest}{beside}/ holds: {listing}")
 
 
-def _compose(text: str, name: str) -> Any:
+def compose(text: str, name: str) -> Any:
+    """A document's tree of PyYAML nodes with their marks; None for an empty one. Raises `ConfigProblems`."""
     loader: _Loader | None = None
     try:
         loader = _Loader(text)
