@@ -20,15 +20,20 @@ class Series:
 
     steps: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
+    rewritten: int = field(default=0, compare=False, repr=False)
+    """How often a value was put anywhere but at the end: until it changes, what was read still holds."""
 
     def put(self, step: int, value: float) -> None:
         """Take a value in; of two at the same step the later one stands."""
         at = bisect_left(self.steps, step)
         if at < len(self.steps) and self.steps[at] == step:
             self.values[at] = value
+            self.rewritten += 1
         else:
+            at_end = at == len(self.steps)
             self.steps.insert(at, step)
             self.values.insert(at, value)
+            self.rewritten += not at_end
 
 
 class Metrics:
@@ -36,12 +41,18 @@ class Metrics:
 
     def __init__(self, events: Iterable[AnyEvent] = ()) -> None:
         self.series: dict[str, Series] = {}
+        self.times = Series()
+        """Unix seconds at which each step's numbers were told first."""
+        self._timed: set[int] = set()
         for event in events:
             self.add(event)
 
     def add(self, event: AnyEvent) -> None:
         """Take in a metrics event; other kinds are passed over."""
         if isinstance(event, MetricsEvent):
+            if event.step not in self._timed:
+                self._timed.add(event.step)
+                self.times.put(event.step, event.t)
             for name, value in event.values.items():
                 self.series.setdefault(name, Series()).put(event.step, value)
 

@@ -1,0 +1,104 @@
+"""However wild the numbers: thinning a series keeps what an eye would look for."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui.store import axes
+from tui.store.curves import Bucket, Curve, Trace
+from tui.store.series import Series
+
+STEPS = st.lists(st.integers(0, 5000), min_size=1, max_size=300, unique=True).map(sorted)
+NUMBERS = st.floats(allow_nan=True, allow_infinity=True, width=32)
+COLUMNS = st.integers(2, 60)
+
+
+def traced(steps: list[int], values: list[float]) -> Trace:
+    curve = Curve(Series(steps, values))
+    curve.refresh()
+    return curve.raw
+
+
+def by_column(trace: Trace, low: float, high: float, columns: int) -> dict[int, list[float]]:
+    """The plain way: every point asked for its column."""
+    found: dict[int, list[float]] = {}
+    for x, y in zip(trace.xs, trace.ys, strict=True):
+        column = math.floor((x - low) * (columns - 1) / (high - low) + 0.5) if high > low else 0
+        found.setdefault(column, []).append(y)
+    return found
+
+
+def as_seen(bucket: Bucket) -> tuple[float, float, float, float]:
+    return bucket.first, bucket.low, bucket.high, bucket.last
+
+
+@given(STEPS, st.data(), COLUMNS)
+def test_each_column_keeps_its_first_last_smallest_and_largest(
+    steps: list[int], data: st.DataObject, columns: int
+) -> None:
+    values = data.draw(st.lists(NUMBERS, min_size=len(steps), max_size=len(steps)))
+    trace = traced(steps, values)
+    low, high = float(steps[0]), float(steps[-1])
+    expected = {
+        column: (ys[0], min(ys), max(ys), ys[-1])
+        for column, ys in by_column(trace, low, high, columns).items()
+    }
+    buckets = trace.buckets(low, high, columns)
+    assert {bucket.column: as_seen(bucket) for bucket in buckets} == expected
+    assert [bucket.column for bucket in buckets] == sorted(expected)
+
+
+@given(STEPS, st.data(), COLUMNS)
+def test_holes_are_the_points_that_are_no_numbers(
+    steps: list[int], data: st.DataObject, columns: int
+) -> None:
+    values = data.draw(st.lists(NUMBERS, min_size=len(steps), max_size=len(steps)))
+    trace = traced(steps, values)
+    pairs = list(zip(steps, values, strict=True))
+    assert trace.holes == [x for x, y in pairs if not math.isfinite(y)]
+    assert trace.xs == [x for x, y in pairs if math.isfinite(y)]
+
+
+@given(STEPS, st.data(), COLUMNS, st.sampled_from([0.0, 0.6, 0.99]), st.booleans())
+def test_taking_in_bit_by_bit_ends_where_taking_in_at_once_does(
+    steps: list[int], data: st.DataObject, columns: int, smoothing: float, log: bool
+) -> None:
+    values = data.draw(st.lists(NUMBERS, min_size=len(steps), max_size=len(steps)))
+    cut = data.draw(st.integers(0, len(steps)))
+    low, high = float(steps[0]), float(steps[-1])
+    growing = Series()
+    bit_by_bit = Curve(growing, smoothing=smoothing, log=log)
+    for step, value in zip(steps[:cut], values, strict=False):
+        growing.put(step, value)
+    bit_by_bit.refresh()
+    bit_by_bit.line.buckets(low, high, columns)
+    for step, value in zip(steps[cut:], values[cut:], strict=True):
+        growing.put(step, value)
+        bit_by_bit.refresh()
+        bit_by_bit.line.buckets(low, high, columns)
+    at_once = Curve(Series(steps, values), smoothing=smoothing, log=log)
+    at_once.refresh()
+    assert bit_by_bit.line.ys == at_once.line.ys
+    assert bit_by_bit.line.buckets(low, high, columns) == at_once.line.buckets(low, high, columns)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=400), st.data())
+def test_extremes_of_any_slice(values: list[float], data: st.DataObject) -> None:
+    trace = traced(list(range(len(values))), values)
+    start = data.draw(st.integers(0, len(values) - 1))
+    end = data.draw(st.integers(start + 1, len(values)))
+    assert trace.extremes(start, end) == (min(values[start:end]), max(values[start:end]))
+
+
+@given(st.floats(-1e9, 1e9), st.floats(-1e9, 1e9), st.integers(2, 12))
+def test_an_axis_holds_what_it_is_made_for(one: float, other: float, most: int) -> None:
+    low, high = min(one, other), max(one, other)
+    start, end, step = axes.bounds(low, high, most)
+    tolerance = 1e-6 * max(abs(low), abs(high), step)
+    assert start <= low + tolerance
+    assert end >= high - tolerance
+    assert end > start
+    assert len(axes.ticks(start, end, step)) <= most + 3

@@ -1,0 +1,123 @@
+"""Buckets become dots, dots become characters, and lines can be told apart without colour."""
+
+from __future__ import annotations
+
+from tui.store.curves import Bucket
+from tui.widgets.braille import EMPTY, PATTERNS, Canvas
+from tui.widgets.run_colours import run_colour, run_letter
+
+SOLID = PATTERNS[0]
+
+
+def bucket(column: int, *values: float, joined: bool = True) -> Bucket:
+    return Bucket(column, values[0], min(values), max(values), values[-1], joined)
+
+
+def text(canvas: Canvas) -> list[str]:
+    return ["".join(run for run, _ in row) for row in canvas.rows()]
+
+
+def line_of(value: float) -> int:
+    """Value 0 at the bottom of two rows of cells."""
+    return 7 - int(value)
+
+
+def test_each_dot_has_its_place() -> None:
+    canvas = Canvas(1, 1)
+    canvas.span(0, 0, 0, 0)
+    canvas.span(1, 3, 3, 0)
+    assert text(canvas) == ["⢁"]
+    canvas.span(0, 0, 3, 0)
+    canvas.span(1, 0, 3, 0)
+    assert text(canvas) == ["⣿"]
+
+
+def test_a_column_reaches_from_its_smallest_to_its_largest_over_cells() -> None:
+    canvas = Canvas(1, 2)
+    canvas.curve([bucket(0, 1, 6)], line_of, 0, SOLID)
+    assert text(canvas) == ["⡆", "⠇"]
+
+
+def test_points_are_joined_and_gaps_are_not() -> None:
+    joined, broken = Canvas(4, 1), Canvas(4, 1)
+    joined.curve([bucket(0, 4), bucket(7, 4)], line_of, 0, SOLID)
+    broken.curve([bucket(0, 4), bucket(7, 4, joined=False)], line_of, 0, SOLID)
+    assert text(joined) == ["⣀⣀⣀⣀"]
+    assert text(broken) == ["⡀  ⢀"]
+
+
+def test_a_steep_line_has_no_holes() -> None:
+    canvas = Canvas(1, 2)
+    canvas.curve([bucket(0, 0), bucket(1, 7)], line_of, 0, SOLID)
+    drawn = {(column, line) for column in range(2) for line in range(8) if _dot(canvas, column, line)}
+    assert {line for _, line in drawn} == set(range(8))
+
+
+def test_lines_beyond_the_sides_are_cut_at_them() -> None:
+    canvas = Canvas(2, 2)
+    canvas.curve([bucket(-1000, 4), bucket(1000, 4)], line_of, 0, SOLID)
+    assert text(canvas) == ["⣀⣀", "  "]
+
+
+def test_patterns_differ_without_colour() -> None:
+    drawn = set()
+    for pattern in PATTERNS:
+        canvas = Canvas(12, 1)
+        canvas.curve([bucket(column, 4) for column in range(24)], line_of, 0, pattern)
+        drawn.add(text(canvas)[0])
+    assert len(drawn) == len(PATTERNS)
+    assert len({pattern.sample for pattern in PATTERNS}) == len(PATTERNS)
+
+
+def test_a_faint_line_gives_way_and_strong_ones_share_a_cell() -> None:
+    canvas = Canvas(1, 1, faint={9})
+    canvas.span(0, 0, 3, 9)
+    canvas.span(1, 0, 0, 0)
+    assert list(canvas.rows()) == [[("⠈", 0)]]
+    canvas.span(0, 3, 3, 1)
+    assert list(canvas.rows()) == [[("⡈", 1)]]
+
+
+def test_rows_are_runs_of_one_ink() -> None:
+    canvas = Canvas(5, 1)
+    canvas.span(0, 0, 0, 0)
+    canvas.span(2, 0, 0, 0)
+    canvas.span(8, 0, 0, 1)
+    assert list(canvas.rows()) == [[("⠁⠁", 0), ("  ", EMPTY), ("⠁", 1)]]
+
+
+def test_no_canvas_no_dots() -> None:
+    canvas = Canvas(-3, 0)
+    canvas.curve([bucket(0, 1), bucket(3, 2)], line_of, 0, SOLID)
+    assert list(canvas.rows()) == []
+
+
+def test_run_colours_stand_out_from_their_background() -> None:
+    """At least 3:1, what WCAG 2.1 asks of graphics (1.4.11)."""
+    for dark, background in ((True, "#262b34"), (False, "#f2f3f5")):
+        for mark in range(8):
+            assert _contrast(run_colour(mark, dark), background) >= 3, (mark, dark)
+
+
+def test_neighbouring_runs_differ_in_letter_colour_and_pattern() -> None:
+    letters = [run_letter(mark) for mark in range(26)]
+    assert len(set(letters)) == 26
+    for dark in (True, False):
+        assert len({run_colour(mark, dark) for mark in range(8)}) == 8
+
+
+def _dot(canvas: Canvas, column: int, line: int) -> bool:
+    cell = text(canvas)[line // 4][column // 2]
+    bits = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))[column % 2][line % 4]
+    return cell != " " and bool((ord(cell) - 0x2800) & bits)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def _contrast(one: str, other: str) -> float:
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)

@@ -1,0 +1,110 @@
+"""Axes of charts: where ticks lie, what they say, and how far an axis reaches.
+
+Pure numbers and text. A linear axis is marked at multiples of 1, 2, 2.5 or 5, a logarithmic one at powers of
+ten, time in the units of a clock.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+_CLOCK = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
+_FLAT = 1e-12
+
+
+def nice_step(span: float, most: int, *, whole: bool = False) -> float:
+    """The smallest round step that cuts a span into at most that many parts."""
+    least = span / max(most, 1)
+    if whole and least <= 1:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(least)) if least > 0 else 1.0
+    for factor in (1, 2, 2.5, 5, 10):
+        step = factor * power
+        if step >= least * (1 - 1e-9) and not (whole and step != int(step)):
+            return step
+    return 10 * power
+
+
+def bounds(low: float, high: float, most: int) -> tuple[float, float, float]:
+    """(from, to, tick step): the range a little wider, at round numbers, so that it seldom changes."""
+    span = high - low
+    if span <= _FLAT * max(abs(low), abs(high)):
+        span = abs(low) * 0.2 or 1.0
+        low, high = low - span / 2, high + span / 2
+    step = nice_step(span, most)
+    fine = step / 4
+    return math.floor(low / fine + 1e-9) * fine, math.ceil(high / fine - 1e-9) * fine, step
+
+
+def ticks(low: float, high: float, step: float) -> list[float]:
+    """Multiples of a step from one bound to the other."""
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [index * step for index in range(first, last + 1)]
+
+
+def log_bounds(low: float, high: float, most: int) -> tuple[float, float, list[float]]:
+    """(from, to, ticks) in powers of ten: `low` and `high` are exponents already."""
+    if high - low < 0.05:
+        low, high = low - 0.5, high + 0.5
+    if high - low >= 1.5:
+        step = max(1, math.ceil((high - low) / max(most, 1)))
+        first, last = math.floor(low + 1e-9), math.ceil(high - 1e-9)
+        marks = [float(at) for at in range(first, last + 1) if at % step == 0]
+        return (
+            min(low, marks[0] if marks[0] - low > -0.3 else low),
+            high,
+            [m for m in marks if low <= m <= high],
+        )
+    decades = range(math.floor(low), math.ceil(high) + 1)
+    marks = [math.log10(f) + d for d in decades for f in (1, 2, 3, 5)]
+    shown = [mark for mark in marks if low - 1e-9 <= mark <= high + 1e-9]
+    return low, high, shown[:: -(-len(shown) // max(most, 1)) or 1]
+
+
+def number_text(value: float, step: float) -> str:
+    """A tick's value, as exact as the step between ticks asks for."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 1e4 or step >= 1e4:
+        return short(value)
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    if round(step * 10**digits, 6) % 1:
+        digits += 1
+    return f"{value:.{digits}f}" if digits <= 4 else f"{value:.1e}".replace("e-0", "e-").replace(".0e", "e")
+
+
+def short(value: float) -> str:
+    """Four significant digits at most, with k and M: `0.4123`, `12.3k`, `3e-06`."""
+    if not math.isfinite(value):
+        return {math.inf: "∞", -math.inf: "-∞"}.get(value, "NaN")
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= limit:
+            return f"{value / (1e3 if unit == 'k' else limit):.4g}{unit}"
+    return f"{value:.4g}".replace("e-0", "e-")
+
+
+def step_text(value: float) -> str:
+    """An optimiser step."""
+    return short(value) if abs(value) >= 1e4 else f"{value:.0f}"
+
+
+def clock_step(span: float, most: int) -> float:
+    """The smallest step of a clock that cuts a span of seconds into at most that many parts."""
+    least = span / max(most, 1)
+    return next((float(step) for step in _CLOCK if step >= least), nice_step(span / 86400, most) * 86400)
+
+
+def clock_text(seconds: float) -> str:
+    """Time since the start: `45s`, `12m`, `1m30`, `1h30`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    big, small, unit = (*divmod(whole, 60), "m") if whole < 3600 else (*divmod(whole // 60, 60), "h")
+    return f"{big}{unit}{small:02d}" if small else f"{big}{unit}"
+
+
+def extent(of: Sequence[Sequence[float]]) -> tuple[float, float] | None:
+    """The first and the last x of several rising lists."""
+    filled = [xs for xs in of if len(xs)]
+    return (min(xs[0] for xs in filled), max(xs[-1] for xs in filled)) if filled else None

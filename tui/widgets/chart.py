@@ -1,0 +1,340 @@
+"""One chart: its name and latest value, axes, lines of braille, and the cursor over it.
+
+Owns how a plot (`chart_plot.py`) looks in this theme and where the mouse is on it. Which x are shown, how
+they are smoothed and where the cursor is holds for all charts alike and comes from the pane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.color import Color
+from textual.geometry import Region
+from textual.message import Message
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.store import axes
+from tui.store.chart_order import is_noisy, is_reward
+from tui.store.curves import Curve, Points
+from tui.widgets.braille import EMPTY
+from tui.widgets.chart_plot import FAINT, HOLE, ChartLine, ChartView, Plot, cell_of, plot, x_of
+from tui.widgets.run_colours import run_colour, run_letter
+from tui.words import plain
+
+_FAINTNESS = 0.4
+_CURSOR = 0.15
+
+
+class Chart(Widget, can_focus=True):
+    """A metric's lines, one for each run that has it."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "chart--name",
+        "chart--value",
+        "chart--line",
+        "chart--reward",
+        "chart--axis",
+        "chart--grid",
+        "chart--cursor",
+        "chart--hole",
+        "chart--note",
+    }
+    DEFAULT_CSS = """
+    Chart { height: 1fr; width: 1fr; padding: 0 1; background: $surface; }
+    Chart:focus { background-tint: $primary 7%; }
+    Chart > .chart--name { color: $foreground; text-style: bold; }
+    Chart:focus > .chart--name { color: $primary; text-style: bold; }
+    Chart > .chart--value { text-style: bold; }
+    Chart > .chart--line { color: $primary; }
+    Chart > .chart--reward { color: $accent; }
+    Chart > .chart--axis { color: $foreground 60%; }
+    Chart > .chart--grid { color: $foreground 25%; }
+    Chart > .chart--cursor { color: $foreground 60%; }
+    Chart > .chart--hole { color: $error; text-style: bold; }
+    Chart > .chart--note { color: $foreground 60%; }
+    """
+    view: reactive[ChartView] = reactive(ChartView())
+
+    @dataclass
+    class Pointed(Message):
+        """The mouse is at an x."""
+
+        chart: Chart
+        x: float
+
+    @dataclass
+    class Chosen(Message):
+        """Somebody wants to see this chart alone, or all of them again."""
+
+        chart: Chart
+
+    def __init__(self, metric: str, unit: str = "", **options: Any) -> None:
+        super().__init__(**options)
+        self.metric, self.unit = metric, unit
+        self.lines: list[ChartLine] = []
+        self._clocks: list[Points] = []
+        self._alone = True
+        self._strips: list[Strip] = []
+        self._strips_key: object = None
+        self._plot: Plot | None = None
+        self._plot_key: object = None
+
+    def add_line(self, label: str, mark: int, points: Points, clock: Points, *, alone: bool) -> None:
+        """One more run; a run that is `alone` needs no letter and has the theme's own colour."""
+        self._alone = alone
+        self.lines.append(ChartLine(label, mark, Curve(points)))
+        self._clocks.append(clock)
+        self.refresh()
+
+    def drop_line(self, mark: int) -> None:
+        """A run goes; the others keep their looks."""
+        kept = [pair for pair in zip(self.lines, self._clocks, strict=True) if pair[0].mark != mark]
+        self.lines, self._clocks = [line for line, _ in kept], [clock for _, clock in kept]
+        self.refresh()
+
+    def refresh_data(self) -> bool:
+        """Draw again if a series has more than was drawn; whether it had."""
+        grew = any(line.curve.behind for line in self.lines)
+        if grew:
+            self.refresh()
+        return grew
+
+    def xs(self) -> Sequence[float]:
+        """Every x that the cursor may stand on."""
+        self._refresh_curves()
+        if len(self.lines) == 1:
+            return self.lines[0].curve.raw.xs
+        return sorted({x for line in self.lines for x in line.curve.raw.xs})
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The rows that are asked for; worked out anew where something changed."""
+        self._draw()
+        return super().render_lines(crop)
+
+    def render_line(self, y: int) -> Strip:
+        """One row."""
+        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """The cursor follows the mouse."""
+        self._point(event)
+
+    def on_click(self, event: events.Click) -> None:
+        """A click sets the cursor; a second one enlarges."""
+        self._point(event)
+        if event.chain == 2:
+            self.post_message(self.Chosen(self))
+
+    def _point(self, event: events.MouseEvent) -> None:
+        offset = event.get_content_offset(self)
+        if offset is None or self._plot is None:
+            return
+        cell = offset.x - self._plot.margin
+        if 0 <= cell < self._plot.width:
+            self.post_message(self.Pointed(self, x_of(cell, self.view, self._plot.width)))
+
+    @property
+    def _smoothing(self) -> float:
+        return self.view.smoothing if is_noisy(self.metric) else 0.0
+
+    def _refresh_curves(self) -> None:
+        view = self.view
+        for line, clock in zip(self.lines, self._clocks, strict=True):
+            line.curve.shown_as(self._smoothing, view.log, clock if view.by_time else None)
+            line.curve.refresh()
+
+    def _draw(self) -> None:
+        self._refresh_curves()
+        size, view = self.size, replace(self.view, cursor=None)
+        counts = tuple((line.mark, line.curve.count, line.curve.points.rewritten) for line in self.lines)
+        key = (size, view, counts)
+        if key != self._plot_key or self._plot is None:
+            self._plot = plot(self.lines, view, size.width, max(2, size.height - 1))
+            self._plot_key = key
+        look = (key, self.view.cursor, self.app.theme, self.has_focus, self.rich_style)
+        if look != self._strips_key:
+            self._strips = self._render_plot(self._plot)
+            self._strips_key = look
+
+    def _render_plot(self, plot: Plot) -> list[Strip]:
+        width, base = self.size.width, self.rich_style
+        looks = Looks(self)
+        cursor = None if self.view.cursor is None else cell_of(self.view.cursor, self.view, plot.width)
+        signs = {**plot.signs, **self._cursor_signs(plot, cursor)}
+        strips = [self._title(plot, looks)]
+        for row, runs in enumerate(plot.rows):
+            label = plot.labels.get(row, "")
+            axis = "┤" if label else "│"
+            segments = [Segment(f"{label:>{plot.margin - 1}}", looks.axis), Segment(axis, looks.grid)]
+            segments += _cells(row, runs, bool(label), signs, cursor, looks)
+            strips.append(Strip(segments))
+        strips += self._x_axis(plot, looks, cursor)
+        return [strip.apply_style(base).adjust_cell_length(width, base) for strip in strips]
+
+    def _cursor_signs(self, plot: Plot, cursor: int | None) -> dict[tuple[int, int], tuple[str, int]]:
+        """A dot where each line meets the cursor."""
+        signs = {}
+        for index, line in enumerate(self.lines):
+            found = line.curve.line.at(self.view.cursor) if self.view.cursor is not None else None
+            cell = cell_of(found[0], self.view, plot.width) if cursor is not None and found else None
+            if found is not None and cell is not None:
+                signs[plot.row_of(found[1]), cell] = ("●", index)
+        return signs
+
+    def _title(self, plot: Plot, looks: Looks) -> Strip:
+        """The name at the left; at the right the latest value of each run, or the one at the cursor."""
+        width = self.size.width
+        values = self._values(looks)
+        room = width - sum(segment.cell_length for segment in values) - 2
+        name = plain(self.metric)
+        name = name if len(name) <= room else f"{name[: max(room - 1, 1)]}…"
+        left = [Segment(name, looks.name)]
+        if plot.holes:
+            what = "not above 0" if self.view.log else "not a number"
+            note = f"  × {plot.holes} {what}"
+            if len(name) + len(note) <= room:
+                left.append(Segment(note, looks.hole))
+        used = sum(segment.cell_length for segment in left + values)
+        return Strip([*left, Segment(" " * max(1, width - used)), *values])
+
+    def _values(self, looks: Looks) -> list[Segment]:
+        found: list[Segment] = []
+        for index, line in enumerate(self.lines):
+            text, note = self._value(line)
+            if not self._alone:
+                found.append(Segment(f"{'  ' if found else ''}{run_letter(line.mark)} ", looks.ink(index)))
+            found.append(Segment(f"{text}{self.unit}", looks.ink(index) + looks.value))
+            if note and self._alone:
+                found.append(Segment(note, looks.note))
+        most = self.size.width - min(len(self.metric), 12) - 3
+        return found if self._alone else _cut(found, most, looks)
+
+    def _value(self, line: ChartLine) -> tuple[str, str]:
+        """A run's value as measured, never smoothed, and at which x where that is not the cursor's."""
+        cursor = self.view.cursor
+        if cursor is None:
+            latest = line.curve.latest
+            return ("–" if latest is None else axes.short(latest)), ""
+        found = line.curve.value_at(cursor)
+        if found is None:
+            return "–", ""
+        x, value = found
+        where = axes.clock_text(x) if self.view.by_time else axes.step_text(x)
+        return axes.short(value), f" @ {where}"
+
+    def _x_axis(self, plot: Plot, looks: Looks, cursor: int | None) -> list[Strip]:
+        tall = self.size.height - 1 - plot.height >= 2
+        marks = {cell for cell, _ in plot.x_labels}
+        strips = []
+        if tall:
+            line = "".join("┬" if cell in marks else "─" for cell in range(plot.width))
+            strips.append(Strip([Segment(" " * (plot.margin - 1)), Segment(f"└{line}", looks.grid)]))
+        text, end = "", 0
+        for cell, label in plot.x_labels:
+            at = min(plot.margin + cell - len(label) // 2, self.size.width - len(label))
+            if at >= end:
+                text += " " * (at - len(text)) + label
+                end = len(text) + 2
+        strips.append(Strip([Segment(text, looks.axis)]))
+        return strips
+
+
+class Looks:
+    """A chart's styles in the present theme."""
+
+    def __init__(self, chart: Chart) -> None:
+        def style(name: str) -> Style:
+            styles = chart.get_component_styles(f"chart--{name}")
+            colour = self._ground + styles.color if styles.has_rule("color") else None
+            return Style(color=colour and colour.rich_color) + styles.text_style
+
+        self._ground = chart.background_colors[1]
+        self.name, self.value, self.note = style("name"), style("value"), style("note")
+        self.axis, self.grid, self.hole, self.cursor = (
+            style("axis"),
+            style("grid"),
+            style("hole"),
+            style("cursor"),
+        )
+        self.at_cursor = Style(bgcolor=self._ground.blend(chart.styles.color, _CURSOR).rich_color)
+        self._chart = chart
+        self._inks: dict[int, Style] = {}
+
+    def ink(self, ink: int) -> Style:
+        """The style of a line, of what lies faintly under it, or of a hole's sign."""
+        if ink not in self._inks:
+            self._inks[ink] = self.hole if ink == HOLE else self._line(ink)
+        return self._inks[ink]
+
+    @cached_property
+    def _own(self) -> str:
+        reward = is_reward(self._chart.metric)
+        return self._chart.get_component_styles("chart--reward" if reward else "chart--line").color.hex6
+
+    def _line(self, ink: int) -> Style:
+        chart, index = self._chart, ink % FAINT
+        dark = chart.app.current_theme.dark
+        colour = self._own if chart._alone else run_colour(chart.lines[index].mark, dark)
+        if ink >= FAINT:
+            colour = self._ground.blend(Color.parse(colour), _FAINTNESS).hex6
+        return Style(color=colour)
+
+
+def _cut(values: list[Segment], most: int, looks: Looks) -> list[Segment]:
+    """As many letters with their values as fit, and a sign where there are more."""
+    if sum(segment.cell_length for segment in values) <= most:
+        return values
+    while values and sum(segment.cell_length for segment in values) > most - 3:
+        values = values[:-2]
+    return [*values, Segment("  …", looks.note)]
+
+
+def _cells(
+    row: int,
+    runs: Sequence[tuple[str, int]],
+    ticked: bool,
+    signs: dict[tuple[int, int], tuple[str, int]],
+    cursor: int | None,
+    looks: Looks,
+) -> list[Segment]:
+    """A row of dots, with signs and the cursor over it and a thin line at a tick."""
+    here = {cell: sign for (sign_row, cell), sign in signs.items() if sign_row == row}
+    segments: list[Segment] = []
+    at = 0
+    for text, ink in runs:
+        stops = sorted(
+            {cell for cell in (*here, *(() if cursor is None else (cursor,))) if at <= cell < at + len(text)}
+        )
+        begin = at
+        for stop in stops:
+            segments += _stretch(text[begin - at : stop - at], ink, ticked, looks)
+            if stop in here:
+                style = looks.ink(here[stop][1])
+                segments.append(Segment(here[stop][0], style + looks.at_cursor if stop == cursor else style))
+            elif ink == EMPTY:
+                segments.append(Segment("│", looks.cursor + looks.at_cursor))
+            else:
+                segments.append(Segment(text[stop - at], looks.ink(ink) + looks.at_cursor))
+            begin = stop + 1
+        segments += _stretch(text[begin - at :], ink, ticked, looks)
+        at += len(text)
+    for cell in sorted(cell for cell in here if cell >= at):
+        segments.append(Segment(" " * (cell - at) + here[cell][0], looks.ink(here[cell][1])))
+        at = cell + 1
+    return segments
+
+
+def _stretch(text: str, ink: int, ticked: bool, looks: Looks) -> list[Segment]:
+    if not text:
+        return []
+    if ink == EMPTY:
+        return [Segment("┈" * len(text) if ticked else text, looks.grid)]
+    return [Segment(text, looks.ink(ink))]

@@ -1,0 +1,564 @@
+"""Charts of one run or of several over one another: which ones, how they lie, and the cursor over all.
+
+Owns what holds for all charts alike: filter, smoothing, scale, the x that are shown. Drawing is
+`chart.py`'s; following a run and remembering `state()` belong to the screen.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from textual import events, on
+from textual.actions import SkipAction
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import Input, Static
+
+from remote.contract.errors import VfmError
+from tui.store import axes
+from tui.store.chart_order import chart_order
+from tui.store.log_query import compile_pattern
+from tui.store.series import Metrics
+from tui.widgets.braille import PATTERNS
+from tui.widgets.chart import Chart
+from tui.widgets.chart_plot import ChartView
+from tui.widgets.run_colours import run_colour, run_letter
+from tui.words import plain
+
+SMOOTHINGS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99)
+_NARROWEST = 50
+"""Cells that a chart needs before another one may stand beside it."""
+_MOST_COLUMNS = 4
+_FAST = 0.05
+"""Share of what is shown that the cursor goes with Shift held."""
+_EMPTY = "no numbers yet: the first step's metrics appear here"
+
+
+@dataclass(frozen=True)
+class ChartRun:
+    """A run whose metrics are drawn."""
+
+    label: str
+    metrics: Metrics
+    mark: int | None = None
+    """The run's number, which its colour, letter and pattern follow; unset: its place in the list."""
+
+
+class ChartGrid(VerticalScroll, can_focus=False, inherit_bindings=False):
+    """Where the charts lie. Keys are the pane's."""
+
+
+class ChartsPane(Vertical):
+    """A grid of charts. `refresh_data()` tells it that metrics grew."""
+
+    DEFAULT_CSS = """
+    ChartsPane { height: 1fr; width: 1fr; }
+    ChartsPane #chart-legend { height: auto; padding: 0 1; }
+    ChartsPane ChartGrid {
+        layout: grid; grid-size: 1; grid-gutter: 1 2; height: 1fr; scrollbar-size-vertical: 1;
+    }
+    ChartsPane #chart-empty { height: 1fr; content-align: center middle; color: $text-muted; }
+    ChartsPane Input { height: 1; border: none; padding: 0 1; background: $panel; }
+    ChartsPane #chart-said { height: auto; color: $error; padding: 0 1; }
+    ChartsPane #chart-status { height: 1; padding: 0 1; color: $text-muted; }
+    ChartsPane .-hidden { display: none; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "ask", "Filter charts", id="charts.filter"),
+        Binding("left,h", "cursor(-1)", "Cursor left", show=False, id="charts.left"),
+        Binding("right,l", "cursor(1)", "Cursor right", show=False, id="charts.right"),
+        Binding("shift+left,H", "cursor_far(-1)", "Cursor far left", show=False, id="charts.far_left"),
+        Binding("shift+right,L", "cursor_far(1)", "Cursor far right", show=False, id="charts.far_right"),
+        Binding("home", "cursor_end(0)", "Cursor to the first step", show=False, id="charts.first"),
+        Binding("end", "cursor_end(-1)", "Cursor to the last step", show=False, id="charts.last"),
+        Binding("up,k", "go(-1)", "Chart above", show=False, id="charts.up"),
+        Binding("down,j", "go(1)", "Chart below", show=False, id="charts.down"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="charts.page_up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="charts.page_down"),
+        Binding("enter", "enlarge", "Enlarge", id="charts.enlarge"),
+        Binding("right_square_bracket", "smooth(1)", "Smoother", key_display="[ ]", id="charts.smoother"),
+        Binding("left_square_bracket", "smooth(-1)", "Less smooth", show=False, id="charts.less_smooth"),
+        Binding("y", "log", "Log scale", id="charts.log"),
+        Binding("plus,equals_sign", "zoom(0.5)", "Zoom", key_display="+ -", id="charts.zoom_in"),
+        Binding("minus", "zoom(2.0)", "Zoom out", show=False, id="charts.zoom_out"),
+        Binding("comma,less_than_sign", "pan(-1)", "Earlier steps", show=False, id="charts.pan_left"),
+        Binding("full_stop,greater_than_sign", "pan(1)", "Later steps", show=False, id="charts.pan_right"),
+        Binding("0", "reset_zoom", "All steps", show=False, id="charts.reset"),
+        Binding("g", "columns", "Columns of charts", show=False, id="charts.columns"),
+        Binding("escape", "leave", "Close", show=False, id="charts.leave"),
+    ]
+
+    def __init__(self, runs: Sequence[ChartRun], state: dict[str, Any] | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._runs = [_marked(run, place) for place, run in enumerate(runs)]
+        self._alone = len(runs) == 1
+        self._charts: dict[str, Chart] = {}
+        self._known: set[tuple[str, int]] = set()
+        self._ready = False
+        self._filter, self._pattern = "", None
+        self._columns = 0
+        self._one: str | None = None
+        self._zoom: tuple[float, float] | None = None
+        self._view = ChartView(smoothing=0.6)
+        self._set_state(state or {})
+
+    def compose(self) -> ComposeResult:
+        """Whose lines, the charts, the question, the status."""
+        yield Static(id="chart-legend", classes="-hidden")
+        yield ChartGrid()
+        yield Static(_EMPTY, id="chart-empty")
+        yield Static(id="chart-said", classes="-hidden")
+        yield Input(id="chart-input", classes="-hidden", compact=True, placeholder=_PLACEHOLDER)
+        yield Static(id="chart-status")
+
+    def on_mount(self) -> None:
+        """What there is, at once."""
+        self._ready = True
+        self.refresh_data()
+        self._arrange()
+        self.watch(self.app, "theme", self._tell, init=False)
+
+    @property
+    def shown(self) -> list[Chart]:
+        """The charts that the filter lets through, in order."""
+        names = [name for name in chart_order(self._charts) if self._passes(name)]
+        return [self._charts[name] for name in names]
+
+    def refresh_data(self) -> None:
+        """The runs' metrics may have grown. Cheap: only what is in sight is drawn, where it grew."""
+        if not self._ready:
+            return
+        new = self._take_new_series()
+        for chart in self._charts.values():
+            chart.refresh_data()
+        self._show_view(self._view)
+        if new:
+            self._place(new)
+            self._arrange()
+
+    def set_runs(self, runs: Sequence[ChartRun]) -> None:
+        """Show these runs; those that stay keep their looks."""
+        marked = [_marked(run, place) for place, run in enumerate(runs)]
+        for gone in {run.mark for run in self._runs} - {run.mark for run in marked}:
+            for chart in self._charts.values():
+                chart.drop_line(gone or 0)
+            self._known = {pair for pair in self._known if pair[1] != gone}
+        self._runs = marked
+        self.refresh_data()
+        self._arrange()
+
+    def show_time(self, by_time: bool) -> None:
+        """x is the time since a run's first numbers, or the step."""
+        self._zoom = None
+        self._show_view(replace(self._view, by_time=by_time, cursor=None))
+        self._tell()
+
+    def focus(self, scroll_visible: bool = True, **_: Any) -> ChartsPane:
+        """The keys go to the first chart that is shown."""
+        target = self._focused() or next(iter(self.shown), None)
+        if target is not None:
+            target.focus(scroll_visible)
+        else:
+            super().focus(scroll_visible)
+        return self
+
+    def state(self) -> dict[str, Any]:
+        """What is worth remembering."""
+        return {
+            "filter": self._filter,
+            "smoothing": self._view.smoothing,
+            "log": self._view.log,
+            "by_time": self._view.by_time,
+            "zoom": list(self._zoom) if self._zoom else None,
+            "columns": self._columns,
+            "one": self._one,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """As it was remembered; what does not fit is left out."""
+        self._set_state(state)
+        self._show_view(self._view)
+        self._arrange()
+
+    def filter(self, pattern: str) -> None:
+        """Show the charts whose names match; an empty pattern shows all, a wrong one changes nothing."""
+        try:
+            self._pattern = compile_pattern(pattern) if pattern else None
+        except VfmError as error:
+            self._say(plain(error.message))
+            return
+        self._filter = pattern
+        self._say("")
+        self._arrange()
+
+    def action_ask(self) -> None:
+        """Open the line to type into, with what was typed last."""
+        asked = self.query_one(Input)
+        asked.remove_class("-hidden")
+        with self.prevent(Input.Changed):
+            asked.value = self._filter
+        asked.focus()
+
+    def action_leave(self) -> None:
+        """Escape: the question, the cursor, the enlarged chart, the filter; then it is the screen's."""
+        if self.query_one(Input).has_focus:
+            self.filter("")
+            self._close_question()
+        elif self._view.cursor is not None:
+            self._set_cursor(None)
+        elif self._one is not None:
+            self._enlarge(None)
+        elif self._filter:
+            self.filter("")
+            self.focus()
+        else:
+            raise SkipAction
+
+    def action_cursor(self, by: int) -> None:
+        """To the next point of the chart that has the keys."""
+        xs = self._cursor_stops()
+        if not xs:
+            return
+        if self._view.cursor is None:
+            self._set_cursor(xs[-1] if by < 0 else xs[0])
+            return
+        at = bisect_left(xs, self._view.cursor)
+        on_it = at < len(xs) and xs[at] == self._view.cursor
+        at += by if by < 0 or on_it else 0
+        self._set_cursor(xs[max(0, min(at, len(xs) - 1))])
+
+    def action_cursor_far(self, by: int) -> None:
+        """Several points at once."""
+        xs = self._cursor_stops()
+        for _ in range(max(1, math.ceil(len(xs) * _FAST))):
+            self.action_cursor(by)
+
+    def action_cursor_end(self, index: int) -> None:
+        """The first point in sight, or the last."""
+        xs = self._cursor_stops()
+        if xs:
+            self._set_cursor(xs[index])
+
+    def action_go(self, by: int) -> None:
+        """The chart below, or above."""
+        charts, here = self.shown, self._focused()
+        if self._one is not None:
+            self._enlarge_next(by)
+        elif charts:
+            at = charts.index(here) + by * self._columns_now() if here in charts else 0
+            charts[max(0, min(at, len(charts) - 1))].focus()
+
+    def action_page(self, by: int) -> None:
+        """As many charts as are in sight."""
+        if self._one is not None:
+            self._enlarge_next(by)
+            return
+        charts, here = self.shown, self._focused()
+        step = self._columns_now() * len(self._heights())
+        if charts:
+            at = charts.index(here) + by * step if here in charts else 0
+            charts[max(0, min(at, len(charts) - 1))].focus()
+
+    def action_enlarge(self) -> None:
+        """One chart in all of the pane, or all of them again."""
+        here = self._focused()
+        if here is not None:
+            self._enlarge(None if self._one else here.metric)
+
+    def action_smooth(self, by: int) -> None:
+        """More of it or less."""
+        at = bisect_left(SMOOTHINGS, self._view.smoothing) + by
+        self._show_view(replace(self._view, smoothing=SMOOTHINGS[max(0, min(at, len(SMOOTHINGS) - 1))]))
+        self._tell()
+
+    def action_log(self) -> None:
+        """A logarithmic scale, or not."""
+        self._show_view(replace(self._view, log=not self._view.log))
+        self._tell()
+
+    def action_zoom(self, factor: float) -> None:
+        """Fewer steps or more of them, around the cursor; without one, the latest."""
+        low, high = self._view.low, self._view.high
+        whole = self._extent()
+        if whole is None:
+            return
+        span = max((high - low) * factor, 1.0)
+        if span >= whole[1] - whole[0]:
+            self.action_reset_zoom()
+            return
+        middle = self._view.cursor if self._view.cursor is not None else whole[1]
+        share = (
+            (middle - low) / (high - low) if low <= middle <= high and self._view.cursor is not None else 1.0
+        )
+        self._zoom_to(middle - span * share, span)
+
+    def action_pan(self, by: int) -> None:
+        """A quarter of what is shown, to earlier steps or later ones."""
+        if self._zoom is not None:
+            span = self._zoom[1] - self._zoom[0]
+            self._zoom_to(self._zoom[0] + by * span / 4, span)
+
+    def action_reset_zoom(self) -> None:
+        """Everything there is."""
+        self._zoom = None
+        self._show_view(self._view)
+        self._tell()
+
+    def action_columns(self) -> None:
+        """Charts side by side: as many as fit, or one, two, three, four."""
+        self._columns = (self._columns + 1) % (_MOST_COLUMNS + 1)
+        self._arrange()
+
+    def on_resize(self, _: events.Resize) -> None:
+        """As many columns as fit."""
+        self._arrange()
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """With Ctrl, the wheel zooms."""
+        if event.ctrl:
+            event.stop()
+            self.action_zoom(0.5)
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        """With Ctrl, the wheel zooms."""
+        if event.ctrl:
+            event.stop()
+            self.action_zoom(2.0)
+
+    @on(Chart.Pointed)
+    def _pointed(self, event: Chart.Pointed) -> None:
+        """The mouse's place, or rather the point nearest to it."""
+        event.stop()
+        xs = event.chart.xs()
+        if xs:
+            at = bisect_left(xs, event.x)
+            self._set_cursor(min(xs[max(0, at - 1) : at + 1], key=lambda x: abs(x - event.x)))
+
+    @on(Chart.Chosen)
+    def _chosen(self, event: Chart.Chosen) -> None:
+        event.stop()
+        self._enlarge(None if self._one else event.chart.metric)
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.filter(event.value)
+
+    @on(Input.Submitted)
+    def _kept(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._close_question()
+
+    @on(events.DescendantFocus)
+    def _focus_moved(self) -> None:
+        self._tell()
+
+    @property
+    def _grid(self) -> ChartGrid:
+        return self.query_one(ChartGrid)
+
+    def _set_state(self, state: dict[str, Any]) -> None:
+        smoothing, zoom, columns = state.get("smoothing"), state.get("zoom"), state.get("columns")
+        if smoothing in SMOOTHINGS:
+            self._view = replace(self._view, smoothing=float(smoothing or 0))
+        self._view = replace(self._view, log=bool(state.get("log")), by_time=bool(state.get("by_time")))
+        self._columns = columns if isinstance(columns, int) and 0 <= columns <= _MOST_COLUMNS else 0
+        self._zoom = _span(zoom)
+        self._one = state["one"] if isinstance(state.get("one"), str) else None
+        typed = state.get("filter")
+        try:
+            self._pattern = compile_pattern(typed) if isinstance(typed, str) and typed else None
+            self._filter = typed if self._pattern is not None and isinstance(typed, str) else ""
+        except VfmError:  # written by another version, or by hand
+            self._filter, self._pattern = "", None
+
+    def _passes(self, name: str) -> bool:
+        if self._one is not None and self._one in self._charts:
+            return name == self._one
+        return self._pattern is None or self._pattern.search(name.encode()) is not None
+
+    def _take_new_series(self) -> list[str]:
+        new: list[str] = []
+        for run in self._runs:
+            mark = run.mark or 0
+            for name, series in list(run.metrics.series.items()):
+                if (name, mark) in self._known:
+                    continue
+                self._known.add((name, mark))
+                if name not in self._charts:
+                    self._charts[name] = Chart(name)
+                    new.append(name)
+                self._charts[name].add_line(run.label, mark, series, run.metrics.times, alone=self._alone)
+        return new
+
+    def _place(self, new: Iterable[str]) -> None:
+        """Mount charts, each where it belongs."""
+        grid, fresh = self._grid, set(new)
+        order = chart_order(self._charts)
+        following: Widget | None = None
+        for name in reversed(order):
+            if name in fresh:
+                grid.mount(self._charts[name], before=following)
+            following = self._charts[name]
+
+    def _extent(self) -> tuple[float, float] | None:
+        """All x there are; the end a little further on, so that it moves in leaps."""
+        clocks = [run.metrics.times for run in self._runs]
+        if self._view.by_time:
+            lengths = [clock.values[-1] - clock.values[0] for clock in clocks if clock.values]
+            found = (0.0, max(lengths)) if lengths else None
+        else:
+            found = axes.extent([clock.steps for clock in clocks])
+        if found is None:
+            return None
+        low, high = found
+        leap = axes.nice_step(high - low, 50, whole=not self._view.by_time)
+        return low, max(math.ceil(high / leap) * leap, low + 1)
+
+    def _zoom_to(self, low: float, span: float) -> None:
+        whole = self._extent() or (0.0, 1.0)
+        low = max(whole[0], min(low, whole[1] - span))
+        self._zoom = (low, low + span)
+        self._show_view(self._view)
+        self._tell()
+
+    def _show_view(self, view: ChartView) -> None:
+        whole = self._extent() or (0.0, 1.0)
+        if self._zoom is not None and self._view.high >= self._end and whole[1] > self._end:
+            self._zoom = (
+                self._zoom[0] + whole[1] - self._end,
+                whole[1],
+            )  # it showed the latest, and goes on to
+        self._end = whole[1]
+        low, high = self._zoom or whole
+        self._view = replace(view, low=low, high=high)
+        for chart in self._charts.values():
+            chart.view = self._view
+
+    _end = 0.0
+    """Where all x ended when the view was set last."""
+
+    def _cursor_stops(self) -> Sequence[float]:
+        here = self._focused() or next(iter(self.shown), None)
+        xs = here.xs() if here is not None else []
+        first, last = bisect_left(xs, self._view.low), bisect_left(xs, self._view.high + 1e-9)
+        return xs[first:last]
+
+    def _set_cursor(self, x: float | None) -> None:
+        if x != self._view.cursor:
+            self._show_view(replace(self._view, cursor=x))
+            self._tell()
+
+    def _focused(self) -> Chart | None:
+        found = self.app.focused
+        return found if isinstance(found, Chart) and found in self._charts.values() else None
+
+    def _enlarge(self, name: str | None) -> None:
+        was = self._one
+        self._one = name
+        self._arrange()
+        back = self._charts.get(name or was or "")
+        if back is not None:
+            self.call_after_refresh(back.focus)
+
+    def _enlarge_next(self, by: int) -> None:
+        """The next chart takes the place of the enlarged one."""
+        one, self._one = self._one, None
+        names = [chart.metric for chart in self.shown]
+        at = names.index(one) + by if one in names else 0
+        self._enlarge(names[max(0, min(at, len(names) - 1))] if names else None)
+
+    def _close_question(self) -> None:
+        self.query_one(Input).add_class("-hidden")
+        self._say("")
+        self.focus()
+
+    def _columns_now(self) -> int:
+        fit = max(1, min((self.size.width + 2) // (_NARROWEST + 2), _MOST_COLUMNS))
+        return min(self._columns or fit, max(1, len(self.shown)))
+
+    def _heights(self) -> list[int]:
+        """How high the rows of charts are that fill the pane; the same over and over below."""
+        height, rows_of_charts = self._grid.size.height, -(-len(self.shown) // self._columns_now())
+        rows = max(1, (height + 1) // (9 if height < 30 else 12))
+        rows = max(1, min(rows, rows_of_charts))
+        each, over = divmod(height + 1, rows)
+        return [max(7, each - 1 + (row < over)) for row in range(rows)]
+
+    def _arrange(self) -> None:
+        """Show and hide, and give every chart its size."""
+        if not self._ready:
+            return
+        shown = set(self.shown)
+        for chart in self._charts.values():
+            chart.display = chart in shown
+        grid, empty = self._grid, self.query_one("#chart-empty", Static)
+        grid.display = bool(shown)
+        empty.display = not shown
+        empty.update(Content(_EMPTY if not self._charts else f"no chart is named like {plain(self._filter)}"))
+        self.can_focus = not shown
+        grid.styles.grid_size_columns = self._columns_now()
+        self.call_after_refresh(self._fit)
+        self._tell()
+
+    def _fit(self) -> None:
+        """Heights depend on the grid's own, which is known only once it was laid out."""
+        if self._ready and self._grid.size.height:
+            self._grid.styles.grid_rows = " ".join(map(str, self._heights()))
+
+    def _say(self, text: str) -> None:
+        said = self.query_one("#chart-said", Static)
+        said.update(Content(text))
+        said.set_class(not text, "-hidden")
+
+    def _tell(self) -> None:
+        """Legend and status line."""
+        if not self._ready:
+            return
+        legend = self.query_one("#chart-legend", Static)
+        legend.set_class(self._alone, "-hidden")
+        dark = self.app.current_theme.dark
+        legend.update(Content("   ").join([_legend(run, dark) for run in self._runs]))
+        view, shown = self._view, len(self.shown)
+        parts = [
+            f"{shown} charts" if shown == len(self._charts) else f"{shown} of {len(self._charts)} charts"
+        ]
+        if self._filter:
+            parts.append(f"filter {plain(self._filter)}")
+        parts.append(f"smoothing {view.smoothing:g}" if view.smoothing else "not smoothed")
+        if view.log:
+            parts.append("log scale")
+        text = axes.clock_text if view.by_time else axes.step_text
+        if self._zoom is not None:
+            parts.append(
+                f"{'' if view.by_time else 'steps '}{text(math.ceil(view.low))} to {text(view.high)}"
+            )
+        if view.cursor is not None:
+            parts.append(f"cursor at {'' if view.by_time else 'step '}{text(view.cursor)}")
+        self.query_one("#chart-status", Static).update(Content(" · ".join(parts)))
+
+
+_PLACEHOLDER = "names of metrics: a pattern such as reward|loss; Enter keeps, Escape clears"
+
+
+def _marked(run: ChartRun, place: int) -> ChartRun:
+    return run if run.mark is not None else replace(run, mark=place)
+
+
+def _span(zoom: object) -> tuple[float, float] | None:
+    if not isinstance(zoom, list) or len(zoom) != 2 or not all(isinstance(x, int | float) for x in zoom):
+        return None
+    return (float(zoom[0]), float(zoom[1])) if zoom[0] < zoom[1] else None
+
+
+def _legend(run: ChartRun, dark: bool) -> Content:
+    mark = run.mark or 0
+    sample = PATTERNS[mark % len(PATTERNS)].sample
+    return Content.styled(f"{run_letter(mark)} {sample} ", run_colour(mark, dark)) + Content(plain(run.label))
