@@ -103,6 +103,30 @@ def glance(environ: Mapping[str, str] | None = None) -> Folders:
     return Folders(_home(both), _config_dir(both))
 
 
+_TERMINAL = (
+    "TERM",
+    "TERM_PROGRAM",
+    "COLORTERM",
+    "NO_COLOR",
+    "TMUX",
+    "STY",
+    "SSH_CONNECTION",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LANG",
+    "MODAL_CONFIG_PATH",
+    "VFM_IMAGE_PYTHON",
+)
+_WHETHER = ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET")
+
+
+def surroundings(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What the process environment says of the terminal and of Modal; of a secret only that it is set."""
+    process = os.environ if environ is None else environ
+    plain = {name: process[name] for name in _TERMINAL if process.get(name)}
+    return {**plain, **{name: "set" for name in _WHETHER if process.get(name)}}
+
+
 def _project(given: Path | None, process: Mapping[str, str]) -> Path:
     named = process.get("VFM_PROJECT")
     path = given or (Path(named).expanduser() if named else Path(__file__).parent.parent)

@@ -1,0 +1,71 @@
+"""`vfm doctor`: what is set up on this machine, and the command that mends the rest.
+
+Owns the words on stdout and the exit code; looking is `tui/doctor`'s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from tui.cli import outcome
+
+if TYPE_CHECKING:
+    from tui.doctor import Finding, Surroundings
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def doctor(as_json: bool) -> int:
+    """Say what is set up, and what mends the rest.
+
+    Exits with 1 where something will not work.
+    """
+    from tui.cli.client import print_json, run
+
+    findings = run(_examined())
+    if as_json:
+        print_json([finding.as_dict() for finding in findings])
+    else:
+        for finding in findings:
+            click.echo(_told(finding))
+    failed = any(finding.state == "problem" for finding in findings)
+    return outcome.RUN_FAILED if failed else outcome.DONE
+
+
+async def _examined() -> list[Finding]:
+    """Every finding, in the order of the checks."""
+    from tui.doctor import CHECKS, examine
+
+    found = {finding.id: finding async for finding in examine(_around())}
+    return [found[check.id] for check in CHECKS]
+
+
+def _around() -> Surroundings:
+    import shutil
+    import sys
+
+    from tui.client import Client
+    from tui.doctor import Surroundings
+
+    size = shutil.get_terminal_size() if sys.stdout.isatty() else None
+    around = Surroundings.of_this_machine(
+        size=(size.columns, size.lines) if size else None, encoding=sys.stdout.encoding or ""
+    )
+    if around.settings is None:
+        return around
+    from dataclasses import replace
+
+    return replace(around, backends=tuple(Client.default(around.settings).backends))
+
+
+def _told(finding: Finding) -> str:
+    from tui.doctor import SIGNS
+    from tui.words import visible
+
+    first, *rest = finding.detail.splitlines() or [""]
+    lines = [f"{SIGNS[finding.state]} {finding.title}: {first}", *(f"    {line}" for line in rest)]
+    if finding.command:
+        lines.append(f"    → {finding.command}")
+    return "\n".join(map(visible, lines))

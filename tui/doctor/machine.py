@@ -1,0 +1,143 @@
+"""What this machine brings along: Python, disk, the local image, Modal's sign-in, tools."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+from tui.doctor.finding import Finding, Surroundings
+
+PYTHONS = ((3, 11), (3, 12))
+ROOM = 10e9
+"""Bytes that an image, a model and a few runs with checkpoints take together."""
+_TIGHT = 2e9  # bytes under which not even the image fits
+
+
+def python(around: Surroundings) -> Finding:
+    """The client's own Python: the local image takes the same."""
+    version = f"Python {'.'.join(map(str, sys.version_info[:3]))} at {sys.executable}"
+    if sys.version_info[:2] in PYTHONS:
+        return Finding("python", "Python", "ok", version)
+    told = f"{version}\nthe training stack needs 3.11 or 3.12"
+    return Finding("python", "Python", "problem", told, "make install PYTHON=python3.12")
+
+
+def home(around: Surroundings) -> Finding:
+    """Whether runs, volumes and images can be written."""
+    title, folder = "data folder", around.home
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"vfm")
+            file.flush()
+    except OSError as error:
+        told = f"{folder} cannot be written: {error.strerror or error}\nruns, volumes and images lie there"
+        fix = "echo 'VFM_HOME=/a/folder/of/yours' >> " + shlex.quote(str(around.project_dir / ".env"))
+        return Finding("home", title, "problem", told, fix)
+    return Finding("home", title, "ok", f"{folder} (VFM_HOME) can be written")
+
+
+def disk(around: Surroundings) -> Finding:
+    """Room for an image, models and checkpoints."""
+    title, folder = "disk space", around.home
+    there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
+    usage = shutil.disk_usage(there)
+    told = f"{_gb(usage.free)} free of {_gb(usage.total)} at {folder}"
+    if usage.free >= ROOM:
+        return Finding("disk", title, "ok", told)
+    advice = f"the image, a model and a few runs take about {_gb(ROOM)} together"
+    where = shlex.quote(str(folder))
+    look = f"du -xh --max-depth=2 {where} | sort -h | tail"
+    return Finding("disk", title, "problem" if usage.free < _TIGHT else "note", f"{told}\n{advice}", look)
+
+
+def _gb(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count < 1e11 else f"{count / 1e9:.0f} GB"
+
+
+def image(around: Surroundings) -> Finding:
+    """Whether the environment that runs train in is built: its builder is asked, as a process."""
+    title = "local image"
+    if given := around.environ.get("VFM_IMAGE_PYTHON"):
+        return Finding("image", title, "note", f"VFM_IMAGE_PYTHON takes its place: {given}")
+    asked = [sys.executable, "-m", "remote.local_image", "--home", str(around.home), "--where"]
+    done = subprocess.run(asked, cwd=around.project_dir, capture_output=True, text=True, errors="replace")
+    if done.returncode == 0:
+        return Finding("image", title, "ok", f"built: {Path(done.stdout.strip()).parents[1]}")
+    if said := _failure(done.stdout):
+        return Finding("image", title, "problem", said)
+    if done.stderr.strip():
+        told = f"the image's builder does not run: {done.stderr.strip().splitlines()[-1]}"
+        return Finding("image", title, "problem", told)
+    told = "not built yet: the first run on this machine builds it, which takes a few minutes"
+    return Finding("image", title, "note", told, "vfm image build local", act="image")
+
+
+def _failure(stream: str) -> str:
+    """The failure that a builder told in its stream."""
+    from remote.contract.events import FailureEvent, decode_line
+
+    for line in stream.split("\n"):  # not splitlines: it would take the mark of an event for a line's end
+        event = decode_line(line)
+        if isinstance(event, FailureEvent):
+            advice = str((event.hint or {}).get("text", ""))
+            return f"{event.message}\n{advice}".strip()
+    return ""
+
+
+def modal(around: Surroundings) -> Finding:
+    """Whether Modal knows who this is. Nothing of Modal is imported, and nobody is asked."""
+    title = "Modal"
+    signed_in = _signed_in(around)
+    if "modal" not in around.backends:
+        told = "this version has no Modal backend yet: runs go to this machine"
+        return Finding(
+            "modal", title, "note" if not signed_in else "ok", f"{told}\n{signed_in or 'not signed in'}"
+        )
+    if signed_in:
+        return Finding("modal", title, "ok", signed_in)
+    told = "not signed in: runs on Modal cannot be launched or listed"
+    return Finding("modal", title, "note", told, "modal setup")
+
+
+def _signed_in(around: Surroundings) -> str:
+    """How Modal would know who this is; nothing where it would not."""
+    both = ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET")
+    secrets = around.settings.secrets if around.settings else {}
+    if all(name in around.environ or name in secrets for name in both):
+        return "signed in by MODAL_TOKEN_ID and MODAL_TOKEN_SECRET"
+    path = Path(around.environ.get("MODAL_CONFIG_PATH") or "~/.modal.toml").expanduser()
+    try:
+        profiles = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError):
+        return ""  # a file that Modal cannot read signs nobody in
+    whole = {name: p for name, p in profiles.items() if isinstance(p, dict) and p.get("token_id")}
+    active = next((name for name, profile in whole.items() if profile.get("active")), next(iter(whole), ""))
+    return f"signed in by {path}, profile {active}" if active else ""
+
+
+def tools(around: Surroundings) -> Finding:
+    """git notes a run's revision; uv fills images."""
+    title = "git and uv"
+    uv = "uv" if importlib.util.find_spec("uv") else shutil.which("uv") or ""
+    git = shutil.which("git") or ""
+    told = [f"git: {git or 'missing: a run does not record the revision that it was launched from'}"]
+    told.append(
+        "uv: comes with the client" if uv == "uv" else f"uv: {uv or 'missing: no image can be built'}"
+    )
+    if not uv:
+        fix = f"{shlex.quote(sys.executable)} -m pip install -e {shlex.quote(str(around.project_dir))}"
+        return Finding("tools", title, "problem", "\n".join(told), fix)
+    if not git:
+        root = "" if os.geteuid() == 0 else "sudo "
+        return Finding("tools", title, "note", "\n".join(told), f"{root}apt install git")
+    return Finding("tools", title, "ok", "\n".join(told))
