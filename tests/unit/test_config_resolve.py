@@ -267,3 +267,8 @@ def test_a_problem_carries_its_parts(tmp_path: Path) -> None:
     assert (problem.key, problem.value, problem.default) == ("training.steps", "many", 200)
     assert problem.expected == "a whole number of at least 1"
     assert problem.where == f"{tmp_path / 'x.yaml'}:2"
+
+
+def test_a_section_that_is_no_section_is_told_of_whatever_is_typed(tmp_path: Path) -> None:
+    found = problems(tmp_path, "training: 3\n", "training.steps=7")
+    assert found == ["x.yaml:1: training is 3, but should be a section with keys of its own"]

@@ -144,6 +144,10 @@ class Draft:
         """Every key of the spec, in the order of the schema."""
         return [self._field(row) for row in schema.rows()]
 
+    def value(self, row: Row) -> Any:
+        """What a row holds now, as far as that is known while something is wrong."""
+        return self._value(row)[0]
+
     @property
     def is_sound(self) -> bool:
         """Whether nothing is wrong, as far as the spec can tell."""
@@ -211,7 +215,7 @@ class Draft:
         sources = [p for k, p in self.resolved.provenance.items() if _within(k, row.key)]
         said = next((p for p in sources if p.layer != "default"), None)
         layer = said.layer if said else "default"
-        value = _at(self.resolved.spec, row)
+        value = value_at(self.resolved.spec, row)
         return value, (YOU if layer == "set" else layer), said.where if said else ""
 
     def _unresolved(self, row: Row) -> tuple[Any, str, str]:
@@ -224,7 +228,7 @@ class Draft:
     def _base_value(self, row: Row) -> Any:
         """What the config, or else the default, makes of a row when nothing is typed."""
         if self._alone is not None:
-            return _at(self._alone, row)
+            return value_at(self._alone, row)
         if row.path in self._written:
             return self._written[row.path]
         inside = {k[len(row.path) :]: v for k, v in self._written.items() if k[: len(row.path)] == row.path}
@@ -274,7 +278,8 @@ def _within(key: str, row: str) -> bool:
     return key == row or key.startswith(f"{row}.")
 
 
-def _at(spec: ExperimentSpec, row: Row) -> Any:
+def value_at(spec: ExperimentSpec, row: Row) -> Any:
+    """A row's value in a spec."""
     value: Any = spec
     for part in row.path:
         value = getattr(value, part)

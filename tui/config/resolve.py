@@ -136,6 +136,9 @@ class _Resolver:
 
     def _put(self, key: Key, value: Any, source: Provenance) -> None:
         problem = layers.unknown(key, source.where)
+        if layers.is_section(key):
+            # Laid over the section, it would take all keys below along; a key typed later, it in turn.
+            problem = layers.field_problem(key, value, source.where)
         if problem is None:
             self.layers.put(key, value, source)
         else:

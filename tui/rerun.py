@@ -1,0 +1,89 @@
+"""A run once more: as it was, or as a draft to change first.
+
+Owns finding out what a run was asked to do, from what it keeps in its volume, whichever backend it ran
+on. Planning is plan's, starting the backend's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from pydantic import ValidationError
+
+from remote.contract import layout
+from remote.contract.errors import ConfigError, Hint
+from remote.contract.record import Provenance, RunRecord
+from remote.contract.spec import ExperimentSpec
+from tui.client import Client
+from tui.config import layers, schema
+from tui.config.draft import RUN, YOU, Draft, value_at
+from tui.config.problems import ConfigProblems
+from tui.settings import Settings
+
+
+async def rerun(client: Client, settings: Settings, run_id: str) -> RunRecord:
+    """Start the same run again, under the names of today's `.env`.
+
+    Raises `RunNotFound`, `ConfigError` where the run does not say what it was, and what planning and
+    launching raise.
+    """
+    draft = await draft_of(client, settings, run_id)
+    plan = await asyncio.to_thread(draft.plan, settings)
+    return await client.launch(plan)
+
+
+async def draft_of(client: Client, settings: Settings, run_id: str) -> Draft:
+    """A run as a draft: its config, what had been typed over it, and whatever differs from today's file.
+
+    Where the file is gone, all that differs from the defaults is typed by the run. Raises `RunNotFound`
+    and `ConfigError`.
+    """
+    run = await client.find(run_id)
+    spec, provenance = await _asked(client, run)
+    return await asyncio.to_thread(_draft, run, spec, provenance, settings)
+
+
+async def _asked(client: Client, run: RunRecord) -> tuple[ExperimentSpec, dict[str, Provenance]]:
+    """The run's spec and where its values came from."""
+    path = str(layout.run_path(run.run_id) / layout.SPEC)
+    try:
+        data = json.loads(await client.read(run.outputs, path, backend=run.backend))
+        spec = ExperimentSpec.model_validate(data["spec"])
+        sources = data.get("provenance", {})
+        return spec, {key: Provenance.model_validate(source) for key, source in sources.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
+        raise ConfigError(
+            f"{run.outputs}:{path} does not say what {run.run_id} was asked to do: {error}",
+            hint=Hint("launch its config anew"),
+        ) from error
+
+
+def _draft(
+    run: RunRecord, spec: ExperimentSpec, provenance: dict[str, Provenance], settings: Settings
+) -> Draft:
+    values = {".".join(key): value for key, value in layers.leaves(spec.model_dump())}
+    try:
+        draft = Draft.load(run.config_path, settings.project_dir, kind=run.kind, backend=run.backend)
+        for key, source in provenance.items():
+            if source.layer == "set" and key in values:
+                draft.put_value(key, values[key], YOU)
+        _equalise(draft, spec)
+    except ConfigProblems:
+        draft = Draft(kind=run.kind, backend=run.backend)
+    if not _is_equal(draft, spec):
+        # The file is gone, or no longer one that typing turns into what the run had.
+        draft = Draft(kind=run.kind, backend=run.backend)
+        _equalise(draft, spec)
+    return draft
+
+
+def _equalise(draft: Draft, spec: ExperimentSpec) -> None:
+    """Type whatever the run had and the draft has not."""
+    other = [row for row in schema.rows() if draft.value(row) != value_at(spec, row)]
+    for row in other:
+        draft.put_value(row.key, value_at(spec, row), RUN)
+
+
+def _is_equal(draft: Draft, spec: ExperimentSpec) -> bool:
+    return draft.resolved is not None and draft.resolved.spec == spec
