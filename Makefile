@@ -15,7 +15,7 @@ FIND_PYTHON = for p in $(PYTHON) python3.12 python3.11 python3; do \
 
 FORCE:
 .PHONY: help install dev image demo test test-light test-stack test-local check format \
-	bench bench-cli bench-launch bench-step bench-run clean
+	bench bench-cli bench-start bench-launch bench-step bench-run clean
 
 help:
 	@echo 'make install   the client: .venv/bin/vfm and .venv/bin/vfm-tui'
@@ -52,9 +52,14 @@ dev: .venv/.dev
 	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
+# In a terminal the app shows the run. Elsewhere its stream is printed, and the exit code is the run's.
 demo: install
-	@echo '==> training: Ctrl-C leaves the run going, `$(BIN)/vfm logs last --follow` joins it again'
-	@$(BIN)/vfm launch configs/local_demo.yaml
+	@if [ -t 0 ] && [ -t 1 ] && [ -t 2 ]; then \
+		run=$$($(BIN)/vfm launch configs/local_demo.yaml --detach) && exec $(BIN)/vfm-tui "$$run"; \
+	else \
+		echo '==> training: Ctrl-C leaves the run going, `$(BIN)/vfm logs last --follow` joins it again'; \
+		exec $(BIN)/vfm launch configs/local_demo.yaml; \
+	fi
 
 # The file holds the path of the image's Python; it changes only when the image does.
 .venv/.image: .venv/.installed FORCE
@@ -84,6 +89,7 @@ test-stack: .venv/.stack-tests
 
 test-local: dev image
 	@echo '==> real runs on this machine'
+	@command -v tmux >/dev/null || echo '    (no tmux: the app is not driven in a terminal; Debian: apt install tmux)'
 	$(BIN)/python -m pytest tests/local
 
 check: dev
@@ -96,10 +102,13 @@ format: dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-cli bench-launch bench-step bench-run
+bench: bench-cli bench-start bench-launch bench-step bench-run
 
 bench-cli: install
 	$(BIN)/python -m benchmarks.cli_start
+
+bench-start: install
+	$(BIN)/python -m benchmarks.start_up
 
 bench-launch: image
 	"$$(cat .venv/.image)" -m benchmarks.launch_overlap

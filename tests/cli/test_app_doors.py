@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -127,6 +129,34 @@ def test_a_closed_window_ends_it(opened: Open) -> None:
     terminal.wait_for(b"runs")
     terminal.hang_up()
     assert terminal.process.wait(DEADLINE) == 128 + signal.SIGHUP
+
+
+FIRST_FRAME = """
+import json, sys
+from textual.drivers.linux_driver import LinuxDriver
+report, write = sys.argv.pop(), LinuxDriver.write
+def watched(self, data):
+    if "runs" in data:
+        LinuxDriver.write = write
+        json.dump(sorted(sys.modules), open(report, "w"))
+    write(self, data)
+LinuxDriver.write = watched
+sys.argv = ["vfm-tui"]
+from tui.__main__ import main
+main()
+"""
+HEAVY = {"pydantic", "yaml", "modal", "verifiers", "pyarrow", "aiohttp", "torch", "re2"}
+
+
+def test_nothing_heavy_is_loaded_when_the_first_frame_is_drawn(opened: Open, tmp_path: Path) -> None:
+    report = tmp_path / "modules.json"
+    terminal = opened(str(report), program=[sys.executable, "-c", FIRST_FRAME])
+    terminal.wait_for(b"runs")
+    terminal.type(b"\x11")  # ctrl+q
+    assert terminal.wait_end() == 0
+    loaded = {name.partition(".")[0] for name in json.loads(report.read_text())}
+    assert "textual" in loaded
+    assert not loaded & HEAVY
 
 
 def test_quitting_is_no_failure(opened: Open) -> None:
