@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -16,28 +16,26 @@ from textual import events, on
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import Vertical
 from textual.content import Content
-from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from remote.contract.errors import VfmError
 from tui.store import axes
-from tui.store.chart_order import chart_order
+from tui.store.chart_window import ChartWindow
 from tui.store.log_query import compile_pattern
 from tui.store.series import Metrics
 from tui.widgets.braille import PATTERNS
 from tui.widgets.chart import Chart
+from tui.widgets.chart_grid import MOST_COLUMNS, ChartGrid
 from tui.widgets.chart_plot import ChartView
 from tui.widgets.run_colours import run_colour, run_letter
 from tui.words import plain
 
 SMOOTHINGS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99)
-_NARROWEST = 50
-"""Cells that a chart needs before another one may stand beside it."""
-_MOST_COLUMNS = 4
 _FAST = 0.05
 """Share of what is shown that the cursor goes with Shift held."""
+_UNKNOWN = (0.0, math.inf)
 _EMPTY = "no numbers yet: the first step's metrics appear here"
 
 
@@ -51,19 +49,12 @@ class ChartRun:
     """The run's number, which its colour, letter and pattern follow; unset: its place in the list."""
 
 
-class ChartGrid(VerticalScroll, can_focus=False, inherit_bindings=False):
-    """Where the charts lie. Keys are the pane's."""
-
-
 class ChartsPane(Vertical):
     """A grid of charts. `refresh_data()` tells it that metrics grew."""
 
     DEFAULT_CSS = """
     ChartsPane { height: 1fr; width: 1fr; }
     ChartsPane #chart-legend { height: auto; padding: 0 1; }
-    ChartsPane ChartGrid {
-        layout: grid; grid-size: 1; grid-gutter: 1 2; height: 1fr; scrollbar-size-vertical: 1;
-    }
     ChartsPane #chart-empty { height: 1fr; content-align: center middle; color: $text-muted; }
     ChartsPane Input { height: 1; border: none; padding: 0 1; background: $panel; }
     ChartsPane #chart-said { height: auto; color: $error; padding: 0 1; }
@@ -99,20 +90,18 @@ class ChartsPane(Vertical):
         super().__init__(**options)
         self._runs = [_marked(run, place) for place, run in enumerate(runs)]
         self._alone = len(runs) == 1
-        self._charts: dict[str, Chart] = {}
+        self._grid = ChartGrid(self._passes)
         self._known: set[tuple[str, int]] = set()
         self._ready = False
         self._filter, self._pattern = "", None
-        self._columns = 0
-        self._one: str | None = None
-        self._zoom: tuple[float, float] | None = None
+        self._window = ChartWindow()
         self._view = ChartView(smoothing=0.6)
         self._set_state(state or {})
 
     def compose(self) -> ComposeResult:
         """Whose lines, the charts, the question, the status."""
         yield Static(id="chart-legend", classes="-hidden")
-        yield ChartGrid()
+        yield self._grid
         yield Static(_EMPTY, id="chart-empty")
         yield Static(id="chart-said", classes="-hidden")
         yield Input(id="chart-input", classes="-hidden", compact=True, placeholder=_PLACEHOLDER)
@@ -127,27 +116,26 @@ class ChartsPane(Vertical):
 
     @property
     def shown(self) -> list[Chart]:
-        """The charts that the filter lets through, in order."""
-        names = [name for name in chart_order(self._charts) if self._passes(name)]
-        return [self._charts[name] for name in names]
+        """The charts that are shown, in order."""
+        return self._grid.shown
 
     def refresh_data(self) -> None:
         """The runs' metrics may have grown. Cheap: only what is in sight is drawn, where it grew."""
         if not self._ready:
             return
         new = self._take_new_series()
-        for chart in self._charts.values():
+        for chart in self._grid.charts.values():
             chart.refresh_data()
         self._show_view(self._view)
         if new:
-            self._place(new)
+            self._grid.place()
             self._arrange()
 
     def set_runs(self, runs: Sequence[ChartRun]) -> None:
         """Show these runs; those that stay keep their looks."""
         marked = [_marked(run, place) for place, run in enumerate(runs)]
         for gone in {run.mark for run in self._runs} - {run.mark for run in marked}:
-            for chart in self._charts.values():
+            for chart in self._grid.charts.values():
                 chart.drop_line(gone or 0)
             self._known = {pair for pair in self._known if pair[1] != gone}
         self._runs = marked
@@ -156,13 +144,13 @@ class ChartsPane(Vertical):
 
     def show_time(self, by_time: bool) -> None:
         """x is the time since a run's first numbers, or the step."""
-        self._zoom = None
+        self._window.reset()
         self._show_view(replace(self._view, by_time=by_time, cursor=None))
         self._tell()
 
     def focus(self, scroll_visible: bool = True, **_: Any) -> ChartsPane:
         """The keys go to the first chart that is shown."""
-        target = self._focused() or next(iter(self.shown), None)
+        target = self._grid.focused or next(iter(self.shown), None)
         if target is not None:
             target.focus(scroll_visible)
         else:
@@ -176,9 +164,9 @@ class ChartsPane(Vertical):
             "smoothing": self._view.smoothing,
             "log": self._view.log,
             "by_time": self._view.by_time,
-            "zoom": list(self._zoom) if self._zoom else None,
-            "columns": self._columns,
-            "one": self._one,
+            "zoom": list(self._window.part) if self._window.part else None,
+            "columns": self._grid.fixed_columns,
+            "one": self._grid.one,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -194,7 +182,7 @@ class ChartsPane(Vertical):
         except VfmError as error:
             self._say(plain(error.message))
             return
-        self._filter = pattern
+        self._filter, self._grid.one = pattern, None
         self._say("")
         self._arrange()
 
@@ -213,8 +201,8 @@ class ChartsPane(Vertical):
             self._close_question()
         elif self._view.cursor is not None:
             self._set_cursor(None)
-        elif self._one is not None:
-            self._enlarge(None)
+        elif self._grid.one is not None:
+            self._grid.show_one(None)
         elif self._filter:
             self.filter("")
             self.focus()
@@ -223,22 +211,11 @@ class ChartsPane(Vertical):
 
     def action_cursor(self, by: int) -> None:
         """To the next point of the chart that has the keys."""
-        xs = self._cursor_stops()
-        if not xs:
-            return
-        if self._view.cursor is None:
-            self._set_cursor(xs[-1] if by < 0 else xs[0])
-            return
-        at = bisect_left(xs, self._view.cursor)
-        on_it = at < len(xs) and xs[at] == self._view.cursor
-        at += by if by < 0 or on_it else 0
-        self._set_cursor(xs[max(0, min(at, len(xs) - 1))])
+        self._step(by)
 
     def action_cursor_far(self, by: int) -> None:
         """Several points at once."""
-        xs = self._cursor_stops()
-        for _ in range(max(1, math.ceil(len(xs) * _FAST))):
-            self.action_cursor(by)
+        self._step(by * max(1, math.ceil(len(self._cursor_stops()) * _FAST)))
 
     def action_cursor_end(self, index: int) -> None:
         """The first point in sight, or the last."""
@@ -248,29 +225,16 @@ class ChartsPane(Vertical):
 
     def action_go(self, by: int) -> None:
         """The chart below, or above."""
-        charts, here = self.shown, self._focused()
-        if self._one is not None:
-            self._enlarge_next(by)
-        elif charts:
-            at = charts.index(here) + by * self._columns_now() if here in charts else 0
-            charts[max(0, min(at, len(charts) - 1))].focus()
+        self._grid.go(by)
 
     def action_page(self, by: int) -> None:
         """As many charts as are in sight."""
-        if self._one is not None:
-            self._enlarge_next(by)
-            return
-        charts, here = self.shown, self._focused()
-        step = self._columns_now() * len(self._heights())
-        if charts:
-            at = charts.index(here) + by * step if here in charts else 0
-            charts[max(0, min(at, len(charts) - 1))].focus()
+        self._grid.go(by, pages=True)
 
     def action_enlarge(self) -> None:
         """One chart in all of the pane, or all of them again."""
-        here = self._focused()
-        if here is not None:
-            self._enlarge(None if self._one else here.metric)
+        if self._grid.focused is not None:
+            self._enlarge(self._grid.focused)
 
     def action_smooth(self, by: int) -> None:
         """More of it or less."""
@@ -285,39 +249,25 @@ class ChartsPane(Vertical):
 
     def action_zoom(self, factor: float) -> None:
         """Fewer steps or more of them, around the cursor; without one, the latest."""
-        low, high = self._view.low, self._view.high
-        whole = self._extent()
-        if whole is None:
-            return
-        span = max((high - low) * factor, 1.0)
-        if span >= whole[1] - whole[0]:
-            self.action_reset_zoom()
-            return
-        middle = self._view.cursor if self._view.cursor is not None else whole[1]
-        share = (
-            (middle - low) / (high - low) if low <= middle <= high and self._view.cursor is not None else 1.0
-        )
-        self._zoom_to(middle - span * share, span)
+        self._window.zoom(factor, self._view.cursor)
+        self._show_view(self._view)
+        self._tell()
 
     def action_pan(self, by: int) -> None:
         """A quarter of what is shown, to earlier steps or later ones."""
-        if self._zoom is not None:
-            span = self._zoom[1] - self._zoom[0]
-            self._zoom_to(self._zoom[0] + by * span / 4, span)
+        self._window.pan(by)
+        self._show_view(self._view)
+        self._tell()
 
     def action_reset_zoom(self) -> None:
         """Everything there is."""
-        self._zoom = None
+        self._window.reset()
         self._show_view(self._view)
         self._tell()
 
     def action_columns(self) -> None:
         """Charts side by side: as many as fit, or one, two, three, four."""
-        self._columns = (self._columns + 1) % (_MOST_COLUMNS + 1)
-        self._arrange()
-
-    def on_resize(self, _: events.Resize) -> None:
-        """As many columns as fit."""
+        self._grid.fixed_columns = (self._grid.fixed_columns + 1) % (MOST_COLUMNS + 1)
         self._arrange()
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
@@ -344,7 +294,7 @@ class ChartsPane(Vertical):
     @on(Chart.Chosen)
     def _chosen(self, event: Chart.Chosen) -> None:
         event.stop()
-        self._enlarge(None if self._one else event.chart.metric)
+        self._enlarge(event.chart)
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
@@ -360,18 +310,14 @@ class ChartsPane(Vertical):
     def _focus_moved(self) -> None:
         self._tell()
 
-    @property
-    def _grid(self) -> ChartGrid:
-        return self.query_one(ChartGrid)
-
     def _set_state(self, state: dict[str, Any]) -> None:
         smoothing, zoom, columns = state.get("smoothing"), state.get("zoom"), state.get("columns")
         if smoothing in SMOOTHINGS:
             self._view = replace(self._view, smoothing=float(smoothing or 0))
         self._view = replace(self._view, log=bool(state.get("log")), by_time=bool(state.get("by_time")))
-        self._columns = columns if isinstance(columns, int) and 0 <= columns <= _MOST_COLUMNS else 0
-        self._zoom = _span(zoom)
-        self._one = state["one"] if isinstance(state.get("one"), str) else None
+        self._grid.fixed_columns = int(columns or 0) if columns in range(MOST_COLUMNS + 1) else 0
+        self._window = ChartWindow(self._extent() or _UNKNOWN, _span(zoom))
+        self._grid.one = state["one"] if isinstance(state.get("one"), str) else None
         typed = state.get("filter")
         try:
             self._pattern = compile_pattern(typed) if isinstance(typed, str) and typed else None
@@ -380,33 +326,19 @@ class ChartsPane(Vertical):
             self._filter, self._pattern = "", None
 
     def _passes(self, name: str) -> bool:
-        if self._one is not None and self._one in self._charts:
-            return name == self._one
         return self._pattern is None or self._pattern.search(name.encode()) is not None
 
-    def _take_new_series(self) -> list[str]:
-        new: list[str] = []
+    def _take_new_series(self) -> bool:
+        """Whether there is a chart that has no place yet."""
+        known = len(self._grid.charts)
         for run in self._runs:
             mark = run.mark or 0
             for name, series in list(run.metrics.series.items()):
                 if (name, mark) in self._known:
                     continue
                 self._known.add((name, mark))
-                if name not in self._charts:
-                    self._charts[name] = Chart(name)
-                    new.append(name)
-                self._charts[name].add_line(run.label, mark, series, run.metrics.times, alone=self._alone)
-        return new
-
-    def _place(self, new: Iterable[str]) -> None:
-        """Mount charts, each where it belongs."""
-        grid, fresh = self._grid, set(new)
-        order = chart_order(self._charts)
-        following: Widget | None = None
-        for name in reversed(order):
-            if name in fresh:
-                grid.mount(self._charts[name], before=following)
-            following = self._charts[name]
+                self._grid.chart(name).add_line(run.label, mark, series, run.metrics.times, alone=self._alone)
+        return len(self._grid.charts) > known
 
     def _extent(self) -> tuple[float, float] | None:
         """All x there are; the end a little further on, so that it moves in leaps."""
@@ -422,96 +354,58 @@ class ChartsPane(Vertical):
         leap = axes.nice_step(high - low, 50, whole=not self._view.by_time)
         return low, max(math.ceil(high / leap) * leap, low + 1)
 
-    def _zoom_to(self, low: float, span: float) -> None:
-        whole = self._extent() or (0.0, 1.0)
-        low = max(whole[0], min(low, whole[1] - span))
-        self._zoom = (low, low + span)
-        self._show_view(self._view)
-        self._tell()
-
     def _show_view(self, view: ChartView) -> None:
-        whole = self._extent() or (0.0, 1.0)
-        if self._zoom is not None and self._view.high >= self._end and whole[1] > self._end:
-            self._zoom = (
-                self._zoom[0] + whole[1] - self._end,
-                whole[1],
-            )  # it showed the latest, and goes on to
-        self._end = whole[1]
-        low, high = self._zoom or whole
+        self._view = view
+        self._window.grow(self._extent() or (0.0, 1.0))
+        low, high = self._window.shown
         self._view = replace(view, low=low, high=high)
-        for chart in self._charts.values():
+        for chart in self._grid.charts.values():
             chart.view = self._view
 
-    _end = 0.0
-    """Where all x ended when the view was set last."""
-
     def _cursor_stops(self) -> Sequence[float]:
-        here = self._focused() or next(iter(self.shown), None)
+        here = self._grid.focused or next(iter(self.shown), None)
         xs = here.xs() if here is not None else []
         first, last = bisect_left(xs, self._view.low), bisect_left(xs, self._view.high + 1e-9)
         return xs[first:last]
+
+    def _step(self, by: int) -> None:
+        """So many points on; from outside first to the end that it comes from."""
+        xs = self._cursor_stops()
+        if not xs:
+            return
+        if self._view.cursor is None:
+            self._set_cursor(xs[-1] if by < 0 else xs[0])
+            return
+        at = bisect_left(xs, self._view.cursor)
+        between = at == len(xs) or xs[at] != self._view.cursor
+        at += by - (between and by > 0)
+        self._set_cursor(xs[max(0, min(at, len(xs) - 1))])
 
     def _set_cursor(self, x: float | None) -> None:
         if x != self._view.cursor:
             self._show_view(replace(self._view, cursor=x))
             self._tell()
 
-    def _focused(self) -> Chart | None:
-        found = self.app.focused
-        return found if isinstance(found, Chart) and found in self._charts.values() else None
-
-    def _enlarge(self, name: str | None) -> None:
-        was = self._one
-        self._one = name
-        self._arrange()
-        back = self._charts.get(name or was or "")
-        if back is not None:
-            self.call_after_refresh(back.focus)
-
-    def _enlarge_next(self, by: int) -> None:
-        """The next chart takes the place of the enlarged one."""
-        one, self._one = self._one, None
-        names = [chart.metric for chart in self.shown]
-        at = names.index(one) + by if one in names else 0
-        self._enlarge(names[max(0, min(at, len(names) - 1))] if names else None)
+    def _enlarge(self, chart: Chart) -> None:
+        self._grid.show_one(None if self._grid.one else chart.metric)
 
     def _close_question(self) -> None:
         self.query_one(Input).add_class("-hidden")
         self._say("")
         self.focus()
 
-    def _columns_now(self) -> int:
-        fit = max(1, min((self.size.width + 2) // (_NARROWEST + 2), _MOST_COLUMNS))
-        return min(self._columns or fit, max(1, len(self.shown)))
-
-    def _heights(self) -> list[int]:
-        """How high the rows of charts are that fill the pane; the same over and over below."""
-        height, rows_of_charts = self._grid.size.height, -(-len(self.shown) // self._columns_now())
-        rows = max(1, (height + 1) // (9 if height < 30 else 12))
-        rows = max(1, min(rows, rows_of_charts))
-        each, over = divmod(height + 1, rows)
-        return [max(7, each - 1 + (row < over)) for row in range(rows)]
-
     def _arrange(self) -> None:
         """Show and hide, and give every chart its size."""
         if not self._ready:
             return
-        shown = set(self.shown)
-        for chart in self._charts.values():
-            chart.display = chart in shown
-        grid, empty = self._grid, self.query_one("#chart-empty", Static)
-        grid.display = bool(shown)
+        self._grid.lay_out()
+        empty, shown = self.query_one("#chart-empty", Static), bool(self.shown)
         empty.display = not shown
-        empty.update(Content(_EMPTY if not self._charts else f"no chart is named like {plain(self._filter)}"))
+        empty.update(
+            Content(_EMPTY if not self._grid.charts else f"no chart is named like {plain(self._filter)}")
+        )
         self.can_focus = not shown
-        grid.styles.grid_size_columns = self._columns_now()
-        self.call_after_refresh(self._fit)
         self._tell()
-
-    def _fit(self) -> None:
-        """Heights depend on the grid's own, which is known only once it was laid out."""
-        if self._ready and self._grid.size.height:
-            self._grid.styles.grid_rows = " ".join(map(str, self._heights()))
 
     def _say(self, text: str) -> None:
         said = self.query_one("#chart-said", Static)
@@ -528,7 +422,9 @@ class ChartsPane(Vertical):
         legend.update(Content("   ").join([_legend(run, dark) for run in self._runs]))
         view, shown = self._view, len(self.shown)
         parts = [
-            f"{shown} charts" if shown == len(self._charts) else f"{shown} of {len(self._charts)} charts"
+            f"{shown} charts"
+            if shown == len(self._grid.charts)
+            else f"{shown} of {len(self._grid.charts)} charts"
         ]
         if self._filter:
             parts.append(f"filter {plain(self._filter)}")
@@ -536,7 +432,7 @@ class ChartsPane(Vertical):
         if view.log:
             parts.append("log scale")
         text = axes.clock_text if view.by_time else axes.step_text
-        if self._zoom is not None:
+        if self._window.part is not None:
             parts.append(
                 f"{'' if view.by_time else 'steps '}{text(math.ceil(view.low))} to {text(view.high)}"
             )
