@@ -1,0 +1,239 @@
+"""One backend's runs as rows, kept up to date: listed again and again, their streams read as they grow.
+
+Owns the rounds of asking, how silence and refusal are told, and where each stream was left. The rows of all
+backends together are `run_list.py`'s; what a stream adds to a row is `store/run_fold.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from remote.contract.errors import BackendError, VfmError
+from tui.run_price import price_an_hour
+from tui.store.run_fold import RunFold, hint_text
+from tui.store.run_rows import Key, RunRow
+
+if TYPE_CHECKING:
+    from remote.contract.record import RunRecord
+    from tui.client import Client
+
+PATIENCE = 10.0
+"""Seconds without an answer after which people are told."""
+GIVE_UP = 60.0
+"""Seconds after which an unanswered question is dropped and asked anew."""
+SOON, LATER = 1.0, 4.0
+"""Seconds between two rounds: while something is live and seen, and otherwise."""
+TOGETHER = 4
+"""Streams that are read at once."""
+ASKING = "asking …"
+_CHUNK = 1000  # rows that are merged before the screen has its turn
+
+T = TypeVar("T")
+
+
+class BackendRuns:
+    """The rows of one backend by key, newest first; `keep()` keeps them so."""
+
+    def __init__(
+        self,
+        client: Client,
+        name: str,
+        rows: Mapping[Key, RunRow],
+        *,
+        changed: Callable[[], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.name = name
+        self.rows = dict(rows)
+        self.advice = ""
+        """What to do about that."""
+        self.notices: Sequence[str] = ()
+        """What it passed over, such as damaged records."""
+        self.listed = False
+        """Whether it has answered at all."""
+        self.seen = True
+        """Whether anybody looks: unseen, it is asked less often."""
+        self._client, self._changed, self._clock = client, changed, clock
+        self._said, self._late = ASKING, ""
+        self._records: dict[Key, RunRecord] = {}
+        self._merging: dict[Key, RunRow] = {}
+        self._folds: dict[Key, RunFold] = {}
+        self._asked_price: set[Key] = set()
+        self._again = asyncio.Event()
+        self._completing: asyncio.Task[None] | None = None
+
+    @property
+    def message(self) -> str:
+        """What keeps it from answering, in words; empty when all is well."""
+        return self._said or self._late
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has answered, or it is known why it does not."""
+        return self.listed or self._said != ASKING
+
+    def ask_now(self) -> None:
+        """Do not wait for the next round."""
+        self._again.set()
+
+    async def keep(self) -> None:
+        """Round after round, for ever."""
+        try:
+            while True:
+                began = time.monotonic()
+                await self._round()
+                await self._rest(time.monotonic() - began)
+        finally:
+            if self._completing is not None:
+                self._completing.cancel()
+
+    async def _round(self) -> None:
+        try:
+            await self._merge(await self._patiently(self._ask()))
+            self.listed = True
+            self._say("")
+            self._late = await self._late_after([row for row in self.rows.values() if row.live])
+            self._go_on_completing()
+        except VfmError as error:
+            self._say(error.message, error.hint.text if error.hint else "")
+        except Exception as error:  # whatever a backend's libraries raise: it is shown, and the others go on
+            self._say(f"{type(error).__name__}: {error}")
+
+    async def _rest(self, took: float) -> None:
+        """Until the next round; a backend that takes its time is asked less often."""
+        busy = self.seen and any(row.live for row in self.rows.values())
+        delay = min(max(SOON if busy else LATER, took * 4), 30.0)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._again.wait(), delay)
+        self._again.clear()
+
+    async def _ask(self) -> list[RunRecord]:
+        # Making a backend may import its libraries, which takes as long as many frames.
+        backend = await asyncio.to_thread(self._client.backend, self.name)
+        records = await self._client.runs_of(self.name)
+        self.notices = tuple(getattr(backend, "notices", ()))
+        return records
+
+    async def _patiently(self, question: Awaitable[T]) -> T:
+        """The answer; people are told while it does not come. Raises `BackendError` when it never does."""
+        asked, waited = asyncio.ensure_future(question), 0.0
+        try:
+            while not (await asyncio.wait({asked}, timeout=PATIENCE))[0]:
+                waited += PATIENCE
+                if waited >= GIVE_UP:
+                    raise BackendError(f"no answer for {waited:.0f} s, asking anew")
+                self._say(f"no answer for {waited:.0f} s, still trying")
+        finally:
+            asked.cancel()
+        return asked.result()
+
+    def _say(self, message: str, advice: str = "") -> None:
+        self._said, self.advice = message, advice
+        self._changed()
+
+    async def _merge(self, records: Sequence[RunRecord]) -> None:
+        """The backend's runs are these; what was read of their streams stays."""
+        known, self._records = self._records, {}
+        self._merging = {}
+        for number, record in enumerate(records, 1):
+            key = (record.backend, record.outputs, record.run_id)
+            row = self.rows.get(key)
+            if row is None or known.get(key) is not record:
+                row = _row(record, row)
+            self._records[key], self._merging[key] = record, row
+            if number % _CHUNK == 0:
+                await asyncio.sleep(0)
+        self.rows, self._merging = self._merging, {}
+        self._folds = {key: fold for key, fold in self._folds.items() if key in self.rows}
+
+    def _go_on_completing(self) -> None:
+        """Read what is left of runs that are over, beside the rounds: there may be thousands."""
+        if self._completing is None or self._completing.done():
+            left = [row for row in self.rows.values() if not row.live and not row.complete]
+            self._completing = asyncio.create_task(self._complete(left)) if left else None
+
+    async def _complete(self, rows: Sequence[RunRow]) -> None:
+        self._late = await self._late_after(rows)
+
+    async def _late_after(self, rows: Sequence[RunRow]) -> str:
+        """Take in what these runs have said since; returns what kept that from being done."""
+        waiting = iter(rows)
+
+        async def read() -> None:
+            for row in waiting:
+                await self._read(row)
+
+        reading = [asyncio.create_task(read()) for _ in range(min(TOGETHER, len(rows)))]
+        try:
+            await asyncio.gather(*reading)
+        except BackendError as error:
+            return error.message
+        finally:
+            for task in reading:
+                task.cancel()
+        return ""
+
+    async def _read(self, row: RunRow) -> None:
+        key, record = row.key, self._records.get(row.key)
+        if record is None:  # removed meanwhile
+            return
+        fold = self._folds.setdefault(key, RunFold())
+        try:
+            async with asyncio.timeout(PATIENCE):
+                row = await self._priced(row)
+                async for batch in self._client.follow(record, fold.position, live=False):
+                    await asyncio.to_thread(fold.take, batch.lines, batch.position)
+        except TimeoutError:
+            raise BackendError(f"no answer for {PATIENCE:.0f} s about {row.run_id}, still trying") from None
+        except BackendError:
+            raise
+        except VfmError:
+            pass  # it has said nothing yet, or what it said is gone: the record is all there is
+        self._put(fold.row(row))
+        if not row.live:
+            self._folds.pop(key, None)
+
+    async def _priced(self, row: RunRow) -> RunRow:
+        """The row with its price; asked for once a run and session."""
+        if row.price is not None or row.key in self._asked_price:
+            return row
+        self._asked_price.add(row.key)
+        return replace(row, price=await price_an_hour(self._client, row))
+
+    def _put(self, row: RunRow) -> None:
+        """A row has changed, perhaps in mid-merge; one whose status changed meanwhile is read again."""
+        row = replace(row, complete=not row.live, cost=_cost(row, self._clock()))
+        for rows in (self.rows, self._merging):
+            known = rows.get(row.key)
+            if known is not None and known.status == row.status and known != row:
+                rows[row.key] = row
+                self._changed()
+
+
+def _row(record: RunRecord, known: RunRow | None) -> RunRow:
+    """A record as a row; what was known of it from its stream stays."""
+    if known is not None and known.complete and known.status == record.status:
+        return known
+    failure = record.failure or {}
+    if known is None:
+        fixed = ("run_id", "kind", "backend", "experimenter", "experiment", "environment", "model", "outputs")
+        known = RunRow(**{name: getattr(record, name) for name in (*fixed, "created", "config_path")})
+    return replace(
+        known,
+        status=record.status,
+        started=record.started,
+        ended=record.ended,
+        failure=str(failure.get("message") or ""),
+        hint=hint_text(failure.get("hint")),
+        complete=False,
+    )
+
+
+def _cost(row: RunRow, now: float) -> float | None:
+    seconds = row.seconds(now)
+    return None if row.price is None or seconds is None else round(row.price * seconds / 3600, 4)

@@ -1,0 +1,206 @@
+"""The columns of the runs table: which fit, how wide, and what a run shows in each. Pure.
+
+A cell is a list of pieces, each a text and the name of a style; together they are exactly as wide as the
+column. Drawing them is `run_table.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from rich.cells import cell_len, set_cell_size
+
+from tui.store.run_rows import RunRow
+from tui.words import age, plain, status_words
+
+Cell = list[tuple[str, str]]
+MARK = "◆"
+MARK_WIDTH = 2
+_BARS = "▁▂▃▄▅▆▇█"
+_COUNT, _LEFT = 7, 5  # cells of "12/32" and of "~3m" beside a progress bar
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column by what it is sorted by, and what it needs."""
+
+    name: str
+    title: str
+    least: int
+    """Cells without which it is left out."""
+    most: int
+    """Cells beyond which more are of no use."""
+    rank: int
+    """Its place in line when there is not enough room for all."""
+    right: bool = False
+    """Whether it ends at the right, as numbers do."""
+    high_first: bool = False
+    """Whether the highest is what people look for when they sort by it."""
+
+
+COLUMNS = (
+    Column("status", "status", 11, 11, 0),
+    Column("id", "run", 12, 24, 1),
+    Column("experiment", "experiment", 10, 18, 7),
+    Column("environment", "environment", 9, 18, 4),
+    Column("model", "model", 14, 32, 6),
+    Column("progress", "progress", 17, 32, 2, high_first=True),
+    Column("reward", "reward", 14, 30, 3, high_first=True),
+    Column("age", "age", 4, 4, 5, right=True),
+    Column("cost", "cost", 7, 7, 8, right=True, high_first=True),
+    Column("backend", "backend", 7, 8, 9),
+    Column("kind", "kind", 8, 8, 10),
+    Column("user", "user", 8, 14, 11),
+)
+BY_NAME = {column.name: column for column in COLUMNS}
+
+Layout = tuple[tuple[Column, int, int], ...]
+"""Each column that is shown, where it begins and how wide it is."""
+
+
+def lay_out(width: int) -> Layout:
+    """The columns that fit, by rank, and their widths: what is left over goes to those that want more."""
+    gap = 2 if width >= 110 else 1
+    room = width - MARK_WIDTH + gap
+    chosen: list[Column] = []
+    for column in sorted(COLUMNS, key=lambda column: column.rank):
+        if room < column.least + gap and chosen:
+            break
+        room -= column.least + gap
+        chosen.append(column)
+    widths = {column.name: column.least for column in chosen}
+    wanting = list(chosen)
+    while room > 0 and (wanting := [c for c in wanting if widths[c.name] < c.most]):
+        for column in wanting[:room]:
+            widths[column.name] += 1
+        room -= min(room, len(wanting))
+    placed, at = [], MARK_WIDTH
+    for column in COLUMNS:
+        if column in chosen:
+            placed.append((column, at, widths[column.name]))
+            at += widths[column.name] + gap
+    return tuple(placed)
+
+
+def cell(column: Column, row: RunRow, width: int, now: float) -> Cell:
+    """What a run shows in a column."""
+    return _CELLS[column.name](row, width, now)
+
+
+def fit(text: str, width: int) -> str:
+    """The text in exactly so many cells, its end left out where it must be."""
+    text = plain(text)
+    if cell_len(text) <= width:
+        return set_cell_size(text, width)
+    return set_cell_size(set_cell_size(text, width - 1).rstrip() + "…", width)
+
+
+def middle(text: str, width: int) -> str:
+    """The text in exactly so many cells, its middle left out where it must be."""
+    text = plain(text)
+    if cell_len(text) <= width or width < 8:
+        return fit(text, width)
+    tail = (width - 1) // 2
+    end = text[-tail:]
+    while cell_len(end) > tail:
+        end = end[1:]
+    return set_cell_size(text, width - 1 - cell_len(end)) + "…" + end
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """A series as blocks, from its lowest to its highest; of many values a cell shows the mean."""
+    if not values or width < 1:
+        return " " * max(width, 0)
+    count = min(width, len(values))
+    cuts = [i * len(values) // count for i in range(count + 1)]
+    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(cuts)]
+    low, high = min(means), max(means)
+    scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(_BARS[round((mean - low) * scale)] for mean in means).ljust(width)
+
+
+def bar(share: float, width: int, style: str) -> Cell:
+    """A share as a line, thick as far as it goes."""
+    halves = round(share * width * 2)
+    done = "━" * (halves // 2) + "╸" * (halves % 2)
+    return [(done, style), ("─" * (width - len(done)), "rest")]
+
+
+def dollars(cost: float | None) -> str:
+    """A price, or a dash."""
+    return "–" if cost is None else f"${cost:.2f}" if cost < 1000 else f"${cost:,.0f}"
+
+
+def reward_words(value: float | None) -> str:
+    """A reward in at most seven characters, or a dash."""
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if abs(value) < 100 else f"{value:.3g}"
+
+
+def _text(read: Callable[[RunRow], str], style: str = "") -> Callable[[RunRow, int, float], Cell]:
+    return lambda row, width, now: [(fit(read(row) or "–", width), style if read(row) else "rest")]
+
+
+def _status(row: RunRow, width: int, now: float) -> Cell:
+    return [(fit(status_words(row.status), width), row.status)]
+
+
+def _model(row: RunRow, width: int, now: float) -> Cell:
+    return [(middle(row.model, width), "")]
+
+
+def _progress(row: RunRow, width: int, now: float) -> Cell:
+    share = row.progress
+    if share is None:
+        waits = row.phase or ("" if row.live else "–")
+        return [(fit(waits, width), "quiet" if row.live else "rest")]
+    count = f"{row.step}/{row.total_steps}"
+    if len(count) > _COUNT:
+        count = f"{share:.0%}"
+    room = width - _COUNT - _LEFT - 1
+    return [
+        *bar(share, room, row.status),
+        (f" {count:>{_COUNT}}", ""),
+        (f"{_time_left(row, now):>{_LEFT}}", "" if row.live else "quiet"),
+    ]
+
+
+def _time_left(row: RunRow, now: float) -> str:
+    """Of a live run what is left, of another one what it took."""
+    if row.live:
+        return "" if row.eta is None else f"~{age(row.eta)}"
+    took = row.seconds(now)
+    return "" if took is None else age(took)
+
+
+def _reward(row: RunRow, width: int, now: float) -> Cell:
+    number = f"{reward_words(row.reward):>6}"
+    style = "" if row.reward is not None else "rest"
+    return [(number, style), (" ", ""), (sparkline(row.rewards, width - len(number) - 1), "spark")]
+
+
+def _age(row: RunRow, width: int, now: float) -> Cell:
+    return [(f"{age(now - row.created) if row.created else '–':>{width}}"[:width], "quiet")]
+
+
+def _cost(row: RunRow, width: int, now: float) -> Cell:
+    return [(f"{dollars(row.cost):>{width}}", "" if row.cost is not None else "rest")]
+
+
+_CELLS: dict[str, Callable[[RunRow, int, float], Cell]] = {
+    "status": _status,
+    "id": _text(lambda row: row.run_id, "id"),
+    "experiment": _text(lambda row: row.experiment),
+    "environment": _text(lambda row: row.environment),
+    "model": _model,
+    "progress": _progress,
+    "reward": _reward,
+    "age": _age,
+    "cost": _cost,
+    "backend": _text(lambda row: row.backend, "quiet"),
+    "kind": _text(lambda row: row.kind, "quiet"),
+    "user": _text(lambda row: row.experimenter, "quiet"),
+}

@@ -1,0 +1,104 @@
+"""The lines around the runs table: how many stand how, what is wrong, and the run under the cursor. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from textual.content import Content
+
+from tui.store.run_rows import RunRow
+from tui.words import STATUS_SIGNS, duration, moment, plain, status_words
+
+_STYLES = {"running": "$primary", "pending": "$warning", "failed": "$error", "done": "$success"}
+_ORDER = ("running", "pending", "failed", "cancelled", "done")
+
+
+def summary(rows: Sequence[RunRow], shown: int, marked: int, notes: Iterable[str], width: int) -> Content:
+    """Counts at the left, what is shown and who is still asked at the right."""
+    counts = Counter(row.status for row in rows)
+    words = [(status, count) for status in _ORDER if (count := counts.pop(status, 0))]
+    words += sorted(counts.items())
+    left = _counts(words, short=False)
+    right = Content("  ").join(_right(len(rows), shown, marked, notes))
+    if left.cell_length + right.cell_length + 2 > width:
+        left = _counts(words, short=True)
+    gap = max(1, width - left.cell_length - right.cell_length)
+    return left + Content(" " * gap) + right
+
+
+def _counts(words: Sequence[tuple[str, int]], *, short: bool) -> Content:
+    parts = [
+        Content.styled(
+            f"{STATUS_SIGNS.get(status, '?')} {count}" + ("" if short else f" {plain(status)}"),
+            _STYLES.get(status, "$text-muted"),
+        )
+        for status, count in words
+    ]
+    return Content("  " if short else "   ").join(parts)
+
+
+def _right(total: int, shown: int, marked: int, notes: Iterable[str]) -> list[Content]:
+    parts = [Content.styled(note, "$text-muted") for note in notes]
+    if marked:
+        parts.append(Content.styled(f"◆ {marked} marked", "bold $accent"))
+    if shown != total:
+        parts.append(Content.styled(f"{shown:,} of {total:,}", "bold $accent"))
+    elif total:
+        parts.append(Content.styled(f"{total:,} run{'s' * (total != 1)}", "$text-muted"))
+    return parts
+
+
+def complaint(text: str) -> Content:
+    """A term of the filter that means nothing."""
+    return Content.styled(f"filter: {plain(text)}", "$warning")
+
+
+def trouble(name: str, message: str, advice: str = "") -> Content:
+    """What keeps a backend from answering, on one line, and what to do about it."""
+    said = Content.assemble((f"! {name}", "bold $warning"), (f"  {_line(message)}", "$warning"))
+    return said if not advice else said + Content.styled(f" · {_line(advice)}", "$text-muted")
+
+
+def detail(row: RunRow | None, now: float, *, lines: int) -> Content:
+    """The run under the cursor in full; why it failed comes first."""
+    if row is None:
+        return Content("")
+    parts = [*_why(row, together=lines == 1), _what(row), _when(row, now)]
+    return Content("\n").join(parts[:lines])
+
+
+def _why(row: RunRow, *, together: bool) -> list[Content]:
+    if not row.failure:
+        return []
+    failure = Content.styled(f"✗ {_line(row.failure)}", "bold $error")
+    hint = Content.styled(f"→ {_line(row.hint)}", "$accent") if row.hint else None
+    if hint is None:
+        return [failure]
+    return [failure + Content("  ") + hint] if together else [failure, hint]
+
+
+def _what(row: RunRow) -> Content:
+    known = [("", row.run_id, "bold"), ("", row.model, ""), ("on ", row.environment, "")]
+    known += [("from ", row.config_path or "", ""), ("by ", row.experimenter, "")]
+    said = [
+        Content.assemble((label, "$text-muted"), (plain(text), style)) for label, text, style in known if text
+    ]
+    return Content.styled("  ·  ", "$text-disabled").join(said)
+
+
+def _when(row: RunRow, now: float) -> Content:
+    took = row.seconds(now)
+    parts = [status_words(row.status), f"created {moment(row.created)}"]
+    if took is not None:
+        parts.append(f"{'running for' if row.live else 'took'} {duration(took)}")
+    if row.live and row.eta is not None:
+        parts.append(f"about {duration(row.eta)} left")
+    if row.live and row.phase:
+        parts.append(f"now {plain(row.phase)}")
+    parts += [f"{row.kind} on {row.backend}", plain(row.outputs)]
+    return Content.styled("  ·  ".join(parts), "$text-muted")
+
+
+def _line(text: str) -> str:
+    return plain(" ".join(text.split()))

@@ -1,0 +1,75 @@
+"""What somebody sees who has no run yet: what this is, and where to begin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+Choice = Literal["demo", "launch", "doctor"]
+
+
+class Welcome(Vertical):
+    """Three lines, and three ways on."""
+
+    DEFAULT_CSS = """
+    Welcome { height: 1fr; align: center middle; background: $background; }
+    Welcome #welcome-words { width: 72; max-width: 100%; height: auto; padding: 0 2; }
+    Welcome OptionList {
+        width: 72; max-width: 100%; height: auto; margin-top: 1; padding: 0; border: none;
+        background: $background;
+    }
+    Welcome OptionList > .option-list--option { padding: 0 2; }
+    """
+    CHOICES: ClassVar[list[tuple[Choice, str, str, str]]] = [
+        ("demo", "Enter", "Run the demo", "a small model learns Wordle's first move on this CPU, in minutes"),
+        ("launch", "n", "Launch a config", "pick one, change it in a form, see what it will do"),
+        ("doctor", "D", "Check the setup", "what is there, what is missing, and what mends it"),
+    ]
+
+    @dataclass
+    class Chosen(Message):
+        """Somebody begins."""
+
+        choice: Choice
+
+    def compose(self) -> ComposeResult:
+        """Words, and what to do."""
+        yield Static(
+            Content.assemble(
+                ("No run yet.\n", "bold"),
+                "vfm trains language models by reinforcement learning: a config names a model and an "
+                "environment, a run plays episodes and learns from their rewards, here or on Modal.\n",
+                ("Runs show up here, live, and stay to be compared and fetched.", "$text-muted"),
+            ),
+            id="welcome-words",
+        )
+        yield OptionList(*(self._option(*choice) for choice in self.CHOICES))
+
+    def focus_choice(self) -> None:
+        """The keys are heard here."""
+        choices = self.query_one(OptionList)
+        choices.highlighted = choices.highlighted or 0
+        choices.focus()
+
+    @on(OptionList.OptionSelected)
+    def _chosen(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        choice = self.CHOICES[event.option_index][0]
+        self.post_message(self.Chosen(choice))
+
+    @staticmethod
+    def _option(choice: Choice, key: str, title: str, about: str) -> Option:
+        return Option(
+            Content.assemble(
+                (f"{key:<7}", "bold $accent"), (f"{title}\n", "bold"), (f"       {about}", "$text-muted")
+            ),
+            id=choice,
+        )
