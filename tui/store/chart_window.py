@@ -6,6 +6,8 @@ to it.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _LEAST = 1.0
@@ -57,3 +59,20 @@ class ChartWindow:
     def _show(self, low: float, span: float) -> None:
         low = max(self.whole[0], min(low, self.whole[1] - span))
         self.part = (low, low + span)
+
+
+def step_cursor(xs: Sequence[float], cursor: float | None, by: int) -> float | None:
+    """The x so many points on; without a cursor the end that it comes from, without points none."""
+    if not xs:
+        return None
+    if cursor is None:
+        return xs[-1] if by < 0 else xs[0]
+    at = bisect_left(xs, cursor)
+    between = at == len(xs) or xs[at] != cursor
+    return xs[max(0, min(at + by - (between and by > 0), len(xs) - 1))]
+
+
+def nearest(xs: Sequence[float], x: float) -> float | None:
+    """The one of rising x that is nearest."""
+    at = bisect_left(xs, x)
+    return min(xs[max(0, at - 1) : at + 1], key=lambda other: abs(other - x), default=None)

@@ -80,15 +80,18 @@ class Chart(Widget, can_focus=True):
         super().__init__(**options)
         self.metric, self.unit = metric, unit
         self.lines: list[ChartLine] = []
-        self._clocks: list[Points] = []
+        self._clocks: list[Points | None] = []
         self._alone = True
         self._strips: list[Strip] = []
         self._strips_key: object = None
         self._plot: Plot | None = None
         self._plot_key: object = None
 
-    def add_line(self, label: str, mark: int, points: Points, clock: Points, *, alone: bool) -> None:
-        """One more run; a run that is `alone` needs no letter and has the theme's own colour."""
+    def add_line(self, label: str, mark: int, points: Points, clock: Points | None, *, alone: bool) -> None:
+        """One more run; a run that is `alone` needs no letter and has the theme's own colour.
+
+        `clock` tells the Unix seconds of each step, for charts over time; None where x is time already.
+        """
         self._alone = alone
         self.lines.append(ChartLine(label, mark, Curve(points)))
         self._clocks.append(clock)

@@ -5,7 +5,7 @@ Owns places and sizes. What the charts show is `charts_pane.py`'s, and so are th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from textual import events
@@ -31,19 +31,24 @@ class ChartGrid(VerticalScroll, can_focus=False, inherit_bindings=False):
     ChartGrid { layout: grid; grid-size: 1; grid-gutter: 1 2; height: 1fr; scrollbar-size-vertical: 1; }
     """
 
-    def __init__(self, passes: Callable[[str], bool], **options: Any) -> None:
+    def __init__(
+        self,
+        passes: Callable[[str], bool],
+        order: Callable[[Iterable[str]], list[str]] = chart_order,
+        **options: Any,
+    ) -> None:
         super().__init__(**options)
         self.charts: dict[str, Chart] = {}
         self.one: str | None = None
         """The chart that has all of the place."""
         self.fixed_columns = 0
         """Charts side by side; 0: as many as fit."""
-        self._passes = passes
+        self._passes, self._order = passes, order
 
     @property
     def named(self) -> list[Chart]:
         """The charts whose names pass, in order."""
-        return [self.charts[name] for name in chart_order(self.charts) if self._passes(name)]
+        return [self.charts[name] for name in self._order(self.charts) if self._passes(name)]
 
     @property
     def shown(self) -> list[Chart]:
@@ -62,16 +67,16 @@ class ChartGrid(VerticalScroll, can_focus=False, inherit_bindings=False):
         fit = max(1, min((self.size.width + 2) // (_NARROWEST + 2), MOST_COLUMNS))
         return min(self.fixed_columns or fit, max(1, len(self.shown)))
 
-    def chart(self, name: str) -> Chart:
+    def chart(self, name: str, unit: str = "") -> Chart:
         """The chart of a metric; a new one has no place before `place()`."""
         if name not in self.charts:
-            self.charts[name] = Chart(name)
+            self.charts[name] = Chart(name, unit)
         return self.charts[name]
 
     def place(self) -> None:
         """Mount what is new, where it belongs."""
         following: Widget | None = None
-        for name in reversed(chart_order(self.charts)):
+        for name in reversed(self._order(self.charts)):
             if self.charts[name].parent is None:
                 self.mount(self.charts[name], before=following)
             following = self.charts[name]
@@ -122,7 +127,7 @@ class ChartGrid(VerticalScroll, can_focus=False, inherit_bindings=False):
     def _heights(self) -> list[int]:
         """How high the rows of charts are that fill the place; the same over and over below."""
         height, rows_of_charts = self.size.height, -(-len(self.shown) // self.columns)
-        rows = max(1, (height + 1) // (9 if height < _SHORT else 12))
+        rows = max(1, (height + 1) // (8 if height < _SHORT else 12))
         rows = max(1, min(rows, rows_of_charts))
         each, over = divmod(height + 1, rows)
         return [max(_LEAST, each - 1 + (row < over)) for row in range(rows)]

@@ -22,7 +22,7 @@ from textual.widgets import Input, Static
 
 from remote.contract.errors import VfmError
 from tui.store import axes
-from tui.store.chart_window import ChartWindow
+from tui.store.chart_window import ChartWindow, nearest, step_cursor
 from tui.store.log_query import compile_pattern
 from tui.store.series import Metrics
 from tui.widgets.braille import PATTERNS
@@ -96,7 +96,7 @@ class ChartsPane(Vertical):
         self._filter, self._pattern = "", None
         self._window = ChartWindow()
         self._view = ChartView(smoothing=0.6)
-        self._set_state(state or {})
+        self._set_state(state if isinstance(state, dict) else {})
 
     def compose(self) -> ComposeResult:
         """Whose lines, the charts, the question, the status."""
@@ -286,10 +286,9 @@ class ChartsPane(Vertical):
     def _pointed(self, event: Chart.Pointed) -> None:
         """The mouse's place, or rather the point nearest to it."""
         event.stop()
-        xs = event.chart.xs()
-        if xs:
-            at = bisect_left(xs, event.x)
-            self._set_cursor(min(xs[max(0, at - 1) : at + 1], key=lambda x: abs(x - event.x)))
+        found = nearest(event.chart.xs(), event.x)
+        if found is not None:
+            self._set_cursor(found)
 
     @on(Chart.Chosen)
     def _chosen(self, event: Chart.Chosen) -> None:
@@ -369,17 +368,9 @@ class ChartsPane(Vertical):
         return xs[first:last]
 
     def _step(self, by: int) -> None:
-        """So many points on; from outside first to the end that it comes from."""
         xs = self._cursor_stops()
-        if not xs:
-            return
-        if self._view.cursor is None:
-            self._set_cursor(xs[-1] if by < 0 else xs[0])
-            return
-        at = bisect_left(xs, self._view.cursor)
-        between = at == len(xs) or xs[at] != self._view.cursor
-        at += by - (between and by > 0)
-        self._set_cursor(xs[max(0, min(at, len(xs) - 1))])
+        if xs:
+            self._set_cursor(step_cursor(xs, self._view.cursor, by))
 
     def _set_cursor(self, x: float | None) -> None:
         if x != self._view.cursor:
