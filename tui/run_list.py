@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +49,7 @@ class RunList:
         self._connect, self._clock = connect, clock
         self._cache = RunCache(folder / "runs.json") if folder else None
         self._cached: dict[str, dict[Key, RunRow]] = {}
+        self._parts: Iterator[list[RunRow]] | None = None
         self._changed, self._unsaved = asyncio.Event(), False
 
     @property
@@ -68,8 +69,16 @@ class RunList:
             if seen:
                 backend.ask_now()
 
+    def read_first(self) -> None:
+        """Take the newest rows of the session before, in milliseconds: the first frame has them."""
+        self._parts = self._cache.read() if self._cache else iter(())
+        self._take(next(self._parts, []))
+
     async def updates(self) -> AsyncIterator[RunList]:
         """The list itself: with the cache's rows first, then after each change, at most five a second."""
+        if self._parts is None:
+            self.read_first()
+            yield self
         async for _ in self._from_cache():
             yield self
         asking, saving = asyncio.create_task(self._ask()), asyncio.create_task(self._save_often())
@@ -90,14 +99,16 @@ class RunList:
             await self._save()
 
     async def _from_cache(self) -> AsyncIterator[None]:
-        if self._cache is None:
-            return
-        parts = self._cache.read()
+        """All rows but the first."""
+        parts = self._parts or iter(())
         while (rows := await asyncio.to_thread(next, parts, None)) is not None:
-            self.rows = [*self.rows, *rows]
-            for row in rows:
-                self._cached.setdefault(row.backend, {})[row.key] = row
+            self._take(rows)
             yield
+
+    def _take(self, rows: Sequence[RunRow]) -> None:
+        self.rows = [*self.rows, *rows]
+        for row in rows:
+            self._cached.setdefault(row.backend, {})[row.key] = row
 
     async def _ask(self) -> None:
         """One task a backend, so that none waits for another."""
