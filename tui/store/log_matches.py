@@ -1,69 +1,68 @@
-"""Which lines of a journal match: a source, a regular expression, both. Found off the event loop.
+"""Which lines of a journal match a query. Found off the event loop.
 
-Owns the search. A sparse pattern is searched for by RE2 in whole chunks; where matches are dense, Arrow's
-RE2 goes over the chunk's lines at once. Both let go of the interpreter while they search. Patterns are
-RE2's: Python's without look-around and back-references, and linear in time whatever is typed.
+Owns the search. Where matches are few, RE2 runs over whole chunks; where they are many, Arrow's RE2 goes
+over the chunk's lines at once. Both let go of the interpreter while they search. What a query means is
+`log_query.py`'s.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
-from remote.contract.errors import ConfigError, Hint
 from remote.contract.events import SOURCES
-from tui.store.journal import Journal, is_hidden, tell_line
+from tui.store.journal import Journal, Line, is_hidden
+from tui.store.log_query import LogQuery
 
-CHUNK = 256 * 1024
-DENSE = 48
+CHUNK = 1024 * 1024
+MANY = 200
 """Matches within a chunk beyond which Arrow is quicker."""
-ERRORS = (
-    r"\bERROR\b|\bCRITICAL\b|\bFATAL\b|Traceback \(most recent call|\b[A-Z]\w*(Error|Exception)\b|^.{0,3}✗"
-)
-"""What `next error` looks for."""
+_EVENTS = re.compile(rb"^\x1e[^\n]*", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class LogQuery:
-    """What to look for: lines of these sources (None: all) that match a pattern (empty: all)."""
+class LogRows(Protocol):
+    """Rows of lines, as a view scrolls through them."""
 
-    sources: frozenset[str] | None = None
-    pattern: str = ""
+    query: LogQuery
 
-    @property
-    def is_all(self) -> bool:
-        """Whether every line matches."""
-        return self.sources is None and not self.pattern
+    def __len__(self) -> int: ...
 
-    @cached_property
-    def regex(self) -> Any:
-        """The compiled pattern. Raises `ConfigError` that says what is wrong with it."""
-        return compile_pattern(self.pattern)
+    def offset(self, row: int) -> int:
+        """Where the line of a row begins."""
+
+    def row_of(self, offset: int) -> int:
+        """The row of the line that begins at an offset, or the next one."""
+
+    def read(self, first: int, count: int) -> Sequence[Line]:
+        """Lines by row; fewer where there are no more."""
 
 
-def compile_pattern(pattern: str) -> Any:
-    """A pattern over bytes; all in lower case it ignores case, as people expect of a search box.
+class LogTail:
+    """The last lines that match, read backwards: there at once, before anything is indexed."""
 
-    Raises `ConfigError`.
-    """
-    import re2
+    def __init__(self, journal: Journal, query: LogQuery, count: int) -> None:
+        self.query = query
+        want = count if query.is_all else 20 * count
+        self._lines = [line for line in journal.tail(want) if query.meets(line)][-count:]
 
-    options = re2.Options()
-    options.log_errors = False
-    options.case_sensitive = pattern != pattern.lower()
-    try:
-        # Lines are matched within chunks, so that ^ and $ must mean a line's own ends.
-        return re2.compile(f"(?m){pattern}".encode(), options)
-    except re2.error as error:
-        said = error.args[0] if error.args else "not a pattern"
-        text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-        hint = Hint(r"put \ before a sign that is meant as it stands, such as \[ or \(")
-        raise ConfigError(f"not a pattern: {text}", hint=hint) from None
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def offset(self, row: int) -> int:
+        """Where the line of a row begins."""
+        return self._lines[row].offset
+
+    def row_of(self, offset: int) -> int:
+        """The row of the line that begins at an offset, or the next one."""
+        return bisect_left(self._lines, offset, key=lambda line: line.offset)
+
+    def read(self, first: int, count: int) -> Sequence[Line]:
+        """Lines by row; fewer where there are no more."""
+        return self._lines[first : first + count]
 
 
 class LogMatches:
@@ -75,31 +74,35 @@ class LogMatches:
         """Where each matching line begins, in order."""
         self.scanned = 0
         """Bytes of the journal that were looked at."""
-        self._cancelled = threading.Event()
-        if query.pattern:
-            _ = query.regex
+        self._generation = journal.generation
+        self._many = False
+        self._lock = threading.Lock()
+        _ = query.regexes
 
     def __len__(self) -> int:
         return self.journal.lines if self.query.is_all else len(self.offsets)
 
-    def cancel(self) -> None:
-        """Make a scan that is under way end soon."""
-        self._cancelled.set()
+    @property
+    def is_done(self) -> bool:
+        """Whether all that is indexed was looked at."""
+        return self.query.is_all or self.scanned >= self.journal.end
 
-    def scan(self, told: Callable[[], None] | None = None) -> bool:
-        """Look through what the journal has and was not looked at yet; False where it was cancelled."""
-        if self.query.is_all:
-            self.scanned = self.journal.end
-        while self.scanned < self.journal.end:
-            if self._cancelled.is_set():
-                return False
-            data = self.journal.bytes_from(self.scanned, CHUNK)
-            if not data:
-                break
-            self.offsets.extend(self._find(data, self.scanned))
-            self.scanned += len(data)
-            if told:
-                told()
+    def scan(self, stop: threading.Event | None = None) -> bool:
+        """Look through what the journal has and was not looked at yet; False where `stop` was set.
+
+        Several threads may scan: each byte is looked at once. Raises `DiskError`.
+        """
+        with self._lock:
+            if self._generation != self.journal.generation:
+                self._generation, self.offsets, self.scanned = self.journal.generation, array("Q"), 0
+            while not self.is_done:
+                if stop is not None and stop.is_set():
+                    return False
+                data = self.journal.bytes_from(self.scanned, CHUNK)
+                if not data:
+                    break
+                self.offsets.extend(self._find(data, self.scanned))
+                self.scanned += len(data)
         return True
 
     def offset(self, row: int) -> int:
@@ -112,86 +115,85 @@ class LogMatches:
             return self.journal.number_of(offset) if self.journal.lines else 0
         return bisect_left(self.offsets, offset)
 
-    def read(self, first: int, count: int) -> list[Any]:
-        """Lines by row."""
+    def read(self, first: int, count: int) -> Sequence[Line]:
+        """Lines by row; fewer where there are no more."""
         if self.query.is_all:
             return self.journal.read(first, count)
         return [self.journal.at(int(at)) for at in self.offsets[first : first + count]]
 
     def _find(self, data: bytes, base: int) -> array[int]:
-        starts = self._by_source(data) if self.query.sources is not None else self._by_pattern(data)
-        if b"\x1e" in data:
-            starts = self._with_events(data, starts)
-        return array("Q", [base + start for start in starts])
+        starts = self._few_of(data, base) if self.query.patterns and not self._many else None
+        if starts is None:
+            starts = self._many_of(data, base)
+            self._many = self.query.by_line or len(starts) > MANY
+        return self._with_events(data, base, starts) if b"\x1e" in data else starts
 
-    def _by_pattern(self, data: bytes) -> Any:
-        found, at, search = array("Q"), 0, self.query.regex.search
-        while (match := search(data, at)) is not None:
-            if len(found) == DENSE:
-                return self._by_lines(data)
+    def _few_of(self, data: bytes, base: int) -> array[int] | None:
+        """Where lines begin that match, by the last pattern first; None where there are many."""
+        if self.query.by_line:
+            return None
+        *others, regex = self.query.regexes
+        verify = bool(others) or self.query.sources is not None
+        found, at, end = array("Q"), 0, len(data) - data.endswith(b"\n")
+        for _ in range(MANY):
+            match = regex.search(data, at, end)
+            if match is None:
+                return found
             start = data.rfind(b"\n", 0, match.start()) + 1
-            found.append(start)
-            at = data.find(b"\n", max(match.start(), start)) + 1
-            if not at or at >= len(data):
-                break
-        return found
+            stop = data.find(b"\n", match.start())
+            stop = len(data) if stop < 0 else stop
+            if not verify or self.query.has(data[start:stop]):
+                found.append(base + start)
+            at = stop + 1
+            if at > end:
+                return found
+        return None
 
-    def _by_lines(self, data: bytes) -> Any:
-        return _lines_that(data, [(self.query.regex, True)])
+    def _many_of(self, data: bytes, base: int) -> array[int]:
+        conditions = [(regex.pattern, not regex.options.case_sensitive, True) for regex in self.query.regexes]
+        if self.query.sources is not None:
+            pattern, wanted = _source_condition(self.query.sources)
+            conditions.insert(0, (pattern, False, wanted))
+        return _lines_that(data, base, conditions)
 
-    def _by_source(self, data: bytes) -> Any:
-        conditions = [_source_condition(self.query.sources or frozenset())]
-        if self.query.pattern:
-            conditions.append((self.query.regex, True))
-        return _lines_that(data, conditions)
-
-    def _with_events(self, data: bytes, starts: Any) -> list[int]:
+    def _with_events(self, data: bytes, base: int, starts: array[int]) -> array[int]:
         """Events are matched by what they say to people, never by their JSON."""
-        found = {start for start in starts if data[start] != 0x1E}
-        at = 0 if data.startswith(b"\x1e") else data.find(b"\n\x1e") + 1
-        while at or data.startswith(b"\x1e"):
-            end = data.find(b"\n", at)
-            end = len(data) if end < 0 else end
-            if not is_hidden(data, at, end) and self._tells(data[at:end]):
-                found.add(at)
-            at = data.find(b"\n\x1e", end) + 1
-            if not at:
-                break
-        return sorted(found)
-
-    def _tells(self, raw: bytes) -> bool:
-        if self.query.sources is not None and "worker" not in self.query.sources:
-            return False
-        said = tell_line(raw.decode("utf-8", errors="replace")).encode()
-        return not self.query.pattern or self.query.regex.search(said) is not None
+        found = [start for start in starts if data[start - base] != 0x1E]
+        for event in _EVENTS.finditer(data):
+            if not is_hidden(data, *event.span()) and self.query.tells(event.group()):
+                found.append(base + event.start())
+        return array("Q", sorted(found))
 
 
 def _source_condition(sources: frozenset[str]) -> tuple[str, bool]:
     """(pattern, whether it must match). The worker's lines bear no tag, or its own."""
     if "worker" in sources:
-        others = [source for source in SOURCES if source not in sources and source != "worker"]
+        others = [source for source in SOURCES if source not in sources]
         return (rf"^\[({'|'.join(others)})\] " if others else r"[^\x00-\x{10FFFF}]"), False
     return rf"^\[({'|'.join(sorted(sources)) or 'none'})\] ", True
 
 
-def _lines_that(data: bytes, conditions: list[tuple[Any, bool]]) -> Any:
-    """Where the lines begin that meet every condition."""
+def _lines_that(data: bytes, base: int, conditions: Sequence[tuple[bytes | str, bool, bool]]) -> array[int]:
+    """Where the lines begin that meet every condition: a pattern, ignoring case or not, matching or not."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    body = data.removesuffix(b"\n")
-    lines = pc.split_pattern(pa.array([body], type=pa.large_binary()), pattern=b"\n").values
-    mask = None
-    for pattern, wanted in conditions:
-        text = pattern if isinstance(pattern, str) else pattern.pattern
-        ignore_case = not isinstance(pattern, str) and not pattern.options.case_sensitive
-        met = pc.match_substring_regex(lines, pattern=text, ignore_case=ignore_case)
+    body = pa.py_buffer(data)
+    ends = pa.py_buffer(array("q", [0, len(data) - data.endswith(b"\n")]))
+    whole: Any = pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, body])
+    pieces = pc.split_pattern(whole, pattern=b"\n").values
+    _, offsets, values = pieces.buffers()
+    # As strings, so that patterns are over characters; what is no UTF-8 matches none.
+    lines = pa.Array.from_buffers(pa.large_string(), len(pieces), [None, offsets, values])
+    mask: Any = None
+    for pattern, ignore_case, wanted in conditions:
+        met = pc.match_substring_regex(lines, pattern=pattern, ignore_case=ignore_case)
         met = met if wanted else pc.invert(met)
         mask = met if mask is None else pc.and_(mask, met)
     rows = pc.indices_nonzero(mask)
-    begins = pa.Array.from_buffers(pa.int64(), len(lines), [None, lines.buffers()[1]])
+    begins = pa.Array.from_buffers(pa.int64(), len(lines), [None, offsets])
     # Each line before cost a newline that the values no longer hold.
-    starts = pc.add(pc.cast(begins.take(rows), pa.uint64()), rows)
+    starts = pc.add(pc.add(pc.cast(begins.take(rows), pa.uint64()), rows), pa.scalar(base, pa.uint64()))
     found = array("Q")
     found.frombytes(starts.buffers()[1].to_pybytes()[: 8 * len(starts)])
     return found

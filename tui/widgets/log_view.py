@@ -1,20 +1,20 @@
-"""The lines of a journal on the screen: only those that are to be seen are read.
+"""The lines of a log on the screen: only those that are to be seen are read.
 
-Owns scrolling, the cursor, wrapping, following and how a line looks. Which lines there are is a
-`LogMatches`'; finding them, and the lines above and below that steer this, are `log_pane.py`'s.
+Owns scrolling, the cursor, wrapping, following and selecting. Which lines there are is a `LogRows`'; how
+one of them looks is `log_line.py`'s; finding them, and what stands above and below, is `log_pane.py`'s.
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.events import MouseDown, MouseMove, MouseUp
+from textual.events import MouseDown, MouseMove, MouseUp, Resize
 from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -22,19 +22,20 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from remote.contract.errors import VfmError
-from remote.contract.events import split_source
 from tui.store.journal import Line
-from tui.store.log_matches import LogMatches
-from tui.widgets.terminal_text import read_terminal
-from tui.words import size
+from tui.store.log_matches import LogRows
+from tui.widgets.log_line import Look, cut_rows, draw, plain_of, strip_of
 
 _WIDEST = 100_000
-_SPANS = 200
+_KEPT = 1000
+"""Drawn lines that are kept."""
+_MOST_COPIED = 10_000
 
 
 class LogView(ScrollView, can_focus=True):
     """A pane of log lines with a cursor."""
 
+    ALLOW_SELECT = False
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "log--cursor",
         "log--selected",
@@ -43,34 +44,47 @@ class LogView(ScrollView, can_focus=True):
         "log--warning",
         "log--tag",
         "log--time",
+        "log--more",
         "log--event",
+        "log--failure",
+        "log--mark",
     }
     DEFAULT_CSS = """
-    LogView { height: 1fr; background: $surface; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 1; }
+    LogView {
+        height: 1fr; background: $surface; overflow-x: auto; overflow-y: scroll;
+        scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0;
+        scrollbar-background: $surface; scrollbar-background-hover: $surface;
+        scrollbar-background-active: $surface;
+        scrollbar-color: $primary-muted;
+    }
     LogView .log--cursor { background: $panel; }
     LogView:focus .log--cursor { background: $primary-muted; }
     LogView .log--selected { background: $secondary-muted; }
-    LogView .log--hit { background: $warning; color: $background; text-style: bold; }
+    LogView .log--hit { color: $warning; text-style: bold reverse; }
     LogView .log--error { color: $error; }
     LogView .log--warning { color: $warning; }
     LogView .log--tag { color: $secondary; }
-    LogView .log--time { color: $text-muted; }
-    LogView .log--event { color: $accent; }
+    LogView .log--time { color: $foreground 55%; }
+    LogView .log--more { color: $accent; text-style: bold; }
+    LogView .log--event { color: $accent; text-style: bold; }
+    LogView .log--failure { color: $error; text-style: bold; }
+    LogView .log--mark { color: $primary; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "move(1)", "Down", show=False, id="log.down"),
-        Binding("up,k", "move(-1)", "Up", show=False, id="log.up"),
-        Binding("pagedown", "page(1)", "Page down", show=False, id="log.page_down"),
-        Binding("pageup", "page(-1)", "Page up", show=False, id="log.page_up"),
+        Binding("down,j", "move(1)", "Down a line", show=False, id="log.down"),
+        Binding("up,k", "move(-1)", "Up a line", show=False, id="log.up"),
+        Binding("pagedown,space", "page(1)", "Page down", show=False, id="log.page_down"),
+        Binding("pageup,b", "page(-1)", "Page up", show=False, id="log.page_up"),
         Binding("home,g", "first", "First line", show=False, id="log.first"),
-        Binding("end,G", "last", "Last line, follow", show=False, id="log.last"),
-        Binding("left", "scroll_left", "Left", show=False, id="log.left"),
-        Binding("right", "scroll_right", "Right", show=False, id="log.right"),
+        Binding("end,G", "last", "Last line, and follow", show=False, id="log.last"),
+        Binding("left", "shift(-1)", "Scroll left", show=False, id="log.left"),
+        Binding("right", "shift(1)", "Scroll right", show=False, id="log.right"),
         Binding("f", "follow", "Follow", id="log.follow"),
-        Binding("t", "toggle('stamps')", "Times", show=False, id="log.times"),
-        Binding("w", "toggle('wrap')", "Wrap", id="log.wrap"),
+        Binding("t", "switch('stamps')", "Times on or off", show=False, id="log.times"),
+        Binding("w", "switch('wrap')", "Wrap", id="log.wrap"),
         Binding("v", "select", "Select lines", show=False, id="log.select"),
-        Binding("y", "copy", "Copy", show=False, id="log.copy"),
+        Binding("y", "copy", "Copy the lines", show=False, id="log.copy"),
+        Binding("enter", "choose", "Choose the line", show=False, id="log.choose"),
     ]
 
     follow = reactive(True)
@@ -84,31 +98,37 @@ class LogView(ScrollView, can_focus=True):
 
         view: LogView
 
-    def __init__(self, matches: LogMatches, **options: Any) -> None:
+    @dataclass
+    class Chosen(Message):
+        """Enter on a line."""
+
+        view: LogView
+
+    def __init__(self, rows: LogRows, **options: Any) -> None:
         super().__init__(**options)
-        self._matches = matches
-        self.hits: Any = None
-        """A compiled pattern whose hits are highlighted."""
         self.selected_from: int | None = None
         """Where a selection of lines began."""
-        self._strips: list[Strip] = []
-        self._key: Any = None
+        self.empty = ""
+        """What is said where there is no line."""
+        self._rows = rows
+        self._problem = ""
+        self._hits: Any = None
         self._longest = 0
+        self._frame: tuple[Any, list[Strip], list[int]] = (None, [], [])
+        self._changes = 0
+        self._drawn: dict[tuple[int, int], list[Strip]] = {}
+        self._drawn_for: Any = None
+        self._placing = False
 
     @property
-    def matches(self) -> LogMatches:
+    def rows(self) -> LogRows:
         """The lines that are shown."""
-        return self._matches
-
-    @property
-    def rows(self) -> int:
-        """How many lines there are to scroll through."""
-        return len(self._matches)
+        return self._rows
 
     @property
     def line(self) -> Line | None:
         """The line under the cursor."""
-        found = self._matches.read(self.cursor, 1) if self.rows else []
+        found = self._read(self.cursor, 1) if len(self._rows) else []
         return found[0] if found else None
 
     @property
@@ -117,234 +137,348 @@ class LogView(ScrollView, can_focus=True):
         other = self.cursor if self.selected_from is None else self.selected_from
         return min(self.cursor, other), max(self.cursor, other)
 
-    def show(self, matches: LogMatches, offset: int | None = None) -> None:
+    @property
+    def hits(self) -> Any:
+        """A compiled pattern whose hits are marked, or None."""
+        return self._hits
+
+    @hits.setter
+    def hits(self, regex: Any) -> None:
+        self._hits = regex
+        self._look_again()
+
+    def show(self, rows: LogRows, offset: int | None = None) -> None:
         """Show other lines; the cursor goes to the line at `offset`, or to the next one that matches."""
-        self._matches = matches
+        self._rows = rows
         self.selected_from = None
+        self._drawn.clear()
         self.grown()
         if offset is not None and not self.follow:
-            self.go_to(matches.row_of(offset))
+            self.go_to(rows.row_of(offset))
 
     def grown(self) -> None:
         """There may be more lines: take them in, and stay where the reader is."""
-        self._key = None
-        width = min(self._longest, _WIDEST)
-        self.virtual_size = Size(0 if self.wrap else width, self.rows)
+        self._fit()
         if self.follow:
             self._to_end()
-        elif self.cursor >= self.rows:
-            self.cursor = max(0, self.rows - 1)
-        self.refresh()
+        elif self.cursor >= len(self._rows):
+            self.cursor = max(0, len(self._rows) - 1)
+        self._look_again()
 
     def go_to(self, row: int) -> None:
         """Put the cursor on a row, away from the edges; following stops."""
         self.follow = False
-        row = max(0, min(row, self.rows - 1))
-        self.cursor = row
-        height = self.scrollable_content_region.height
+        self._place(row)
+        _, height = self._room
         top = self.scroll_offset.y
-        if not top <= row < top + height - 1:
-            self._scroll(row - height // 3)
-        self.refresh()
+        if not top <= self.cursor < top + height - 1 or (self.wrap and self.cursor not in self._shown()):
+            self._scroll(self.cursor - height // 3)
+            self._show_cursor()
 
     def render_line(self, y: int) -> Strip:
         """One row of the pane."""
-        strips = self._viewport()
-        width = self.scrollable_content_region.width
-        return strips[y] if y < len(strips) else Strip.blank(width, self.rich_style)
+        strips, _ = self._laid_out()
+        return strips[y] if y < len(strips) else Strip.blank(self.size.width, self.rich_style)
+
+    def on_resize(self, _: Resize) -> None:
+        """The end stays the end."""
+        self.grown()
+        if not self.follow:
+            self._show_cursor()
 
     def watch_wrap(self) -> None:
-        """Wrapped lines need no scrolling to the right."""
+        """Wrapped lines need no scrolling to the right; the cursor stays in sight."""
+        if not self.is_mounted:
+            return
         self.scroll_x = 0
         self.grown()
+        self._show_cursor()
+        self.post_message(self.Moved(self))
 
     def watch_stamps(self) -> None:
         """Times come or go."""
-        self.grown()
+        if self.is_mounted:
+            self.grown()
+            self.post_message(self.Moved(self))
 
     def watch_follow(self, follow: bool) -> None:
         """Follow: to the end, now and whenever there is more."""
-        if follow and self.is_mounted:
+        if not self.is_mounted:
+            return
+        if follow:
+            self.selected_from = None
             self.grown()
+        self._look_again()
         self.post_message(self.Moved(self))
 
     def watch_cursor(self) -> None:
         """What the cursor is on may interest others."""
-        self._key = None
+        self._look_again()
         self.post_message(self.Moved(self))
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Scrolling back by any means pauses; scrolling to the end does not resume by itself."""
+        """Scrolling back by any means pauses; the cursor comes along, as in a pager."""
         super().watch_scroll_y(old_value, new_value)
-        if new_value < old_value and self.follow and new_value < self.max_scroll_y:
+        if self._placing:
+            return
+        if new_value < old_value and new_value < self.max_scroll_y:
             self.follow = False
-            self.cursor = max(0, min(self.cursor, int(new_value) + self.size.height - 1))
+        shown = self._shown()
+        if not self.follow and shown:
+            self.cursor = max(shown[0], min(self.cursor, shown[-1]))
 
     def action_move(self, by: int) -> None:
         """The cursor goes, the lines follow where they must."""
-        row = max(0, min(self.cursor + by, self.rows - 1))
         if by < 0:
             self.follow = False
-        self.cursor = row
-        top, height = self.scroll_offset.y, self.scrollable_content_region.height
-        if row < top:
-            self._scroll(row)
-        elif row >= top + height:
-            self._scroll(row - height + 1)
-        self.refresh()
+        self._place(self.cursor + by)
+        self._show_cursor()
 
     def action_page(self, by: int) -> None:
-        """A pane's height."""
-        self.action_move(by * max(1, self.scrollable_content_region.height - 1))
+        """As many lines as the pane shows."""
+        self.action_move(by * max(1, len(set(self._shown())) - 1))
 
     def action_first(self) -> None:
         """The first line."""
-        self.action_move(-self.rows)
+        self.action_move(-len(self._rows))
 
     def action_last(self) -> None:
-        """The last line, and whatever comes after it."""
-        self.follow = True
-        self.grown()
+        """The last line, and whatever comes after it; a selection only goes to the last line."""
+        if self.selected_from is None:
+            self.follow = True
+        self.action_move(len(self._rows))
+
+    def action_shift(self, by: int) -> None:
+        """Half the pane's width to a side."""
+        self._fit()
+        self.scroll_to(
+            x=self.scroll_offset.x + by * max(1, self._room[0] // 2), animate=False, immediate=True
+        )
 
     def action_follow(self) -> None:
         """Follow, or stay."""
         self.follow = not self.follow
 
-    def action_toggle(self, what: str) -> None:
+    def action_switch(self, what: str) -> None:
         """Switch times or wrapping."""
         setattr(self, what, not getattr(self, what))
 
     def action_select(self) -> None:
         """Begin a selection of lines, or drop it."""
+        self.follow = False
         self.selected_from = self.cursor if self.selected_from is None else None
-        self._key = None
-        self.refresh()
+        self._look_again()
         self.post_message(self.Moved(self))
 
     def action_copy(self) -> None:
         """The selected lines, whole, to the clipboard (OSC 52: also over ssh)."""
         first, last = self.selection
-        lines = [read_terminal(line.text).plain for line in self._matches.read(first, last - first + 1)]
+        lines = self._read(first, min(last - first + 1, _MOST_COPIED)) if len(self._rows) else []
         if lines:
-            self.app.copy_to_clipboard("\n".join(lines))
-            self.notify(f"copied {len(lines)} line{'s' * (len(lines) > 1)}", markup=False)
+            self.app.copy_to_clipboard("\n".join(plain_of(line) for line in lines))
+            more = f" of {last - first + 1:,}: the rest with save" if last - first + 1 > len(lines) else ""
+            self.notify(f"copied {len(lines):,} line{'s' * (len(lines) != 1)}{more}", markup=False)
         self.selected_from = None
-        self._key = None
-        self.refresh()
+        self._look_again()
+        self.post_message(self.Moved(self))
+
+    def action_choose(self) -> None:
+        """Somebody else knows what that means."""
+        self.post_message(self.Chosen(self))
 
     def on_mouse_down(self, event: MouseDown) -> None:
         """A click puts the cursor; a drag selects."""
         row = self._row_at(event.y)
-        if row is not None:
+        if row is not None and event.button == 1:
             self.follow = False
-            self.selected_from, self.cursor = None, row
+            self.selected_from = None
+            self.cursor = row
             self.capture_mouse()
-            self.refresh()
+            self._look_again()
 
     def on_mouse_move(self, event: MouseMove) -> None:
-        """Dragging selects lines."""
-        if self.app.mouse_captured is self and (row := self._row_at(event.y)) is not None:
-            if self.selected_from is None and row != self.cursor:
-                self.selected_from = self.cursor
-            self.cursor = row
-            self.refresh()
+        """Dragging selects lines, also beyond the edges."""
+        if self.app.mouse_captured is not self:
+            return
+        row = self._row_at(event.y)
+        if row is None:
+            row = self.cursor + (1 if event.y > 0 else -1)
+        if self.selected_from is None and row != self.cursor:
+            self.selected_from = self.cursor
+        self._place(row)
+        self._show_cursor()
 
     def on_mouse_up(self, _: MouseUp) -> None:
         """The drag is over."""
         self.release_mouse()
 
+    def _read(self, first: int, count: int) -> Sequence[Line]:
+        try:
+            self._problem = ""
+            return self._rows.read(first, count)
+        except VfmError as error:
+            self._problem = error.message
+            return []
+
     def _row_at(self, y: int) -> int | None:
-        self._viewport()
-        return self._rows_shown[y] if 0 <= y < len(self._rows_shown) else None
+        shown = self._shown()
+        return shown[y] if 0 <= y < len(shown) else None
+
+    def _place(self, row: int) -> None:
+        self.cursor = max(0, min(row, len(self._rows) - 1))
+        self._look_again()
+
+    def _look_again(self) -> None:
+        self._changes += 1
+        self.refresh()
+
+    @property
+    def _room(self) -> tuple[int, int]:
+        """Columns and rows for lines: the first column is for marks."""
+        region = self.scrollable_content_region
+        return max(1, region.width - 1), max(1, region.height)
+
+    def _fit(self) -> None:
+        """Say how far one can scroll: in the end the last lines fill the pane."""
+        rows, (_, height) = len(self._rows), self._room
+        if not self.wrap:
+            self.virtual_size = Size(min(self._longest, _WIDEST) + 1, rows)
+        else:
+            self.virtual_size = Size(0, rows + height - self._fitting(rows - 1, -1) if rows else 0)
+
+    def _fitting(self, row: int, way: int) -> int:
+        """How many lines from a row on, up or down, are seen whole; at least one."""
+        _, height = self._room
+        if not self.wrap:
+            return height
+        first = max(0, row - height + 1) if way < 0 else row
+        lines = self._read(first, height if way > 0 else row - first + 1)
+        used = count = 0
+        for line in lines[::way]:
+            used += len(self._strips_of(line))
+            if used > height:
+                break
+            count += 1
+        return max(1, count)
+
+    def _show_cursor(self) -> None:
+        """Scroll no further than must be for the cursor's line to be seen."""
+        top = self.scroll_offset.y
+        if self.cursor < top:
+            self._scroll(self.cursor)
+        elif self.cursor >= top + self._fitting(top, 1) and not self._is_at_end:
+            self._scroll(self.cursor - self._fitting(self.cursor, -1) + 1)
+
+    @property
+    def _is_at_end(self) -> bool:
+        return self.scroll_offset.y >= self.max_scroll_y
 
     def _to_end(self) -> None:
-        self.cursor = max(0, self.rows - 1)
-        self._scroll(self.rows)
+        self.cursor = max(0, len(self._rows) - 1)
+        self._scroll(self.max_scroll_y)
 
     def _scroll(self, top: int) -> None:
-        self.scroll_to(y=max(0, min(top, self.rows - 1)), animate=False, immediate=True)
+        with self._placed():
+            self.scroll_to(y=max(0, min(top, self.max_scroll_y)), animate=False, immediate=True)
 
-    def _viewport(self) -> list[Strip]:
-        """The strips of the pane as it stands; made anew only when something changed."""
-        region = self.scrollable_content_region
-        key = (self.scroll_offset, region.size, self.rows, self.cursor, self.selected_from, self._key)
-        if self._key is None or key[:-1] != self._key:
-            self._strips, self._rows_shown = self._lay_out(region.width, region.height)
-            self._key = key[:-1]
-        return self._strips
-
-    def _lay_out(self, width: int, height: int) -> tuple[list[Strip], list[int]]:
-        top = self.scroll_offset.y
-        at_end = top >= max(0, self.rows - height)
-        first = max(0, self.rows - height) if at_end else top
+    @contextmanager
+    def _placed(self) -> Iterator[None]:
+        self._placing = True
         try:
-            lines = self._matches.read(first, height)
-        except VfmError as error:
-            return [Strip([Segment(error.message)]).adjust_cell_length(width)], [0]
-        strips: list[Strip] = []
-        rows: list[int] = []
-        for row, line in enumerate(lines, first):
-            drawn = self._draw(row, line, width)
-            strips += drawn
-            rows += [row] * len(drawn)
-        cut = slice(-height, None) if at_end and len(strips) > height else slice(0, height)
-        return strips[cut], rows[cut]
+            yield
+        finally:
+            self._placing = False
 
-    def _draw(self, row: int, line: Line, width: int) -> list[Strip]:
-        text = self._text(line)
-        self._longest = max(self._longest, min(text.cell_len, _WIDEST))
-        style = self.rich_style
+    def _shown(self) -> list[int]:
+        """The row that each row of the screen belongs to."""
+        return self._laid_out()[1]
+
+    def _laid_out(self) -> tuple[list[Strip], list[int]]:
+        """The pane as it stands; made anew only when something changed."""
+        key = (self._changes, self.scroll_offset, self._room, self.has_focus, self.app.theme, self.rich_style)
+        if self._frame[0] != key:
+            self._frame = (key, *self._lay_out())
+        return self._frame[1], self._frame[2]
+
+    def _lay_out(self) -> tuple[list[Strip], list[int]]:
+        (width, height), rows = self._room, len(self._rows)
+        top = self.scroll_offset.y
+        at_end = self._is_at_end
+        first = max(0, rows - height) if at_end else top
+        lines = self._read(first, height)
+        if not lines:
+            return [self._message(self._problem or self.empty, width)], []
+        strips: list[Strip] = []
+        numbers: list[int] = []
+        for row, line in enumerate(lines, first):
+            finish = self._finish(row)
+            drawn = self._strips_of(line)
+            strips += [finish(strip, part == 0) for part, strip in enumerate(drawn)]
+            numbers += [row] * len(drawn)
+        cut = slice(-height, None) if at_end else slice(0, height)
+        return strips[cut], numbers[cut]
+
+    def _message(self, text: str, width: int) -> Strip:
+        muted = self.rich_style + self._part("log--time")
+        return Strip([Segment(f" {text}", muted)]).adjust_cell_length(width + 1, muted)
+
+    def _finish(self, row: int) -> Callable[[Strip, bool], Strip]:
+        """What makes a drawn line a row of the screen: its mark, and a ground to stand on."""
+        style, mark = self.rich_style, " "
         low, high = self.selection
         if self.selected_from is not None and low <= row <= high:
-            style += self.get_component_rich_style("log--selected", partial=True)
-        elif row == self.cursor:
-            style += self.get_component_rich_style("log--cursor", partial=True)
+            style, mark = style + self._part("log--selected"), "┃"
+        elif row == self.cursor and not self.follow:
+            style, mark = style + self._part("log--cursor"), "▌"
+        gutter = Strip([Segment(mark, style + self._part("log--mark"))], 1)
+        width = self._room[0]
+
+        def finish(strip: Strip, is_first: bool) -> Strip:
+            head = gutter if is_first or mark != " " else Strip.blank(1, style)
+            return Strip.join([head, strip.apply_style(style).extend_cell_length(width, style)])
+
+        return finish
+
+    def _strips_of(self, line: Line) -> list[Strip]:
+        """A line as it looks now, kept while nothing of its look changes."""
+        width, height = self._room
+        left = 0 if self.wrap else self.scroll_offset.x
+        drawn_for = (width, height, left, self.wrap, self.stamps, id(self._hits), self.app.theme)
+        if self._drawn_for != drawn_for or len(self._drawn) > _KEPT:
+            self._drawn_for, self._look = drawn_for, self._new_look()
+            self._drawn.clear()
+        key = (line.offset, line.size)
+        if key not in self._drawn:
+            self._drawn[key] = self._draw(line, width, height, left)
+        return self._drawn[key]
+
+    def _draw(self, line: Line, width: int, height: int, left: int) -> list[Strip]:
+        columns = width * height if self.wrap else left + width
+        strip = strip_of(draw(line, self._look, columns), self.app.console)
         if self.wrap:
-            return self._wrapped(text, width, style)
-        left = self.scroll_offset.x
-        strip = Strip(text.render(self.app.console)).crop_extend(left, left + width, style)
-        return [strip.apply_style(style)]
+            rows = cut_rows(strip, width, height)
+            if sum(row.cell_length for row in rows) < strip.cell_length:
+                rows[-1] = self._with_more(rows[-1], width)
+            return rows
+        self._longest = max(
+            self._longest, min(line.size, _WIDEST) if line.size > columns else strip.cell_length
+        )
+        shown = strip.crop(left, left + width)
+        return [self._with_more(shown, width) if strip.cell_length > left + width else shown]
 
-    def _wrapped(self, text: Text, width: int, style: Style) -> list[Strip]:
-        """A line over several rows; no more of them than a pane may have."""
-        strip = Strip(text.render(self.app.console))
-        count = max(1, -(-strip.cell_length // max(width, 1)))
-        most = max(1, self.scrollable_content_region.height)
-        pieces = [strip.crop_extend(i * width, (i + 1) * width, style) for i in range(min(count, most))]
-        return [piece.apply_style(style) for piece in pieces]
+    def _with_more(self, strip: Strip, width: int) -> Strip:
+        """A row whose last column says that there is more."""
+        return Strip.join([strip.crop(0, width - 1), Strip([Segment("›", self._look.more)], 1)])
 
-    def _text(self, line: Line) -> Text:
-        text = read_terminal(line.text, self._level(line.raw))
-        if line.raw.startswith(b"\x1e"):
-            text.stylize(self.get_component_rich_style("log--event", partial=True))
-        else:
-            source, rest = split_source(text.plain)
-            if len(rest) < len(text.plain):
-                text.stylize(self._part("log--tag"), 0, len(source) + 2)
-        if line.cut > 0:
-            text.append(f" … {size(line.cut)} more", self._part("log--time"))
-        self._mark_hits(text)
-        if self.stamps:
-            stamp = "        " if line.t is None else time.strftime("%H:%M:%S", time.localtime(line.t))
-            text = Text.assemble((f"{stamp} ", self._part("log--time")), text, end="")
-        return text
-
-    def _mark_hits(self, text: Text) -> None:
-        if self.hits is None:
-            return
-        raw = text.plain.encode()
-        for count, match in enumerate(self.hits.finditer(raw)):
-            if count == _SPANS:
-                break
-            start, end = match.span()
-            begin = len(raw[:start].decode(errors="replace"))
-            text.stylize(self._part("log--hit"), begin, begin + len(raw[start:end].decode(errors="replace")))
-
-    def _level(self, raw: bytes) -> Style:
-        head = raw[:400]
-        if b"ERROR" in head or b"Traceback (most" in head or b"CRITICAL" in head or b"Error: " in head:
-            return self._part("log--error")
-        return self._part("log--warning") if b"WARNING" in head or b"Warning: " in head else Style.null()
+    def _new_look(self) -> Look:
+        names = ("tag", "time", "event", "failure", "error", "warning", "hit", "more")
+        styles = {name: self._part(f"log--{name}") for name in names}
+        return Look(**styles, hits=self._hits, stamps=self.stamps)
 
     def _part(self, name: str) -> Style:
-        return self.get_component_rich_style(name, partial=True)
+        """A component's style; what is see-through is mixed with the ground it stands on."""
+        styles = self.get_component_styles(name)
+        style, ground = self.get_component_rich_style(name, partial=True), self.background_colors[1]
+        if styles.has_rule("color") and styles.color.a < 1:
+            style += Style(color=(ground + styles.color).rich_color)
+        return style

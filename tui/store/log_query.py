@@ -1,0 +1,92 @@
+"""What to look for in a log: sources, and patterns that a line must match. Pure.
+
+Owns the patterns' language, which is RE2's: Python's without look-around and back-references, and linear
+in time whatever is typed. Finding lines in a file is `log_matches.py`'s.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+from remote.contract.errors import ConfigError, Hint
+from remote.contract.events import split_source
+from tui.store.journal import Line, tell_line
+
+ERRORS = (
+    r"\b(ERROR|CRITICAL|FATAL)\b|Traceback \(most recent call|\b[A-Z]\w*(Error|Exception)\b|^(\[\w+\] )?[✗❌]"
+)
+"""What `next error` looks for."""
+_BY_LINE = re.compile(r"\\[AzZ]|\(\?[a-zA-Z]*-[a-zA-Z]*m|\(\?[a-zA-Z]*U")
+_ESCAPED = re.compile(r"\\(?:[pP]\{\w*\}|.)")
+
+
+@dataclass(frozen=True)
+class LogQuery:
+    """Lines of these sources (None: all) that match every pattern (none: all lines)."""
+
+    sources: frozenset[str] | None = None
+    patterns: tuple[str, ...] = ()
+
+    @property
+    def is_all(self) -> bool:
+        """Whether every line matches."""
+        return self.sources is None and not self.patterns
+
+    @cached_property
+    def regexes(self) -> list[Any]:
+        """The compiled patterns. Raises `ConfigError` that says what is wrong with one."""
+        return [compile_pattern(pattern) for pattern in self.patterns]
+
+    @cached_property
+    def by_line(self) -> bool:
+        """Whether a pattern speaks of a text's begin or end, so that it fits single lines only."""
+        return any(_BY_LINE.search(pattern) for pattern in self.patterns)
+
+    def also(self, pattern: str) -> LogQuery:
+        """Those lines of these that match one more pattern."""
+        return LogQuery(self.sources, (*self.patterns, pattern)) if pattern else self
+
+    def meets(self, line: Line) -> bool:
+        """Whether a line matches."""
+        return self.tells(line.raw) if line.is_event else self.has(line.raw)
+
+    def has(self, raw: bytes) -> bool:
+        """Whether a line of text matches, given as its bytes."""
+        if self.sources is not None:
+            source, _ = split_source(raw[:12].decode("ascii", errors="replace"))
+            if source not in self.sources:
+                return False
+        return all(regex.search(raw) is not None for regex in self.regexes)
+
+    def tells(self, raw: bytes) -> bool:
+        """Whether an event's line matches by what it says to people, never by its JSON."""
+        if self.sources is not None and "worker" not in self.sources:
+            return False
+        said = tell_line(raw.decode("utf-8", errors="replace")).encode()
+        return all(regex.search(said) is not None for regex in self.regexes)
+
+
+@lru_cache(maxsize=64)
+def compile_pattern(pattern: str) -> Any:
+    """A pattern over bytes of UTF-8; all in lower case it ignores case, as people expect of a search box.
+
+    Raises `ConfigError`.
+    """
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    options.never_nl = True
+    letters = _ESCAPED.sub("", pattern)
+    options.case_sensitive = letters != letters.lower()
+    try:
+        # Lines are matched within chunks, so that ^ and $ must mean a line's own ends.
+        return re2.compile(f"(?m){pattern}".encode(errors="replace"), options)
+    except re2.error as error:
+        said = error.args[0] if error.args else "not a pattern"
+        text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+        hint = Hint(r"put \ before a sign that is meant as it stands, such as \[ or \(")
+        raise ConfigError(f"not a pattern: {text}", hint=hint) from None
