@@ -17,7 +17,7 @@ import pytest
 
 from tests.cli.browser import CHROMIUM, browse
 from tests.cli.conftest import DEADLINE, Vfm
-from tui.web import STATICS
+from tui.web import STATICS, WebServer
 
 
 class Web:
@@ -205,13 +205,50 @@ def test_a_taken_port_is_told(vfm: Vfm) -> None:
 async def test_chromium_shows_the_app_and_passes_keys_on(web: Web, tmp_path: Path) -> None:
     async with browse(web.address, tmp_path / "browser") as page:
         await page.until(lambda: b"vfm" in page.received, "the app's first frame")
-        await page.until_script("document.body.classList.contains('-first-byte')")
-        blank = await page.colours()
-        while blank <= 8:  # letters are drawn in many shades
-            blank = await page.colours()
+        await page.until_script("document.body?.classList.contains('-first-byte')")
+        async with asyncio.timeout(DEADLINE):
+            while await page.colours() <= 8:  # letters are drawn in many shades
+                pass
         assert not page.complaints
         assert page.asked_for
         assert all(url.startswith((web.root, f"ws{web.root[4:]}", "data:")) for url in page.asked_for)
         await page.press("q", 81, ctrl=True)
-        await page.until_script("document.body.classList.contains('-closed')")
+        await page.until_script("document.body?.classList.contains('-closed')")
         assert "Runs go on" in await page.evaluate("document.body.innerText")
+
+
+GIVING = """
+import io
+from textual.app import App
+
+class Giving(App):
+    def key_c(self):
+        self.copy_to_clipboard("copied ✓")
+        self.notify("has copied")
+    def key_d(self):
+        self.deliver_text(io.StringIO("delivered ✓"), save_filename="ü file.txt")
+
+Giving().run()
+"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium (Debian: apt install chromium)")
+async def test_chromium_takes_copied_text_and_files(tmp_path: Path) -> None:
+    (tmp_path / "giving.py").write_text(GIVING)
+    server = WebServer([sys.executable, str(tmp_path / "giving.py")])
+    async with browse(await server.start(0), tmp_path / "browser") as page:
+        await page.until_script("document.body?.classList.contains('-first-byte')")
+        await page.send(
+            "Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"]
+        )
+        await page.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path))
+        await page.press("c", 67, text="c")
+        await page.until(lambda: b"has copied" in page.received, "the notice")
+        await page.until_script("navigator.clipboard.readText().then(text => text == 'copied ✓')")
+        await page.press("d", 68, text="d")
+        file = tmp_path / "ü file.txt"
+        async with asyncio.timeout(DEADLINE):
+            while not (file.exists() and file.read_text()):
+                await asyncio.sleep(0.05)
+        assert file.read_text() == "delivered ✓"
+    await server.stop()
