@@ -21,6 +21,7 @@ STATUS_STYLES = {
     "failed": "bold $error",
     "cancelled": "bold $warning",
 }
+BAR_STYLES = {"done": "$success", "failed": "$error", "cancelled": "$warning"}
 _DOT = Content.styled(" · ", "$text-disabled")
 
 
@@ -77,7 +78,8 @@ def first_line(run: Standing, width: int) -> Content:
     figures = _progress(run)
     room = width - left.cell_length - figures.cell_length - 4
     if figures and room >= 10:
-        figures = bar((run.step or 0) / (run.total or 1), min(room, 40)) + " " + figures
+        share = (run.step or 0) / (run.total or 1)
+        figures = bar(share, min(room, 40), BAR_STYLES.get(run.status, "$accent")) + " " + figures
     return _ends(left, figures, width)
 
 
@@ -92,11 +94,11 @@ def second_line(run: Standing, width: int) -> Content:
     return _ends(_DOT.join(facts), _DOT.join(right), width)
 
 
-def bar(share: float, cells: int) -> Content:
+def bar(share: float, cells: int, style: str = "$accent") -> Content:
     """A progress bar of thin lines, to half a cell."""
     halves = round(max(0.0, min(share, 1.0)) * cells * 2)
     done = "━" * (halves // 2) + ("╸" if halves % 2 else "")
-    return Content.styled(done, "$accent") + Content.styled("─" * (cells - len(done)), "$text-disabled")
+    return Content.styled(done, style) + Content.styled("─" * (cells - len(done)), "$text-disabled")
 
 
 def roughly(seconds: float) -> str:

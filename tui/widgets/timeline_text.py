@@ -24,6 +24,8 @@ NAMES = {**STYLES, "done": "$foreground", "ahead": "$text-disabled"}
 BARS = {**STYLES, "done": "$secondary", "now": "$accent", "failed": "$error"}
 _GAP = "  "
 _LEAST_BAR = 12
+_BEFORE_BARS = 17
+"""Cells of a chart's line beside its name and its bar: sign, duration and gaps."""
 
 
 def short(seconds: float) -> str:
@@ -105,7 +107,7 @@ def chart(
     names = max([len(plain(span.name)) for span in begun], default=0)
     if unfold and here is not None:
         names = max([names, *(len(plain(part.name)) + 2 for part in here.parts)])
-    axis = _Axis.of(begun, width - names - 16, eta)
+    axis = _Axis.of(begun, width - names - _BEFORE_BARS, eta)
     for span in begun:
         rows.append(_row(span, names, axis))
         if span is here and span.parts and span.state != "done":
@@ -118,7 +120,7 @@ def chart(
 
 def _row(span: Span, names: int, axis: _Axis, indent: str = "") -> Content:
     took = "" if span.seconds is None else duration(span.seconds)
-    head = indent + _head(span, names - len(indent)) + Content.styled(f"  {took:>10}  ", "$text-muted")
+    head = indent + _head(span, names - len(indent)) + Content.styled(f"  {took:>11}  ", "$text-muted")
     return head + axis.draw(span)
 
 

@@ -1,0 +1,403 @@
+"""One run, live or from the past.
+
+Owns watching the run and spreading what is new to the status line, the timeline and the panes; and the
+keys that ask for things to be done to it. The panes are `run_panes.py`'s, what each shows its widget's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+from textual.worker import Worker, WorkerState
+
+from remote.contract import layout
+from remote.contract.errors import VfmError
+from tui.screens import requests as ask
+from tui.screens.base import VfmScreen
+from tui.screens.run_panes import RunPanes
+from tui.store.spans import FINAL, doing, spans
+from tui.widgets.failure_panel import FailurePanel
+from tui.widgets.log_pane import LogPane
+from tui.widgets.pane_layout import PaneLayout, can_split
+from tui.widgets.panes import Panes
+from tui.widgets.run_status import RunStatus, Standing
+from tui.widgets.timeline import Timeline
+from tui.widgets.title import TitleLine
+from tui.words import duration, number, plain, status_words
+
+if TYPE_CHECKING:
+    from tui.feed import Feed
+
+_HELP = """\
+# A run
+
+The line at the top says how the run stands, the timeline below it what it has done and what it is doing.
+Below that are **panes**; a wide terminal shows several at once.
+
+| key | |
+|---|---|
+| `1` … `6` | a pane · `Tab` the next one that is seen · `z` this one alone · `\\|` several or one |
+| `T` | the timeline on one line, or as a chart |
+| `c` | cancel: it saves what it has |
+| `r` `e` | run it again as it was · edit it first |
+| `p` | after a failure: the form with the proposed change |
+| `!` | the next error in the log |
+| `d` `x` | download its files · delete them |
+| `Escape` | back; the run goes on |
+"""
+
+
+class RunScreen(VfmScreen):
+    """One run."""
+
+    TITLE = "run"
+    HELP = _HELP
+    DEFAULT_CSS = """
+    RunScreen #run-body { height: 1fr; }
+    RunScreen.-tall Timeline { margin: 1 0 0 0; }
+    RunScreen Pane.-alone { border: none !important; padding: 0 !important; }
+    RunScreen.-short #failure-what { max-height: 3; }
+    RunScreen #run-said { height: auto; padding: 1 2; color: $error; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("p", "propose", "Apply the hint", id="run.propose"),
+        Binding("c", "cancel", "Cancel", id="run.cancel"),
+        Binding("r", "rerun", "Run again", id="run.rerun"),
+        Binding("e", "edit", "Edit & run", id="run.edit"),
+        Binding("d", "download", "Download", show=False, id="run.download"),
+        Binding("x", "delete", "Delete", show=False, id="run.delete"),
+        *(Binding(str(n), f"pane({n})", f"Pane {n}", show=False, id=f"run.pane{n}") for n in range(1, 8)),
+        Binding("z", "zoom", "Zoom", id="run.zoom"),
+        Binding("vertical_line", "split", "Split", show=False, id="run.split"),
+        Binding("T", "fold", "Timeline on one line or as a chart", show=False, id="run.timeline"),
+        Binding("exclamation_mark", "error", "Next error in the log", show=False, id="run.error"),
+        Binding("f5", "again", "Look again", show=False, id="run.again"),
+        Binding("b", "back", "Back", show=False, id="run.back"),
+    ]
+
+    @dataclass
+    class Grew(Message):
+        """The run said more."""
+
+        feed: Feed
+
+        def can_replace(self, message: Message) -> bool:
+            """Only the latest state counts."""
+            return isinstance(message, RunScreen.Grew)
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__()
+        self.run_id = run_id
+        """What was asked for at first; the run's whole id once it is found."""
+        self._feed: Feed | None = None
+        self._panes: RunPanes | None = None
+        self._was_live = False
+
+    def body(self) -> ComposeResult:
+        """How it stands, what it did, what went wrong; panes follow once the run is found."""
+        with Vertical(id="run-body"):
+            yield RunStatus()
+            yield Timeline()
+            yield FailurePanel()
+            yield Static(id="run-said", classes="-hidden")
+
+    def on_mount(self) -> None:
+        """Look for the run, and watch it."""
+        self.sub_title = plain(self.run_id)
+        self.query_one(RunStatus).display = self.query_one(Timeline).display = False
+        self.set_interval(1.0, self._tick)
+        self._watch()
+
+    # --- watching ------------------------------------------------------------------------------------
+
+    @work(group="watch", description="watch the run", exclusive=True, exit_on_error=False)
+    async def _watch(self) -> None:
+        from tui.feed import Feed
+
+        try:
+            if self._feed is None:
+                client = await self.desk.connect()
+                self._feed = Feed(client, await client.find(self.run_id))
+                await self._found(self._feed)
+            async for feed in self._feed.updates():
+                self.post_message(self.Grew(feed))
+        except VfmError as error:
+            self._say(error)
+
+    async def _found(self, feed: Feed) -> None:
+        """The run is known: its name goes up, and its panes."""
+        record = feed.record
+        self.run_id, self._was_live = record.run_id, record.status not in FINAL
+        self.sub_title = plain(record.run_id)
+        self.query_one(TitleLine).note = plain(f"{record.experimenter} · {record.experiment}")
+        self._say(None)
+        self._panes = RunPanes(feed, self.desk.memory)
+        remembered = self.desk.memory.get("run.layout")
+        builders = self._panes.builders()
+        places = PaneLayout.restored(list(builders), remembered or {})
+        self._show()
+        await self.query_one("#run-body").mount(Panes(builders, places))
+        self.query_one(Panes).focus_current()
+
+    @on(Grew)
+    def _grew(self, event: Grew) -> None:
+        event.stop()
+        self._say(None)
+        self._show()
+        for panes in self.query(Panes):
+            for name in panes.seen:
+                self._update(panes, name)
+        if event.feed.over and self._was_live:
+            self._was_live = False
+            self._tell_end(event.feed)
+        self.refresh_bindings()
+
+    def _update(self, panes: Panes, name: str) -> None:
+        widget = panes.built.get(name)
+        if widget is not None and self._panes is not None:
+            self._panes.update(widget)
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """What goes wrong in a way nobody thought of is said too."""
+        if event.state is WorkerState.ERROR and event.worker.node is self:
+            error = event.worker.error
+            self.desk.tell(f"cannot {event.worker.description}: {type(error).__name__}: {error}", "error")
+
+    def _say(self, error: VfmError | None) -> None:
+        """Why there is nothing, or nothing new, to see."""
+        said = self.query_one("#run-said", Static)
+        said.set_class(error is None, "-hidden")
+        if error is not None:
+            advice = f"\n{error.hint.text}" if error.hint else ""
+            text = "\n".join(plain(line) for line in f"{error.message}{advice}\nF5 looks again".splitlines())
+            said.update(Content(text))
+
+    # --- showing ---------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        """Time goes on, even where nothing is said."""
+        if self._feed is not None:
+            self._show_standing(self._feed)
+            self._remember()
+
+    def _show(self) -> None:
+        feed = self._feed
+        if feed is not None:
+            self.query_one(RunStatus).display = self.query_one(Timeline).display = True
+            self._show_standing(feed)
+            self.query_one(FailurePanel).show(_failure(feed))
+
+    def _show_standing(self, feed: Feed) -> None:
+        now = self.desk.now()
+        self.query_one(RunStatus).show(standing(feed, now))
+        self.query_one(Timeline).show(feed.state, feed.record.kind, now, feed.status)
+
+    def _tell_end(self, feed: Feed) -> None:
+        end = standing(feed, self.desk.now())
+        parts = [status_words(end.status)]
+        parts += [f"{end.step:,} steps"] if end.step is not None else []
+        parts += [f"reward {number(end.reward)}"] if end.reward is not None else []
+        parts += [duration(end.elapsed)] if end.elapsed is not None else []
+        self.desk.tell(" · ".join(parts), "error" if end.status == "failed" else "information", self.run_id)
+
+    # --- panes -----------------------------------------------------------------------------------------
+
+    @on(Panes.Built)
+    def _built(self, event: Panes.Built) -> None:
+        event.stop()
+        if self._panes is not None:
+            self._panes.restore(event.name, event.widget)
+            self._panes.update(event.widget)
+
+    @on(Panes.Rearranged)
+    def _rearranged(self, event: Panes.Rearranged) -> None:
+        event.stop()
+        self.desk.memory.put("run.layout", event.layout.state())
+        for panes in self.query(Panes):
+            for name in panes.seen:  # what was out of sight may have missed something
+                self._update(panes, name)
+
+    def _remember(self) -> None:
+        for panes in self.query(Panes):
+            if self._panes is not None:
+                self._panes.remember(panes.built)
+
+    async def action_pane(self, at: int) -> None:
+        """A pane by its number."""
+        for panes in self.query(Panes):
+            names = panes.names
+            if at <= len(names):
+                await panes.show(names[at - 1])
+
+    async def action_zoom(self) -> None:
+        """The active pane alone, or all again."""
+        for panes in self.query(Panes):
+            await panes.zoom()
+
+    async def action_split(self) -> None:
+        """Several panes at once, or one."""
+        if not can_split(*self.size):
+            self.desk.tell("the terminal is too small for two panes", "warning")
+            return
+        for panes in self.query(Panes):
+            await panes.split()
+
+    def action_fold(self) -> None:
+        """The timeline on one line, or as a chart."""
+        timeline = self.query_one(Timeline)
+        timeline.fold(not timeline.is_folded)
+
+    async def action_error(self) -> None:
+        """To the log, and on to its next error."""
+        for panes in self.query(Panes):
+            pane = await panes.show("logs")
+            if isinstance(pane, LogPane):
+                pane.go_to_error()
+
+    @on(LogPane.SaveRequested)
+    def _save_log(self, event: LogPane.SaveRequested) -> None:
+        event.stop()
+        self._ask_and_save(event.pane, event.default)
+
+    @work(group="save", description="save the log", exit_on_error=False)
+    async def _ask_and_save(self, pane: LogPane, default: str) -> None:
+        from tui.screens.ask import AskPath
+
+        folder = Path(str(self.desk.memory.get("download_dir", "downloads")))
+        chosen = await self.app.push_screen_wait(
+            AskPath("Save these lines as", str(folder / default), files=True)
+        )
+        if not chosen:
+            return
+        try:
+            count = await pane.save(Path(chosen))
+        except OSError as error:
+            self.desk.tell(f"cannot write {plain(chosen)}: {error.strerror or error}", "error")
+        else:
+            self.desk.tell(f"{count:,} lines in {plain(chosen)}")
+
+    # --- asking ----------------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that can do nothing now are not offered."""
+        feed = self._feed
+        if action in ("again", "back"):
+            return True
+        if feed is None:
+            return action not in _NEED_A_RUN
+        if action == "cancel":
+            return feed.status not in FINAL
+        if action == "delete":
+            return feed.status in FINAL
+        if action == "propose":
+            return bool(_proposal(feed))
+        return True
+
+    def action_cancel(self) -> None:
+        """The app asks first."""
+        self.post_message(ask.CancelRequested([self.run_id]))
+
+    def action_rerun(self) -> None:
+        """As it was, without asking."""
+        self.post_message(ask.RerunRequested([self.run_id]))
+
+    def action_edit(self) -> None:
+        """The form, as it was filled in."""
+        self._launch({})
+
+    @on(FailurePanel.Applied)
+    def action_propose(self) -> None:
+        """The form, with the change that a failure's hint proposes."""
+        if self._feed is not None and (values := _proposal(self._feed)):
+            self._launch(values)
+
+    def _launch(self, values: dict[str, Any]) -> None:
+        if self._feed is not None:
+            record = self._feed.record
+            request = ask.LaunchRequested(
+                values=values, kind=record.kind, backend=record.backend, run_id=record.run_id
+            )
+            self.post_message(request)
+
+    def action_download(self) -> None:
+        """All of the run's files; the app asks where to."""
+        if self._feed is not None:
+            record = self._feed.record
+            path = str(layout.run_path(record.run_id))
+            self.post_message(ask.DownloadRequested(record.backend, record.outputs, path))
+
+    def action_delete(self) -> None:
+        """The app asks first, and names what goes."""
+        self.post_message(ask.DeleteRequested([self.run_id]))
+
+    def action_again(self) -> None:
+        """Try again where something went wrong."""
+        self._watch()
+
+    def action_back(self) -> None:
+        """To the screen below; the run goes on."""
+        self._remember()
+        super().action_back()
+
+
+_NEED_A_RUN = (
+    "cancel",
+    "rerun",
+    "edit",
+    "propose",
+    "download",
+    "delete",
+    "zoom",
+    "split",
+    "fold",
+    "error",
+    "pane",
+)
+
+
+def standing(feed: Feed, now: float) -> Standing:
+    """How a run stands, as its status line tells it; `now` in Unix seconds."""
+    record, state, status = feed.record, feed.state, feed.status
+    over = status in FINAL
+    end = record.ended or state.last_t
+    until = (end if over else max(now, state.last_t or 0.0)) or now
+    began = record.started or record.created
+    return Standing(
+        status=status,
+        doing="" if over else doing(state, spans(state, record.kind, now, status)),
+        environment=record.environment,
+        model=record.model,
+        backend=record.backend,
+        step=state.step,
+        total=state.total_steps,
+        eta=None if over else state.eta(),
+        reward=_reward(feed),
+        elapsed=max(0.0, until - began),
+        ended_ago=max(0.0, now - end) if over and end else None,
+    )
+
+
+def _reward(feed: Feed) -> float | None:
+    return next((feed.state.metrics[n] for n in ("reward", "eval/total") if n in feed.state.metrics), None)
+
+
+def _failure(feed: Feed) -> dict[str, Any] | None:
+    """What the run said of its failure, or else what its record says."""
+    if feed.state.failure is not None:
+        return feed.state.failure.on_record()
+    return feed.record.failure
+
+
+def _proposal(feed: Feed) -> dict[str, Any]:
+    """The change that mends it, where one config key does."""
+    hint = (_failure(feed) or {}).get("hint") or {}
+    return {str(hint["key"]): hint.get("to")} if hint.get("key") else {}

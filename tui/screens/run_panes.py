@@ -1,0 +1,125 @@
+"""The panes of the run screen: how each is made for a run, told of what is new, and remembered.
+
+Owns the list of panes and their names. What a pane shows is its widget's; where it is seen is `panes.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import TYPE_CHECKING, cast
+
+from textual.widget import Widget
+
+from remote.contract import layout
+from tui.widgets.panes import Builder
+
+if TYPE_CHECKING:
+    from tui.feed import Feed
+    from tui.memory import Memory
+    from tui.widgets.charts_pane import ChartsPane
+    from tui.widgets.config_pane import ConfigPane
+    from tui.widgets.files_pane import FilesPane
+    from tui.widgets.log_pane import LogPane
+    from tui.widgets.rollouts_pane import RolloutsPane
+    from tui.widgets.system_pane import SystemPane
+
+_REMEMBERED = ("logs", "charts", "rollouts", "config", "files")
+_ONE_RUNS_OWN = ("search", "zoom")
+"""What a pane may tell of itself that is about this run alone."""
+
+
+class RunPanes:
+    """Panes of one run."""
+
+    def __init__(self, feed: Feed, memory: Memory) -> None:
+        self._feed, self._memory = feed, memory
+        self._listed: Hashable = None
+
+    def builders(self) -> dict[str, Builder]:
+        """A builder for each pane, by name, in the order of their keys."""
+        return {
+            "logs": self._logs,
+            "charts": self._charts,
+            "rollouts": self._rollouts,
+            "system": self._system,
+            "config": self._config,
+            "files": self._files,
+        }
+
+    def update(self, widget: Widget) -> None:
+        """Tell a pane that the feed has grown."""
+        feed, told = self._feed, type(widget).__name__
+        match told:
+            case "LogPane":
+                cast("LogPane", widget).journal_grew(over=feed.over)
+            case "ChartsPane":
+                cast("ChartsPane", widget).refresh_data()
+            case "SystemPane":
+                cast("SystemPane", widget).refresh_data()
+            case "FilesPane":
+                self._reload(cast("FilesPane", widget))
+            case "RolloutsPane":
+                cast("RolloutsPane", widget).grew(self._episodes())
+            case "ConfigPane":
+                cast("ConfigPane", widget).show_record(feed.record)
+
+    def restore(self, name: str, widget: Widget) -> None:
+        """Give a pane that was just made what it looked like last time."""
+        state = self._memory.get(f"run.{name}")
+        if name in _REMEMBERED and name != "charts" and isinstance(state, dict):
+            cast("LogPane | RolloutsPane | ConfigPane | FilesPane", widget).restore(state)
+
+    def remember(self, built: Mapping[str, Widget]) -> None:
+        """Keep what the panes look like."""
+        for name, widget in built.items():
+            if name in _REMEMBERED and widget.is_mounted:
+                state = cast("LogPane | ChartsPane | RolloutsPane | ConfigPane | FilesPane", widget).state()
+                self._memory.put(f"run.{name}", {k: v for k, v in state.items() if k not in _ONE_RUNS_OWN})
+
+    def _logs(self) -> Widget:
+        from tui.widgets.log_pane import LogPane
+
+        return LogPane(self._feed.journal)
+
+    def _charts(self) -> Widget:
+        from tui.widgets.charts_pane import ChartRun, ChartsPane
+
+        run = ChartRun(self._feed.record.run_id, self._feed.metrics)
+        return ChartsPane([run], self._memory.get("run.charts"))
+
+    def _rollouts(self) -> Widget:
+        from tui.widgets.rollouts_pane import RolloutsPane
+
+        record = self._feed.record
+        root = str(layout.run_path(record.run_id))
+        return RolloutsPane(self._feed.client, record.backend, record.outputs, root)
+
+    def _system(self) -> Widget:
+        from tui.widgets.system_pane import SystemPane
+
+        return SystemPane(self._feed.system)
+
+    def _config(self) -> Widget:
+        from tui.widgets.config_pane import ConfigPane
+
+        return ConfigPane(self._feed.client, self._feed.record)
+
+    def _files(self) -> Widget:
+        from tui.widgets.files_pane import FilesPane
+
+        record = self._feed.record
+        root = str(layout.run_path(record.run_id))
+        return FilesPane(self._feed.client, record.backend, record.outputs, root)
+
+    def _reload(self, pane: FilesPane) -> None:
+        """List the files again whenever there must be others."""
+        mark = (len(self._feed.state.checkpoints), len(self._feed.state.phases), self._feed.over)
+        if mark != self._listed:
+            self._listed = mark
+            pane.reload()
+
+    def _episodes(self) -> Hashable:
+        """What changes whenever there may be more episodes on file."""
+        state = self._feed.state
+        counted = state.progress.get("episodes")
+        return state.step, state.rollouts, counted and counted.done, self._feed.over

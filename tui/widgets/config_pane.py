@@ -1,0 +1,287 @@
+"""What a run was made from: every value of its config with where it comes from, and what else is on record.
+
+Owns filtering and marking. Reading the run's file into rows is `config/run_config.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from remote.contract import layout
+from remote.contract.errors import VfmError
+from tui.words import moment, plain
+
+if TYPE_CHECKING:
+    from remote.contract.record import RunRecord
+    from tui.client import Client
+    from tui.config.run_config import ConfigValue
+
+_WIDEST_VALUE = 24
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A line of the pane: a value of the config, or something else on record."""
+
+    section: str
+    name: str
+    value: str
+    source: str = ""
+    default: str = ""
+    sign: str = " "
+    """`≠` differs from the default, `✎` typed by the user."""
+    key: str = ""
+    """Dotted, for values of the config."""
+    help: str = ""
+
+    def matches(self, pattern: str) -> bool:
+        """Whether every word of the pattern is somewhere in it."""
+        told = f"{self.section}.{self.name} {self.value} {self.source}".lower()
+        return all(word in told for word in pattern.lower().split())
+
+
+class FactList(OptionList):
+    """Facts, one a line."""
+
+    DEFAULT_CSS = """
+    FactList {
+        height: 1fr; border: none; padding: 0; background: transparent;
+        text-wrap: nowrap; text-overflow: ellipsis; scrollbar-size-vertical: 1;
+    }
+    FactList > .option-list--option { padding: 0 1; }
+    FactList > .option-list--option-disabled { color: $primary; text-style: bold; }
+    FactList > .option-list--option-highlighted {
+        background: $panel; color: $foreground; text-style: none;
+    }
+    FactList:focus > .option-list--option-highlighted { background: $primary-muted; }
+    FactList:ansi:focus > .option-list--option-highlighted { text-style: reverse; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "cursor_down", "Down", show=False, id="facts.down"),
+        Binding("k", "cursor_up", "Up", show=False, id="facts.up"),
+        Binding("g", "first", "First", show=False, id="facts.first"),
+        Binding("G", "last", "Last", show=False, id="facts.last"),
+    ]
+
+
+class ConfigPane(Vertical):
+    """The config of one run, and what else is on record of it."""
+
+    DEFAULT_CSS = """
+    ConfigPane { height: 1fr; width: 1fr; }
+    ConfigPane #config-head { height: 1; padding: 0 1; color: $text-muted; }
+    ConfigPane #config-help { height: auto; max-height: 3; padding: 0 1; background: $surface; }
+    ConfigPane Input { height: 1; border: none; padding: 0 1; background: $panel; }
+    ConfigPane .-hidden { display: none; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "ask", "Filter", id="config.filter"),
+        Binding("o", "only", "Only what differs", id="config.only"),
+        Binding("y", "copy", "Copy", show=False, id="config.copy"),
+        Binding("escape", "leave", "Close", show=False, id="config.leave"),
+    ]
+
+    def __init__(self, client: Client, record: RunRecord, **options: Any) -> None:
+        super().__init__(**options)
+        self.only = False
+        """Whether only what differs from the defaults is shown."""
+        self._client, self._record = client, record
+        self._filter = ""
+        self._config: list[Fact] = []
+        self._shown: list[Fact] = []
+
+    def compose(self) -> ComposeResult:
+        """What is shown, the rows, the question, help."""
+        yield Static(id="config-head")
+        yield FactList(compact=True)
+        yield Input(id="config-input", classes="-hidden", compact=True, placeholder=_PLACEHOLDER)
+        yield Static(id="config-help")
+
+    def on_mount(self) -> None:
+        """Fetch the run's spec."""
+        self._fetch()
+        self._list()
+
+    def show_record(self, record: RunRecord) -> None:
+        """More may be on record than before."""
+        if record is not self._record:
+            self._record = record
+            self._list()
+
+    def state(self) -> dict[str, Any]:
+        """What is worth remembering."""
+        return {"only": self.only}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """As it was remembered."""
+        self.only = bool(state.get("only"))
+        self._list()
+
+    @work(group="config", description="read the run's config", exclusive=True, exit_on_error=False)
+    async def _fetch(self) -> None:
+        record = self._record
+        path = str(layout.run_path(record.run_id) / layout.SPEC)
+        try:
+            data = await self._client.read(record.outputs, path, backend=record.backend)
+            self._config = await asyncio.to_thread(_config_of, data)
+        except VfmError as error:
+            self._help(f"{error.message}: its config is not to be had")
+        except ValueError as error:
+            self._help(f"{path} is damaged: {error}")
+        self._list()
+
+    def _list(self) -> None:
+        """The rows that are to be seen, by section."""
+        facts = [*self._config, *_on_record(self._record)]
+        shown = [fact for fact in facts if fact.matches(self._filter)]
+        if self.only:
+            shown = [fact for fact in shown if fact.sign != " "]
+        listed = self.query_one(FactList)
+        chosen = listed.highlighted_option.id if listed.highlighted_option else None
+        self._shown = shown
+        listed.set_options(_options(shown))
+        ids = [option.id for option in listed.options]
+        listed.highlighted = (
+            ids.index(chosen) if chosen in ids else next((n for n, i in enumerate(ids) if i), None)
+        )
+        self._head()
+
+    def _head(self) -> None:
+        differ = sum(fact.sign != " " for fact in self._config)
+        head = Content(plain(self._record.config_path or "no config file: defaults"))
+        told = [f"{differ} of {len(self._config)} keys differ from the defaults"] if self._config else []
+        told += ["only those are shown: o shows all"] if self.only else []
+        told += [f"filter {self._filter}"] if self._filter else []
+        said = Content.styled("".join(f" · {plain(text)}" for text in told), "$text-muted")
+        self.query_one("#config-head", Static).update(Content.styled(head.plain, "bold") + said)
+
+    def _help(self, text: str) -> None:
+        self.query_one("#config-help", Static).update(Content(plain(text)))
+
+    @on(OptionList.OptionHighlighted)
+    def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        event.stop()
+        fact = self._fact(event.option_id)
+        if fact is not None:
+            self._help(fact.help or f"{fact.section}: {fact.name}")
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._filter = event.value
+        self._list()
+
+    @on(Input.Submitted)
+    def _kept(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._close()
+
+    def _fact(self, option_id: str | None) -> Fact | None:
+        return self._shown[int(option_id)] if option_id and int(option_id) < len(self._shown) else None
+
+    def _close(self) -> None:
+        self.query_one(Input).add_class("-hidden")
+        self.query_one(FactList).focus()
+
+    def action_ask(self) -> None:
+        """Open the line to type into."""
+        asked = self.query_one(Input)
+        asked.remove_class("-hidden")
+        asked.focus()
+
+    def action_only(self) -> None:
+        """Only what differs from the defaults, or all."""
+        self.only = not self.only
+        self._list()
+
+    def action_copy(self) -> None:
+        """`key=value`, as `--set` takes it."""
+        listed = self.query_one(FactList)
+        fact = self._fact(listed.highlighted_option.id if listed.highlighted_option else None)
+        if fact is not None:
+            self.app.copy_to_clipboard(f"{fact.key}={fact.value}" if fact.key else fact.value)
+            self.notify(f"{fact.name} is copied", markup=False)
+
+    def action_leave(self) -> None:
+        """Escape: the filter first, then the screen's own."""
+        asked = self.query_one(Input)
+        if asked.has_focus or self._filter:
+            asked.value = ""
+            self._close()
+        else:
+            self.screen.action_back()  # type: ignore[attr-defined]
+
+
+_PLACEHOLDER = "words that the key, the value or where it comes from must have; Enter keeps, Escape clears"
+
+
+def _config_of(data: bytes) -> list[Fact]:
+    """The rows of a spec file. Raises `ValueError`."""
+    from tui.config.run_config import run_config
+
+    document = json.loads(data)
+    return [_fact_of(value) for value in run_config(document if isinstance(document, dict) else {})]
+
+
+def _fact_of(value: ConfigValue) -> Fact:
+    sign = "✎" if value.layer == "set" else "≠" if value.differs else " "
+    return Fact(
+        value.section, value.name, value.value, value.source, value.default, sign, value.key, value.help
+    )
+
+
+def _on_record(record: RunRecord) -> Iterator[Fact]:
+    git = record.git.get("revision")
+    told: Sequence[tuple[str, str, Any]] = (
+        ("run", "id", record.run_id),
+        ("run", "kind", record.kind),
+        ("run", "created", moment(record.created)),
+        ("run", "started", moment(record.started)),
+        ("run", "ended", moment(record.ended)),
+        (
+            "run",
+            "git revision",
+            f"{git}{' with changes' if record.git.get('dirty') else ''}" if git else None,
+        ),
+        ("run", "backend", record.backend),
+        *(("run", name, value) for name, value in record.identifiers.items()),
+        ("volumes", "outputs", record.outputs),
+        ("volumes", "path", layout.run_path(record.run_id)),
+        *(("versions", name, value) for name, value in record.versions.items()),
+    )
+    return (Fact(section, name, "–" if value is None else str(value)) for section, name, value in told)
+
+
+def _options(facts: Sequence[Fact]) -> Iterator[Option]:
+    names = max((len(plain(fact.name)) for fact in facts), default=0)
+    values = min(max((len(plain(fact.value)) for fact in facts if fact.key), default=0), _WIDEST_VALUE)
+    section = None
+    for number, fact in enumerate(facts):
+        if fact.section != section:
+            section = fact.section
+            yield Option(Content(plain(section)), disabled=True)
+        yield Option(_line(fact, names, values), id=str(number))
+
+
+def _line(fact: Fact, names: int, values: int) -> Content:
+    marked = fact.sign != " "
+    line = Content.styled(f"{fact.sign} ", "bold $accent") + Content(plain(fact.name).ljust(names + 2))
+    value = plain(fact.value)
+    line += Content.styled(value.ljust(values + 2), "bold" if marked else "")
+    if fact.source:
+        line += Content.styled(plain(fact.source), "$text-muted" if marked else "$text-disabled")
+    if marked and fact.default:
+        line += Content.styled(f"  default {plain(fact.default)}", "$text-disabled")
+    return line
