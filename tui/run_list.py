@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,7 +50,7 @@ class RunList:
         self._cache = RunCache(folder / "runs.json") if folder else None
         self._cached: dict[str, dict[Key, RunRow]] = {}
         self._parts: Iterator[list[RunRow]] | None = None
-        self._changed, self._unsaved = asyncio.Event(), False
+        self._changed, self._saving, self._unsaved = asyncio.Event(), asyncio.Lock(), False
 
     @property
     def settled(self) -> bool:
@@ -74,7 +74,7 @@ class RunList:
         self._parts = self._cache.read() if self._cache else iter(())
         self._take(next(self._parts, []))
 
-    async def updates(self) -> AsyncIterator[RunList]:
+    async def updates(self) -> AsyncGenerator[RunList, None]:
         """The list itself: with the cache's rows first, then after each change, at most five a second."""
         if self._parts is None:
             self.read_first()
@@ -96,7 +96,6 @@ class RunList:
             asking.cancel()
             saving.cancel()
             await asyncio.gather(asking, saving, return_exceptions=True)
-            await self._save()
 
     async def _from_cache(self) -> AsyncIterator[None]:
         """All rows but the first."""
@@ -146,12 +145,16 @@ class RunList:
 
     async def _save_often(self) -> None:
         while True:
+            await self.save()
             await asyncio.sleep(KEEP)
-            await self._save()
 
-    async def _save(self) -> None:
-        """A disk that refuses the cache costs the next session its first paint, no more."""
-        if self._unsaved and self.listed and self._cache is not None:
-            self._unsaved = False
-            with suppress(OSError):
-                await asyncio.to_thread(self._cache.write, self.rows)
+    async def save(self) -> None:
+        """Keep the rows for the next session's first frame, where they have changed.
+
+        A disk that refuses them costs that first frame its rows, no more.
+        """
+        async with self._saving:
+            if self._unsaved and self.listed and self._cache is not None:
+                self._unsaved = False
+                with suppress(OSError):
+                    await asyncio.to_thread(self._cache.write, self.rows)

@@ -10,16 +10,18 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from remote.contract.errors import BackendError, Hint
 from remote.contract.events import EndEvent, Event, MetricsEvent, PhaseEvent, ProgressEvent, encode_line
 from remote.contract.record import RunRecord
 from remote.contract.spec import ExperimentSpec
 from tests.backends.conftest import LocalBench
+from tui.backends.base import Backend, Volumes
 from tui.backends.local import LocalBackend
 from tui.client import Client
 from tui.settings import Settings
@@ -117,6 +119,52 @@ def make_run(home: Path, run_id: str, events: Sequence[Event] = (), **record: An
     (run_dir / "logs" / "stream.log").write_text("".join(f"{line}\n" for line in lines))
     (run_dir / "events.jsonl").write_text("".join(f"{line[1:]}\n" for line in lines))
     return run_dir
+
+
+class SilentBackend:
+    """A backend that answers nothing for as long as the test lasts, unless it is let go."""
+
+    name = "modal"
+
+    def __init__(self, records: Sequence[RunRecord] = ()) -> None:
+        self.volumes: Volumes = cast(Volumes, self)
+        self.asked = 0
+        """Questions so far."""
+        self.let_go = asyncio.Event()
+        """Set, it answers with its records."""
+        self._records = list(records)
+
+    async def runs(self) -> list[RunRecord]:
+        """See `Backend`."""
+        await self._question()
+        return self._records
+
+    def journal(self, run: RunRecord) -> Path:
+        """See `Backend`: nothing was brought here."""
+        return Path("nothing", run.run_id)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """Every other question of a backend, or of its volumes."""
+        if name not in {*vars(Backend), *vars(Volumes)}:
+            raise AttributeError(name)
+        return self._stream if name in ("follow", "watch") else self._question
+
+    async def _question(self, *_: Any, **__: Any) -> Any:
+        self.asked += 1
+        await self.let_go.wait()
+        return []
+
+    async def _stream(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
+        for item in await self._question():
+            yield item
+
+
+class SignedOutBackend(SilentBackend):
+    """A backend that refuses everything, as Modal does without a token."""
+
+    async def _question(self, *_: Any, **__: Any) -> Any:
+        self.asked += 1
+        raise BackendError("not signed in to Modal", hint=Hint("sign in: modal setup"))
 
 
 def _numbered(event: Event, seq: int) -> Event:

@@ -7,6 +7,7 @@ Owns what the keys do, the lines around the table, and what is remembered of it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import aclosing
 from typing import Any, ClassVar
 
 from textual import on, work
@@ -71,8 +72,12 @@ class RunsScreen(VfmScreen):
     HELP = _HELP
     DEFAULT_CSS = """
     RunsScreen #runs-summary { height: 1; padding: 0 1; color: $text-muted; }
-    RunsScreen #runs-said { height: auto; max-height: 4; padding: 0 1; }
-    RunsScreen #runs-detail { height: 4; padding: 0 1; border-top: solid $panel; }
+    RunsScreen #runs-said {
+        height: auto; max-height: 4; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    RunsScreen #runs-detail {
+        height: 4; padding: 0 1; border-top: solid $panel; text-wrap: nowrap; text-overflow: ellipsis;
+    }
     RunsScreen.-short #runs-detail { height: 1; border: none; background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -85,7 +90,7 @@ class RunsScreen(VfmScreen):
         Binding("d", "download", "Download", id="runs.download"),
         Binding("x", "delete", "Delete", id="runs.delete"),
         Binding("v", "volumes", "Volumes", id="runs.volumes"),
-        Binding("D,ctrl+d", "doctor", "Doctor", show=False, id="runs.doctor"),
+        Binding("D,ctrl+d", "doctor", "Doctor", id="runs.doctor"),
         Binding("escape", "leave", "Clear filter, then marks", show=False, id="runs.leave"),
     ]
 
@@ -109,14 +114,22 @@ class RunsScreen(VfmScreen):
         yield Welcome(classes="-hidden")
 
     def on_mount(self) -> None:
-        """The rows of the session before; then everybody is asked."""
+        """The rows of the session before are in the first frame; after it everybody is asked."""
         table = self.query_one(RunTable)
         table.filter_by(parse_filter(self.query_one(FilterLine).text))
         table.empty = "looking for runs …"
         table.focus()
         self._list = RunList(self.desk.connect, self.desk.memory.folder, clock=self.desk.now)
-        self._keep_up(self._list)
+        self._list.read_first()
+        if self._list.rows:
+            self._listed(self._list)
+        self.call_after_refresh(self._keep_up, self._list)  # the client's imports wait for the first frame
         self.set_interval(1.0, self._tick)
+
+    async def on_unmount(self) -> None:
+        """The rows are kept for the next session's first frame."""
+        if self._list:
+            await self._list.save()
 
     def on_screen_suspend(self) -> None:
         """Nobody looks: backends are asked less often."""
@@ -140,8 +153,9 @@ class RunsScreen(VfmScreen):
 
     @work(group="runs", description="list runs", exit_on_error=False)
     async def _keep_up(self, runs: RunList) -> None:
-        async for _ in runs.updates():
-            self._listed(runs)
+        async with aclosing(runs.updates()) as updates:
+            async for _ in updates:
+                self._listed(runs)
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """A list that stopped says so."""

@@ -33,7 +33,7 @@ class FilterLine(Horizontal):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "recall(-1)", "Filter before", show=False, id="filter.before"),
-        Binding("down", "recall(1)", "Filter after", show=False, id="filter.after"),
+        Binding("down", "recall(1)", "Filter after, or leave", show=False, id="filter.after"),
         Binding("escape", "clear", "Clear", id="filter.clear"),
     ]
 
@@ -60,7 +60,7 @@ class FilterLine(Horizontal):
         self._first = text
         self.history = [line for line in history if isinstance(line, str)][-_REMEMBERED:]
         """What was typed before, the latest last."""
-        self._at = len(self.history)
+        self._at, self._draft = len(self.history), ""
         self._completions = completions
 
     def compose(self) -> ComposeResult:
@@ -102,10 +102,15 @@ class FilterLine(Horizontal):
         self.clear()
 
     def action_recall(self, by: int) -> None:
-        """What was typed before, or after that."""
-        self._at = max(0, min(self._at + by, len(self.history)))
+        """What was typed before, or after that; after the latest, back to what is filtered."""
+        if by > 0 and self._at >= len(self.history):
+            self._close()
+            return
         typed = self.query_one(Input)
-        typed.value = self.history[self._at] if self._at < len(self.history) else ""
+        if self._at == len(self.history):
+            self._draft = typed.value
+        self._at = max(0, min(self._at + by, len(self.history)))
+        typed.value = self.history[self._at] if self._at < len(self.history) else self._draft
         typed.cursor_position = len(typed.value)
 
     @on(Input.Changed)

@@ -6,7 +6,7 @@ column. Drawing them is `run_table.py`'s.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,7 +18,7 @@ from tui.words import age, plain, status_words
 Cell = list[tuple[str, str]]
 MARK = "◆"
 MARK_WIDTH = 2
-_BARS = "▁▂▃▄▅▆▇█"
+_BARS = "▁▂▃▄▅▆▇"  # a full block would touch the line above
 _COUNT, _LEFT = 7, 5  # cells of "12/32" and of "~3m" beside a progress bar
 
 
@@ -34,6 +34,8 @@ class Column:
     """Cells beyond which more are of no use."""
     rank: int
     """Its place in line when there is not enough room for all."""
+    short: str = ""
+    """A title for little room."""
     right: bool = False
     """Whether it ends at the right, as numbers do."""
     high_first: bool = False
@@ -44,10 +46,10 @@ COLUMNS = (
     Column("status", "status", 11, 11, 0),
     Column("id", "run", 12, 24, 1),
     Column("experiment", "experiment", 10, 18, 7),
-    Column("environment", "environment", 9, 18, 4),
-    Column("model", "model", 14, 32, 6),
-    Column("progress", "progress", 17, 32, 2, high_first=True),
-    Column("reward", "reward", 14, 30, 3, high_first=True),
+    Column("environment", "environment", 9, 20, 4, "env"),
+    Column("model", "model", 17, 36, 6),
+    Column("progress", "progress", 18, 30, 2, high_first=True),
+    Column("reward", "reward", 14, 28, 3, high_first=True),
     Column("age", "age", 4, 4, 5, right=True),
     Column("cost", "cost", 7, 7, 8, right=True, high_first=True),
     Column("backend", "backend", 7, 8, 9),
@@ -60,19 +62,31 @@ Layout = tuple[tuple[Column, int, int], ...]
 """Each column that is shown, where it begins and how wide it is."""
 
 
-def lay_out(width: int) -> Layout:
-    """The columns that fit, by rank, and their widths: what is left over goes to those that want more."""
+def longest(rows: Iterable[RunRow]) -> dict[str, int]:
+    """Characters of the longest text in each column of texts; a cost that no run has needs none."""
+    rows = list(rows)
+    texts = {name: max((len(read(row)) for row in rows), default=0) for name, read in _TEXTS.items()}
+    return texts if any(row.cost is not None for row in rows) else {**texts, "cost": 0}
+
+
+def lay_out(width: int, texts: Mapping[str, int] | None = None) -> Layout:
+    """The columns that fit, by rank, and their widths: what is left over goes to those that want more.
+
+    A column of texts wants no more than its longest one (`texts`).
+    """
     gap = 2 if width >= 110 else 1
     room = width - MARK_WIDTH + gap
     chosen: list[Column] = []
-    for column in sorted(COLUMNS, key=lambda column: column.rank):
+    unwanted = [name for name, length in (texts or {}).items() if not length]
+    for column in sorted(COLUMNS, key=lambda column: column.rank + len(COLUMNS) * (column.name in unwanted)):
         if room < column.least + gap and chosen:
             break
         room -= column.least + gap
         chosen.append(column)
     widths = {column.name: column.least for column in chosen}
+    wants = {c.name: min(c.most, (texts or {}).get(c.name, c.most)) for c in chosen}
     wanting = list(chosen)
-    while room > 0 and (wanting := [c for c in wanting if widths[c.name] < c.most]):
+    while room > 0 and (wanting := [c for c in wanting if widths[c.name] < wants[c.name]]):
         for column in wanting[:room]:
             widths[column.name] += 1
         room -= min(room, len(wanting))
@@ -140,8 +154,9 @@ def reward_words(value: float | None) -> str:
     return f"{value:.3f}" if abs(value) < 100 else f"{value:.3g}"
 
 
-def _text(read: Callable[[RunRow], str], style: str = "") -> Callable[[RunRow, int, float], Cell]:
-    return lambda row, width, now: [(fit(read(row) or "–", width), style if read(row) else "rest")]
+def _text(row: RunRow, name: str, width: int, style: str) -> Cell:
+    text = _TEXTS[name](row)
+    return [(fit(text or "–", width), style if text else "rest")]
 
 
 def _status(row: RunRow, width: int, now: float) -> Cell:
@@ -149,7 +164,9 @@ def _status(row: RunRow, width: int, now: float) -> Cell:
 
 
 def _model(row: RunRow, width: int, now: float) -> Cell:
-    return [(middle(row.model, width), "")]
+    """Who made it is what can best be done without."""
+    name = row.model if cell_len(row.model) <= width else row.model.rpartition("/")[2] or row.model
+    return [(middle(name, width), "")]
 
 
 def _progress(row: RunRow, width: int, now: float) -> Cell:
@@ -162,8 +179,8 @@ def _progress(row: RunRow, width: int, now: float) -> Cell:
         count = f"{share:.0%}"
     room = width - _COUNT - _LEFT - 1
     return [
-        *bar(share, room, row.status),
-        (f" {count:>{_COUNT}}", ""),
+        (f"{count:>{_COUNT}} ", ""),
+        *bar(share, room, "quiet" if row.status == "done" else row.status),
         (f"{_time_left(row, now):>{_LEFT}}", "" if row.live else "quiet"),
     ]
 
@@ -190,17 +207,26 @@ def _cost(row: RunRow, width: int, now: float) -> Cell:
     return [(f"{dollars(row.cost):>{width}}", "" if row.cost is not None else "rest")]
 
 
+_TEXTS: dict[str, Callable[[RunRow], str]] = {
+    "id": lambda row: row.run_id,
+    "experiment": lambda row: row.experiment,
+    "environment": lambda row: row.environment,
+    "model": lambda row: row.model,
+    "backend": lambda row: row.backend,
+    "kind": lambda row: row.kind,
+    "user": lambda row: row.experimenter,
+}
 _CELLS: dict[str, Callable[[RunRow, int, float], Cell]] = {
     "status": _status,
-    "id": _text(lambda row: row.run_id, "id"),
-    "experiment": _text(lambda row: row.experiment),
-    "environment": _text(lambda row: row.environment),
+    "id": lambda row, width, now: _text(row, "id", width, "id"),
+    "experiment": lambda row, width, now: _text(row, "experiment", width, ""),
+    "environment": lambda row, width, now: _text(row, "environment", width, ""),
     "model": _model,
     "progress": _progress,
     "reward": _reward,
     "age": _age,
     "cost": _cost,
-    "backend": _text(lambda row: row.backend, "quiet"),
-    "kind": _text(lambda row: row.kind, "quiet"),
-    "user": _text(lambda row: row.experimenter, "quiet"),
+    "backend": lambda row, width, now: _text(row, "backend", width, "quiet"),
+    "kind": lambda row, width, now: _text(row, "kind", width, "quiet"),
+    "user": lambda row, width, now: _text(row, "user", width, "quiet"),
 }

@@ -64,7 +64,7 @@ def detail(row: RunRow | None, now: float, *, lines: int) -> Content:
     """The run under the cursor in full; why it failed comes first."""
     if row is None:
         return Content("")
-    parts = [*_why(row, together=lines == 1), _what(row), _when(row, now)]
+    parts = [*_why(row, together=lines == 1), _what(row), _when(row, now), _where(row)]
     return Content("\n").join(parts[:lines])
 
 
@@ -96,8 +96,12 @@ def _when(row: RunRow, now: float) -> Content:
         parts.append(f"about {duration(row.eta)} left")
     if row.live and row.phase:
         parts.append(f"now {plain(row.phase)}")
-    parts += [f"{row.kind} on {row.backend}", plain(row.outputs)]
     return Content.styled("  ·  ".join(parts), "$text-muted")
+
+
+def _where(row: RunRow) -> Content:
+    parts = [f"{row.kind} on {row.backend}", row.experiment, f"{row.outputs}:runs/{row.run_id}"]
+    return Content.styled("  ·  ".join(map(plain, parts)), "$text-muted")
 
 
 def _line(text: str) -> str:

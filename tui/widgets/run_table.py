@@ -6,7 +6,7 @@ Owns scrolling, the cursor, marks, the order, and applying a filter. What a run 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,7 +22,7 @@ from textual.strip import Strip
 
 from tui.store.run_filter import RunFilter
 from tui.store.run_rows import Key, RunRow, sort_rows
-from tui.widgets.run_columns import BY_NAME, MARK, MARK_WIDTH, Layout, cell, fit, lay_out
+from tui.widgets.run_columns import BY_NAME, MARK, MARK_WIDTH, Layout, cell, fit, lay_out, longest
 
 _HEADER = 1
 _WHEEL = 3  # lines that a notch of the wheel goes
@@ -75,7 +75,7 @@ class RunTable(ScrollView, can_focus=True):
         Binding("m", "mark", "Mark", id="runs.mark"),
         Binding("space", "mark(1)", "Mark, go on", show=False, id="runs.mark_on"),
         Binding("M", "mark_all", "Mark all shown, or none", show=False, id="runs.mark_all"),
-        Binding("s,greater_than_sign", "sort_next(1)", "Sort", id="runs.sort"),
+        Binding("s,greater_than_sign", "sort_next(1)", "Sort by the next column", show=False, id="runs.sort"),
         Binding(
             "less_than_sign", "sort_next(-1)", "Sort by the column before", show=False, id="runs.sort_back"
         ),
@@ -122,6 +122,7 @@ class RunTable(ScrollView, can_focus=True):
         self._marks: set[Key] = set()
         self._wanted: Key | None = None
         self._layout: Layout = ()
+        self._longest: Mapping[str, int] = {}
         self._painted: dict[int, tuple[RunRow, str]] = {}
         self._looks: dict[str, Style] = {}
         self.empty = ""
@@ -146,6 +147,7 @@ class RunTable(ScrollView, can_focus=True):
     def show(self, rows: Sequence[RunRow]) -> None:
         """Other rows, or news of them; the cursor stays on its run."""
         self.rows = rows
+        self._longest = longest(rows)
         if self._marks:
             self._marks &= {row.key for row in rows}
         self._arrange()
@@ -312,7 +314,7 @@ class RunTable(ScrollView, can_focus=True):
         return next((at for at, row in enumerate(self.shown) if row.key == key), None) if key else None
 
     def _fit_view(self) -> None:
-        self._layout = lay_out(self.scrollable_content_region.width)
+        self._layout = lay_out(self.scrollable_content_region.width - 1, self._longest)
         self.virtual_size = Size(0, len(self.shown) + _HEADER)
 
     def _reveal(self) -> None:
@@ -353,15 +355,20 @@ class RunTable(ScrollView, can_focus=True):
         """The style of that name; a status that this version does not know looks like any text."""
         if name not in self._looks:
             known = f"runs--{name}" in self.COMPONENT_CLASSES
-            style = self.get_component_rich_style(f"runs--{name}", partial=True) if known else Style.null()
-            self._looks[name] = style
+            self._looks[name] = self._made_look(f"runs--{name}") if known else Style.null()
         return self._looks[name]
+
+    def _made_look(self, name: str) -> Style:
+        """Without its background, unless it has one of its own."""
+        style = self.get_visual_style(name).rich_style
+        own = self.get_component_styles(name).has_rule("background")
+        return Style(color=style.color, bold=style.bold, bgcolor=style.bgcolor if own else None)
 
     def _header(self, width: int) -> Strip:
         parts, at = [], 0
         for column, start, cells in self._layout:
             parts.append(Segment(" " * (start - at)))
-            title, style = column.title, Style.null()
+            title, style = column.title if cells >= len(column.title) else column.short, Style.null()
             if column.name == self.sort_column:
                 title = f"{fit(title, min(len(title), cells - 1))}{'▼' if self.sort_reverse else '▲'}"
                 style = self._look("sorted")

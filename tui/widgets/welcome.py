@@ -21,17 +21,21 @@ class Welcome(Vertical):
 
     DEFAULT_CSS = """
     Welcome { height: 1fr; align: center middle; background: $background; }
-    Welcome #welcome-words { width: 72; max-width: 100%; height: auto; padding: 0 2; }
-    Welcome OptionList {
-        width: 72; max-width: 100%; height: auto; margin-top: 1; padding: 0; border: none;
-        background: $background;
+    Welcome #welcome-words { width: 78; max-width: 100%; height: auto; padding: 0 2; }
+    Welcome OptionList, Welcome OptionList:focus {
+        width: 78; max-width: 100%; height: auto; margin-top: 1; padding: 0; border: none;
+        background: $background; background-tint: $background 0%; scrollbar-size: 0 0;
     }
     Welcome OptionList > .option-list--option { padding: 0 2; }
+    Welcome OptionList > .option-list--option-highlighted { background: $panel; color: $foreground; }
+    Welcome OptionList:focus > .option-list--option-highlighted {
+        background: $primary-muted; color: $foreground; text-style: none;
+    }
     """
     CHOICES: ClassVar[list[tuple[Choice, str, str, str]]] = [
-        ("demo", "Enter", "Run the demo", "a small model learns Wordle's first move on this CPU, in minutes"),
-        ("launch", "n", "Launch a config", "pick one, change it in a form, see what it will do"),
-        ("doctor", "D", "Check the setup", "what is there, what is missing, and what mends it"),
+        ("demo", "Enter", "Run the demo", "learn Wordle's first move on this CPU in minutes"),
+        ("launch", "n", "Launch a config", "pick one, change it in a form, see the plan"),
+        ("doctor", "D", "Check the setup", "what is there, what is missing, what mends it"),
     ]
 
     @dataclass
@@ -44,9 +48,10 @@ class Welcome(Vertical):
         """Words, and what to do."""
         yield Static(
             Content.assemble(
-                ("No run yet.\n", "bold"),
-                "vfm trains language models by reinforcement learning: a config names a model and an "
-                "environment, a run plays episodes and learns from their rewards, here or on Modal.\n",
+                ("No run yet\n\n", "bold $accent"),
+                "vfm trains language models by reinforcement learning. A config names a model and an "
+                "environment; a run plays episodes of it and learns from their rewards, on this machine "
+                "or on Modal.\n\n",
                 ("Runs show up here, live, and stay to be compared and fetched.", "$text-muted"),
             ),
             id="welcome-words",
@@ -68,8 +73,6 @@ class Welcome(Vertical):
     @staticmethod
     def _option(choice: Choice, key: str, title: str, about: str) -> Option:
         return Option(
-            Content.assemble(
-                (f"{key:<7}", "bold $accent"), (f"{title}\n", "bold"), (f"       {about}", "$text-muted")
-            ),
+            Content.assemble((f"{key:<7}", "bold $accent"), (f"{title:<18}", "bold"), (about, "$text-muted")),
             id=choice,
         )
