@@ -39,6 +39,8 @@ class VfmApp(Desk):
         self._run = run
         self._theme_asked = theme
         self._news = News()
+        self.crash: Exception | None = None
+        """What went wrong unexpectedly, once it has: the app is over then, and `tui/__main__.py` tells."""
         self.user_settings = UserSettings(self)
         """What `settings.toml` does to this app."""
         for ours in (DARK, LIGHT):
@@ -63,12 +65,20 @@ class VfmApp(Desk):
         self.call_after_refresh(self._do, "read settings.toml", self.user_settings.check)
         if self._run:
             named = self._run
-            self._do("open a run", lambda: self._open(named))
+            self.call_after_refresh(self._do, "open a run", lambda: self._open(named))
 
     def watch_theme(self, name: str) -> None:
         """The theme is remembered, unless the command line asked for it."""
         if name != self._theme_asked:
             self.memory.put("theme", name)
+
+    def _handle_exception(self, error: Exception) -> None:
+        self.crash = self.crash or error
+        super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        # Textual's own prints the variables of every frame, and one may be a secret.
+        self.panic()
 
     def handle_bindings_clash(self, clashed_bindings: set[Binding], node: DOMNode) -> None:
         """The user's keys want one key for two things."""

@@ -29,6 +29,9 @@ _RESET = (
 class Runnable(Protocol):
     """What is needed of the app."""
 
+    crash: Exception | None
+    """What it ended of, if that was unexpected."""
+
     @property
     def return_code(self) -> int | None:
         """How it ended, once it has."""
@@ -41,7 +44,7 @@ class Runnable(Protocol):
 
 
 def run_until_told(app: Runnable, served_by: int | None = None) -> int:
-    """Run the app to its end, whoever wants it; returns the exit code.
+    """Run the app to its end, whoever wants it; returns the exit code. Raises what the app crashed of.
 
     An app behind `--web` also ends when the server (`served_by`, its process id) is gone.
     """
@@ -59,6 +62,8 @@ async def _run(app: Runnable, served_by: int | None) -> int:
         leaving.over()
         if watch:
             watch.cancel()
+    if app.crash is not None:
+        raise app.crash
     return leaving.code or app.return_code or 0
 
 

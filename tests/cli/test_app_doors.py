@@ -124,6 +124,31 @@ def test_a_hung_app_is_ended_and_the_terminal_given_back(opened: Open) -> None:
     assert all(sequence in terminal.written for sequence in GIVEN_BACK)
 
 
+BROKEN = """
+import sys, tui.app
+def broken(self):
+    token = "a-secret-value"
+    raise ValueError("out of order")
+tui.app.VfmApp.on_ready = broken
+sys.argv = ["vfm-tui"]
+from tui.__main__ import main
+main()
+"""
+
+
+def test_a_crash_is_a_sentence_and_a_report_without_values(vfm: Vfm, opened: Open) -> None:
+    terminal = opened(program=[sys.executable, "-c", BROKEN])
+    assert terminal.wait_end() == 1
+    assert terminal.attributes() == terminal.before
+    after = terminal.written.rpartition(b"\x1b[?1049l")[2]
+    assert b"something unexpected went wrong (ValueError: out of order)" in after
+    assert b"Traceback" not in after
+    assert b"a-secret-value" not in after
+    (report,) = (vfm.home / "crashes").iterdir()
+    assert "a-secret-value" not in report.read_text()
+    assert "ValueError: out of order" in report.read_text()
+
+
 def test_a_closed_window_ends_it(opened: Open) -> None:
     terminal = opened()
     terminal.wait_for(b"runs")
