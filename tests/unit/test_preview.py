@@ -81,7 +81,7 @@ def test_json_is_indented() -> None:
 )
 def test_json_that_is_none_is_shown_as_text_and_said_to_be_so(data: bytes, said: str) -> None:
     found = look("record.json", data)
-    assert said in found.notes[0]
+    assert said in found.warnings[0]
     assert texts(found)[0].startswith(data[:8].decode())
 
 
@@ -133,7 +133,7 @@ def test_lines_that_are_no_json_are_named_and_the_others_shown() -> None:
         "1 · phase",
         "2 · not valid JSON: Expecting value (column 1)",
     ]
-    assert found.notes == ("1 of 3 lines are not JSON",)
+    assert found.warnings == ("1 of 3 lines are not JSON",)
 
 
 def test_a_record_that_is_cut_off_is_left_out() -> None:
@@ -141,7 +141,7 @@ def test_a_record_that_is_cut_off_is_left_out() -> None:
     assert found.kind == "JSON lines, 1 record and more"
     assert found.notes == ("the first 0 KiB",)
     found = preview("events.jsonl", 1000, b'{"a": 1')
-    assert "longer than" in found.notes[0]
+    assert "longer than" in found.warnings[0]
 
 
 def test_parquet_is_a_table() -> None:
@@ -167,7 +167,7 @@ def test_parquet_shows_its_first_rows_and_may_be_empty() -> None:
 def test_damaged_parquet_is_shown_in_hex() -> None:
     data = as_parquet({"n": [1, 2, 3]})
     found = look("a.parquet", data[:20] + data[40:])
-    assert "not readable as Parquet" in found.notes[0]
+    assert "not readable as Parquet" in found.warnings[0]
     assert found.kind == "Parquet"
     assert texts(found)[0].startswith("00000000  50 41 52 31")
 
@@ -191,7 +191,7 @@ def test_the_header_of_safetensors_is_enough() -> None:
     assert table(found).rows == [["w", "F32", "2 × 3", "6"], ["b", "BF16", "scalar", "1"]]
     assert (found.kind, [*found.notes]) == ("safetensors, 2 tensors, 7 weights", ["format: pt"])
     cut = preview("model.safetensors", len(data) - 5, data)
-    assert "damaged: the header tells of" in cut.notes[0]
+    assert "damaged: the header tells of" in cut.warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_the_header_of_safetensors_is_enough() -> None:
     ],
 )
 def test_damaged_safetensors_is_said_to_be_so(data: bytes) -> None:
-    assert "safetensors" in look("model.safetensors", data).notes[0]
+    assert "safetensors" in look("model.safetensors", data).warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_no_file_is_too_long_to_show() -> None:
 def test_invalid_utf_8_is_shown_and_counted() -> None:
     found = look("a.txt", b"ab\xff\xfecd and more text than that")
     assert texts(found) == ["ab\ufffd\ufffdcd and more text than that"]
-    assert "2 places" in found.notes[0]
+    assert "2 places" in found.warnings[0]
 
 
 class File:
@@ -279,7 +279,7 @@ async def test_parquet_is_read_whole_or_not_at_all() -> None:
     file = File(as_parquet({"n": list(range(100))}))
     assert (await load(file.read, "a.parquet", len(file.data))).kind == "Parquet, 1 columns × 100 rows"
     assert file.reads == [(0, len(file.data))]
-    assert "download it" in (await load(file.read, "a.parquet", MOST_PARQUET + 1)).notes[0]
+    assert "download it" in (await load(file.read, "a.parquet", MOST_PARQUET + 1)).warnings[0]
     assert len(file.reads) == 1
 
 
@@ -316,7 +316,7 @@ def test_any_json_is_a_record(value: Any) -> None:
 
 def _check(found: Preview) -> None:
     """Everything can be sent to a terminal, and no cell is huge."""
-    strings = [found.kind, *found.notes]
+    strings = [found.kind, *found.notes, *found.warnings]
     if isinstance(found.body, Lines):
         strings += [line.text for line in found.body.lines]
     else:

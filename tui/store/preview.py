@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from tui.store import preview_bytes, preview_tables, preview_text
@@ -29,7 +30,7 @@ async def load(read: Read, name: str, size: int) -> Preview:
     kind = _suffix(name)
     if kind == ".parquet" and size > MOST_PARQUET:
         limit = f"Parquet of more than {MOST_PARQUET // 2**20} MiB is not previewed: download it"
-        return Preview("Parquet", Lines(()), (limit,))
+        return Preview("Parquet", Lines(()), warnings=(limit,))
     start = max(0, size - HEAD) if kind == ".log" else 0
     data = await read(start, wanted(name, size))
     if kind == ".safetensors" and (more := _header_left(data)):
@@ -54,7 +55,8 @@ def preview(name: str, size: int, data: bytes) -> Preview:
         return _left_out(_read(_suffix(name), size, data, whole), len(data), whole)
     except Damaged as error:
         shown = _sniffed(data)
-        return _left_out(Preview(shown.kind, shown.body, (str(error), *shown.notes)), len(data), whole)
+        said = (str(error), *shown.warnings)
+        return _left_out(replace(shown, warnings=said), len(data), whole)
 
 
 def _read(suffix: str, size: int, data: bytes, whole: bool) -> Preview:
@@ -96,7 +98,7 @@ def _sniffed(data: bytes) -> Preview:
 def _left_out(found: Preview, read: int, whole: bool) -> Preview:
     """Say so where there is more text than what was read."""
     cut = not whole and isinstance(found.body, Lines) and not any("first" in note for note in found.notes)
-    return Preview(found.kind, found.body, (*found.notes, f"the first {read // 1024} KiB")) if cut else found
+    return replace(found, notes=(*found.notes, f"the first {read // 1024} KiB")) if cut else found
 
 
 def _tail(data: bytes, start: int) -> Preview:
@@ -105,7 +107,7 @@ def _tail(data: bytes, start: int) -> Preview:
     shown = _sniffed(rest or data)
     above = Line(f"… {start:,} bytes above", "note")
     body = Lines([above, *shown.body.lines]) if isinstance(shown.body, Lines) else shown.body
-    return Preview(shown.kind, body, (*shown.notes, f"the last {len(data) // 1024} KiB"))
+    return replace(shown, body=body, notes=(*shown.notes, f"the last {len(data) // 1024} KiB"))
 
 
 def _header_left(data: bytes) -> int:

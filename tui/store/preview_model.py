@@ -6,7 +6,7 @@ Nothing here is safe to print: a file's text is shown through `words.plain` or t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Look = Literal["terminal", "plain", "json", "yaml", "hex", "heading", "role", "note"]
@@ -23,6 +23,8 @@ class Line:
 
     text: str
     look: Look = "plain"
+    indent: int = 0
+    """Cells that all its rows are set in."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,10 @@ class Preview:
     kind: str
     """For people: `JSON`, `table, 2 columns × 300 rows`, `PNG image, 640 × 480`."""
     body: Body
-    notes: Sequence[str] = field(default_factory=tuple)
-    """What is damaged, and what is left out."""
+    notes: Sequence[str] = ()
+    """What is left out, and what the file says of itself."""
+    warnings: Sequence[str] = ()
+    """What is damaged."""
 
 
 class Damaged(Exception):
@@ -71,11 +75,11 @@ def clean(text: str, limit: int = MAX_CHARS) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def lines_of(text: str, look: Look = "plain") -> list[Line]:
+def lines_of(text: str, look: Look = "plain", indent: int = 0) -> list[Line]:
     """Text as lines, at most `MAX_LINES`. Only newlines end a line: `\\r` is a progress bar's."""
     parts = text.split("\n", MAX_LINES)
     if parts and not parts[-1]:
         parts.pop()
     more = len(parts) > MAX_LINES
-    lines = [Line(clean(part.removesuffix("\r")), look) for part in parts[:MAX_LINES]]
+    lines = [Line(clean(part.removesuffix("\r")), look, indent) for part in parts[:MAX_LINES]]
     return [*lines, Line(f"… more than {MAX_LINES:,} lines", "note")] if more else lines

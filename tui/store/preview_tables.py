@@ -20,7 +20,8 @@ _CELL = 200
 
 def separated(data: bytes, delimiter: str, whole: bool) -> Preview:
     """Comma- or tab-separated values; the first row names the columns. Raises `Damaged`."""
-    found, notes = decode(data)
+    found, warnings = decode(data)
+    notes: tuple[str, ...] = ()
     if not whole:
         found = found[: found.rfind("\n") + 1] or found
     try:
@@ -28,16 +29,16 @@ def separated(data: bytes, delimiter: str, whole: bool) -> Preview:
     except csv.Error as error:
         raise Damaged(f"not readable as a table: {error}") from error
     if not rows:
-        return Preview("empty table", Table((), (), ()), notes)
+        return Preview("empty table", Table((), (), ()))
     header, body = rows[0], rows[1 : MAX_ROWS + 1]
     width = max(map(len, rows))
     more = len(rows) > MAX_ROWS + 1 or not whole
     columns = [_cell(name) for name in header] + [""] * (width - len(header))
     cells = [[_cell(row[i]) if i < len(row) else "" for i in range(width)] for row in body]
     if more:
-        notes += (f"the first {len(cells):,} rows",)
+        notes = (f"the first {len(cells):,} rows",)
     kind = f"table, {width:,} columns × {len(cells):,}{'+' * more} rows"
-    return Preview(kind, Table(columns, ("",) * width, cells, _numeric(cells, width)), notes)
+    return Preview(kind, Table(columns, ("",) * width, cells, _numeric(cells, width)), notes, warnings)
 
 
 def parquet(data: bytes) -> Preview:
@@ -90,15 +91,19 @@ def safetensors(data: bytes, size: int) -> Preview:
     notes = (
         [f"{_cell(key)}: {_cell(value)}" for key, value in about.items()] if isinstance(about, dict) else []
     )
-    if told != size:
-        notes.insert(0, f"damaged: the header tells of {told:,} bytes, the file has {size:,}")
+    damage = f"damaged: the header tells of {told:,} bytes, the file has {size:,}"
     table = Table(
         ("tensor", "dtype", "shape", "weights"),
         ("",) * 4,
         [row[0] for row in rows],
         (False, False, True, True),
     )
-    return Preview(f"safetensors, {len(rows):,} tensors, {_short(weights)} weights", table, notes)
+    return Preview(
+        f"safetensors, {len(rows):,} tensors, {_short(weights)} weights",
+        table,
+        notes,
+        (damage,) if told != size else (),
+    )
 
 
 def _tensor(name: str, tensor: dict[str, Any]) -> tuple[list[str], int]:

@@ -12,13 +12,14 @@ from typing import Any
 from tui.store.preview_model import MAX_LINES, Damaged, Line, Lines, Look, Preview, clean, lines_of
 
 _TURNS = ("messages", "prompt", "completion")
+_INDENT = 2
 _NOTED = ("step", "task", "reward", "rewards", "metrics", "error")
 
 
 def decode(data: bytes) -> tuple[str, tuple[str, ...]]:
-    """Text, and a note where some of it is none."""
+    """Text, and a warning where some of it is none."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", "replace"), ("UTF-16",)
+        return data.decode("utf-16", "replace"), ()
     text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
     # A file that is cut in the middle of a letter is not damaged.
     bad = text[:-1].count("\ufffd") - data.count("\ufffd".encode())
@@ -27,8 +28,8 @@ def decode(data: bytes) -> tuple[str, tuple[str, ...]]:
 
 def text(data: bytes, kind: str = "text", look: Look = "terminal") -> Preview:
     """Lines as they are."""
-    found, notes = decode(data)
-    return Preview(kind, Lines(lines_of(found, look)), notes)
+    found, warnings = decode(data)
+    return Preview(kind, Lines(lines_of(found, look)), warnings=warnings)
 
 
 def yaml(data: bytes) -> Preview:
@@ -38,13 +39,14 @@ def yaml(data: bytes) -> Preview:
 
 def document(data: bytes) -> Preview:
     """One JSON document, indented. Raises `Damaged`."""
-    found, notes = decode(data)
-    return Preview("JSON", Lines(lines_of(_pretty(_parse(found)), "json")), notes)
+    found, warnings = decode(data)
+    return Preview("JSON", Lines(lines_of(_pretty(_parse(found)), "json")), warnings=warnings)
 
 
 def records(data: bytes, whole: bool) -> Preview:
     """JSON lines: each a conversation, or indented. The last one is left out where it is cut off."""
-    found, notes = decode(data)
+    found, warnings = decode(data)
+    notes: tuple[str, ...] = ()
     rows = found.split("\n")
     if not whole:
         rows.pop()
@@ -60,12 +62,12 @@ def records(data: bytes, whole: bool) -> Preview:
             bad += 1
             lines += [Line(f"{number} · {error}", "heading"), Line(clean(row), "plain"), Line("")]
         if len(lines) > MAX_LINES:
-            notes += (f"the first {number:,} records",)
+            notes = (f"the first {number:,} records",)
             break
     if bad:
-        notes += (f"{bad:,} of {len(rows):,} lines are not JSON",)
+        warnings += (f"{bad:,} of {len(rows):,} lines are not JSON",)
     kind = f"JSON lines, {len(rows):,} record{'s' * (len(rows) != 1)}{'' if whole else ' and more'}"
-    return Preview(kind, Lines(lines, wrap=True), notes)
+    return Preview(kind, Lines(lines, wrap=True), notes, warnings)
 
 
 def _record(number: int, record: Any) -> Iterator[Line]:
@@ -110,10 +112,10 @@ def _turn(turn: Mapping[str, Any]) -> Iterator[Line]:
     for part in parts:
         said = part.get("text") if isinstance(part, dict) and "text" in part else part
         if said not in (None, ""):
-            yield from lines_of(said if isinstance(said, str) else _pretty(said))
+            yield from lines_of(said if isinstance(said, str) else _pretty(said), indent=_INDENT)
     rest = {k: v for k, v in turn.items() if k not in ("role", "content") and v}
     if rest:
-        yield from lines_of(_pretty(rest), "json")
+        yield from lines_of(_pretty(rest), "json", _INDENT)
 
 
 def _parse(found: str) -> Any:

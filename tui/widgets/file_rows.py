@@ -1,0 +1,185 @@
+"""Which rows a tree of files has: what is open, filtered, sorted and marked. Pure.
+
+Owns the tree as far as it was listed. Listing is the pane's, drawing is `file_list.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Literal
+
+from tui.backends.base import Entry
+
+Sort = Literal["name", "size", "age"]
+SORTS: tuple[Sort, ...] = ("name", "size", "age")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the tree: a file, a folder, or something that is said in a folder's stead."""
+
+    entry: Entry
+    depth: int = 0
+    name: str = ""
+    """Its last name; where a filter is on, its path from the root."""
+    size: int | None = None
+    """Bytes; a folder's are known once all below it was listed."""
+    said: str = ""
+    """Why a folder shows nothing. Such a row is about the folder."""
+
+
+class FileRows:
+    """The tree below `root`."""
+
+    def __init__(self, root: str = "") -> None:
+        self.root = root
+        self.open = {root}
+        """Folders that show what is in them."""
+        self.marks: set[str] = set()
+        self.sort: Sort = "name"
+        self.reverse = False
+        self.words: Sequence[str] = ()
+        """A path is shown that has all of them, whatever their case."""
+        self.everything: list[Entry] | None = None
+        """All below the root, once it was listed: filters look through it, and folders get their sizes."""
+        self._folders: dict[str, list[Entry]] = {}
+        self._said: dict[str, str] = {}
+        self._totals: dict[str, int] = {}
+
+    def put(self, folder: str, entries: Iterable[Entry]) -> None:
+        """What lies in a folder."""
+        self._folders[folder] = list(entries)
+        self._said.pop(folder, None)
+        self.marks = {mark for mark in self.marks if self._is_there(mark)}
+
+    def say(self, folder: str, text: str) -> None:
+        """Why a folder cannot be listed, or not yet."""
+        self._said[folder] = text
+        if text:
+            self._folders.pop(folder, None)
+
+    def put_everything(self, entries: Iterable[Entry]) -> None:
+        """All below the root: every folder is known, and how much is in it."""
+        self.everything = list(entries)
+        self._totals = totals(self.everything)
+
+    def knows(self, folder: str) -> bool:
+        """Whether a folder was listed."""
+        return folder in self._folders
+
+    def known(self) -> list[str]:
+        """Folders that were listed, those above first."""
+        return sorted(self._folders)
+
+    def total(self, folder: str) -> int | None:
+        """Bytes in a folder and all below it; None where that was not counted."""
+        return None if self.everything is None else self._totals.get(folder, 0)
+
+    def inside(self, folder: str) -> list[Entry]:
+        """What lies in a folder, as far as it is known."""
+        return self._folders.get(folder, [])
+
+    def entry(self, path: str) -> Entry | None:
+        """A file or folder by its path, as far as it is known."""
+        above = self._folders.get(parent(path), [])
+        return next((entry for entry in above if entry.path == path), None)
+
+    def rows(self) -> list[Row]:
+        """What is to be seen, in order."""
+        if not self.words:
+            return list(self._below(self.root, 0))
+        return list(self._found()) or [
+            Row(Entry(self.root, True), said="no file has all these words in its path")
+        ]
+
+    def _below(self, folder: str, depth: int) -> Iterator[Row]:
+        if said := self._said.get(folder):
+            yield Row(Entry(folder, True), depth, said=said)
+        entries = self._folders.get(folder)
+        if entries is not None and not entries and not said:
+            yield Row(Entry(folder, True), depth, said="nothing in here")
+        for row in self._sorted(self._row(entry, depth) for entry in entries or ()):
+            yield row
+            if row.entry.is_dir and row.entry.path in self.open:
+                yield from self._below(row.entry.path, depth + 1)
+
+    def _found(self) -> Iterator[Row]:
+        """Flat: one looks for a file, wherever it lies."""
+        known = self.everything
+        if known is None:
+            known = [entry for entries in self._folders.values() for entry in entries]
+        words = [word.lower() for word in self.words]
+        for row in self._sorted(self._row(entry, 0) for entry in known if not entry.is_dir):
+            name = self.inner(row.entry.path)
+            if all(word in name.lower() for word in words):
+                yield replace(row, name=name)
+
+    def inner(self, path: str) -> str:
+        """A path from the root on."""
+        return path[len(self.root) :].lstrip("/") if path.startswith(self.root) else path
+
+    def _row(self, entry: Entry, depth: int) -> Row:
+        size = self.total(entry.path) if entry.is_dir else entry.size
+        return Row(entry, depth, PurePosixPath(entry.path).name, size)
+
+    def _sorted(self, rows: Iterable[Row]) -> list[Row]:
+        """Folders first; by name as people count: 2 before 10."""
+        found = sorted(rows, key=lambda row: natural(row.name))
+        if self.sort == "size":
+            found.sort(key=lambda row: row.size or 0, reverse=True)
+        elif self.sort == "age":
+            found.sort(key=lambda row: row.entry.modified, reverse=True)
+        if self.reverse:
+            found.reverse()
+        return sorted(found, key=lambda row: not row.entry.is_dir)
+
+    def _is_there(self, path: str) -> bool:
+        above = self._folders.get(parent(path))
+        return above is None or any(entry.path == path for entry in above)
+
+
+def parent(path: str) -> str:
+    """The folder above; "" is the volume itself."""
+    return path.rpartition("/")[0]
+
+
+def totals(entries: Iterable[Entry]) -> dict[str, int]:
+    """Bytes in every folder and all below it."""
+    found: dict[str, int] = {}
+    for entry in entries:
+        if not entry.is_dir:
+            folder = parent(entry.path)
+            while True:
+                found[folder] = found.get(folder, 0) + entry.size
+                if not folder:
+                    break
+                folder = parent(folder)
+    return found
+
+
+def natural(name: str) -> list[tuple[int, int, str]]:
+    """A key that puts `checkpoint-2` before `checkpoint-10`."""
+    key: list[tuple[int, int, str]] = []
+    digits, letters = "", ""
+    for char in name.lower():
+        if char in "0123456789":
+            if letters:
+                key.append((1, 0, letters))
+                letters = ""
+            digits += char
+        else:
+            if digits:
+                key.append((0, _number(digits), digits))
+                digits = ""
+            letters += char
+    if digits:
+        key.append((0, _number(digits), digits))
+    if letters:
+        key.append((1, 0, letters))
+    return key
+
+
+def _number(digits: str) -> int:
+    return int(digits[:18])

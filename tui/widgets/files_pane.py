@@ -1,0 +1,422 @@
+"""Files of a volume: the tree at the left, what is in them at the right.
+
+Owns turning keys into listings and previews, off the event loop. What is done to files (download, delete,
+upload) is asked for by messages, and done by the app.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.events import Resize
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from remote.contract.errors import VfmError
+from tui.backends.base import Entry
+from tui.client import Client
+from tui.store.preview import load
+from tui.store.preview_model import Line, Lines, Preview
+from tui.widgets.file_list import FileList
+from tui.widgets.file_rows import FileRows, parent
+from tui.widgets.filter_line import FilterLine
+from tui.widgets.preview_view import PreviewView
+from tui.words import age, escape_controls, plain, size
+
+_NARROW = 84
+"""Columns below which either the tree or the preview is seen."""
+_BAR = 20
+"""Cells of the bar that shows a folder's share."""
+_SOON = 0.06
+"""Seconds that the cursor rests on a file before it is read."""
+_PATIENCE = 0.2
+"""Seconds after which the reader is told that it takes a while."""
+
+
+class FilesPane(Horizontal):
+    """Files below `root` of a volume."""
+
+    DEFAULT_CSS = """
+    FilesPane { height: 1fr; width: 1fr; }
+    FilesPane #files-left { width: 2fr; min-width: 40; max-width: 72; }
+    FilesPane #files-right { width: 3fr; border-left: solid $panel; }
+    FilesPane #files-right:focus-within { border-left: solid $primary; }
+    FilesPane.-single #files-left { width: 1fr; max-width: 100%; }
+    FilesPane.-single #files-right { display: none; border-left: none; }
+    FilesPane.-single.-reading #files-left { display: none; }
+    FilesPane.-single.-reading #files-right { display: block; width: 1fr; }
+    FilesPane #files-status { height: 1; padding: 0 1; background: $surface; color: $text-muted; }
+    FilesPane #preview-title { height: 1; padding: 0 1; background: $surface; }
+    FilesPane #preview-notes { height: auto; padding: 0 1; }
+    FilesPane PreviewView { padding: 0 1; }
+    FilesPane .-hidden { display: none; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "Filter", id="files.filter"),
+        Binding("d", "download", "Download", id="files.download"),
+        Binding("u", "upload", "Upload", id="files.upload"),
+        Binding("x", "delete", "Delete", id="files.delete"),
+        Binding("t", "totals", "Folder sizes", show=False, id="files.totals"),
+        Binding("y", "copy", "Copy the path", show=False, id="files.copy"),
+        Binding("r", "reload", "Refresh", show=False, id="files.reload"),
+        Binding("escape", "leave", "Back to the tree, then out", show=False, id="files.leave"),
+    ]
+
+    @dataclass
+    class DownloadWanted(Message):
+        """These should come to this machine."""
+
+        backend: str
+        volume: str
+        paths: Sequence[str]
+
+    @dataclass
+    class DeleteWanted(Message):
+        """These should go; `pane.reload()` when they are gone."""
+
+        backend: str
+        volume: str
+        paths: Sequence[str]
+        pane: FilesPane = field(repr=False)
+
+    @dataclass
+    class UploadWanted(Message):
+        """Something should come into the folder `path`; `pane.reload()` when it is there."""
+
+        backend: str
+        volume: str
+        path: str
+        pane: FilesPane = field(repr=False)
+
+    @dataclass
+    class Read(Message):
+        """A preview is there."""
+
+        entry: Entry
+        preview: Preview
+
+    @dataclass
+    class Listed(Message):
+        """What lies in a folder, or why one cannot tell."""
+
+        folder: str
+        entries: Sequence[Entry] = ()
+        said: str = ""
+
+    @dataclass
+    class ListedAll(Message):
+        """Everything below the root."""
+
+        entries: Sequence[Entry]
+
+    def __init__(self, client: Client, backend: str, volume: str, root: str = "", **options: Any) -> None:
+        super().__init__(**options)
+        self.client, self.backend, self.volume, self.root = client, backend, volume, root.strip("/")
+        self.listing = FileRows(self.root)
+        self._entry: Entry | None = None
+        self._listing_all = False
+
+    def compose(self) -> ComposeResult:
+        """Tree, filter and where one is; title, notes and text."""
+        with Vertical(id="files-left"):
+            yield FileList(self.listing, self._now)
+            yield FilterLine()
+            yield Static(id="files-status")
+        with Vertical(id="files-right"):
+            yield Static(id="preview-title")
+            yield Static(id="preview-notes", classes="-hidden")
+            yield PreviewView()
+
+    def on_mount(self) -> None:
+        """List the root."""
+        self.query_one(Input).placeholder = "words of a path"
+        self.listing.say(self.root, "listing …")
+        self.files.changed()
+        self._list(self.root)
+        if self.root:
+            self._list_all()
+
+    @property
+    def files(self) -> FileList:
+        """The tree."""
+        return self.query_one(FileList)
+
+    def go_to(self, path: str) -> None:
+        """Open the folders above a path, and put the cursor on it."""
+        self.files.go_to(path.strip("/"))
+        for folder in sorted(self.listing.open):
+            if not self.listing.knows(folder):
+                self._list(folder)
+
+    def reload(self) -> None:
+        """List again what is open, and everything if that was listed."""
+        for folder in self.listing.known() or [self.root]:
+            if folder in self.listing.open:
+                self._list(folder)
+        if self.listing.everything is not None:
+            self._list_all()
+
+    def state(self) -> dict[str, Any]:
+        """What is worth remembering."""
+        return {"sort": self.listing.sort, "reverse": self.listing.reverse}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """As it was remembered; what does not fit is left out."""
+        if state.get("sort") in ("name", "size", "age"):
+            self.listing.sort, self.listing.reverse = state["sort"], bool(state.get("reverse"))
+
+    # --- keys ------------------------------------------------------------------------------------------
+
+    def action_filter(self) -> None:
+        """Look for files by words of their paths, wherever they lie."""
+        self.query_one(FilterLine).open()
+        if self.listing.everything is None:
+            self._list_all()
+
+    def action_download(self) -> None:
+        """The marked ones, or the one under the cursor."""
+        if paths := self.files.chosen:
+            self.post_message(self.DownloadWanted(self.backend, self.volume, paths))
+
+    def action_delete(self) -> None:
+        """The marked ones, or the one under the cursor."""
+        if paths := self.files.chosen:
+            self.post_message(self.DeleteWanted(self.backend, self.volume, paths, self))
+
+    def action_upload(self) -> None:
+        """Into the folder that the cursor is on or in."""
+        row = self.files.row
+        folder = self.root
+        if row is not None:
+            folder = row.entry.path if row.entry.is_dir else parent(row.entry.path)
+        self.post_message(self.UploadWanted(self.backend, self.volume, folder, self))
+
+    def action_totals(self) -> None:
+        """How much is in each folder, with all below it."""
+        self._list_all()
+
+    def action_copy(self) -> None:
+        """`VOLUME:PATH`, as `vfm get` takes it, to the clipboard (OSC 52: also over ssh)."""
+        paths = self.files.chosen or [self.root]
+        self.app.copy_to_clipboard("\n".join(f"{self.volume}:{path}" for path in paths))
+        self.notify(f"copied {len(paths)} path{'s' * (len(paths) != 1)}", markup=False)
+
+    def action_reload(self) -> None:
+        """Look again."""
+        self.reload()
+
+    def action_leave(self) -> None:
+        """From the preview to the tree, then out of the filter, then the screen's own."""
+        words = self.query_one(FilterLine)
+        if self.has_class("-reading") or self.query_one(PreviewView).has_focus:
+            self.remove_class("-reading")
+            self.files.focus()
+        elif words.text:
+            words.clear()
+        else:
+            self.screen.action_back()  # type: ignore[attr-defined]
+
+    # --- what happens ----------------------------------------------------------------------------------
+
+    def on_resize(self, event: Resize) -> None:
+        """Tree and preview beside one another only where there is room for both."""
+        self.set_class(event.size.width < _NARROW, "-single")
+
+    @on(FilterLine.Typed)
+    def _typed(self, event: FilterLine.Typed) -> None:
+        event.stop()
+        self.listing.words = event.text.split()
+        self._changed()
+
+    @on(FilterLine.Left)
+    def _typed_enough(self, event: FilterLine.Left) -> None:
+        event.stop()
+        self.files.focus()
+
+    @on(FileList.Rearranged)
+    def _rearranged(self, event: FileList.Rearranged) -> None:
+        event.stop()
+        self._tell()
+
+    @on(FileList.Unfolded)
+    def _unfolded(self, event: FileList.Unfolded) -> None:
+        event.stop()
+        self._list(event.path)
+
+    @on(FileList.Chosen)
+    def _chosen(self, event: FileList.Chosen) -> None:
+        event.stop()
+        self.add_class("-reading")
+        self.query_one(PreviewView).focus()
+
+    @on(FileList.Moved)
+    def _moved(self, event: FileList.Moved) -> None:
+        event.stop()
+        self._tell()
+        if event.entry is None or event.entry.is_dir:
+            self._show_folder(event.entry)
+        elif event.entry != self._entry:
+            self._read(event.entry)
+        self._entry = event.entry
+
+    @on(Listed)
+    def _listed(self, event: Listed) -> None:
+        event.stop()
+        if event.said:
+            self.listing.say(event.folder, event.said)
+        else:
+            self.listing.put(event.folder, event.entries)
+        self._changed()
+
+    @on(ListedAll)
+    def _listed_all(self, event: ListedAll) -> None:
+        event.stop()
+        self.listing.put_everything(event.entries)
+        self._changed()
+
+    @on(Read)
+    def _read_it(self, event: Read) -> None:
+        event.stop()
+        if event.entry == self._entry:
+            self._title(event.entry, event.preview.kind)
+            self._note(event.preview.warnings, event.preview.notes)
+            self.query_one(PreviewView).show(event.preview)
+
+    # --- work ------------------------------------------------------------------------------------------
+
+    @work(group="files-list", description="list a folder", exit_on_error=False)
+    async def _list(self, folder: str) -> None:
+        try:
+            entries = await self.client.ls(self.volume, folder, backend=self.backend)
+            self.post_message(self.Listed(folder, entries))
+        except (VfmError, OSError) as error:
+            self.post_message(self.Listed(folder, said=f"! {_message(error)}"))
+
+    @work(group="files-list-all", description="list all files", exclusive=True, exit_on_error=False)
+    async def _list_all(self) -> None:
+        self._listing_all = True
+        self._tell()
+        try:
+            listing = self.client.ls(self.volume, self.root, recursive=True, backend=self.backend)
+            self.post_message(self.ListedAll(await listing))
+        except (VfmError, OSError) as error:
+            self.notify(plain(f"cannot list all files: {_message(error)}"), severity="error", markup=False)
+        finally:
+            self._listing_all = False
+
+    @work(group="files-read", description="read a file", exclusive=True, exit_on_error=False)
+    async def _read(self, entry: Entry) -> None:
+        await asyncio.sleep(_SOON)  # a cursor that flies by reads nothing
+
+        async def read(offset: int, count: int) -> bytes:
+            return await self.client.read(self.volume, entry.path, offset, count, backend=self.backend)
+
+        loading = asyncio.ensure_future(load(read, entry.path, entry.size))
+        try:
+            await asyncio.wait({loading}, timeout=_PATIENCE)
+            if not loading.done():
+                self._title(entry, "reading …")
+                self._note()
+                self.query_one(PreviewView).show(None)
+            self.post_message(self.Read(entry, await loading))
+        except (VfmError, OSError) as error:
+            self._title(entry, "cannot be read")
+            self._note([_message(error)])
+            self.query_one(PreviewView).show(None)
+        finally:
+            loading.cancel()
+
+    # --- showing ---------------------------------------------------------------------------------------
+
+    def _changed(self) -> None:
+        self.files.changed()
+        self._tell()
+        if self._entry is None or self._entry.is_dir:
+            self._show_folder(self._entry)
+
+    def _tell(self) -> None:
+        """How many there are, what is marked, and in which order."""
+        if not self.is_mounted:
+            return
+        files = [row for row in self.files.shown if not row.said and not row.entry.is_dir]
+        total = self.listing.total(self.root)
+        parts = []
+        if self.listing.marks:
+            parts.append(Content.styled(f"◆ {len(self.listing.marks)} marked", "bold $accent"))
+        found = "found" if self.listing.words else "shown"
+        parts.append(Content(f"{len(files):,} file{'s' * (len(files) != 1)} {found}"))
+        if total is not None:
+            parts.append(Content(f"{size(total)} in all"))
+        if self._listing_all:
+            parts.append(Content("looking through all folders …"))
+        self.query_one("#files-status", Static).update(Content(" · ").join(parts))
+
+    def _show_folder(self, entry: Entry | None) -> None:
+        path = entry.path if entry else self.root
+        inside = self.listing.inside(path)
+        folders = sum(found.is_dir for found in inside)
+        total = self.listing.total(path)
+        counted = (
+            f"{folders:,} folders, {len(inside) - folders:,} files" if self.listing.knows(path) else "folder"
+        )
+        much = "t counts how much is in it" if total is None else f"{size(total)} with all below it"
+        self._head(f"{PurePosixPath(path).name or self.volume}/", counted, much)
+        self._note()
+        shares = [
+            (found.path, self.listing.total(found.path) if found.is_dir else found.size) for found in inside
+        ]
+        self.query_one(PreviewView).show(_shares(shares if total is not None else []))
+
+    def _title(self, entry: Entry, kind: str) -> None:
+        old = [f"{age(self._now() - entry.modified)} old"] if entry.modified else []
+        self._head(PurePosixPath(entry.path).name, kind, size(entry.size), *old)
+
+    def _head(self, name: str, *rest: str) -> None:
+        """What is known of a file is left out from its end where there is no room, then the name is cut."""
+        title = self.query_one("#preview-title", Static)
+        shown, room = escape_controls(name), title.content_size.width
+        while len(rest) > 1 and len(shown) + len(" · ".join(rest)) + 2 > room:
+            rest = rest[:-1]
+        said = plain(" · ".join(rest))
+        head = Content.styled(shown, "bold").truncate(max(room - len(said) - 2, 16), ellipsis=True)
+        title.update(head + Content.styled(f"  {said}", "$text-muted"))
+
+    def _note(self, warnings: Sequence[str] = (), notes: Sequence[str] = ()) -> None:
+        shown = self.query_one("#preview-notes", Static)
+        lines = [Content.styled(f"! {plain(warning)}", "$warning") for warning in warnings]
+        if notes:
+            lines.append(Content.styled(" · ".join(map(plain, notes)), "$text-muted"))
+        shown.update(Content("\n").join(lines))
+        shown.set_class(not lines, "-hidden")
+
+    def _now(self) -> float:
+        now: float = self.app.now()  # type: ignore[attr-defined]
+        return now
+
+
+def _shares(inside: Sequence[tuple[str, int | None]]) -> Preview:
+    """What a folder's bytes are spent on, the largest first."""
+    found = sorted(((count or 0, path) for path, count in inside), reverse=True)
+    most = max((count for count, _ in found), default=0) or 1
+    lines = [
+        Line(
+            f"{size(count):>9} {'■' * round(_BAR * count / most):<{_BAR}} {PurePosixPath(path).name}", "plain"
+        )
+        for count, path in found
+    ]
+    return Preview("folder", Lines([Line(""), *lines]))
+
+
+def _message(error: VfmError | OSError) -> str:
+    if isinstance(error, VfmError):
+        return f"{error.message} · {error.hint.text}" if error.hint else error.message
+    return error.strerror or str(error)
