@@ -135,7 +135,12 @@ class PreviewView(ScrollView, can_focus=True):
             style += self.get_component_rich_style("preview--header", partial=True)
         elif (piece := self._piece(top + y - len(self._head))) is not None:
             line, start, end = piece
-    XX        else:
+            text = self._line(line)
+            if self._pieces is not None:
+                text, left = text[start:end], 0
+            if indent := self._indent(line):
+                text = Text(" " * indent, end="") + text
+        else:
             return Strip.blank(width, style)
         strip = Strip(text.render(self.app.console)).crop_extend(left, left + width, style)
         return strip.apply_style(style)
