@@ -93,8 +93,9 @@ class Chart(Widget, can_focus=True):
         `clock` tells the Unix seconds of each step, for charts over time; None where x is time already.
         """
         self._alone = alone
-        self.lines.append(ChartLine(label, mark, Curve(points)))
-        self._clocks.append(clock)
+        place = sum(line.mark < mark for line in self.lines)
+        self.lines.insert(place, ChartLine(label, mark, Curve(points)))
+        self._clocks.insert(place, clock)
         self.refresh()
 
     def drop_line(self, mark: int) -> None:

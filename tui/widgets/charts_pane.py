@@ -171,7 +171,7 @@ class ChartsPane(Vertical):
 
     def restore(self, state: dict[str, Any]) -> None:
         """As it was remembered; what does not fit is left out."""
-        self._set_state(state)
+        self._set_state(state if isinstance(state, dict) else {})
         self._show_view(self._view)
         self._arrange()
 
@@ -269,6 +269,10 @@ class ChartsPane(Vertical):
         """Charts side by side: as many as fit, or one, two, three, four."""
         self._grid.fixed_columns = (self._grid.fixed_columns + 1) % (MOST_COLUMNS + 1)
         self._arrange()
+
+    def on_resize(self, _: events.Resize) -> None:
+        """The legend goes over as many lines as it needs."""
+        self._tell()
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         """With Ctrl, the wheel zooms."""
@@ -410,7 +414,7 @@ class ChartsPane(Vertical):
         legend = self.query_one("#chart-legend", Static)
         legend.set_class(self._alone, "-hidden")
         dark = self.app.current_theme.dark
-        legend.update(Content("   ").join([_legend(run, dark) for run in self._runs]))
+        legend.update(_wrapped([_legend(run, dark) for run in self._runs], self.size.width - 2))
         view, shown = self._view, len(self.shown)
         parts = [
             f"{shown} charts"
@@ -448,4 +452,15 @@ def _span(zoom: object) -> tuple[float, float] | None:
 def _legend(run: ChartRun, dark: bool) -> Content:
     mark = run.mark or 0
     sample = PATTERNS[mark % len(PATTERNS)].sample
-    return Content.styled(f"{run_letter(mark)} {sample} ", run_colour(mark, dark)) + Content(plain(run.label))
+    sign = Content.styled(f"{run_letter(mark)} {sample} ", run_colour(mark, dark))
+    return sign + Content(f"{plain(run.label)}   ")
+
+
+def _wrapped(names: Sequence[Content], width: int) -> Content:
+    """Names beside one another, and below where they do not fit; none is torn apart."""
+    lines = [Content("")]
+    for name in names:
+        if lines[-1].cell_length and lines[-1].cell_length + name.cell_length > width:
+            lines.append(Content(""))
+        lines[-1] += name
+    return Content("\n").join(lines)
