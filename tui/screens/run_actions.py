@@ -73,9 +73,11 @@ class RunActions:
             self._say(f"downloading {path} into {chosen}")
 
     async def _records(self, run_ids: Sequence[str]) -> list[RunRecord]:
+        """The runs as they stand now; only the backends that have them are asked, since others may hang."""
         client = await self._desk.connect()
-        listing = await client.runs()
-        known = {run.run_id: run for run in listing.rows}
+        holders = {row.backend for row in self._desk.rows if row.run_id in run_ids} or set(client.backends)
+        found = [run for name in sorted(holders) for run in await client.runs_of(name)]
+        known = {run.run_id: run for run in found}
         if missing := [run_id for run_id in run_ids if run_id not in known]:
             self._say(f"no longer there: {', '.join(missing)}", "warning")
         return [known[run_id] for run_id in run_ids if run_id in known]
