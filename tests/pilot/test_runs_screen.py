@@ -26,6 +26,7 @@ from tui.client import Client
 from tui.config.prices import prices
 from tui.memory import Memory
 from tui.screens import requests as ask
+from tui.screens.ask import Confirm
 from tui.screens.runs import DEMO, RunsScreen
 from tui.settings import Settings
 from tui.store.run_cache import RunCache
@@ -215,6 +216,18 @@ async def test_a_backend_that_hangs_holds_up_nothing(
         assert len(app.ids) == 3
         await until(lambda: "modal  no answer for" in app.line("said"), "what is said of the other one")
         assert "still trying" in app.line("said")
+
+
+async def test_a_backend_that_hangs_holds_up_no_action(
+    home: Path, settings: Settings, client: Client, locks: Callable[[Path], None]
+) -> None:
+    locks(make_run(home, "l5555-wordle", status="running", ended=None, exit_code=None))
+    both = Client(settings, {"modal": SilentBackend(), "local": client.backends["local"]})
+    app = VfmApp(both, settings=settings, clock=lambda: NOW)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(lambda: len(app.rows) == 1, "the list")
+        await pilot.press("c")
+        await until(lambda: isinstance(app.screen, Confirm), "the question whether to stop it")
 
 
 async def test_a_question_that_is_never_answered_is_asked_anew(

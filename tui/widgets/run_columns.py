@@ -85,11 +85,12 @@ def lay_out(width: int, texts: Mapping[str, int] | None = None) -> Layout:
         chosen.append(column)
     widths = {column.name: column.least for column in chosen}
     wants = {c.name: min(c.most, (texts or {}).get(c.name, c.most)) for c in chosen}
-    wanting = list(chosen)
-    while room > 0 and (wanting := [c for c in wanting if widths[c.name] < wants[c.name]]):
-        for column in wanting[:room]:
-            widths[column.name] += 1
-        room -= min(room, len(wanting))
+    for kind in (True, False):  # names in full come before longer bars
+        wanting = [column for column in chosen if (column.name in _TEXTS) is kind]
+        while room > 0 and (wanting := [c for c in wanting if widths[c.name] < wants[c.name]]):
+            for column in wanting[:room]:
+                widths[column.name] += 1
+            room -= min(room, len(wanting))
     placed, at = [], MARK_WIDTH
     for column in COLUMNS:
         if column in chosen:

@@ -136,8 +136,11 @@ class RunTable(ScrollView, can_focus=True):
     @property
     def marked(self) -> list[RunRow]:
         """The marked runs, those first that are shown, in the order of the table."""
-        found = [row for row in self.shown if row.key in self._marks]
-        return found + [row for row in self.rows if row.key in self._marks and row not in found]
+        if not self._marks:
+            return []
+        found = {row.key: row for row in self.shown if row.key in self._marks}
+        hidden = [row for row in self.rows if row.key in self._marks and row.key not in found]
+        return [*found.values(), *hidden]
 
     @property
     def chosen(self) -> list[RunRow]:
@@ -311,7 +314,10 @@ class RunTable(ScrollView, can_focus=True):
             self.post_message(self.Moved(self.row))
 
     def _find(self, key: Key | None) -> int | None:
-        return next((at for at, row in enumerate(self.shown) if row.key == key), None) if key else None
+        if key is None:
+            return None
+        same = (at for at, row in enumerate(self.shown) if row.run_id == key[2] and row.key == key)
+        return next(same, None)
 
     def _fit_view(self) -> None:
         self._layout = lay_out(self.scrollable_content_region.width - 1, self._longest)
