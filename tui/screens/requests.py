@@ -86,6 +86,8 @@ class DownloadRequested(Message):
     backend: str
     volume: str
     path: str
+    more: Sequence[str] = ()
+    """Other paths of the same volume, to the same place."""
 
 
 @dataclass
