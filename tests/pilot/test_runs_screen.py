@@ -436,7 +436,7 @@ async def test_keys_ask_for_what_they_say(home: Path, home_app: Made) -> None:
             ask.LaunchRequested(),
             ask.RerunRequested([a]),
             ask.LaunchRequested(kind="train", backend="local", run_id=a),
-            ask.DownloadRequested("local", "verifiers-outputs-ann-tests", f"runs/{a}"),
+            ask.DownloadRequested("local", "verifiers-outputs-ann-tests", f"runs/{a}", []),
             ask.DeleteRequested([a]),
             ask.FilesRequested(),
             ask.DoctorRequested(),
@@ -454,9 +454,15 @@ async def test_actions_take_the_marked_runs(home: Path, home_app: Made) -> None:
         await pilot.press("m", "down", "space")
         assert "◆ 2 marked" in app.line("summary")
         assert app.painted().count("◆") == 2
-        await pilot.press("equals_sign", "r", "x")
+        await pilot.press("equals_sign", "r", "x", "d")
         both = ["a1111-wordle", "b2222-bfcl"]
-        assert app.asked == [ask.CompareRequested(both), ask.RerunRequested(both), ask.DeleteRequested(both)]
+        volume, (first, second) = "verifiers-outputs-ann-tests", [f"runs/{run_id}" for run_id in both]
+        assert app.asked == [
+            ask.CompareRequested(both),
+            ask.RerunRequested(both),
+            ask.DeleteRequested(both),
+            ask.DownloadRequested("local", volume, first, [second]),
+        ]
         await pilot.press("slash", *"cancelled", "enter", "x")
         assert app.asked[-1] == ask.DeleteRequested(both)
         await pilot.press("escape", "escape")

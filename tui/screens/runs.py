@@ -340,10 +340,12 @@ class RunsScreen(VfmScreen):
         self.post_message(ask.DeleteRequested(_ids(self._chosen)))
 
     def action_download(self) -> None:
-        """The chosen runs' directories; the app asks where to."""
+        """The chosen runs' directories; the app asks where to, once a volume."""
+        paths: dict[tuple[str, str], list[str]] = {}
         for row in self._chosen:
-            path = str(run_path(row.run_id))
-            self.post_message(ask.DownloadRequested(row.backend, row.outputs, path))
+            paths.setdefault((row.backend, row.outputs), []).append(str(run_path(row.run_id)))
+        for (backend, volume), (first, *more) in paths.items():
+            self.post_message(ask.DownloadRequested(backend, volume, first, more))
 
     def action_volumes(self) -> None:
         """Everything in the volumes."""
