@@ -19,6 +19,7 @@ ERRORS = (
     r"\b(ERROR|CRITICAL|FATAL)\b|Traceback \(most recent call|\b[A-Z]\w*(Error|Exception)\b|^(\[\w+\] )?[✗❌]"
 )
 """What `next error` looks for."""
+_LINES = "(?m)"
 _BY_LINE = re.compile(r"\\[AzZ]|\(\?[a-zA-Z]*-[a-zA-Z]*m|\(\?[a-zA-Z]*U")
 _ESCAPED = re.compile(r"\\(?:[pP]\{\w*\}|.)")
 
@@ -84,9 +85,9 @@ def compile_pattern(pattern: str) -> Any:
     options.case_sensitive = letters != letters.lower()
     try:
         # Lines are matched within chunks, so that ^ and $ must mean a line's own ends.
-        return re2.compile(f"(?m){pattern}".encode(errors="replace"), options)
+        return re2.compile(f"{_LINES}{pattern}".encode(errors="replace"), options)
     except re2.error as error:
         said = error.args[0] if error.args else "not a pattern"
         text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
         hint = Hint(r"put \ before a sign that is meant as it stands, such as \[ or \(")
-        raise ConfigError(f"not a pattern: {text}", hint=hint) from None
+        raise ConfigError(f"not a pattern: {text.replace(_LINES, '', 1)}", hint=hint) from None

@@ -25,7 +25,7 @@ from textual.widgets import Input, Static
 
 from remote.contract.errors import VfmError
 from remote.contract.events import SOURCES
-from tui.store.journal import Journal
+from tui.store.journal import Journal, Line
 from tui.store.log_matches import LogMatches, LogRows, LogTail
 from tui.store.log_query import ERRORS, LogQuery, compile_pattern
 from tui.widgets.log_line import plain_of
@@ -100,7 +100,9 @@ class LogPane(Vertical):
         self._rows: LogRows = self._matches(LogQuery())
         self._hits: LogMatches | None = None
         self._generation = journal.generation
-        self._anchor = 0
+        self._anchor = -1
+        """Where the line is that a reader is at; -1: at the end."""
+        self._noted: tuple[int | None, str] = (None, "")
         self._asked, self._before = "filter", ""
         self._past: dict[str, list[str]] = {what: [] for what in _ASKED}
         self._over = False
@@ -377,7 +379,9 @@ class LogPane(Vertical):
 
     def _matches(self, query: LogQuery) -> LogMatches:
         """What was found for a query before is kept, and only goes on."""
-        found = self._known.pop(query, None) or LogMatches(self.journal, query)
+        found = self._known.pop(query, None)
+        if found is None:  # one that has found nothing yet is false
+            found = LogMatches(self.journal, query)
         while self._known and sum(len(known.offsets) for known in self._known.values()) > _KEPT_OFFSETS:
             self._known.pop(next(iter(self._known)))
         self._known[query] = found
@@ -475,7 +479,7 @@ class LogPane(Vertical):
         self._took_in()
         line = self.view.line
         if not len(matches) or line is None:
-            self._tell(f"no {what}")
+            self._note(f"no {what}")
             return
         at = matches.row_of(line.offset)
         on_it = at < len(matches) and matches.offset(at) == line.offset
@@ -485,7 +489,7 @@ class LogPane(Vertical):
             at -= 1
         row = at % len(matches)
         self.view.go_to(self._rows.row_of(matches.offset(row)))
-        self._tell(f"{row + 1:,} of {len(matches):,} {what}")
+        self._note(f"{row + 1:,} of {len(matches):,} {what}" if matches is not self._hits else "")
 
     def _scan(self, matches: LogMatches) -> bool:
         self.journal.refresh(over=self._over)
@@ -497,9 +501,16 @@ class LogPane(Vertical):
         said.update(Content(text))
         said.set_class(not text, "-hidden")
 
-    def _tell(self, note: str = "") -> None:
+    def _note(self, text: str) -> None:
+        """Say something about the line under the cursor, as long as it is there."""
+        line = self.view.line
+        self._noted = (line.offset if line else None, text)
+        self._tell()
+
+    def _tell(self) -> None:
         """The line of sources, the line that says where one is, the title of the hits."""
         view, matches, journal = self.view, self._matches(self.query_now), self.journal
+        line = view.line
         missing = "nothing was said yet" if not journal.lines else "no line matches"
         view.empty = missing if matches.is_done else "searching …"
         status = LogStatus(
@@ -512,11 +523,13 @@ class LogPane(Vertical):
             filter=self._filter,
             filter_on=self._filter_on,
             search=self._search,
-            hit=self._hit_here(),
+            hit=self._hit_at(line),
             hits=len(self._hits) if self._hits is not None else 0,
             selected=view.selection[1] - view.selection[0] + 1 if view.selected_from is not None else 0,
             looked=1.0 if matches.is_done else matches.scanned / max(1, journal.end),
-            note=note,
+            note=self._noted[1]
+            if self._noted[1] and (line.offset if line else None) == self._noted[0]
+            else "",
             modes=[name for name, on in (("times", view.stamps), ("wrap", view.wrap)) if on],
         )
         width = self.size.width - 2
@@ -525,13 +538,11 @@ class LogPane(Vertical):
         title = f"{status.hits:,} hits of {plain(self._search)} · Enter: to the log · h: close"
         self.query_one("#log-list-title", Static).update(Content(title), layout=False)
 
-    def _hit_here(self) -> int | None:
-        """Which hit the cursor is on."""
-        hits, line = self._hits, self.view.line if self._hits else None
-        if hits is None or line is None:
-            return None
-        row = hits.row_of(line.offset)
-        return row if row < len(hits) and hits.offset(row) == line.offset else None
+    def _hit_at(self, line: Line | None) -> int | None:
+        """Which hit a line is."""
+        hits = self._hits
+        row = hits.row_of(line.offset) if hits is not None and line is not None else 0
+        return row if line and hits and row < len(hits) and hits.offset(row) == line.offset else None
 
 
 def _why_not(pattern: str) -> str | None:

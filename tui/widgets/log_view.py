@@ -178,7 +178,7 @@ class LogView(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """One row of the pane."""
         strips, _ = self._laid_out()
-        return strips[y] if y < len(strips) else Strip.blank(self.size.width, self.rich_style)
+        return strips[y] if y < len(strips) else Strip.blank(self._room[0] + 1, self.rich_style)
 
     def on_resize(self, _: Resize) -> None:
         """The end stays the end."""
