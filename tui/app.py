@@ -19,19 +19,27 @@ from tui.screens.desk import Desk
 from tui.screens.news import News
 from tui.screens.runs import RunsScreen
 from tui.screens.user_settings import UserSettings
-from tui.themes import DARK, LIGHT
+from tui.themes import DARK, LIGHT, legible
 from tui.words import status_words
 
 if TYPE_CHECKING:
+    from tui.screens.file_actions import FileActions
     from tui.screens.run_actions import RunActions
+    from tui.widgets.files_pane import FilesPane
 
 
 class VfmApp(Desk):
     """The runs of every backend, and everything that can be done with them."""
 
     TITLE = "vfm"
+    CSS = "* { scrollbar-size-vertical: 1; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", show=False, priority=True, id="app.quit"),
+        Binding("f1", "help", "Help", show=False, priority=True, id="app.help"),
+        Binding("question_mark", "help", "Help", show=False, id="app.help_too"),
+        Binding("ctrl+p", "command_palette", "Commands", show=False, priority=True, id="app.palette"),
+        Binding("colon", "command_palette", "Commands", show=False, id="app.palette_too"),
+        Binding("f2", "doctor", "Doctor: what is set up", show=False, id="app.doctor"),
     ]
 
     def __init__(self, *args: Any, run: str | None = None, theme: str | None = None, **options: Any) -> None:
@@ -53,6 +61,13 @@ class VfmApp(Desk):
 
         return RunActions(self)
 
+    @cached_property
+    def file_actions(self) -> FileActions:
+        """What can be done to files of volumes."""
+        from tui.screens.file_actions import FileActions
+
+        return FileActions(self)
+
     def get_default_screen(self) -> Screen[Any]:
         """Runs are home."""
         return RunsScreen()
@@ -62,10 +77,15 @@ class VfmApp(Desk):
         self.user_settings.apply()
         wished = self._theme_asked or self.user_settings.theme or self.memory.get("theme")
         self.theme = wished if wished in self.available_themes else DARK.name
+        self.call_after_refresh(self._do, "read the settings", self.introduce)
         self.call_after_refresh(self._do, "read settings.toml", self.user_settings.check)
         if self._run:
             named = self._run
             self.call_after_refresh(self._do, "open a run", lambda: self._open(named))
+
+    def get_css_variables(self) -> dict[str, str]:
+        """The theme's colours, with quiet text that can be read."""
+        return legible(super().get_css_variables())
 
     def watch_theme(self, name: str) -> None:
         """The theme is remembered, unless the command line asked for it."""
@@ -83,6 +103,30 @@ class VfmApp(Desk):
     def handle_bindings_clash(self, clashed_bindings: set[Binding], node: DOMNode) -> None:
         """The user's keys want one key for two things."""
         self.user_settings.clashed(clashed_bindings)
+
+    def action_help(self) -> None:
+        """Help for where one is; once more closes it."""
+        from tui.screens.help import HelpScreen
+
+        if isinstance(self.screen, HelpScreen):
+            self.screen.dismiss()
+        else:
+            self.push_screen(HelpScreen(self.screen))
+
+    def action_command_palette(self) -> None:
+        """Everything by name."""
+        from tui.screens.palette import Palette
+
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(self.screen))
+
+    def action_doctor(self) -> None:
+        """What is set up."""
+        self.post_message(ask.DoctorRequested())
+
+    def action_write_settings(self) -> None:
+        """A `settings.toml` with every key in it."""
+        self._do("write settings.toml", self.user_settings.write_and_tell)
 
     def on_run_requested(self, message: ask.RunRequested) -> None:
         """One run, live or from the past."""
@@ -128,8 +172,21 @@ class VfmApp(Desk):
 
     def on_download_requested(self, message: ask.DownloadRequested) -> None:
         """Something should come to this machine."""
-        where = (message.backend, message.volume, message.path)
-        self._do("download", lambda: self.actions.download(*where))
+        where = (message.backend, message.volume, [message.path, *message.more])
+        self._do("download", lambda: self.file_actions.download(*where))
+
+    def on_files_pane_download_wanted(self, message: FilesPane.DownloadWanted) -> None:
+        """Files should come to this machine."""
+        where = (message.backend, message.volume, message.paths)
+        self._do("download", lambda: self.file_actions.download(*where))
+
+    def on_files_pane_upload_wanted(self, message: FilesPane.UploadWanted) -> None:
+        """Something of this machine should come into a folder of a volume."""
+        self._change("upload", lambda: self.file_actions.upload(message.pane, message.path))
+
+    def on_files_pane_delete_wanted(self, message: FilesPane.DeleteWanted) -> None:
+        """Files should go."""
+        self._change("delete files", lambda: self.file_actions.delete(message.pane, message.paths))
 
     def on_runs_listed(self, message: ask.RunsListed) -> None:
         """A toast for each run that ended, unless it is the one on the screen."""
@@ -161,5 +218,5 @@ class VfmApp(Desk):
 
         try:
             await do()
-        except VfmError as error:
+        except (VfmError, OSError) as error:
             self.tell(f"cannot {what}: {error}", "error")

@@ -10,9 +10,9 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import Footer
 
 from tui.screens.desk import Desk, desk
+from tui.widgets.key_bar import KeyBar
 from tui.widgets.title import TitleLine
 
 
@@ -49,9 +49,11 @@ class VfmScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Title, body, keys."""
-        yield TitleLine()
+        title = TitleLine()
+        self.watch(self.app, "who", title.introduce)
+        yield title
         yield from self.body()
-        yield Footer(show_command_palette=False)
+        yield KeyBar()
 
     def body(self) -> ComposeResult:
         """What lies between title and keys."""

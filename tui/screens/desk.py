@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from textual.app import App
 from textual.notifications import SeverityLevel
+from textual.reactive import reactive
 from textual.widget import Widget
 
 from tui.memory import Memory
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 class Desk(App[None]):
     """The app as its screens see it."""
+
+    who = reactive("")
+    """Whose work is shown, for the title line: experimenter and experiment."""
 
     def __init__(
         self,
@@ -64,6 +68,12 @@ class Desk(App[None]):
             client = self._client
             self._settings = client.settings if client and client.settings else Settings.load()
         return self._settings
+
+    async def introduce(self) -> None:
+        """Fill in `who`. Raises `ConfigError` where `.env` cannot be read."""
+        settings = await asyncio.to_thread(lambda: self.settings)
+        names = f"{settings.experimenter} · {settings.experiment}"
+        self.who = f"read-only · {names}" if self.readonly else names
 
     @property
     def download_dir(self) -> str:

@@ -35,6 +35,8 @@ class LaunchRequested(Message):
     kind: str = "train"
     backend: str | None = None
     run_id: str | None = None
+    field: str | None = None
+    """Dotted key of the field that the form opens at."""
 
 
 @dataclass

@@ -73,6 +73,11 @@ class UserSettings:
                     title="settings",
                 )
 
+    async def write_and_tell(self) -> None:
+        """Write the file and say where it lies. Raises `OSError`."""
+        path = await asyncio.to_thread(self.write)
+        self._desk.tell(f"{path} has every key: change it, and start again", title="settings")
+
     def write(self) -> Path:
         """Write the commented file, and return where it lies. One that the user has is left as it is:
         the fresh one then lies beside it. Blocks for a second. Raises `OSError`."""

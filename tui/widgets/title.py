@@ -21,6 +21,10 @@ class TitleLine(Widget):
         self.watch(self.screen, "title", self._retitled, init=False)
         self.watch(self.screen, "sub_title", self._retitled, init=False)
 
+    def introduce(self, who: str) -> None:
+        """Whose work this is, once that is known."""
+        self.note = who
+
     def _retitled(self) -> None:
         self.refresh()
 
