@@ -156,6 +156,10 @@ class Client:
         """Every backend's volumes."""
         return await self._gather(lambda backend: backend.volumes.volumes())
 
+    async def volumes_of(self, backend: str) -> list[VolumeInfo]:
+        """One backend's volumes: a slow one holds up no other. Raises `BackendError`."""
+        return await self.backend(backend).volumes.volumes()
+
     async def ls(
         self, volume: str, path: str = "", *, recursive: bool = False, backend: str | None = None
     ) -> list[Entry]:

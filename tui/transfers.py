@@ -258,8 +258,9 @@ async def removal(client: Client, run: RunRecord) -> Removal:
 async def to_remove(client: Client, volume: str, path: str, backend: str | None = None) -> Removal:
     """What deleting a path takes away. Raises `ConfigError` where a run that is going on writes there."""
     goes = await _counted(client, volume, path, backend)
-    for run in (await client.runs()).rows:
-        at_work = not run.ended_already and run.outputs == volume and backend in (None, run.backend)
+    runs = await client.runs_of(backend) if backend else (await client.runs()).rows
+    for run in runs:
+        at_work = not run.ended_already and run.outputs == volume
         if at_work and _overlap(PurePosixPath(path), layout.run_path(run.run_id)):
             hint = Hint(f"wait for its end, or stop it: vfm cancel {run.run_id}")
             raise ConfigError(f"{path or volume} is in use: the run {run.run_id} goes on", hint=hint)

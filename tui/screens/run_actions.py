@@ -1,4 +1,4 @@
-"""What can be done to runs from wherever they are shown: cancel, run again, delete, download.
+"""What can be done to runs from wherever they are shown: cancel, run again, delete.
 
 Owns asking first and saying afterwards. The doing is the client's; which runs are meant is up to the
 screen that posted the request.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from remote.contract import layout
 from remote.contract.errors import VfmError
-from tui.screens.ask import AskPath, Confirm
+from tui.screens.ask import Confirm
 from tui.screens.desk import Desk
 from tui.words import plain, size
 
@@ -61,16 +61,6 @@ class RunActions:
             self._say(f"{made.run_id} started: {run.run_id} once more")
 
         await self._each(await self._records(run_ids), again, "")
-
-    async def download(self, backend: str, volume: str, path: str) -> None:
-        """Ask where to, then start a transfer."""
-        title = f"Download {volume}:{path} into"
-        chosen = await self._desk.push_screen_wait(AskPath(title, self._desk.download_dir))
-        if chosen:
-            self._desk.memory.put("download_dir", chosen)
-            transfers = await self._desk.transfers()
-            transfers.start_download(backend, volume, path, chosen)
-            self._say(f"downloading {path} into {chosen}")
 
     async def _records(self, run_ids: Sequence[str]) -> list[RunRecord]:
         """The runs as they stand now; only the backends that have them are asked, since others may hang."""

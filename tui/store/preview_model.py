@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Look = Literal["terminal", "plain", "json", "yaml", "hex", "heading", "role", "note"]
+Look = Literal["terminal", "plain", "json", "yaml", "hex", "share", "heading", "role", "note"]
 """How a line is shown; "terminal" lines may carry colours and progress bars."""
 MAX_LINES = 5000
 MAX_CHARS = 4000

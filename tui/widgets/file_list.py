@@ -20,7 +20,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.backends.base import Entry
-from tui.widgets.file_rows import SORTS, FileRows, Row, Sort, parent
+from tui.widgets.file_rows import SORTS, FileRows, Row, Sort, outermost, parent
 from tui.widgets.run_columns import fit
 from tui.words import age, escape_controls, size
 
@@ -118,7 +118,7 @@ class FileList(ScrollView, can_focus=True):
     def chosen(self) -> list[str]:
         """What an action is for: the marked paths, or the one under the cursor."""
         if self.listing.marks:
-            return sorted(self.listing.marks)
+            return outermost(self.listing.marks)
         return [self.row.entry.path] if self.row and not self.row.said else []
 
     def changed(self) -> None:

@@ -47,6 +47,7 @@ class FileRows:
         self._folders: dict[str, list[Entry]] = {}
         self._said: dict[str, str] = {}
         self._totals: dict[str, int] = {}
+        self._inside: dict[str, list[Entry]] = {}
 
     def put(self, folder: str, entries: Iterable[Entry]) -> None:
         """What lies in a folder."""
@@ -64,6 +65,9 @@ class FileRows:
         """All below the root: every folder is known, and how much is in it."""
         self.everything = list(entries)
         self._totals = totals(self.everything)
+        self._inside.clear()
+        for entry in self.everything:
+            self._inside.setdefault(parent(entry.path), []).append(entry)
 
     def knows(self, folder: str) -> bool:
         """Whether a folder was listed."""
@@ -79,7 +83,7 @@ class FileRows:
 
     def inside(self, folder: str) -> list[Entry]:
         """What lies in a folder, as far as it is known."""
-        return self._folders.get(folder, [])
+        return self._folders.get(folder) or self._inside.get(folder, [])
 
     def entry(self, path: str) -> Entry | None:
         """A file or folder by its path, as far as it is known."""
@@ -143,6 +147,15 @@ class FileRows:
 def parent(path: str) -> str:
     """The folder above; "" is the volume itself."""
     return path.rpartition("/")[0]
+
+
+def outermost(paths: Iterable[str]) -> list[str]:
+    """Without those that lie in another one of them."""
+    kept: list[str] = []
+    for path in sorted(paths):
+        if not any(path.startswith(f"{above}/") for above in kept):
+            kept.append(path)
+    return kept
 
 
 def totals(entries: Iterable[Entry]) -> dict[str, int]:

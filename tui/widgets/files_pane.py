@@ -7,8 +7,8 @@ upload) is asked for by messages, and done by the app.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
@@ -47,7 +47,7 @@ class FilesPane(Horizontal):
 
     DEFAULT_CSS = """
     FilesPane { height: 1fr; width: 1fr; }
-    FilesPane #files-left { width: 2fr; min-width: 40; max-width: 72; }
+    FilesPane #files-left { width: 2fr; min-width: 38; max-width: 72; }
     FilesPane #files-right { width: 3fr; border-left: solid $panel; }
     FilesPane #files-right:focus-within { border-left: solid $primary; }
     FilesPane.-single #files-left { width: 1fr; max-width: 100%; }
@@ -83,19 +83,15 @@ class FilesPane(Horizontal):
     class DeleteWanted(Message):
         """These should go; `pane.reload()` when they are gone."""
 
-        backend: str
-        volume: str
+        pane: FilesPane
         paths: Sequence[str]
-        pane: FilesPane = field(repr=False)
 
     @dataclass
     class UploadWanted(Message):
         """Something should come into the folder `path`; `pane.reload()` when it is there."""
 
-        backend: str
-        volume: str
+        pane: FilesPane
         path: str
-        pane: FilesPane = field(repr=False)
 
     @dataclass
     class Read(Message):
@@ -165,6 +161,11 @@ class FilesPane(Horizontal):
         if self.listing.everything is not None:
             self._list_all()
 
+    def put_everything(self, entries: Sequence[Entry]) -> None:
+        """All below the root, where somebody listed it already: folders get their sizes."""
+        self.listing.put_everything(entries)
+        self._changed()
+
     def state(self) -> dict[str, Any]:
         """What is worth remembering."""
         return {"sort": self.listing.sort, "reverse": self.listing.reverse}
@@ -179,8 +180,7 @@ class FilesPane(Horizontal):
     def action_filter(self) -> None:
         """Look for files by words of their paths, wherever they lie."""
         self.query_one(FilterLine).open()
-        if self.listing.everything is None:
-            self._list_all()
+        self._list_all()
 
     def action_download(self) -> None:
         """The marked ones, or the one under the cursor."""
@@ -190,7 +190,7 @@ class FilesPane(Horizontal):
     def action_delete(self) -> None:
         """The marked ones, or the one under the cursor."""
         if paths := self.files.chosen:
-            self.post_message(self.DeleteWanted(self.backend, self.volume, paths, self))
+            self.post_message(self.DeleteWanted(self, paths))
 
     def action_upload(self) -> None:
         """Into the folder that the cursor is on or in."""
@@ -198,7 +198,7 @@ class FilesPane(Horizontal):
         folder = self.root
         if row is not None:
             folder = row.entry.path if row.entry.is_dir else parent(row.entry.path)
-        self.post_message(self.UploadWanted(self.backend, self.volume, folder, self))
+        self.post_message(self.UploadWanted(self, folder))
 
     def action_totals(self) -> None:
         """How much is in each folder, with all below it."""
@@ -274,14 +274,23 @@ class FilesPane(Horizontal):
         if event.said:
             self.listing.say(event.folder, event.said)
         else:
+            first = not self.listing.knows(event.folder)
             self.listing.put(event.folder, event.entries)
+            if first and event.folder == self.root:
+                self._unfold_the_only(event.entries)
         self._changed()
+
+    def _unfold_the_only(self, entries: Sequence[Entry]) -> None:
+        """Nobody needs to open a folder that is all there is."""
+        if len(entries) == 1 and entries[0].is_dir and entries[0].path not in self.listing.open:
+            self.listing.open.add(entries[0].path)
+            self.listing.say(entries[0].path, "listing …")
+            self._list(entries[0].path)
 
     @on(ListedAll)
     def _listed_all(self, event: ListedAll) -> None:
         event.stop()
-        self.listing.put_everything(event.entries)
-        self._changed()
+        self.put_everything(event.entries)
 
     @on(Read)
     def _read_it(self, event: Read) -> None:
@@ -299,7 +308,7 @@ class FilesPane(Horizontal):
             entries = await self.client.ls(self.volume, folder, backend=self.backend)
             self.post_message(self.Listed(folder, entries))
         except (VfmError, OSError) as error:
-            self.post_message(self.Listed(folder, said=f"! {_message(error)}"))
+            self.post_message(self.Listed(folder, said=f"! {one_line(error)}"))
 
     @work(group="files-list-all", description="list all files", exclusive=True, exit_on_error=False)
     async def _list_all(self) -> None:
@@ -309,7 +318,7 @@ class FilesPane(Horizontal):
             listing = self.client.ls(self.volume, self.root, recursive=True, backend=self.backend)
             self.post_message(self.ListedAll(await listing))
         except (VfmError, OSError) as error:
-            self.notify(plain(f"cannot list all files: {_message(error)}"), severity="error", markup=False)
+            self.notify(plain(f"cannot list all files: {one_line(error)}"), severity="error", markup=False)
         finally:
             self._listing_all = False
 
@@ -330,7 +339,7 @@ class FilesPane(Horizontal):
             self.post_message(self.Read(entry, await loading))
         except (VfmError, OSError) as error:
             self._title(entry, "cannot be read")
-            self._note([_message(error)])
+            self._note([one_line(error)])
             self.query_one(PreviewView).show(None)
         finally:
             loading.cancel()
@@ -347,13 +356,15 @@ class FilesPane(Horizontal):
         """How many there are, what is marked, and in which order."""
         if not self.is_mounted:
             return
-        files = [row for row in self.files.shown if not row.said and not row.entry.is_dir]
+        rows = [row.entry.is_dir for row in self.files.shown if not row.said]
         total = self.listing.total(self.root)
         parts = []
         if self.listing.marks:
             parts.append(Content.styled(f"◆ {len(self.listing.marks)} marked", "bold $accent"))
-        found = "found" if self.listing.words else "shown"
-        parts.append(Content(f"{len(files):,} file{'s' * (len(files) != 1)} {found}"))
+        folders, files = sum(rows), len(rows) - sum(rows)
+        counts = [f"{folders:,} folder{'s' * (folders != 1)}"] if folders else []
+        counts += [f"{files:,} file{'s' * (files != 1)}"] if files or not folders else []
+        parts.append(Content(", ".join(counts)))
         if total is not None:
             parts.append(Content(f"{size(total)} in all"))
         if self._listing_all:
@@ -365,16 +376,16 @@ class FilesPane(Horizontal):
         inside = self.listing.inside(path)
         folders = sum(found.is_dir for found in inside)
         total = self.listing.total(path)
-        counted = (
-            f"{folders:,} folders, {len(inside) - folders:,} files" if self.listing.knows(path) else "folder"
-        )
-        much = "t counts how much is in it" if total is None else f"{size(total)} with all below it"
-        self._head(f"{PurePosixPath(path).name or self.volume}/", counted, much)
+        known = self.listing.knows(path) or total is not None
+        counted = f"{folders:,} folders, {len(inside) - folders:,} files" if known else "folder"
+        much = [] if total is None else [f"{size(total)} with all below it"]
+        self._head(f"{PurePosixPath(path).name or self.volume}/", counted, *much)
         self._note()
-        shares = [
-            (found.path, self.listing.total(found.path) if found.is_dir else found.size) for found in inside
-        ]
-        self.query_one(PreviewView).show(_shares(shares if total is not None else []))
+        if total is None:
+            body = Lines([Line(""), Line("t counts how much is in each folder", "note")])
+        else:
+            body = _shares((e.path, self.listing.total(e.path) if e.is_dir else e.size) for e in inside)
+        self.query_one(PreviewView).show(Preview("folder", body))
 
     def _title(self, entry: Entry, kind: str) -> None:
         old = [f"{age(self._now() - entry.modified)} old"] if entry.modified else []
@@ -403,20 +414,21 @@ class FilesPane(Horizontal):
         return now
 
 
-def _shares(inside: Sequence[tuple[str, int | None]]) -> Preview:
+def _shares(inside: Iterable[tuple[str, int | None]]) -> Lines:
     """What a folder's bytes are spent on, the largest first."""
     found = sorted(((count or 0, path) for path, count in inside), reverse=True)
     most = max((count for count, _ in found), default=0) or 1
     lines = [
         Line(
-            f"{size(count):>9} {'■' * round(_BAR * count / most):<{_BAR}} {PurePosixPath(path).name}", "plain"
+            f"{size(count):>9} {'■' * round(_BAR * count / most):<{_BAR}} {PurePosixPath(path).name}", "share"
         )
         for count, path in found
     ]
-    return Preview("folder", Lines([Line(""), *lines]))
+    return Lines([Line(""), *lines])
 
 
-def _message(error: VfmError | OSError) -> str:
+def one_line(error: VfmError | OSError) -> str:
+    """What went wrong, and what to do about it."""
     if isinstance(error, VfmError):
         return f"{error.message} · {error.hint.text}" if error.hint else error.message
     return error.strerror or str(error)

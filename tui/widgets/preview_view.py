@@ -35,6 +35,8 @@ _YAML = re.compile(
     r"|(?P<word>(?<=[\s\[,])(?:true|false|null)(?=[\s,\]]|$))"
 )
 _HEX = re.compile(r"(?P<note>^[0-9a-f]{8})|(?P<text>\S.{0,15}$)")
+_SHARE = re.compile(r"(?P<key>■+)")
+_PATTERNS = {"json": _JSON, "yaml": _YAML, "hex": _HEX, "share": _SHARE}
 
 Piece = tuple[int, int, int]
 """(line, first character, end): what of a line is on one row of the screen."""
@@ -198,8 +200,8 @@ class PreviewView(ScrollView, can_focus=True):
         match line.look:
             case "terminal":
                 return read_terminal(line.text)
-            case "json" | "yaml" | "hex":
-                pattern = {"json": _JSON, "yaml": _YAML, "hex": _HEX}[line.look]
+            case "json" | "yaml" | "hex" | "share":
+                pattern = _PATTERNS[line.look]
                 return self._coloured(escape_controls(line.text).expandtabs(4), pattern)
             case "heading" | "role" | "note":
                 shown = Text(("▌ " if line.look == "role" else "") + plain(line.text), end="")

@@ -1,0 +1,337 @@
+"""Volumes of every backend, the files in them, and transfers under way.
+
+Owns asking the backends, each by itself, and which volume is open. Files are `files_pane.py`'s, what is
+done to them `file_actions.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from remote.contract.errors import VfmError
+from tui.backends.base import Entry, VolumeInfo
+from tui.screens.base import VfmScreen
+from tui.screens.requests import DownloadRequested, FilesRequested
+from tui.transfers import Transfers
+from tui.widgets.files_pane import FilesPane, one_line
+from tui.widgets.transfers_panel import TransfersPanel
+from tui.widgets.volume_list import VolumeList
+from tui.words import plain
+
+if TYPE_CHECKING:
+    from tui.client import Client
+
+_SOON = 0.15
+"""Seconds that the cursor rests on a volume before its files are shown."""
+_HELP = """\
+# Volumes
+
+What runs read and write: **outputs** volumes hold run directories with logs, rollouts and checkpoints,
+**cache** volumes models and environments. At the left the volumes, then the files, then what is in them.
+
+| key | |
+|---|---|
+| `Enter` `→` `←` | open and close folders; on a file: read it |
+| `/` | find files by words of their paths, in all folders |
+| `Space` | mark · `M` mark none |
+| `d` | download what is marked, or what the cursor is on; a copy that broke off goes on |
+| `u` | upload a file or folder of this machine into this folder |
+| `x` | delete; asks, and says how much goes |
+| `s` `S` | sort by name, size, age · reverse |
+| `t` | how much is in each folder |
+| `y` | copy the path, as `vfm get` takes it |
+| `w` | wrap long lines of a preview |
+| `r` `F5` | look again at the files · at the volumes |
+| `T` | to the transfers: `p` pause or go on, `c` cancel, `r` try again, `x` clear what is over |
+| `Tab` | from pane to pane · `Escape` back |
+
+Transfers go on while you are elsewhere in the app, and end with it: the same download later goes on where
+it broke off.
+"""
+
+
+class VolumesScreen(VfmScreen):
+    """Volumes, files, transfers."""
+
+    TITLE = "volumes"
+    HELP = _HELP
+    DEFAULT_CSS = """
+    VolumesScreen #volumes-left { width: 32; border-right: solid $panel; }
+    VolumesScreen.-wide #volumes-left { width: 38; }
+    VolumesScreen #volumes-left:focus-within { border-right: solid $primary; }
+    VolumesScreen #volumes-left > Static {
+        height: 1; padding: 0 1; background: $surface; color: $text-muted;
+    }
+    VolumesScreen #volumes-files { width: 1fr; }
+    VolumesScreen.-narrow #volumes-left { width: 1fr; border-right: none; }
+    VolumesScreen.-narrow #volumes-files { display: none; }
+    VolumesScreen.-narrow.-inside #volumes-left { display: none; }
+    VolumesScreen.-narrow.-inside #volumes-files { display: block; }
+    VolumesScreen #volumes-nothing { padding: 1 2; color: $text-muted; }
+    VolumesScreen #volumes-jobs { height: auto; border-top: solid $panel; border-title-color: $text-muted; }
+    VolumesScreen #volumes-jobs:focus-within { border-top: solid $primary; border-title-color: $primary; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("d", "download", "Download", show=False, id="volumes.download"),
+        Binding("f5", "again", "Look again", show=False, id="volumes.again"),
+        Binding("T", "transfers", "Transfers", show=False, id="volumes.transfers"),
+        Binding("v", "volumes", "Volumes", show=False, id="volumes.volumes"),
+    ]
+
+    @dataclass
+    class Answered(Message):
+        """A backend told of its volumes, or why it cannot."""
+
+        backend: str
+        infos: Sequence[VolumeInfo] = ()
+        said: str = ""
+
+    @dataclass
+    class Counted(Message):
+        """Everything that is in a volume."""
+
+        info: VolumeInfo
+        entries: Sequence[Entry]
+
+    @dataclass
+    class Moved(Message):
+        """There is news of transfers."""
+
+        transfers: Transfers
+
+        def can_replace(self, message: Message) -> bool:
+            """Only the latest state counts."""
+            return isinstance(message, VolumesScreen.Moved)
+
+    def __init__(self, message: FilesRequested) -> None:
+        super().__init__()
+        self._wanted: FilesRequested | None = message
+        self._client: Client | None = None
+        self._open: VolumeInfo | None = None
+        self._everything: dict[VolumeInfo, Sequence[Entry]] = {}
+        self._transfers: Transfers | None = None
+
+    def body(self) -> ComposeResult:
+        """Volumes, files, transfers; the volumes come once the client is there."""
+        with Horizontal():
+            with Vertical(id="volumes-left"):
+                yield Static("volumes")
+            with Container(id="volumes-files"):
+                yield Static("connecting …", id="volumes-nothing")
+        with Container(id="volumes-jobs", classes="-hidden") as jobs:
+            jobs.border_title = "transfers"
+            yield TransfersPanel()
+
+    def on_mount(self) -> None:
+        """Ask every backend, and follow the transfers."""
+        self._begin()
+        self.set_interval(1.0, self._tick)
+
+    # --- asking ----------------------------------------------------------------------------------------
+
+    @work(group="volumes", description="connect", exit_on_error=False)
+    async def _begin(self) -> None:
+        try:
+            self._client = await self.desk.connect()
+        except VfmError as error:
+            self._nothing(f"! {one_line(error)}")
+            return
+        backends = VolumeList(list(self._client.backends), self.desk.now)
+        await self.query_one("#volumes-left").mount(backends)
+        backends.focus()
+        self._nothing("a volume's files are shown here")
+        self._ask_all()
+        self._follow()
+
+    def _ask_all(self) -> None:
+        for backend in self._client.backends if self._client else ():
+            self._ask(backend)
+
+    @work(group="volumes-list", description="list volumes", exit_on_error=False)
+    async def _ask(self, backend: str) -> None:
+        """One backend by itself: it may be slow or fail, and the others are none the worse."""
+        client = await self.desk.connect()
+        try:
+            await asyncio.to_thread(client.backend, backend)  # its first import may take a second
+            infos = await client.volumes_of(backend)
+        except (VfmError, OSError) as error:
+            self.post_message(self.Answered(backend, said=f"! {one_line(error)}"))
+            return
+        self.post_message(self.Answered(backend, infos))
+        for info in infos:
+            try:
+                entries = await client.ls(info.name, recursive=True, backend=backend)
+                self.post_message(self.Counted(info, entries))
+            except (VfmError, OSError):
+                continue  # it keeps its "…": opening it tells what is wrong
+
+    @work(group="volumes-jobs", description="follow transfers", exit_on_error=False)
+    async def _follow(self) -> None:
+        transfers = await self.desk.transfers()
+        async for _ in transfers.updates():
+            self.post_message(self.Moved(transfers))
+
+    @on(Answered)
+    async def _answered(self, event: Answered) -> None:
+        event.stop()
+        listed = self.query_one(VolumeList)
+        if event.said:
+            listed.say(event.backend, event.said)
+        else:
+            listed.put(event.backend, event.infos)
+        await self._open_wanted(listed.infos)
+
+    @on(Counted)
+    def _counted(self, event: Counted) -> None:
+        event.stop()
+        self._everything[event.info] = event.entries
+        self.query_one(VolumeList).put_size(event.info, sum(e.size for e in event.entries if not e.is_dir))
+        if self._open == event.info:
+            self.query_one(FilesPane).put_everything(event.entries)
+
+    # --- opening ---------------------------------------------------------------------------------------
+
+    async def _open_wanted(self, infos: Sequence[VolumeInfo]) -> None:
+        """What was asked for; with nothing asked for what was open last, or simply the first."""
+        wanted = self._wanted
+        if wanted is None:
+            return
+        found = next((info for info in infos if _is(info, wanted.backend, wanted.volume)), None)
+        if found is not None and wanted.volume:
+            self._wanted = None
+            await self._show(found, wanted.path, go_in=True)
+        elif found is not None and self._open is None:
+            last = self.desk.memory.get("volumes.last")
+            kept = next((info for info in infos if [info.backend, info.name] == last), None)
+            outputs = next((info for info in infos if "-outputs-" in info.name), found)
+            await self._show(kept or outputs)
+
+    async def _show(self, info: VolumeInfo, path: str = "", *, go_in: bool = False) -> None:
+        """A volume's files; `go_in`: with the keys."""
+        if self._client is None:
+            return
+        if self._open != info:
+            self._open = info
+            self.sub_title = plain(info.name)
+            pane = FilesPane(self._client, info.backend, info.name)
+            pane.restore(self.desk.memory.get("files", {}))
+            place = self.query_one("#volumes-files")
+            await place.remove_children()
+            await place.mount(pane)
+            if info in self._everything:
+                pane.put_everything(self._everything[info])
+            self.query_one(VolumeList).go_to(info)
+        if path:
+            self.query_one(FilesPane).go_to(path)
+        if go_in:
+            self._wanted = None
+            self.desk.memory.put("volumes.last", [info.backend, info.name])
+            self.add_class("-inside")
+            self.query_one(FilesPane).files.focus()
+
+    def _nothing(self, text: str) -> None:
+        for said in self.query("#volumes-nothing").results(Static):
+            said.update(Content(plain(text)))
+
+    @on(VolumeList.Chosen)
+    async def _chosen(self, event: VolumeList.Chosen) -> None:
+        event.stop()
+        await self._show(event.info, go_in=True)
+
+    @on(VolumeList.Moved)
+    def _looked_at(self, event: VolumeList.Moved) -> None:
+        event.stop()
+        if not self.has_class("-narrow") and self._wanted is None:
+            self._glance(event.info)
+
+    @work(group="volumes-glance", description="show a volume", exclusive=True, exit_on_error=False)
+    async def _glance(self, info: VolumeInfo) -> None:
+        """Files follow the cursor once it rests."""
+        await asyncio.sleep(_SOON)
+        await self._show(info)
+
+    def action_back(self) -> None:
+        """On a narrow terminal from the files to the volumes first."""
+        for pane in self.query(FilesPane):
+            self.desk.memory.put("files", pane.state())
+        if self.has_class("-inside") and self.has_class("-narrow"):
+            self.action_volumes()
+        else:
+            super().action_back()
+
+    def action_volumes(self) -> None:
+        """The keys go to the volumes."""
+        self.remove_class("-inside")
+        for listed in self.query(VolumeList):
+            listed.focus()
+
+    def action_download(self) -> None:
+        """The whole volume under the cursor."""
+        for listed in self.query(VolumeList):
+            if listed.has_focus and listed.info is not None:
+                self.post_message(DownloadRequested(listed.info.backend, listed.info.name, ""))
+
+    def action_again(self) -> None:
+        """Ask every backend once more."""
+        self._ask_all()
+
+    # --- transfers -------------------------------------------------------------------------------------
+
+    @on(Moved)
+    def _moved(self, event: Moved) -> None:
+        event.stop()
+        self._transfers = event.transfers
+        self._show_jobs()
+
+    def _tick(self) -> None:
+        """A transfer that stands still gets slower, though it says nothing."""
+        if self._transfers is not None and self._transfers.active:
+            self._show_jobs()
+
+    def _show_jobs(self) -> None:
+        if self._transfers is None:
+            return
+        panel, place = self.query_one(TransfersPanel), self.query_one("#volumes-jobs")
+        had_focus = panel.has_focus
+        panel.show(self._transfers)
+        place.set_class(not panel.jobs, "-hidden")
+        active = self._transfers.active
+        place.border_title = f"transfers · {active} under way" if active else "transfers"
+        if had_focus and not panel.jobs:
+            self.query_one(VolumeList).focus()
+
+    def action_transfers(self) -> None:
+        """The keys go to the transfers."""
+        if not self.query_one("#volumes-jobs").has_class("-hidden"):
+            self.query_one(TransfersPanel).focus()
+
+    @on(TransfersPanel.Wanted)
+    def _job_wanted(self, event: TransfersPanel.Wanted) -> None:
+        event.stop()
+        self._change_job(event)
+
+    @work(group="volumes-change", description="change a transfer", exit_on_error=False)
+    async def _change_job(self, event: TransfersPanel.Wanted) -> None:
+        transfers = await self.desk.transfers()
+        match event.what:
+            case "pause":
+                await transfers.pause(event.job)
+            case "cancel":
+                await transfers.cancel(event.job)
+            case "resume":
+                transfers.resume(event.job)
+
+
+def _is(info: VolumeInfo, backend: str | None, volume: str | None) -> bool:
+    return backend in (None, info.backend) and volume in (None, info.name)
