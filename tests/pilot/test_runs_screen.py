@@ -11,7 +11,7 @@ from typing import IO, Any
 import pytest
 from textual.message import Message
 from textual.pilot import Pilot
-from textual.widgets import OptionList, Static
+from textual.widgets import Input, OptionList, Static
 
 from remote.contract.events import FailureEvent, MetricsEvent, ProgressEvent, encode_line
 from remote.contract.record import RunRecord
@@ -422,6 +422,34 @@ async def test_a_filter_works_as_it_is_typed_and_survives(home: Path, home_app: 
         assert not again.home.query_one(FilterLine).display
         await pilot.press("slash", "up")
         assert again.ids == ["a1111-wordle"]
+
+
+async def test_words_of_the_filter_are_completed(home: Path, home_app: Made) -> None:
+    three_runs(home)
+    app = home_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await listed(app)
+        await pilot.press("slash", *"stat")
+        assert len(app.ids) == 3
+        typed = app.home.query_one(Input)
+        await until(lambda: typed._suggestion == "status:", "a suggestion")
+        await pilot.press("right", *"fai")
+        await until(lambda: typed._suggestion == "status:failed", "another one")
+        await pilot.press("right")
+        assert app.ids == ["b2222-bfcl"]
+        await pilot.press("space", *"-env:vf_b")
+        await until(lambda: typed._suggestion == "status:failed -env:vf_bfcl", "a name that runs have")
+
+
+async def test_what_is_typed_survives_leaving_the_app(home: Path, home_app: Made) -> None:
+    three_runs(home)
+    app = home_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await listed(app)
+        await pilot.press("slash", *"done")
+    again = home_app()
+    async with again.run_test(size=(120, 40)):
+        await until(lambda: again.ids == ["a1111-wordle"], "the filter")
 
 
 async def test_keys_ask_for_what_they_say(home: Path, home_app: Made) -> None:

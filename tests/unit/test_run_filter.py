@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.store.run_filter import ALIASES, FIELDS, parse_filter
+from tui.store.run_filter import ALIASES, FIELDS, before_field, parse_filter
 from tui.store.run_rows import RunRow
 
 NOW = 1_000_000.0
@@ -119,6 +119,21 @@ def test_nonsense_is_told_of_and_the_rest_works(text: str, said: str) -> None:
     assert len(both.complaints) == 1
     assert said in both.complaints[0]
     assert [row.run_id[0] for row in both.apply(ROWS, NOW)] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "before"),
+    [
+        ("sta", ""),
+        ("wordle -stat", "wordle"),
+        ("wordle ", None),
+        ("status:", None),
+        ("wordle", None),
+        ("", None),
+    ],
+)
+def test_a_word_that_may_become_a_field(text: str, before: str | None) -> None:
+    assert before_field(text) == before
 
 
 def test_quotes_make_any_text_a_bare_word() -> None:

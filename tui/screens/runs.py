@@ -22,12 +22,11 @@ from remote.contract.layout import run_path
 from tui.run_list import RunList
 from tui.screens import requests as ask
 from tui.screens.base import VfmScreen
-from tui.store.run_filter import FIELDS, parse_filter
+from tui.store.run_filter import FIELDS, before_field, parse_filter
 from tui.store.run_rows import RunRow
 from tui.widgets import run_lines
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.run_table import RunTable
-from tui.widgets.title import TitleLine
 from tui.widgets.welcome import Welcome
 from tui.words import STATUS_SIGNS
 
@@ -98,6 +97,7 @@ class RunsScreen(VfmScreen):
         super().__init__()
         self._known: dict[str, Any] = {}
         self._list: RunList | None = None
+        self._typing: str | None = None
 
     def body(self) -> ComposeResult:
         """Counts, what is wrong, the filter, the runs, the one under the cursor; or a welcome."""
@@ -127,7 +127,9 @@ class RunsScreen(VfmScreen):
         self.set_interval(1.0, self._tick)
 
     async def on_unmount(self) -> None:
-        """The rows are kept for the next session's first frame."""
+        """The rows are kept for the next session's first frame, and what is being typed."""
+        if self._typing is not None:
+            self._remember(filter=self._typing)
         if self._list:
             await self._list.save()
 
@@ -207,23 +209,17 @@ class RunsScreen(VfmScreen):
         counts = run_lines.summary(
             table.rows, len(table.shown), len(table.marked), self._asking(), top.content_size.width
         )
-        top.update(counts)
+        _put(top, counts)
         said = self.query_one("#runs-said", Static)
         lines = list(self._said())
-        said.update(Content("\n").join(lines))
+        _put(said, Content("\n").join(lines))
         said.set_class(not lines, "-hidden")
         self._tell_detail()
-        self._tell_title()
 
     def _tell_detail(self) -> None:
         lines = 1 if self.has_class("-short") else 3
         row = self.query_one(RunTable).row
-        self.query_one("#runs-detail", Static).update(run_lines.detail(row, self.desk.now(), lines=lines))
-
-    def _tell_title(self) -> None:
-        if self._list and self._list.backends:  # the settings were read with the client
-            settings = self.desk.settings
-            self.query_one(TitleLine).note = f"{settings.experimenter} · {settings.experiment}"
+        _put(self.query_one("#runs-detail", Static), run_lines.detail(row, self.desk.now(), lines=lines))
 
     def _asking(self) -> Iterator[str]:
         """Who is asked and has not answered yet."""
@@ -273,13 +269,22 @@ class RunsScreen(VfmScreen):
 
     @on(FilterLine.Typed)
     def _typed(self, event: FilterLine.Typed) -> None:
-        self.query_one(RunTable).filter_by(parse_filter(event.text))
+        """What is typed counts at once; a word that may become a field's name does not empty the table."""
+        self._typing = event.text
+        table = self.query_one(RunTable)
+        table.filter_by(parse_filter(event.text))
+        if not table.shown and (before := before_field(event.text)) is not None:
+            table.filter_by(parse_filter(before))
         self._tell()
 
     @on(FilterLine.Left)
     def _left(self, event: FilterLine.Left) -> None:
+        self._typing = None
         self._remember(filter=event.text, filters=self.query_one(FilterLine).history)
-        self.query_one(RunTable).focus()
+        table = self.query_one(RunTable)
+        table.filter_by(parse_filter(event.text))
+        table.focus()
+        self._tell()
 
     @on(Welcome.Chosen)
     def _begun(self, event: Welcome.Chosen) -> None:
@@ -358,6 +363,12 @@ class RunsScreen(VfmScreen):
     def _remember(self, **what: Any) -> None:
         self._known = {**self._known, **what}
         self.desk.memory.put(_MEMORY, self._known)
+
+
+def _put(line: Static, said: Content) -> None:
+    """Say it, unless that is what is said already: every repaint goes over the wire."""
+    if not isinstance(line.content, Content) or not line.content.is_same(said):
+        line.update(said)
 
 
 def _ids(rows: Sequence[RunRow]) -> list[str]:

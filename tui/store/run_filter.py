@@ -113,6 +113,14 @@ def parse_filter(text: str) -> RunFilter:
     return RunFilter(text, tuple(tests), tuple(complaints))
 
 
+def before_field(text: str) -> str | None:
+    """The text without its last word, where that may be the beginning of a field's name; None otherwise."""
+    head, _, word = text.rpartition(" ")
+    begun = word.lstrip("-!").lower()
+    could = begun and any(name.startswith(begun) for name in (*FIELDS, *ALIASES))
+    return head if could else None
+
+
 def _test(word: str) -> Test | None:
     """What one word asks; None where it asks nothing yet, such as `status:` and `-`."""
     negated = word[0] in "-!"
