@@ -144,15 +144,29 @@ def bar(share: float, width: int, style: str) -> Cell:
 
 
 def dollars(cost: float | None) -> str:
-    """A price, or a dash."""
-    return "–" if cost is None else f"${cost:.2f}" if cost < 1000 else f"${cost:,.0f}"
+    """A price in at most seven characters, or a dash."""
+    if cost is None:
+        return "–"
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if cost >= size * 10:
+            return f"${min(cost / size, 9999):.0f}{unit}"
+    return f"${cost:.2f}" if cost < 1000 else f"${cost:.0f}"
 
 
 def reward_words(value: float | None) -> str:
-    """A reward in at most seven characters, or a dash."""
+    """A reward in at most six characters, or a dash."""
     if value is None:
         return "–"
-    return f"{value:.3f}" if abs(value) < 100 else f"{value:.3g}"
+    for bound, digits in ((10, 3), (100, 2), (1000, 1)):
+        if abs(value) < bound - 0.5 / 10**digits:
+            return f"{value:.{digits}f}"
+    return f"{value:.0e}" if abs(value) >= 99999 else f"{value:.0f}"
+
+
+def span(seconds: float) -> str:
+    """A length of time in at most four characters."""
+    years = seconds / 31_556_952
+    return age(seconds) if years < 2 else f"{min(years, 999):.0f}y"
 
 
 def _text(row: RunRow, name: str, width: int, style: str) -> Cell:
@@ -189,9 +203,9 @@ def _progress(row: RunRow, width: int, now: float) -> Cell:
 def _time_left(row: RunRow, now: float) -> str:
     """Of a live run what is left, of another one what it took."""
     if row.live:
-        return "" if row.eta is None else f"~{age(row.eta)}"
+        return "" if row.eta is None else f"~{span(row.eta)}"
     took = row.seconds(now)
-    return "" if took is None else age(took)
+    return "" if took is None else span(took)
 
 
 def _reward(row: RunRow, width: int, now: float) -> Cell:
@@ -201,7 +215,7 @@ def _reward(row: RunRow, width: int, now: float) -> Cell:
 
 
 def _age(row: RunRow, width: int, now: float) -> Cell:
-    return [(f"{age(now - row.created) if row.created else '–':>{width}}"[:width], "quiet")]
+    return [(f"{span(now - row.created) if row.created else '–':>{width}}", "quiet")]
 
 
 def _cost(row: RunRow, width: int, now: float) -> Cell:
