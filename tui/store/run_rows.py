@@ -127,7 +127,16 @@ def _or_none(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 def _is_series(value: Any) -> bool:
-    return type(value) in (list, tuple) and len(value) <= POINTS and all(map(_is_number, value))
+    if (
+        type(value) not in (list, tuple)
+        or len(value) > POINTS
+        or not {int, float}.issuperset(map(type, value))
+    ):
+        return False
+    try:
+        return bool(-_HUGE < sum(value) < _HUGE)  # what is no number makes the sum none
+    except OverflowError:
+        return False
 
 
 _KINDS: dict[str, Callable[[Any], bool]] = {
