@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
+from textual.message import Message
 from textual.screen import Screen
 
 from tui.screens import requests as ask
@@ -20,7 +21,7 @@ from tui.screens.news import News
 from tui.screens.runs import RunsScreen
 from tui.screens.user_settings import UserSettings
 from tui.themes import DARK, LIGHT, legible
-from tui.words import status_words
+from tui.words import plain, status_words
 
 if TYPE_CHECKING:
     from tui.screens.file_actions import FileActions
@@ -92,10 +93,6 @@ class VfmApp(Desk):
         if name != self._theme_asked:
             self.memory.put("theme", name)
 
-    def _handle_exception(self, error: Exception) -> None:
-        self.crash = self.crash or error
-        super()._handle_exception(error)
-
     def _fatal_error(self) -> None:
         # Textual's own prints the variables of every frame, and one may be a secret.
         self.panic()
@@ -103,6 +100,28 @@ class VfmApp(Desk):
     def handle_bindings_clash(self, clashed_bindings: set[Binding], node: DOMNode) -> None:
         """The user's keys want one key for two things."""
         self.user_settings.clashed(clashed_bindings)
+
+    async def run_async(self, *, headless: bool = False, **options: Any) -> None:
+        """Run to the end; then, with the terminal given back, say which runs go on."""
+        await super().run_async(headless=headless, **options)
+        if not headless and not self.is_web:
+            from tui.screens.way_out import farewell, still_going
+
+            if words := farewell(await still_going(self.rows, self._client)):
+                print(plain(words), flush=True)
+
+    async def _dispatch_message(self, message: Message) -> None:
+        try:
+            await super()._dispatch_message(message)
+        except Exception as error:
+            if not self.survives(error):
+                raise
+
+    def _handle_exception(self, error: Exception) -> None:
+        """A widget that broke is lost; the app goes on where there still is one."""
+        if not (self._running and self.screen_stack and self.survives(error)):
+            self.crash = self.crash or error
+            super()._handle_exception(error)
 
     def action_help(self) -> None:
         """Help for where one is; once more closes it."""

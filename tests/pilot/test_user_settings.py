@@ -92,7 +92,7 @@ async def test_a_file_without_mistakes_is_not_talked_about(client: Client, setti
     app = VfmApp(client, settings=settings)
     async with app.run_test() as pilot:
         await pilot.pause()
-        await app.workers.wait_for_complete()
+        await until(lambda: not [w for w in app.workers if w.group == "actions"], "the reading to be over")
         assert toasts(app) == []
 
 

@@ -32,7 +32,7 @@ CHECKS: tuple[Check, ...] = (
     Check("home", "data folder", machine.home),
     Check("disk", "disk space", machine.disk),
     Check("image", "local image", machine.image, deadline=40.0),
-    Check("project", "configs and environments", setup.project),
+    Check("project", "configs", setup.project),
     Check("env", ".env", setup.env),
     Check("names", "your names", setup.names),
     Check("modal", "Modal", machine.modal),

@@ -72,7 +72,7 @@ def project(around: Surroundings) -> Finding:
     from tui.config.files import list_configs
     from tui.config.plan import list_environments
 
-    title, folder = "configs and environments", around.project_dir
+    title, folder = "configs", around.project_dir
     configs = [path.name for path in list_configs(folder / "configs")]
     environments = list_environments(folder)
     lines = [
@@ -80,9 +80,9 @@ def project(around: Surroundings) -> Finding:
         f"{_count(environments, 'environment')} in {folder / 'environments'}"
         + (f": {', '.join(environments)}" if environments else ""),
     ]
-    lacking = [what for what, found in (("config", configs), ("environment", environments)) if not found]
+    lacking = [what for what, found in (("a config", configs), ("an environment", environments)) if not found]
     if lacking:
-        lines.append(f"without {' and '.join(f'a {what}' for what in lacking)} nothing can be launched")
+        lines.append(f"without {' and '.join(lacking)} nothing can be launched")
         return Finding("project", title, "problem", "\n".join(lines), f"git -C {_quoted(folder)} status")
     return Finding("project", title, "ok", "\n".join(lines))
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.message import Message
 from textual.screen import Screen
 
 from tui.screens.desk import Desk, desk
@@ -59,7 +60,19 @@ class VfmScreen(Screen[None]):
         """What lies between title and keys."""
         yield from ()
 
+    async def _dispatch_message(self, message: Message) -> None:
+        """A handler that breaks does not take the screen along."""
+        try:
+            await super()._dispatch_message(message)
+        except Exception as error:
+            if not self.desk.survives(error):
+                raise
+
     def action_back(self) -> None:
         """To the screen below; the home screen stays."""
         if len(self.app.screen_stack) > 1 and self.app.screen is self:
+            self.remember()
             self.app.pop_screen()
+
+    def remember(self) -> None:
+        """Keep what the next time should know; called before the screen goes, and before the app does."""

@@ -18,9 +18,12 @@ from textual.widget import Widget
 
 from tui.memory import Memory
 from tui.preferences import Preferences
+from tui.screens.unexpected import ToldWorkers, Unexpected
 from tui.settings import Folders, glance
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from tui.client import Client
     from tui.settings import Settings
     from tui.transfers import Job, Transfers
@@ -52,6 +55,10 @@ class Desk(App[None]):
         """Where `settings.toml` and `prices.toml` lie; None where the app has no home (in some tests)."""
         self.preferences = Preferences.read(self.config_dir) if self.config_dir else Preferences()
         """What the user's `settings.toml` says."""
+        self.sturdy = False
+        """Whether unforeseen errors are survived even without a terminal."""
+        self.unexpected = Unexpected(self)
+        self._workers = ToldWorkers(self, self.unexpected)
         self.rows: Sequence[Any] = ()
         """The runs that the home screen listed last (`store.run_rows.RunRow`), newest first."""
         self._client = client
@@ -80,6 +87,13 @@ class Desk(App[None]):
         """Where downloads go unless somebody says otherwise: as set, else as last time."""
         return self.preferences.download_dir or str(self.memory.get("download_dir", "downloads"))
 
+    def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
+        """Leave; before that, screens keep what the next session should know of them."""
+        for screen in self.screen_stack:
+            if callable(remember := getattr(screen, "remember", None)):
+                remember()
+        super().exit(result, return_code, message)
+
     async def connect(self) -> Client:
         """The client; made at the first call, off the event loop. Raises `VfmError`."""
         async with self._connecting:
@@ -98,6 +112,16 @@ class Desk(App[None]):
     def known_runs(self) -> Iterable[tuple[str, str]]:
         """(id, a few words) of every run that is known, newest first."""
         return [(row.run_id, f"{row.status} · {row.environment} · {row.model}") for row in self.rows]
+
+    def survives(self, error: Exception) -> bool:
+        """Whether the app goes on after an error that nobody foresaw; if so, it is told and on record.
+
+        In tests such an error is to be seen.
+        """
+        if self.is_headless and not self.sturdy:
+            return False
+        self.unexpected.tell(error)
+        return True
 
     def tell(self, text: str, severity: str = "information", title: str = "") -> None:
         """A toast. The text is shown as it is, never read as markup."""

@@ -1,0 +1,247 @@
+"""The doctor: what is set up, what is not, and the command that mends it.
+
+Owns showing findings and doing what is safe to do from here. Looking is `tui/doctor`'s; how a list line
+and a finding read is `tui/widgets/findings.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.message import Message
+from textual.widgets import Static
+
+from remote.contract.errors import VfmError
+from tui.doctor import Finding, Surroundings, examine
+from tui.screens import requests as ask
+from tui.screens.base import VfmScreen
+from tui.widgets.findings import FindingList, finding_text
+from tui.words import plain
+
+DEMO = "configs/local_demo.yaml"
+_ACTS = {
+    "image": "builds the image, as it will be built by the first run otherwise",
+    "env": "copies .env.example to .env",
+    "settings": "writes a settings.toml with every key in it",
+}
+_LAST = 200  # lines of a command's output that are kept in sight
+
+
+class DoctorScreen(VfmScreen):
+    """Findings at the left (above, in a narrow terminal), the one under the cursor beside them."""
+
+    TITLE = "doctor"
+    HELP = """
+What is set up on this machine, and what mends the rest. Problems come first: with one of them something
+will not work. A note works, but could be better.
+
+The command that mends the finding under the cursor stands below it: **y** copies it. What is safe to do
+from here, **Enter** does at once, and its output is shown.
+
+**d** opens the demo: a small model learns to play Wordle on this machine, with nothing set up.
+"""
+    DEFAULT_CSS = """
+    DoctorScreen #doctor { layout: horizontal; height: 1fr; }
+    DoctorScreen.-narrow #doctor { layout: vertical; }
+    DoctorScreen #findings { width: 2fr; min-width: 40; height: 1fr; }
+    DoctorScreen.-narrow #findings { width: 1fr; height: 3fr; }
+    DoctorScreen #about { width: 3fr; height: 1fr; }
+    DoctorScreen.-narrow #about { width: 1fr; height: 2fr; }
+    DoctorScreen #detail { height: auto; }
+    DoctorScreen #output { height: auto; margin-top: 1; color: $text-muted; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,f", "mend", "Do it", id="doctor.mend"),
+        Binding("y", "copy", "Copy command", id="doctor.copy"),
+        Binding("r", "again", "Look again", id="doctor.again"),
+        Binding("d", "demo", "Run the demo", id="doctor.demo"),
+    ]
+
+    @dataclass
+    class Found(Message):
+        """One check has its finding."""
+
+        finding: Finding
+
+    @dataclass
+    class Said(Message):
+        """A command that mends something printed a line, or ended."""
+
+        line: str
+        over: bool = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._output: list[str] = []
+        self._busy = False
+
+    def body(self) -> ComposeResult:
+        """The list, and what is known of its line."""
+        with Vertical(id="doctor"):
+            yield FindingList(id="findings", classes="panel")
+            with VerticalScroll(id="about", classes="panel", can_focus=False):
+                yield Static(id="detail", markup=False)
+                yield Static(id="output", markup=False)
+
+    def on_mount(self) -> None:
+        """Look at once."""
+        self.query_one(FindingList).focus()
+        self.action_again()
+
+    def action_again(self) -> None:
+        """Look at everything once more."""
+        self.query_one(FindingList).begin()
+        self._retitle()
+        self.run_worker(
+            self._examine(), group="examine", description="look", exclusive=True, exit_on_error=False
+        )
+
+    def on_doctor_screen_found(self, message: Found) -> None:
+        """A line has its sign; the cursor stays on its line."""
+        self.query_one(FindingList).put(message.finding)
+        self._retitle()
+
+    def on_finding_list_highlighted(self, message: FindingList.Highlighted) -> None:
+        """What is known of the line under the cursor."""
+        finding = message.finding
+        about = self.query_one("#about")
+        about.border_title = finding.title if finding else ""
+        can = _ACTS.get(finding.act, "") if finding and not self.desk.readonly else ""
+        self.query_one("#detail", Static).update(finding_text(finding, can))
+        self.refresh_bindings()
+
+    def on_finding_list_chosen(self, message: FindingList.Chosen) -> None:
+        """Enter, or a second click."""
+        self.action_mend()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what the finding under the cursor allows."""
+        finding = self._finding if self.is_mounted else None
+        if action == "mend":
+            return bool(finding and finding.act) and not self._busy and not self.desk.readonly
+        if action == "copy":
+            return bool(finding and finding.command)
+        if action == "demo":
+            return not self.desk.readonly
+        return True
+
+    def action_copy(self) -> None:
+        """The command, into the terminal's clipboard."""
+        if (finding := self._finding) and finding.command:
+            self.app.copy_to_clipboard(finding.command)
+            self.desk.tell(plain(finding.command), title="copied")
+
+    def action_demo(self) -> None:
+        """The launch form with the demo's config: one more key starts it."""
+        self.post_message(ask.LaunchRequested(config=DEMO))
+
+    def action_mend(self) -> None:
+        """Do what the finding under the cursor needs."""
+        finding = self._finding
+        if finding is None or not self.check_action("mend", ()):
+            return
+        self._busy, self._output = True, []
+        self.refresh_bindings()
+        self.run_worker(
+            self._mend(finding.act), group="mend", description=finding.command, exit_on_error=False
+        )
+
+    def on_doctor_screen_said(self, message: Said) -> None:
+        """Output, as it comes; after the last of it the doctor looks again."""
+        self._output = [*self._output, message.line][-_LAST:]
+        self.query_one("#output", Static).update("\n".join(self._output))
+        self.query_one("#about", VerticalScroll).scroll_end(animate=False)
+        if message.over:
+            self._busy = False
+            self.action_again()
+
+    @property
+    def _finding(self) -> Finding | None:
+        return self.query_one(FindingList).finding
+
+    def _retitle(self) -> None:
+        self.sub_title = self.query_one(FindingList).summary
+
+    async def _examine(self) -> None:
+        around = await self._around()
+        async for finding in examine(around):
+            self.post_message(self.Found(finding))
+
+    async def _around(self) -> Surroundings:
+        size = (self.app.size.width, self.app.size.height)
+        encoding = sys.__stdout__.encoding if sys.__stdout__ else ""
+        try:
+            client = await self.desk.connect()
+        except VfmError:
+            return await asyncio.to_thread(Surroundings.of_this_machine, size=size, encoding=encoding)
+        return await asyncio.to_thread(
+            Surroundings.of_this_machine,
+            settings=self.desk.settings,
+            backends=tuple(client.backends),
+            size=size,
+            encoding=encoding,
+        )
+
+    async def _mend(self, act: str) -> None:
+        doing: dict[str, Callable[[], AsyncIterator[str]]] = {
+            "image": self._build_image,
+            "env": self._copy_env,
+            "settings": self._write_settings,
+        }
+        try:
+            async for line in doing[act]():
+                self.post_message(self.Said(plain(line)))
+            self.post_message(self.Said("done", over=True))
+        except (VfmError, OSError) as error:
+            self.post_message(self.Said(plain(str(error).replace("\n", " ")), over=True))
+
+    async def _copy_env(self) -> AsyncIterator[str]:
+        project = self.desk.settings.project_dir
+        source, target = project / ".env.example", project / ".env"
+        if target.exists():
+            raise OSError(f"{target} is there by now, and was left as it is")
+        await asyncio.to_thread(_copy, source, target)
+        yield f"{target} is there: fill in EXPERIMENTER, and start vfm-tui again"
+
+    async def _write_settings(self) -> AsyncIterator[str]:
+        from tui.screens.user_settings import UserSettings
+
+        path = await asyncio.to_thread(UserSettings(self.desk).write)
+        yield f"{path} has every key: change it, and start vfm-tui again"
+
+    async def _build_image(self) -> AsyncIterator[str]:
+        from tui.narrator import Narrator
+
+        settings, narrator = self.desk.settings, Narrator(colours=False)
+        builder = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "remote.local_image", "--home", str(settings.home)),
+            cwd=settings.project_dir,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            limit=2**20,
+        )
+        assert builder.stdout is not None
+        try:
+            async for raw in builder.stdout:
+                for line in narrator.tell(raw.decode(errors="replace").removesuffix("\n")):
+                    yield line
+            if await builder.wait():
+                failure = narrator.failure
+                raise OSError(failure.message if failure else f"the builder ended with {builder.returncode}")
+        finally:
+            if builder.returncode is None:  # the screen is gone: the builder clears up after itself
+                builder.terminate()
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)

@@ -1,0 +1,38 @@
+"""What is said once the terminal is given back: runs do not end with the app."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from tui.screens.news import FINAL, Seen
+
+if TYPE_CHECKING:
+    from tui.client import Client
+
+_SHOWN = 3
+_PATIENCE = 1.5  # seconds that a shell may wait for its prompt
+
+
+def farewell(runs: Iterable[Seen]) -> str:
+    """A line on the runs that go on; nothing where none does."""
+    live = [run.run_id for run in runs if run.status not in FINAL]
+    if not live:
+        return ""
+    names = ", ".join(live[:_SHOWN]) + (f" and {len(live) - _SHOWN} more" if len(live) > _SHOWN else "")
+    many = len(live) > 1
+    what = f"{len(live)} runs go on" if many else "1 run goes on"
+    return f"{what}: {names} · vfm-tui or vfm logs RUN --follow joins {'them' if many else 'it'} again"
+
+
+async def still_going(rows: Iterable[Any], client: Client | None) -> list[Seen]:
+    """What was listed last, this machine's runs as they are now: one may have begun a moment ago."""
+    rows = list(rows)
+    if client is None or "local" not in client.backends:
+        return rows
+    try:
+        here = await asyncio.wait_for(client.runs_of("local"), _PATIENCE)
+    except Exception:
+        return rows  # the last listing is told; nobody is left to tell why it could not be renewed
+    return [*here, *(row for row in rows if row.backend != "local")]
