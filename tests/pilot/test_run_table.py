@@ -160,6 +160,19 @@ async def test_a_run_that_goes_leaves_the_cursor_on_its_neighbour_and_takes_its_
         assert app.table.row is None
 
 
+async def test_the_cursor_is_seen_where_the_terminal_chooses_the_colours() -> None:
+    app = Alone()
+    async with app.run_test(size=(120, HEIGHT)) as pilot:
+        app.table.show([RunRow("a", status="running"), RunRow("b", status="running")])
+        app.theme = "ansi-dark"
+        app.table.focus()
+        await pilot.pause()
+        on, off = app.table.render_line(1), app.table.render_line(2)
+        assert all(segment.style and segment.style.reverse for segment in on)
+        assert len({segment.style.color for segment in on if segment.style}) == 1
+        assert not any(segment.style and segment.style.reverse for segment in off)
+
+
 async def test_no_room_is_no_failure() -> None:
     app = Alone()
     async with app.run_test(size=(120, HEIGHT)) as pilot:

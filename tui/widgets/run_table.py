@@ -53,6 +53,8 @@ class RunTable(ScrollView, can_focus=True):
     RunTable .runs--sorted { color: $foreground; text-style: bold; }
     RunTable .runs--cursor { background: $panel; }
     RunTable:focus .runs--cursor { background: $primary-muted; }
+    RunTable:ansi .runs--cursor { background: ansi_default; text-style: underline; }
+    RunTable:ansi:focus .runs--cursor { background: ansi_default; text-style: reverse; }
     RunTable .runs--mark { color: $accent; text-style: bold; }
     RunTable .runs--id { text-style: bold; }
     RunTable .runs--quiet { color: $text-muted; }
@@ -365,10 +367,10 @@ class RunTable(ScrollView, can_focus=True):
         return self._looks[name]
 
     def _made_look(self, name: str) -> Style:
-        """Without its background, unless it has one of its own."""
-        style = self.get_visual_style(name).rich_style
-        own = self.get_component_styles(name).has_rule("background")
-        return Style(color=style.color, bold=style.bold, bgcolor=style.bgcolor if own else None)
+        """Its own colours over whatever lies behind, and its own text style."""
+        mixed, own = self.get_visual_style(name).rich_style, self.get_component_styles(name)
+        background = mixed.bgcolor if own.has_rule("background") else None
+        return Style(color=mixed.color, bgcolor=background) + own.text_style
 
     def _header(self, width: int) -> Strip:
         parts, at = [], 0
@@ -384,14 +386,16 @@ class RunTable(ScrollView, can_focus=True):
 
     def _draw(self, row: RunRow, width: int, under_cursor: bool) -> Strip:
         now, at = self._now(), MARK_WIDTH
+        cursor = self._look("cursor") if under_cursor else Style.null()
+        # A reversed line has one colour: several would be as many backgrounds.
+        look = (lambda _: Style.null()) if cursor.reverse else self._look
         mark = MARK if row.key in self._marks else " "
-        parts = [Segment(f"{mark:<{MARK_WIDTH}}", self._look("mark"))]
+        parts = [Segment(f"{mark:<{MARK_WIDTH}}", look("mark"))]
         for column, start, cells in self._layout:
             parts.append(Segment(" " * (start - at)))
-            parts += [Segment(text, self._look(style)) for text, style in cell(column, row, cells, now)]
+            parts += [Segment(text, look(style)) for text, style in cell(column, row, cells, now)]
             at = start + cells
-        style = self.rich_style + self._look("cursor") if under_cursor else self.rich_style
-        return self._line(parts, width, style)
+        return self._line(parts, width, self.rich_style + cursor)
 
     def _blank(self, y: int, width: int) -> Strip:
         said = self.empty if y == _HEADER + 1 and not self.shown else ""
