@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tui.store.curves import Bucket
-from tui.widgets.braille import EMPTY, PATTERNS, Canvas
+from tui.widgets.braille import EMPTY, PATTERNS, Canvas, Scale
 from tui.widgets.run_colours import run_colour, run_letter
 
 SOLID = PATTERNS[0]
@@ -17,9 +17,8 @@ def text(canvas: Canvas) -> list[str]:
     return ["".join(run for run, _ in row) for row in canvas.rows()]
 
 
-def line_of(value: float) -> int:
-    """Value 0 at the bottom of two rows of cells."""
-    return 7 - int(value)
+SCALE = Scale(7, 1)
+"""Value 0 at the bottom of two rows of cells."""
 
 
 def test_each_dot_has_its_place() -> None:
@@ -34,28 +33,28 @@ def test_each_dot_has_its_place() -> None:
 
 def test_a_column_reaches_from_its_smallest_to_its_largest_over_cells() -> None:
     canvas = Canvas(1, 2)
-    canvas.curve([bucket(0, 1, 6)], line_of, 0, SOLID)
+    canvas.curve([bucket(0, 1, 6)], SCALE, 0, SOLID)
     assert text(canvas) == ["⡆", "⠇"]
 
 
 def test_points_are_joined_and_gaps_are_not() -> None:
     joined, broken = Canvas(4, 1), Canvas(4, 1)
-    joined.curve([bucket(0, 4), bucket(7, 4)], line_of, 0, SOLID)
-    broken.curve([bucket(0, 4), bucket(7, 4, joined=False)], line_of, 0, SOLID)
+    joined.curve([bucket(0, 4), bucket(7, 4)], SCALE, 0, SOLID)
+    broken.curve([bucket(0, 4), bucket(7, 4, joined=False)], SCALE, 0, SOLID)
     assert text(joined) == ["⣀⣀⣀⣀"]
     assert text(broken) == ["⡀  ⢀"]
 
 
 def test_a_steep_line_has_no_holes() -> None:
     canvas = Canvas(1, 2)
-    canvas.curve([bucket(0, 0), bucket(1, 7)], line_of, 0, SOLID)
+    canvas.curve([bucket(0, 0), bucket(1, 7)], SCALE, 0, SOLID)
     drawn = {(column, line) for column in range(2) for line in range(8) if _dot(canvas, column, line)}
     assert {line for _, line in drawn} == set(range(8))
 
 
 def test_lines_beyond_the_sides_are_cut_at_them() -> None:
     canvas = Canvas(2, 2)
-    canvas.curve([bucket(-1000, 4), bucket(1000, 4)], line_of, 0, SOLID)
+    canvas.curve([bucket(-1000, 4), bucket(1000, 4)], SCALE, 0, SOLID)
     assert text(canvas) == ["⣀⣀", "  "]
 
 
@@ -63,7 +62,7 @@ def test_patterns_differ_without_colour() -> None:
     drawn = set()
     for pattern in PATTERNS:
         canvas = Canvas(12, 1)
-        canvas.curve([bucket(column, 4) for column in range(24)], line_of, 0, pattern)
+        canvas.curve([bucket(column, 4) for column in range(24)], SCALE, 0, pattern)
         drawn.add(text(canvas)[0])
     assert len(drawn) == len(PATTERNS)
     assert len({pattern.sample for pattern in PATTERNS}) == len(PATTERNS)
@@ -88,7 +87,7 @@ def test_rows_are_runs_of_one_ink() -> None:
 
 def test_no_canvas_no_dots() -> None:
     canvas = Canvas(-3, 0)
-    canvas.curve([bucket(0, 1), bucket(3, 2)], line_of, 0, SOLID)
+    canvas.curve([bucket(0, 1), bucket(3, 2)], SCALE, 0, SOLID)
     assert list(canvas.rows()) == []
 
 

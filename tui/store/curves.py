@@ -16,6 +16,10 @@ _BLOCK = 16
 """Values whose extremes are worked out once, so that a wide column costs little."""
 
 
+_LARGEST = 1e300
+"""What is larger has no place on an axis: its span would be infinite."""
+
+
 class Points(Protocol):
     """A series: `values[i]` was measured at `steps[i]`; steps rise strictly (`series.Series` is one)."""
 
@@ -211,7 +215,7 @@ class Curve:
 
     def _scaled(self, value: float) -> float:
         if not self.log:
-            return value
+            return value if -_LARGEST < value < _LARGEST else math.nan
         return math.log10(value) if 0 < value < math.inf else math.nan
 
     def _x(self, step: float) -> float:

@@ -6,16 +6,27 @@ the chart's matter. Lines differ by pattern as well, so that they can be told ap
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from tui.store.curves import Bucket
 
 _LEFT, _RIGHT = (0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80)
-_SPANS = [
-    [[sum(bits[first : last + 1]) for last in range(4)] for first in range(4)] for bits in (_LEFT, _RIGHT)
-]
-"""Side, first and last dot of a cell from the top → its bits."""
+_DIGITS = "0123456789abcdef"
+
+
+def _bits(digit: int, column: Sequence[int]) -> int:
+    """A cell's bits of one column, whose four dots are a hexadecimal digit, the uppermost first."""
+    return sum(bit for place, bit in enumerate(column) if digit & (8 >> place))
+
+
+_CODES = {
+    (_DIGITS[left], _DIGITS[right]): _bits(left, _LEFT) | _bits(right, _RIGHT)
+    for left in range(16)
+    for right in range(16)
+}
+"""The hexadecimal digits of a cell's two columns → its bits."""
+_CELLS = [" ", *(chr(0x2800 + code) for code in range(1, 256))]
 EMPTY = -1
 
 
@@ -37,91 +48,117 @@ PATTERNS = (
     Pattern("xxxxxx  x  ", "━╸╺"),
 )
 """Solid, dashed, dotted, dash and dot."""
+_SOLID = PATTERNS[0]
+
+
+class Scale(NamedTuple):
+    """Which line of dots, from the top, a value falls on."""
+
+    high: float
+    """The value of the uppermost line."""
+    factor: float
+    """Lines for each 1 that a value is lower."""
+
+    def line(self, value: float) -> int:
+        """The line of a value."""
+        return round((self.high - value) * self.factor)
 
 
 class Canvas:
-    """`width` × `height` cells, without a dot at first."""
+    """`width` × `height` cells, without a dot at first.
+
+    A column of dots is one whole number, a bit for each dot with the uppermost first: a line through ten
+    cells costs no more than a dot, and four bits are what a cell has of a column.
+    """
 
     def __init__(self, width: int, height: int, faint: Collection[int] = ()) -> None:
         self.width, self.height = max(0, width), max(0, height)
+        self.columns, self.lines = self.width * 2, self.height * 4
+        """Dots from left to right, and from top to bottom."""
         self.faint = frozenset(faint)
-        """Inks that give way wherever another one is drawn over them."""
-        self._bits = [0] * (self.width * self.height)
-        self._inks = [EMPTY] * (self.width * self.height)
-
-    @property
-    def columns(self) -> int:
-        """Dots from left to right."""
-        return self.width * 2
-
-    @property
-    def lines(self) -> int:
-        """Dots from top to bottom."""
-        return self.height * 4
+        """Inks that lie under all others, and give way in each cell where another one is."""
+        self._dots: dict[int, list[int]] = {}
 
     def span(self, column: int, top: int, bottom: int, ink: int) -> None:
         """Dots of one column between two lines, both included; what lies outside is cut off."""
         if top > bottom:
             top, bottom = bottom, top
-        if not 0 <= column < self.columns or bottom < 0 or top >= self.lines:
-            return
-        top, bottom = max(top, 0), min(bottom, self.lines - 1)
-        first, last, masks = top >> 2, bottom >> 2, _SPANS[column & 1]
-        at = first * self.width + (column >> 1)
-        for row in range(first, last + 1):
-            bits = masks[top & 3 if row == first else 0][bottom & 3 if row == last else 3]
-            if self._inks[at] in self.faint and ink not in self.faint:
-                self._bits[at] = bits
-            else:
-                self._bits[at] |= bits
-            self._inks[at] = ink
-            at += self.width
+        if 0 <= column < self.columns and bottom >= 0 and top < self.lines:
+            top, bottom = max(top, 0), min(bottom, self.lines - 1)
+            self._of(ink)[column] |= ((2 << (bottom - top)) - 1) << (self.lines - 1 - bottom)
 
-    def curve(
-        self, buckets: Sequence[Bucket], line_of: Callable[[float], int], ink: int, pattern: Pattern
-    ) -> None:
+    def curve(self, buckets: Sequence[Bucket], scale: Scale, ink: int, pattern: Pattern) -> None:
         """A line through buckets; gaps stay gaps."""
-        before: Bucket | None = None
-        for bucket in buckets:
-            if before is not None and bucket.joined:
-                self._join(
-                    before.column, line_of(before.last), bucket.column, line_of(bucket.first), ink, pattern
-                )
-            if pattern.draws(bucket.column):
-                self.span(bucket.column, line_of(bucket.high), line_of(bucket.low), ink)
-            before = bucket
+        upper, factor = scale
+        before, end = None, 0  # the column before, and the line of dots that it ends on
+        for column, first, low, high, last, joined in buckets:
+            if low == high:
+                top = bottom = begin = stop = round((upper - low) * factor)
+            else:
+                top, bottom = round((upper - high) * factor), round((upper - low) * factor)
+                begin, stop = round((upper - first) * factor), round((upper - last) * factor)
+            if joined and before is not None:
+                # A column reaches to where the one before ends, so that a steep line has no holes.
+                if column - before != 1:
+                    end = self._join(before, end, column, begin, ink, pattern)
+                top, bottom = min(top, end), max(bottom, end)
+            if pattern is _SOLID or pattern.draws(column):
+                self.span(column, top, bottom, ink)
+            before, end = column, stop
 
     def rows(self) -> Iterator[list[tuple[str, int]]]:
         """Each row as runs of text and the ink they have in common."""
+        cells = self.width * self.height
+        codes, inks = [0] * cells, [EMPTY] * cells
+        for ink in sorted(self._dots, key=lambda ink: ink not in self.faint):
+            self._put(ink, codes, inks)
         for row in range(self.height):
-            yield list(self._row(row * self.width))
+            at = slice(row * self.width, (row + 1) * self.width)
+            text = "".join([_CELLS[code] for code in codes[at]])
+            yield list(_runs(text, inks[at]))
 
-    def _row(self, start: int) -> Iterator[tuple[str, int]]:
-        text, ink = "", EMPTY
-        for at in range(start, start + self.width):
-            bits = self._bits[at]
-            here = self._inks[at] if bits else EMPTY
-            if here != ink and text:
-                yield text, ink
-                text = ""
-            ink = here
-            text += chr(0x2800 + bits) if bits else " "
-        if text:
-            yield text, ink
+    def _of(self, ink: int) -> list[int]:
+        if ink not in self._dots:
+            self._dots[ink] = [0] * self.columns
+        return self._dots[ink]
 
-    def _join(self, x0: int, y0: int, x1: int, y1: int, ink: int, pattern: Pattern) -> None:
-        """A straight line between two dots, without its last column."""
+    def _put(self, ink: int, codes: list[int], inks: list[int]) -> None:
+        """One ink's dots over those that are there."""
+        dots, width, faint = self._dots[ink], self.width, self.faint
+        digits = f"0{self.height}x"
+        for cell in range(width):
+            left, right = dots[2 * cell], dots[2 * cell + 1]
+            if not left and not right:
+                continue
+            at = cell
+            for pair in zip(format(left, digits), format(right, digits), strict=True):
+                code = _CODES[pair]
+                if code:
+                    codes[at] = code if inks[at] in faint else codes[at] | code
+                    inks[at] = ink
+                at += width
+
+    def _join(self, x0: int, y0: int, x1: int, y1: int, ink: int, pattern: Pattern) -> int:
+        """A straight line between two columns that lie apart, without these; the line that it reaches."""
         if x1 <= x0:
-            return
+            return y1
         slope = (y1 - y0) / (x1 - x0)
-        first, last = max(x0, -1), min(x1, self.columns)
-        before = y0 + slope * (first - x0)
-        for x in range(first + 1, last + 1):
+        first, last = max(x0 + 1, 0), min(x1, self.columns)
+        before = y0 + slope * (first - 1 - x0)
+        for x in range(first, last):
             now = y0 + slope * (x - x0)
-            middle = (before + now) / 2
-            # Each column reaches half-way to its neighbour, so that a steep line has no holes.
-            if pattern.draws(x - 1):
-                self.span(x - 1, round(before), round(middle), ink)
             if pattern.draws(x):
-                self.span(x, round(middle), round(now), ink)
+                # Half-way to the column before, and from there on.
+                self.span(x, round((before + now) / 2), round(now), ink)
             before = now
+        return round((before + y1) / 2)
+
+
+def _runs(text: str, inks: Sequence[int]) -> Iterator[tuple[str, int]]:
+    start = 0
+    for at in range(1, len(inks)):
+        if inks[at] != inks[at - 1]:
+            yield text[start:at], inks[start]
+            start = at
+    if inks:
+        yield text[start:], inks[start]

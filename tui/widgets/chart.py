@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, ClassVar
 
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
-from textual.color import Color
 from textual.geometry import Region
 from textual.message import Message
 from textual.reactive import reactive
@@ -24,13 +22,10 @@ from textual.widget import Widget
 from tui.store import axes
 from tui.store.chart_order import is_noisy, is_reward
 from tui.store.curves import Curve, Points
-from tui.widgets.braille import EMPTY
-from tui.widgets.chart_plot import FAINT, HOLE, ChartLine, ChartView, Plot, cell_of, plot, x_of
+from tui.widgets.chart_looks import Looks, cells, cut_values
+from tui.widgets.chart_plot import ChartLine, ChartView, Plot, cell_of, plot, x_of
 from tui.widgets.run_colours import run_colour, run_letter
 from tui.words import plain
-
-_FAINTNESS = 0.4
-_CURSOR = 0.15
 
 
 class Chart(Widget, can_focus=True):
@@ -86,6 +81,7 @@ class Chart(Widget, can_focus=True):
         self._strips_key: object = None
         self._plot: Plot | None = None
         self._plot_key: object = None
+        self._looks: Looks | None = None
 
     def add_line(self, label: str, mark: int, points: Points, clock: Points | None, *, alone: bool) -> None:
         """One more run; a run that is `alone` needs no letter and has the theme's own colour.
@@ -161,27 +157,41 @@ class Chart(Widget, can_focus=True):
         counts = tuple((line.mark, line.curve.count, line.curve.points.rewritten) for line in self.lines)
         key = (size, view, counts)
         if key != self._plot_key or self._plot is None:
-            self._plot = plot(self.lines, view, size.width, max(2, size.height - 1))
+            margin = self._plot.margin if self._plot is not None else 6
+            self._plot = plot(self.lines, view, size.width, max(2, size.height - 1), margin)
             self._plot_key = key
-        look = (key, self.view.cursor, self.app.theme, self.has_focus, self.rich_style)
+        theme = (self.app.theme, self.has_focus, self.rich_style, len(self.lines))
+        if self._looks is None or self._looks.key != theme:
+            self._looks = Looks(self, theme, self._colours())
+        look = (key, self.view.cursor, theme)
         if look != self._strips_key:
-            self._strips = self._render_plot(self._plot)
+            self._strips = self._render_plot(self._plot, self._looks)
             self._strips_key = look
 
-    def _render_plot(self, plot: Plot) -> list[Strip]:
-        width, base = self.size.width, self.rich_style
-        looks = Looks(self)
+    def _colours(self) -> list[str]:
+        """The colour of each line."""
+        if self._alone:
+            name = "chart--reward" if is_reward(self.metric) else "chart--line"
+            return [self.get_component_styles(name).color.hex6]
+        dark = self.app.current_theme.dark
+        return [run_colour(line.mark, dark) for line in self.lines]
+
+    def _render_plot(self, plot: Plot, looks: Looks) -> list[Strip]:
         cursor = None if self.view.cursor is None else cell_of(self.view.cursor, self.view, plot.width)
-        signs = {**plot.signs, **self._cursor_signs(plot, cursor)}
-        strips = [self._title(plot, looks)]
+        signs: dict[int, dict[int, tuple[str, int]]] = {}
+        for (row, cell), sign in (*plot.signs.items(), *self._cursor_signs(plot, cursor).items()):
+            signs.setdefault(row, {})[cell] = sign
+        rows = [self._title(plot, looks)]
         for row, runs in enumerate(plot.rows):
             label = plot.labels.get(row, "")
             axis = "┤" if label else "│"
             segments = [Segment(f"{label:>{plot.margin - 1}}", looks.axis), Segment(axis, looks.grid)]
-            segments += _cells(row, runs, bool(label), signs, cursor, looks)
-            strips.append(Strip(segments))
-        strips += self._x_axis(plot, looks, cursor)
-        return [strip.apply_style(base).adjust_cell_length(width, base) for strip in strips]
+            segments += cells(runs, bool(label), signs.get(row, {}), cursor, looks)
+            rows.append(segments)
+        rows += self._x_axis(plot, looks)
+        width = self.size.width
+        title = Strip(rows[0]).adjust_cell_length(width, looks.base)  # a name may have wide characters
+        return [title, *(looks.filled(row, width) for row in rows[1:])]
 
     def _cursor_signs(self, plot: Plot, cursor: int | None) -> dict[tuple[int, int], tuple[str, int]]:
         """A dot where each line meets the cursor."""
@@ -193,21 +203,22 @@ class Chart(Widget, can_focus=True):
                 signs[plot.row_of(found[1]), cell] = ("●", index)
         return signs
 
-    def _title(self, plot: Plot, looks: Looks) -> Strip:
+    def _title(self, plot: Plot, looks: Looks) -> list[Segment]:
         """The name at the left; at the right the latest value of each run, or the one at the cursor."""
         width = self.size.width
         values = self._values(looks)
         room = width - sum(segment.cell_length for segment in values) - 2
         name = plain(self.metric)
-        name = name if len(name) <= room else f"{name[: max(room - 1, 1)]}…"
+        if cell_len(name) > room:
+            name = f"{set_cell_size(name, max(room - 1, 1))}…"
         left = [Segment(name, looks.name)]
         if plot.holes:
             what = "not above 0" if self.view.log else "not a number"
             note = f"  × {plot.holes} {what}"
-            if len(name) + len(note) <= room:
+            if cell_len(name) + len(note) <= room:
                 left.append(Segment(note, looks.hole))
         used = sum(segment.cell_length for segment in left + values)
-        return Strip([*left, Segment(" " * max(1, width - used)), *values])
+        return [*left, Segment(" " * max(1, width - used), looks.base), *values]
 
     def _values(self, looks: Looks) -> list[Segment]:
         found: list[Segment] = []
@@ -219,7 +230,7 @@ class Chart(Widget, can_focus=True):
             if note and self._alone:
                 found.append(Segment(note, looks.note))
         most = self.size.width - min(len(self.metric), 12) - 3
-        return found if self._alone else _cut(found, most, looks)
+        return found if self._alone else cut_values(found, most, looks)
 
     def _value(self, line: ChartLine) -> tuple[str, str]:
         """A run's value as measured, never smoothed, and at which x where that is not the cursor's."""
@@ -234,111 +245,18 @@ class Chart(Widget, can_focus=True):
         where = axes.clock_text(x) if self.view.by_time else axes.step_text(x)
         return axes.short(value), f" @ {where}"
 
-    def _x_axis(self, plot: Plot, looks: Looks, cursor: int | None) -> list[Strip]:
+    def _x_axis(self, plot: Plot, looks: Looks) -> list[list[Segment]]:
         tall = self.size.height - 1 - plot.height >= 2
         marks = {cell for cell, _ in plot.x_labels}
-        strips = []
+        rows = []
         if tall:
             line = "".join("┬" if cell in marks else "─" for cell in range(plot.width))
-            strips.append(Strip([Segment(" " * (plot.margin - 1)), Segment(f"└{line}", looks.grid)]))
+            rows.append([Segment(f"{' ' * (plot.margin - 1)}└{line}", looks.grid)])
         text, end = "", 0
         for cell, label in plot.x_labels:
             at = min(plot.margin + cell - len(label) // 2, self.size.width - len(label))
             if at >= end:
                 text += " " * (at - len(text)) + label
                 end = len(text) + 2
-        strips.append(Strip([Segment(text, looks.axis)]))
-        return strips
-
-
-class Looks:
-    """A chart's styles in the present theme."""
-
-    def __init__(self, chart: Chart) -> None:
-        def style(name: str) -> Style:
-            styles = chart.get_component_styles(f"chart--{name}")
-            colour = self._ground + styles.color if styles.has_rule("color") else None
-            return Style(color=colour and colour.rich_color) + styles.text_style
-
-        self._ground = chart.background_colors[1]
-        self.name, self.value, self.note = style("name"), style("value"), style("note")
-        self.axis, self.grid, self.hole, self.cursor = (
-            style("axis"),
-            style("grid"),
-            style("hole"),
-            style("cursor"),
-        )
-        self.at_cursor = Style(bgcolor=self._ground.blend(chart.styles.color, _CURSOR).rich_color)
-        self._chart = chart
-        self._inks: dict[int, Style] = {}
-
-    def ink(self, ink: int) -> Style:
-        """The style of a line, of what lies faintly under it, or of a hole's sign."""
-        if ink not in self._inks:
-            self._inks[ink] = self.hole if ink == HOLE else self._line(ink)
-        return self._inks[ink]
-
-    @cached_property
-    def _own(self) -> str:
-        reward = is_reward(self._chart.metric)
-        return self._chart.get_component_styles("chart--reward" if reward else "chart--line").color.hex6
-
-    def _line(self, ink: int) -> Style:
-        chart, index = self._chart, ink % FAINT
-        dark = chart.app.current_theme.dark
-        colour = self._own if chart._alone else run_colour(chart.lines[index].mark, dark)
-        if ink >= FAINT:
-            colour = self._ground.blend(Color.parse(colour), _FAINTNESS).hex6
-        return Style(color=colour)
-
-
-def _cut(values: list[Segment], most: int, looks: Looks) -> list[Segment]:
-    """As many letters with their values as fit, and a sign where there are more."""
-    if sum(segment.cell_length for segment in values) <= most:
-        return values
-    while values and sum(segment.cell_length for segment in values) > most - 3:
-        values = values[:-2]
-    return [*values, Segment("  …", looks.note)]
-
-
-def _cells(
-    row: int,
-    runs: Sequence[tuple[str, int]],
-    ticked: bool,
-    signs: dict[tuple[int, int], tuple[str, int]],
-    cursor: int | None,
-    looks: Looks,
-) -> list[Segment]:
-    """A row of dots, with signs and the cursor over it and a thin line at a tick."""
-    here = {cell: sign for (sign_row, cell), sign in signs.items() if sign_row == row}
-    segments: list[Segment] = []
-    at = 0
-    for text, ink in runs:
-        stops = sorted(
-            {cell for cell in (*here, *(() if cursor is None else (cursor,))) if at <= cell < at + len(text)}
-        )
-        begin = at
-        for stop in stops:
-            segments += _stretch(text[begin - at : stop - at], ink, ticked, looks)
-            if stop in here:
-                style = looks.ink(here[stop][1])
-                segments.append(Segment(here[stop][0], style + looks.at_cursor if stop == cursor else style))
-            elif ink == EMPTY:
-                segments.append(Segment("│", looks.cursor + looks.at_cursor))
-            else:
-                segments.append(Segment(text[stop - at], looks.ink(ink) + looks.at_cursor))
-            begin = stop + 1
-        segments += _stretch(text[begin - at :], ink, ticked, looks)
-        at += len(text)
-    for cell in sorted(cell for cell in here if cell >= at):
-        segments.append(Segment(" " * (cell - at) + here[cell][0], looks.ink(here[cell][1])))
-        at = cell + 1
-    return segments
-
-
-def _stretch(text: str, ink: int, ticked: bool, looks: Looks) -> list[Segment]:
-    if not text:
-        return []
-    if ink == EMPTY:
-        return [Segment("┈" * len(text) if ticked else text, looks.grid)]
-    return [Segment(text, looks.ink(ink))]
+        rows.append([Segment(text, looks.axis)])
+        return rows

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from tui.store import axes
 from tui.store.curves import Bucket, Curve, Trace
-from tui.widgets.braille import PATTERNS, Canvas
+from tui.widgets.braille import PATTERNS, Canvas, Scale
 from tui.widgets.run_colours import run_letter
 
 MARKS = "•◆▲■"
@@ -65,45 +65,46 @@ class Plot:
     """(row, cell) → a sign and its ink, over the dots."""
     holes: int
     """Values within sight that cannot be drawn."""
-    low: float
-    high: float
+    scale: Scale
 
     def row_of(self, y: float) -> int:
         """The row of cells that a value lies in."""
-        return max(0, min(line_of(y, self.low, self.high, self.height * 4) // 4, self.height - 1))
+        return row_of(y, self.scale, self.height)
 
 
 FAINT = 100
 HOLE = 999
 
 
-def line_of(y: float, low: float, high: float, lines: int) -> int:
-    """The line of dots, from the top, that a value falls on."""
-    return round((high - y) / (high - low) * (lines - 1))
+def plot(lines: Sequence[ChartLine], view: ChartView, width: int, height: int, margin: int = 6) -> Plot:
+    """Lay a chart out in `width` × `height` cells, tick labels and x axis included.
 
-
-def plot(lines: Sequence[ChartLine], view: ChartView, width: int, height: int) -> Plot:
-    """Lay a chart out in `width` × `height` cells, tick labels and x axis included."""
-    inner = height - (2 if height >= _TALL else 1)
+    `margin` is a guess of what it will be: the one that it was last time spares thinning twice.
+    """
+    inner = max(1, height - (2 if height >= _TALL else 1))
     end = _END if len(lines) > 1 else 0
-    columns = max(2, 2 * (width - 6 - end))
-    shown = [_buckets(line, view, columns, faint=len(lines) == 1) for line in lines]
+    faint = range(FAINT, FAINT + len(lines))
+    shown = [_buckets(line, view, 2 * (width - margin - end), faint=len(lines) == 1) for line in lines]
     low, high, marks, labels = _scale(shown, view.log, max(2, min(inner // 2, _MOST_TICKS)))
-    margin = max([5, *map(len, labels)]) + 1
-    canvas = Canvas(width - margin - end, max(inner, 1), faint=range(FAINT, FAINT + len(lines)))
-    if canvas.columns != columns:  # labels wider than usual
-        shown = [_buckets(line, view, canvas.columns, faint=len(lines) == 1) for line in lines]
-    signs = _draw(canvas, lines, shown, low, high)
+    needed = max([5, *map(len, labels)]) + 1
+    if needed != margin:
+        margin = needed
+        shown = [_buckets(line, view, 2 * (width - margin - end), faint=len(lines) == 1) for line in lines]
+    canvas = Canvas(width - margin - end, inner, faint=faint)
+    scale = Scale(high, (canvas.lines - 1) / (high - low))
+    signs = _draw(canvas, lines, shown, scale)
     holes = _mark_holes(canvas, lines, view, signs)
-    tick_rows = {
-        line_of(mark, low, high, canvas.lines) // 4: text for mark, text in zip(marks, labels, strict=True)
-    }
     if len(lines) > 1:
-        _name_ends(canvas, lines, shown, low, high, signs)
-    return Plot(
-        canvas.width, canvas.height, margin, list(canvas.rows()), tick_rows,
-        _x_labels(view, canvas.width), signs, holes, low, high,
-    )  # fmt: skip
+        _name_ends(canvas, lines, shown, scale, signs)
+    tick_rows = {row_of(mark, scale, inner): text for mark, text in zip(marks, labels, strict=True)}
+    x_labels = _x_labels(view, canvas.width)
+    rows = list(canvas.rows())
+    return Plot(canvas.width, canvas.height, margin, rows, tick_rows, x_labels, signs, holes, scale)
+
+
+def row_of(y: float, scale: Scale, height: int) -> int:
+    """The row of cells that a value lies in, the nearest one where it is out of sight."""
+    return max(0, min(scale.line(y) // 4, height - 1))
 
 
 def cell_of(x: float, view: ChartView, width: int) -> int | None:
@@ -145,22 +146,18 @@ def _scale(shown: Sequence[_Shown], log: bool, most: int) -> tuple[float, float,
 
 
 def _draw(
-    canvas: Canvas, lines: Sequence[ChartLine], shown: Sequence[_Shown], low: float, high: float
+    canvas: Canvas, lines: Sequence[ChartLine], shown: Sequence[_Shown], scale: Scale
 ) -> dict[tuple[int, int], tuple[str, int]]:
-    scale, top = (canvas.lines - 1) / (high - low), high
-
-    def line(y: float) -> int:
-        return round((top - y) * scale)
-
+    """The lines, and a sign at each point of those that have few."""
     signs: dict[tuple[int, int], tuple[str, int]] = {}
     for index, (_, (strong, faint)) in enumerate(zip(lines, shown, strict=True)):
         mark = lines[index].mark
-        canvas.curve(faint, line, FAINT + index, PATTERNS[0])
-        canvas.curve(strong, line, index, PATTERNS[mark % len(PATTERNS)])
+        canvas.curve(faint, scale, FAINT + index, PATTERNS[0])
+        canvas.curve(strong, scale, index, PATTERNS[mark % len(PATTERNS)])
         visible = [bucket for bucket in faint or strong if 0 <= bucket.column < canvas.columns]
         if len(visible) * _SPARSE * 2 <= canvas.columns:
             for bucket in visible:
-                row = max(0, min(line(bucket.last) // 4, canvas.height - 1))
+                row = row_of(bucket.last, scale, canvas.height)
                 signs[row, bucket.column // 2] = (MARKS[mark % len(MARKS)], index)
     return signs
 
@@ -186,8 +183,7 @@ def _name_ends(
     canvas: Canvas,
     lines: Sequence[ChartLine],
     shown: Sequence[_Shown],
-    low: float,
-    high: float,
+    scale: Scale,
     signs: dict[tuple[int, int], tuple[str, int]],
 ) -> None:
     """A run's letter right of its line's end, in a row that no other letter has."""
@@ -197,7 +193,7 @@ def _name_ends(
         if not within:
             continue
         cell = within[-1].column // 2 + 1
-        row = max(0, min(line_of(within[-1].last, low, high, canvas.lines) // 4, canvas.height - 1))
+        row = row_of(within[-1].last, scale, canvas.height)
         free = [r for r in _around(row, canvas.height) if not any((r, c) in taken for c in (cell - 1, cell))]
         if free:
             taken.add((free[0], cell))
