@@ -7,13 +7,16 @@ shows and does is its own file's matter; screens but the first are imported when
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual._context import active_message_pump
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.message import Message
 from textual.screen import Screen
+from textual.widget import Widget
 
 from tui.screens import requests as ask
 from tui.screens.desk import Desk
@@ -108,7 +111,8 @@ class VfmApp(Desk):
             from tui.screens.way_out import farewell, still_going
 
             if words := farewell(await still_going(self.rows, self._client)):
-                print(plain(words), flush=True)
+                with suppress(OSError):  # the terminal itself may be gone
+                    print(plain(words), flush=True)
 
     async def _dispatch_message(self, message: Message) -> None:
         try:
@@ -118,10 +122,15 @@ class VfmApp(Desk):
                 raise
 
     def _handle_exception(self, error: Exception) -> None:
-        """A widget that broke is lost; the app goes on where there still is one."""
+        """A widget that broke hears nothing any more; the app goes on, and keys go to what still does."""
         if not (self._running and self.screen_stack and self.survives(error)):
             self.crash = self.crash or error
             super()._handle_exception(error)
+            return
+        broken = active_message_pump.get(None)
+        if isinstance(broken, Widget) and broken is not self.screen:
+            broken.can_focus = False
+            self.screen.set_focus(None)
 
     def action_help(self) -> None:
         """Help for where one is; once more closes it."""
