@@ -14,10 +14,11 @@ from remote.contract.errors import BackendError, VfmError
 from tui.store.run_rows import RunRow
 
 if TYPE_CHECKING:
+    from remote.contract.record import RunRecord
     from tui.client import Client
 
 
-async def price_an_hour(client: Client, row: RunRow) -> float | None:
+async def price_an_hour(client: Client, row: RunRow | RunRecord) -> float | None:
     """US dollars; None on this machine, which costs nothing, and where nothing tells.
 
     Raises `BackendError` where the backend cannot be asked.

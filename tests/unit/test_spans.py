@@ -127,7 +127,7 @@ def test_what_goes_on_now(progress: list[tuple[float, int, int, str]], words: st
 def test_the_step_under_way_is_the_one_after_those_done() -> None:
     state = said(*READY)
     state.add(ProgressEvent(seq=90, t=150.0, done=4, total=20, what="steps"))
-    assert doing(state, spans(state, "train", 151.0, "running")) == "step 5 of 20"
+    assert doing(state, spans(state, "train", 151.0, "running")) == "train · step 5"
 
 
 def test_one_line_says_all_where_it_fits() -> None:

@@ -31,7 +31,6 @@ from tui.widgets.pane_layout import PaneLayout, can_split
 from tui.widgets.panes import Panes
 from tui.widgets.run_status import RunStatus, Standing
 from tui.widgets.timeline import Timeline
-from tui.widgets.title import TitleLine
 from tui.words import duration, number, plain, status_words
 
 if TYPE_CHECKING:
@@ -71,17 +70,16 @@ class RunScreen(VfmScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "propose", "Apply the hint", id="run.propose"),
         Binding("c", "cancel", "Cancel", id="run.cancel"),
+        Binding("z", "zoom", "Zoom", id="run.zoom"),
         Binding("r", "rerun", "Run again", id="run.rerun"),
         Binding("e", "edit", "Edit & run", id="run.edit"),
         Binding("d", "download", "Download", show=False, id="run.download"),
         Binding("x", "delete", "Delete", show=False, id="run.delete"),
         *(Binding(str(n), f"pane({n})", f"Pane {n}", show=False, id=f"run.pane{n}") for n in range(1, 8)),
-        Binding("z", "zoom", "Zoom", id="run.zoom"),
         Binding("vertical_line", "split", "Split", show=False, id="run.split"),
         Binding("T", "fold", "Timeline on one line or as a chart", show=False, id="run.timeline"),
         Binding("exclamation_mark", "error", "Next error in the log", show=False, id="run.error"),
         Binding("f5", "again", "Look again", show=False, id="run.again"),
-        Binding("b", "back", "Back", show=False, id="run.back"),
     ]
 
     @dataclass
@@ -101,6 +99,8 @@ class RunScreen(VfmScreen):
         self._feed: Feed | None = None
         self._panes: RunPanes | None = None
         self._was_live = False
+        self._price: float | None = None
+        """What an hour costs (USD), where that is known."""
 
     def body(self) -> ComposeResult:
         """How it stands, what it did, what went wrong; panes follow once the run is found."""
@@ -138,7 +138,6 @@ class RunScreen(VfmScreen):
         record = feed.record
         self.run_id, self._was_live = record.run_id, record.status not in FINAL
         self.sub_title = plain(record.run_id)
-        self.query_one(TitleLine).note = plain(f"{record.experimenter} · {record.experiment}")
         self._say(None)
         self._panes = RunPanes(feed, self.desk.memory)
         remembered = self.desk.memory.get("run.layout")
@@ -147,6 +146,16 @@ class RunScreen(VfmScreen):
         self._show()
         await self.query_one("#run-body").mount(Panes(builders, places))
         self.query_one(Panes).focus_current()
+        self._ask_price(feed)
+
+    @work(group="price", description="ask what an hour of the run costs", exit_on_error=False)
+    async def _ask_price(self, feed: Feed) -> None:
+        from tui.run_price import price_an_hour
+
+        try:
+            self._price = await price_an_hour(feed.client, feed.record)
+        except VfmError as error:
+            self.desk.tell(plain(f"what the run costs is not to be had: {error.message}"), "warning")
 
     @on(Grew)
     def _grew(self, event: Grew) -> None:
@@ -187,7 +196,7 @@ class RunScreen(VfmScreen):
         """Time goes on, even where nothing is said."""
         if self._feed is not None:
             self._show_standing(self._feed)
-            self._remember()
+            self.remember()
 
     def _show(self) -> None:
         feed = self._feed
@@ -198,7 +207,7 @@ class RunScreen(VfmScreen):
 
     def _show_standing(self, feed: Feed) -> None:
         now = self.desk.now()
-        self.query_one(RunStatus).show(standing(feed, now))
+        self.query_one(RunStatus).show(standing(feed, now, self._price))
         self.query_one(Timeline).show(feed.state, feed.record.kind, now, feed.status)
 
     def _tell_end(self, feed: Feed) -> None:
@@ -226,7 +235,8 @@ class RunScreen(VfmScreen):
             for name in panes.seen:  # what was out of sight may have missed something
                 self._update(panes, name)
 
-    def _remember(self) -> None:
+    def remember(self) -> None:
+        """What the panes look like."""
         for panes in self.query(Panes):
             if self._panes is not None:
                 self._panes.remember(panes.built)
@@ -272,10 +282,8 @@ class RunScreen(VfmScreen):
     async def _ask_and_save(self, pane: LogPane, default: str) -> None:
         from tui.screens.ask import AskPath
 
-        folder = Path(str(self.desk.memory.get("download_dir", "downloads")))
-        chosen = await self.app.push_screen_wait(
-            AskPath("Save these lines as", str(folder / default), files=True)
-        )
+        suggested = str(Path(self.desk.download_dir) / default)
+        chosen = await self.app.push_screen_wait(AskPath("Save these lines as", suggested, files=True))
         if not chosen:
             return
         try:
@@ -343,11 +351,6 @@ class RunScreen(VfmScreen):
         """Try again where something went wrong."""
         self._watch()
 
-    def action_back(self) -> None:
-        """To the screen below; the run goes on."""
-        self._remember()
-        super().action_back()
-
 
 _NEED_A_RUN = (
     "cancel",
@@ -364,13 +367,13 @@ _NEED_A_RUN = (
 )
 
 
-def standing(feed: Feed, now: float) -> Standing:
-    """How a run stands, as its status line tells it; `now` in Unix seconds."""
+def standing(feed: Feed, now: float, price: float | None = None) -> Standing:
+    """How a run stands, as its status line tells it; `now` in Unix seconds, `price` in USD an hour."""
     record, state, status = feed.record, feed.state, feed.status
     over = status in FINAL
     end = record.ended or state.last_t
     until = (end if over else max(now, state.last_t or 0.0)) or now
-    began = record.started or record.created
+    elapsed = max(0.0, until - (record.started or record.created))
     return Standing(
         status=status,
         doing="" if over else doing(state, spans(state, record.kind, now, status)),
@@ -381,7 +384,8 @@ def standing(feed: Feed, now: float) -> Standing:
         total=state.total_steps,
         eta=None if over else state.eta(),
         reward=_reward(feed),
-        elapsed=max(0.0, until - began),
+        elapsed=elapsed,
+        cost=None if price is None else price * elapsed / 3600,
         ended_ago=max(0.0, now - end) if over and end else None,
     )
 

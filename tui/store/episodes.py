@@ -7,6 +7,7 @@ to whoever shows them.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -107,7 +108,12 @@ def read_episode(line: bytes) -> Episode:
 def ordered(rows: Iterable[EpisodeRow], *, best_first: bool) -> list[EpisodeRow]:
     """By reward; those that failed come last either way."""
     sign = -1.0 if best_first else 1.0
-    return sorted(rows, key=lambda row: (row.reward is None, sign * (row.reward or 0.0), row.offset))
+
+    def place(row: EpisodeRow) -> tuple[bool, float, int]:
+        known = row.reward is not None and not math.isnan(row.reward)
+        return not known, sign * (row.reward or 0.0) if known else 0.0, row.offset
+
+    return sorted(rows, key=place)
 
 
 def text_of(content: Any) -> str:

@@ -87,16 +87,14 @@ def under_way(found: Iterable[Span]) -> Span | None:
 
 
 def doing(state: RunState, found: Iterable[Span]) -> str:
-    """What goes on now in a few words: `vllm · loading weights`, `training step 43 of 200`."""
+    """What goes on now in a few words: `vllm · loading weights`, `train · step 43`."""
     span = under_way(found)
     if span is None or span.state != "now":
         return ""
     counted = [p for p in state.progress.values() if p.t >= (span.start or 0.0)]
     latest = max(counted, key=lambda p: (p.seq, p.t), default=None)
     if latest is not None and latest.what == "steps":
-        return (
-            f"step {latest.done + 1:,.0f} of {latest.total:,.0f}" if latest.done < latest.total else span.name
-        )
+        return span.name + (f" · step {latest.done + 1:,.0f}" if latest.done < latest.total else "")
     said = [span.name]
     if span.part is not None:
         said.append(span.part.name)

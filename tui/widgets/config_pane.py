@@ -247,6 +247,8 @@ def _on_record(record: RunRecord) -> Iterator[Fact]:
     told: Sequence[tuple[str, str, Any]] = (
         ("run", "id", record.run_id),
         ("run", "kind", record.kind),
+        ("run", "experimenter", record.experimenter),
+        ("run", "experiment", record.experiment),
         ("run", "created", moment(record.created)),
         ("run", "started", moment(record.started)),
         ("run", "ended", moment(record.ended)),

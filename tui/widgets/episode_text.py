@@ -6,6 +6,7 @@ Owns the layout. What the conversation contains is shown, never obeyed.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,22 +27,25 @@ _MUTED, _FAINT = "$text-muted", "$text-disabled"
 # --- a row of the list -------------------------------------------------------------------------------
 
 
-def row_text(episode: EpisodeRow, low: float, high: float, task_width: int) -> Content:
-    """`0.050 ■■■··· faint  2 turns  first words`; the bar goes from the step's worst to its best."""
+def row_text(episode: EpisodeRow, low: float, high: float, task_width: int, turns: bool) -> Content:
+    """`0.050 ■■■··· faint  2 turns  first words`; the bar goes from the step's worst to its best.
+
+    `turns` says whether they are worth telling: they are not where nobody had more than one.
+    """
     if episode.reward is None:
         head = Content.styled(f"{'✗':>7} {'failed':<{_BAR}}", "$error")
     else:
         head = Content.styled(f"{episode.reward:7.3f} ", "bold") + reward_bar(episode.reward, low, high)
-    task = Content(f" {plain(episode.task)[:task_width].ljust(task_width)} ")
-    turns = Content.styled(f"{episode.turns:>2} {'turn ' if episode.turns == 1 else 'turns'}  ", _MUTED)
+    task = Content(f" {plain(episode.task)[:task_width].ljust(task_width)}")
+    if turns:
+        task += Content.styled(f"{episode.turns:>2} {'turn ' if episode.turns == 1 else 'turns'} ", _MUTED)
     said = plain(episode.error.splitlines()[0] if episode.error else episode.first)
-    return head + task + turns + Content.styled(said, "$error" if episode.error else _MUTED)
+    return head + task + " " + Content.styled(said, "$error" if episode.error else _MUTED)
 
 
 def reward_bar(reward: float, low: float, high: float, cells: int = _BAR) -> Content:
     """How good it is among its like: nothing filled for the worst, all for the best."""
-    share = 1.0 if high <= low else (reward - low) / (high - low)
-    full = round(max(0.0, min(share, 1.0)) * cells)
+    full = _cells(1.0 if high <= low else (reward - low) / (high - low), cells)
     return Content.styled("■" * full, "$success") + Content.styled("·" * (cells - full), _FAINT)
 
 
@@ -77,10 +81,15 @@ def _columns(parts: dict[str, float], width: int) -> list[Content]:
 
 
 def _worth_of(name: str, value: float, width: int, most: float) -> Content:
-    full = round(abs(value) / most * _BAR)
+    full = _cells(abs(value) / most, _BAR)
     filled = Content.styled("■" * full, "$success" if value >= 0 else "$error")
     text = Content(plain(name).ljust(width)) + Content.styled(f" {value:8.4f} ", "bold" if value else _FAINT)
     return text + filled + Content.styled("·" * (_BAR - full), _FAINT)
+
+
+def _cells(share: float, cells: int) -> int:
+    """How many are filled; none where a reward is no finite number."""
+    return round(max(0.0, min(share, 1.0)) * cells) if math.isfinite(share) else 0
 
 
 # --- the conversation --------------------------------------------------------------------------------

@@ -287,7 +287,8 @@ class RolloutsPane(Vertical):
         low, high = min(good, default=0.0), max(good, default=0.0)
         width = min(max(len(plain(row.task)) for row in self._rows), 16)
         rows = ordered(self._rows, best_first=self.best_first)
-        listed.set_options(Option(row_text(r, low, high, width), id=str(r.offset)) for r in rows)
+        turns = any(row.turns > 1 for row in rows)
+        listed.set_options(Option(row_text(r, low, high, width, turns), id=str(r.offset)) for r in rows)
         at = next((n for n, r in enumerate(rows) if str(r.offset) == chosen), 0)
         self._expected = str(rows[at].offset)
         listed.highlighted = at

@@ -77,8 +77,8 @@ def first_line(run: Standing, width: int) -> Content:
         left += Content(f"  {plain(said)}")
     figures = _progress(run)
     room = width - left.cell_length - figures.cell_length - 4
-    if figures and room >= 10:
-        share = (run.step or 0) / (run.total or 1)
+    if run.total and room >= 10:
+        share = (run.step or 0) / run.total
         figures = bar(share, min(room, 40), BAR_STYLES.get(run.status, "$accent")) + " " + figures
     return _ends(left, figures, width)
 
@@ -89,8 +89,8 @@ def second_line(run: Standing, width: int) -> Content:
     if run.backend:
         facts.append(Content.styled(plain(run.backend), "$text-muted"))
     right = list(_figures(run))
-    while len(facts) > 1 and _DOT.join(facts + right).cell_length > width:
-        facts.pop()
+    while len(facts) + len(right) > 1 and _DOT.join(facts + right).cell_length > width:
+        (facts if len(facts) > 1 else right).pop()
     return _ends(_DOT.join(facts), _DOT.join(right), width)
 
 
@@ -103,11 +103,8 @@ def bar(share: float, cells: int, style: str = "$accent") -> Content:
 
 def roughly(seconds: float) -> str:
     """What is left, no more precise than it can be: `40 s`, `12 min`, `2 h 10 min`."""
-    return (
-        duration(seconds)
-        if seconds < 10 or seconds >= 3570
-        else duration(round(seconds)).split(" min")[0] + (" min" if seconds >= 59.5 else "")
-    )
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if seconds >= 59.5 and minutes < 60 else duration(seconds)
 
 
 def _progress(run: Standing) -> Content:
@@ -138,6 +135,6 @@ def _ended(run: Standing) -> str:
 
 def _ends(left: Content, right: Content, width: int) -> Content:
     gap = width - left.cell_length - right.cell_length
-    if gap < 1:
-        return left.truncate(max(width - right.cell_length - 1, 0), ellipsis=True) + " " + right
-    return left + " " * gap + right
+    if gap > 0:
+        return left + " " * gap + right
+    return left.truncate(width, ellipsis=True)

@@ -1,0 +1,450 @@
+"""One run on the screen, with real keys: live, over, failed, gone; and what is remembered of the layout."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.message import Message
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+from remote.contract.events import (
+    Event,
+    FailureEvent,
+    PhaseEvent,
+    ProgressEvent,
+    SystemEvent,
+    encode_line,
+)
+from tests.backends.conftest import LocalBench, request
+from tests.pilot.conftest import NOW, make_run, story, until
+from tui.app import VfmApp
+from tui.client import Client
+from tui.memory import Memory
+from tui.screens import requests as ask
+from tui.screens.run import RunScreen
+from tui.settings import Settings
+from tui.widgets.failure_panel import FailurePanel
+from tui.widgets.log_pane import LogPane
+from tui.widgets.panes import Panes
+from tui.widgets.run_status import RunStatus
+from tui.widgets.timeline import Timeline
+
+WIDE, NORMAL, NARROW = (200, 60), (120, 40), (80, 24)
+HINT = {"text": "raise the limit", "key": "vllm.max_model_len", "from": 16, "to": 2048}
+
+
+class App(VfmApp):
+    """The app, with one run for its home, that writes down what it is asked for."""
+
+    def __init__(self, run_id: str, client: Client, settings: Settings, **options: Any) -> None:
+        super().__init__(client, settings=settings, **{"clock": lambda: NOW, **options})
+        self.asked: list[Any] = []
+        self._run_id = run_id
+
+    def get_default_screen(self) -> RunScreen:
+        return RunScreen(self._run_id)
+
+    def _write_down(self, message: Message) -> None:
+        message.prevent_default()  # nobody answers
+        self.asked.append(message)
+
+    on_launch_requested = on_rerun_requested = on_cancel_requested = _write_down
+    on_delete_requested = on_download_requested = _write_down
+
+
+@pytest.fixture
+def app(client: Client, settings: Settings) -> Any:
+    """Makes the app of a run."""
+
+    def make(run_id: str, client: Client = client, **options: Any) -> App:
+        return App(run_id, client, settings, **options)
+
+    return make
+
+
+def shown(app: App, widget: type | str) -> str:
+    """What a widget shows, as text."""
+    found = app.screen.query_one(widget)
+    lines = [found.render_line(y) for y in range(found.size.height)]
+    return "\n".join("".join(segment.text for segment in line).rstrip() for line in lines)
+
+
+def ready(app: App, *, over: bool = True) -> Any:
+    """Whether all that a run has said is on the screen."""
+
+    def is_ready() -> bool:
+        screen = app.screen
+        feed = screen._feed if isinstance(screen, RunScreen) else None
+        return feed is not None and (feed.over or not over) and bool(screen.query(Panes))
+
+    return is_ready
+
+
+async def settled(app: App, pilot: Pilot[None]) -> None:
+    """The run is over, and the screen shows it."""
+    await until(ready(app), "the run")
+    await pilot.pause()
+
+
+def failed_run(home: Path, run_id: str = "broken", hint: dict[str, Any] | None = HINT) -> Path:
+    """A run that failed while vLLM started."""
+    events: list[Event] = [
+        *story(0, 1)[:6],
+        PhaseEvent(phase="vllm", status="failed", detail="loading weights", t=NOW - 580),
+        PhaseEvent(phase="vllm", status="failed", t=NOW - 580),
+        FailureEvent(
+            boundary="vllm",
+            cause="Traceback (most recent call last)\n  File x\nValueError: 16 is too [b]short[/b]\x1b[2J",
+            message="the server does not take prompts of 17 tokens",
+            hint=hint,
+            t=NOW - 579,
+        ),
+    ]
+    run_dir = make_run(home, run_id, events, status="failed", exit_code=1)
+    log = "".join(f"[vllm] line {n}\n" for n in range(200))
+    with (run_dir / "logs" / "stream.log").open("a") as file:
+        file.write(log + "[vllm] ValueError: 16 is too short\n" + log)
+    return run_dir
+
+
+# --- how it stands -----------------------------------------------------------------------------------
+
+
+async def test_a_run_of_the_past_shows_how_it_went(home: Path, app: Any) -> None:
+    make_run(home, "ended", story(5, 5))
+    async with (here := app("ended")).run_test(size=NORMAL) as pilot:
+        await settled(here, pilot)
+        status = shown(here, RunStatus)
+        assert "✓ done" in status
+        assert "5/5" in status
+        assert "reward 1" in status
+        assert "9 min 00 s" in status
+        timeline = shown(here, Timeline).splitlines()
+        assert [line.split()[:2] for line in timeline[:4]] == [
+            ["✓", "image"], ["✓", "prepare"], ["✓", "vllm"], ["✓", "train"],
+        ]  # fmt: skip
+        assert here.screen.sub_title == "ended"
+        assert not here.screen.query_one(FailurePanel).display
+
+
+async def test_the_prefix_of_a_name_is_enough(home: Path, app: Any) -> None:
+    make_run(home, "abcde-wordle", story(1, 5))
+    async with (here := app("abc")).run_test() as pilot:
+        await settled(here, pilot)
+        assert here.screen.run_id == here.screen.sub_title == "abcde-wordle"
+
+
+async def test_a_narrow_terminal_has_the_timeline_on_one_line(home: Path, app: Any) -> None:
+    make_run(home, "ended", story(5, 5))
+    async with (here := app("ended")).run_test(size=NARROW) as pilot:
+        await settled(here, pilot)
+        assert shown(here, Timeline).strip().startswith("✓ image 0.1s  ✓ prepare 9.8s  ✓ vllm 20s  ✓ train")
+        await pilot.resize_terminal(*NORMAL)
+        await pilot.pause()
+        assert here.screen.query_one(Timeline).size.height > 4
+        await pilot.press("T")
+        await pilot.pause()
+        assert here.screen.query_one(Timeline).size.height == 1
+
+
+async def test_a_live_run_is_followed_to_its_end(bench: LocalBench, app: Any, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    events = [
+        PhaseEvent(phase="vllm", status="started"),
+        PhaseEvent(phase="vllm", status="started", detail="loading weights"),
+        ProgressEvent(done=186, total=186, what="packages"),
+    ]
+    raw = "".join(f"{encode_line(event)}\\n" for event in events)
+    raw = raw.replace("\x1e", "\\x1e").replace(" ", "\\x20")
+    script = f"lines:3 raw:{raw} wait:{gate} end:done"
+    backend = bench.backend(script)
+    record = await backend.launch(request())
+    client = Client(None, {"local": backend})
+    async with (here := app(record.run_id, client, clock=time.time)).run_test(size=NORMAL) as pilot:
+        now = "● running  vllm · loading weights · 186/186 packages"
+        await until(lambda: now in shown(here, RunStatus), "the phase")
+        await until(lambda: "● vllm" in shown(here, Timeline), "its line in the timeline")
+        await until(lambda: "line 2" in shown(here, "LogView"), "the log")
+        assert not list(here._notifications)
+        gate.touch()
+        await settled(here, pilot)
+        assert "✓ done" in shown(here, RunStatus)
+        told = [n.message for n in here._notifications]
+        assert any("✓ done" in text for text in told), told
+
+
+async def test_steps_arrive_while_it_trains(bench: LocalBench, app: Any, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    backend = bench.backend(f"steps:4 wait:{gate} lines:30 end:done")
+    record = await backend.launch(request())
+    async with (here := app(record.run_id, Client(None, {"local": backend}), clock=time.time)).run_test(
+        size=NORMAL
+    ) as pilot:
+        await until(lambda: "4/4" in shown(here, RunStatus), "the steps")
+        assert "● running" in shown(here, RunStatus)
+        for size in (NARROW, WIDE, NORMAL):  # in mid-stream
+            await pilot.resize_terminal(*size)
+        gate.touch()
+        await settled(here, pilot)
+        await until(lambda: "line 29" in shown(here, "LogView"), "the last line")
+
+
+# --- failures ----------------------------------------------------------------------------------------
+
+
+async def test_a_failed_run_says_first_what_to_do(home: Path, app: Any) -> None:
+    failed_run(home)
+    async with (here := app("broken")).run_test(size=NORMAL) as pilot:
+        await settled(here, pilot)
+        told = shown(here, "#failure-told")
+        assert "✗ vllm  the server does not take prompts of 17 tokens" in told
+        assert r"ValueError: 16 is too [b]short[/b]\x1b[2J" in told
+        assert "Traceback" not in told
+        next_ = shown(here, "#failure-next")
+        assert "→ raise the limit" in next_
+        assert "vllm.max_model_len  16 → 2048" in next_
+        assert "✗ vllm" in shown(here, Timeline)
+        assert "✗ loading weights" in shown(here, Timeline)
+
+
+@pytest.mark.parametrize("keys", [["p"], ["shift+tab", "enter"]])
+async def test_the_proposed_change_goes_into_the_form(home: Path, app: Any, keys: list[str]) -> None:
+    failed_run(home)
+    async with (here := app("broken")).run_test(size=NORMAL) as pilot:
+        await settled(here, pilot)
+        if keys[-1] == "enter":
+            here.screen.query_one("#failure-what").focus()
+            keys = ["enter"]
+        await pilot.press(*keys)
+        await until(lambda: bool(here.asked), "the request")
+        message = here.asked[0]
+        assert isinstance(message, ask.LaunchRequested)
+        assert (message.run_id, message.values) == ("broken", {"vllm.max_model_len": 2048})
+        assert (message.kind, message.backend) == ("train", "local")
+
+
+async def test_without_a_proposal_there_is_nothing_to_apply(home: Path, app: Any) -> None:
+    failed_run(home, hint={"text": "look at the log", "key": None, "from": None, "to": None})
+    async with (here := app("broken")).run_test(size=NORMAL) as pilot:
+        await settled(here, pilot)
+        assert "p" not in here.screen.active_bindings
+        await pilot.press("p", "e")
+        await until(lambda: bool(here.asked), "the request")
+        assert [message.values for message in here.asked] == [{}]
+
+
+async def test_a_key_goes_to_the_error_in_the_log(home: Path, app: Any) -> None:
+    failed_run(home)
+    async with (here := app("broken")).run_test(size=NORMAL) as pilot:
+        await settled(here, pilot)
+        await pilot.press("5")  # another pane than the log
+        await pilot.press("exclamation_mark")
+        assert here.screen.query_one(Panes).current == "logs"
+        view = here.screen.query_one(LogPane).view
+        seen: list[bytes] = []
+        while not seen or b"ValueError" not in seen[-1]:
+            await until(lambda: view.line is not None and view.line.raw not in seen[-1:], "an error")
+            seen.append(view.line.raw)
+            await pilot.press("exclamation_mark")
+        assert not any(b"] line " in raw for raw in seen[1:])  # errors only, wherever it stood before
+
+
+async def test_what_only_the_record_knows_is_told_too(home: Path, app: Any) -> None:
+    failure = {"boundary": "worker", "cause": "", "message": "it was killed (SIGKILL)", "hint": None}
+    make_run(home, "killed", story(2, 5), status="failed", exit_code=1, failure=failure)
+    async with (here := app("killed")).run_test(size=NORMAL) as pilot:
+        await settled(here, pilot)
+        assert "✗ worker  it was killed (SIGKILL)" in shown(here, "#failure-told")
+
+
+# --- gone --------------------------------------------------------------------------------------------
+
+
+async def test_an_unknown_run_is_told_of_in_words(home: Path, app: Any) -> None:
+    make_run(home, "other", story(1, 5))
+    async with (here := app("othre")).run_test(size=NORMAL) as pilot:
+        said = here.screen.query_one("#run-said", Static)
+        await until(lambda: said.display and said.size.height > 0, "words")
+        await pilot.pause()
+        text = shown(here, "#run-said")
+        assert "there is no run 'othre'" in text
+        assert "the nearest runs: other" in text
+        await pilot.press("p", "c", "1", "z", "r", "T")  # nothing that could be done
+        assert not here.asked
+        make_run(home, "othre", story(5, 5))
+        await pilot.press("f5")
+        await settled(here, pilot)
+        assert "✓ done" in shown(here, RunStatus)
+
+
+async def test_a_run_that_is_removed_while_it_is_shown(bench: LocalBench, app: Any, tmp_path: Path) -> None:
+    backend = bench.backend(f"steps:2 wait:{tmp_path / 'gate'} end:done")
+    record = await backend.launch(request())
+    async with (here := app(record.run_id, Client(None, {"local": backend}), clock=time.time)).run_test(
+        size=NORMAL
+    ) as pilot:
+        await until(lambda: "2/2" in shown(here, RunStatus), "the steps")
+        hidden = tmp_path / "elsewhere"
+        shutil.move(bench.run_dir(record), hidden)
+        said = here.screen.query_one("#run-said", Static)
+        await until(lambda: bool(said.display and said.size.height), "words")
+        await pilot.pause()
+        assert "there is no record at" in shown(here, "#run-said")
+        assert "2/2" in shown(here, RunStatus)  # what was known stays
+        for key in "123456":
+            await pilot.press(key)
+        await pilot.pause()
+        shutil.move(hidden, bench.run_dir(record))
+
+
+# --- panes and layout --------------------------------------------------------------------------------
+
+
+async def test_panes_are_built_when_they_are_first_seen(home: Path, app: Any) -> None:
+    make_run(home, "ended", [*story(5, 5), SystemEvent(t=NOW, values={"cpu_percent": 5.0})])
+    async with (here := app("ended")).run_test(size=NORMAL) as pilot:
+        await settled(here, pilot)
+        panes = here.screen.query_one(Panes)
+        assert list(panes.built) == panes.seen == ["logs"]
+        for number, name in enumerate(panes.names, 1):
+            await pilot.press(str(number))
+            await pilot.pause()
+            assert panes.seen == [name]
+            assert here.focused is not None
+            assert panes.built[name] in here.focused.ancestors_with_self
+        assert list(panes.built) == panes.names
+        await pilot.press("9", "8", "7")  # there is none
+        assert panes.seen == [panes.names[-1]]
+
+
+async def test_a_wide_terminal_shows_several_at_once(home: Path, app: Any) -> None:
+    make_run(home, "ended", story(5, 5))
+    async with (here := app("ended")).run_test(size=WIDE) as pilot:
+        await settled(here, pilot)
+        panes = here.screen.query_one(Panes)
+        assert panes.seen == ["logs", "charts", "rollouts"]
+        regions = [panes.built[name].region for name in panes.seen]
+        assert regions[0].right <= regions[1].x  # beside one another
+        assert regions[1].bottom <= regions[2].y  # above one another
+        await pilot.press("2")
+        assert panes.current == "charts"
+        assert panes.seen == ["logs", "charts", "rollouts"]
+        await pilot.press("5")  # takes the place of the active one
+        assert panes.seen == ["logs", "config", "rollouts"]
+        await pilot.press("z")
+        await pilot.pause()
+        assert panes.seen == ["config"]
+        assert panes.built["config"].region.width > 190
+        await pilot.press("z")
+        assert panes.seen == ["logs", "config", "rollouts"]
+        await pilot.press("vertical_line")
+        assert panes.seen == ["config"]
+
+
+async def test_the_mouse_chooses_panes_too(home: Path, app: Any) -> None:
+    make_run(home, "ended", story(5, 5))
+    async with (here := app("ended")).run_test(size=NORMAL) as pilot:
+        await settled(here, pilot)
+        tabs = shown(here, "PaneTabs")
+        await pilot.click("PaneTabs", offset=(tabs.index("config") + 1, 0))
+        await pilot.pause()
+        assert here.screen.query_one(Panes).seen == ["config"]
+
+
+async def test_a_split_on_a_narrow_terminal_lies_above_one_another(home: Path, app: Any) -> None:
+    make_run(home, "ended", story(5, 5))
+    async with (here := app("ended")).run_test(size=(80, 40)) as pilot:
+        await settled(here, pilot)
+        panes = here.screen.query_one(Panes)
+        await pilot.press("vertical_line")
+        await pilot.pause()
+        assert panes.seen == ["logs", "charts"]
+        assert panes.built["logs"].region.bottom <= panes.built["charts"].region.y
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause()
+        assert panes.seen == ["logs"]
+        await pilot.press("vertical_line")
+        assert any("too small" in n.message for n in here._notifications)
+
+
+async def test_the_layout_is_remembered(home: Path, app: Any, tmp_path: Path) -> None:
+    make_run(home, "ended", story(5, 5))
+    make_run(home, "another", story(2, 5))
+    async with (here := app("ended", memory=Memory(tmp_path / "app"))).run_test(size=WIDE) as pilot:
+        await settled(here, pilot)
+        await pilot.press("2", "5", "o", "1", "w")  # config for charts, only what differs; wrapped logs
+        await pilot.press("slash", *"step", "enter")
+        await pilot.press("ctrl+q")
+    async with (here := app("another", memory=Memory(tmp_path / "app"))).run_test(size=WIDE) as pilot:
+        await settled(here, pilot)
+        panes = here.screen.query_one(Panes)
+        assert panes.seen == ["logs", "config", "rollouts"]
+        await until(lambda: here.screen.query_one(LogPane).view.wrap, "wrapping")
+        assert here.screen.query_one(LogPane).state()["filter"] == "step"
+        assert panes.built["config"].only
+
+
+# --- asking ------------------------------------------------------------------------------------------
+
+
+async def test_keys_ask_for_what_can_be_done(home: Path, app: Any) -> None:
+    make_run(home, "ended", story(5, 5), kind="train")
+    async with (here := app("ended")).run_test(size=NORMAL) as pilot:
+        await settled(here, pilot)
+        await pilot.press("c", "r", "e", "d", "x")
+        await until(lambda: len(here.asked) == 4, "requests")
+        assert [type(message) for message in here.asked] == [
+            ask.RerunRequested, ask.LaunchRequested, ask.DownloadRequested, ask.DeleteRequested,
+        ]  # fmt: skip
+        assert here.asked[1].run_id == "ended"
+        assert here.asked[2].path == "runs/ended"
+
+
+async def test_a_live_run_can_be_cancelled_and_not_deleted(
+    bench: LocalBench, app: Any, tmp_path: Path
+) -> None:
+    backend = bench.backend(f"polite: steps:2 wait:{tmp_path / 'gate'} end:done")
+    record = await backend.launch(request())
+    client = Client(None, {"local": backend})
+    async with (here := app(record.run_id, client, clock=time.time)).run_test(size=NORMAL) as pilot:
+        await until(lambda: "2/2" in shown(here, RunStatus), "the steps")
+        await pilot.press("x", "c")
+        await until(lambda: bool(here.asked), "a request")
+        assert [type(message) for message in here.asked] == [ask.CancelRequested]
+        await backend.cancel(record)
+        await settled(here, pilot)
+        assert "■ cancelled" in shown(here, RunStatus)
+
+
+async def test_what_the_log_shows_goes_into_a_file(home: Path, app: Any, tmp_path: Path) -> None:
+    failed_run(home)
+    memory = Memory(None)
+    memory.put("download_dir", str(tmp_path))
+    async with (here := app("broken", memory=memory)).run_test(size=NORMAL) as pilot:
+        await settled(here, pilot)
+        await pilot.press("ctrl+s")
+        await until(lambda: not isinstance(here.screen, RunScreen), "the question")
+        await pilot.pause()
+        await pilot.press("enter")
+        saved = tmp_path / "broken-all.log"
+        await until(lambda: any("lines in" in n.message for n in here._notifications), "the file")
+        assert "ValueError: 16 is too short" in saved.read_text()
+
+
+async def test_a_file_that_cannot_be_written_is_told_of(home: Path, app: Any, tmp_path: Path) -> None:
+    failed_run(home)
+    memory = Memory(None)
+    memory.put("download_dir", str(tmp_path / "file"))
+    (tmp_path / "file").touch()
+    async with (here := app("broken", memory=memory)).run_test(size=NORMAL) as pilot:
+        await settled(here, pilot)
+        await pilot.press("ctrl+s")
+        await until(lambda: not isinstance(here.screen, RunScreen), "the question")
+        await pilot.pause()
+        await pilot.press("enter")
+        await until(lambda: any("cannot write" in n.message for n in here._notifications), "words")
