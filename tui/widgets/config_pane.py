@@ -46,6 +46,11 @@ class Fact:
     """Dotted, for values of the config."""
     help: str = ""
 
+    @property
+    def id(self) -> str:
+        """Its own among all facts."""
+        return f"{self.section}.{self.name}"
+
     def matches(self, pattern: str) -> bool:
         """Whether every word of the pattern is somewhere in it."""
         told = f"{self.section}.{self.name} {self.value} {self.source}".lower()
@@ -154,7 +159,7 @@ class ConfigPane(Vertical):
         listed.set_options(_options(shown))
         ids = [option.id for option in listed.options]
         listed.highlighted = (
-            ids.index(chosen) if chosen in ids else next((n for n, i in enumerate(ids) if i), None)
+            ids.index(chosen) if chosen and chosen in ids else next((n for n, i in enumerate(ids) if i), None)
         )
         self._head()
 
@@ -189,7 +194,7 @@ class ConfigPane(Vertical):
         self._close()
 
     def _fact(self, option_id: str | None) -> Fact | None:
-        return self._shown[int(option_id)] if option_id and int(option_id) < len(self._shown) else None
+        return next((fact for fact in self._shown if fact.id == option_id), None)
 
     def _close(self) -> None:
         self.query_one(Input).add_class("-hidden")
@@ -258,7 +263,7 @@ def _on_record(record: RunRecord) -> Iterator[Fact]:
             f"{git}{' with changes' if record.git.get('dirty') else ''}" if git else None,
         ),
         ("run", "backend", record.backend),
-        *(("run", name, value) for name, value in record.identifiers.items()),
+        *(("identifiers", name, value) for name, value in record.identifiers.items()),
         ("volumes", "outputs", record.outputs),
         ("volumes", "path", layout.run_path(record.run_id)),
         *(("versions", name, value) for name, value in record.versions.items()),
@@ -270,11 +275,11 @@ def _options(facts: Sequence[Fact]) -> Iterator[Option]:
     names = max((len(plain(fact.name)) for fact in facts), default=0)
     values = min(max((len(plain(fact.value)) for fact in facts if fact.key), default=0), _WIDEST_VALUE)
     section = None
-    for number, fact in enumerate(facts):
+    for fact in facts:
         if fact.section != section:
             section = fact.section
             yield Option(Content(plain(section)), disabled=True)
-        yield Option(_line(fact, names, values), id=str(number))
+        yield Option(_line(fact, names, values), id=fact.id)
 
 
 def _line(fact: Fact, names: int, values: int) -> Content:
