@@ -49,7 +49,9 @@ class RunActions:
         goes = [(run, await removal(client, run)) for run in runs]
         what = [f"{run.run_id}  {gone.count} files, {size(gone.bytes)}" for run, gone in goes]
         title = f"Delete {_runs(runs)} with checkpoints, rollouts and logs?"
-        if runs and await self._desk.push_screen_wait(Confirm(title, what, yes="Delete")):
+        if not runs:
+            return
+        if await self._desk.push_screen_wait(Confirm(title, what, yes="Delete")):
             await self._each(runs, _remove, "deleted")
 
     async def rerun(self, run_ids: Sequence[str]) -> None:

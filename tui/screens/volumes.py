@@ -211,7 +211,8 @@ class VolumesScreen(VfmScreen):
         if found is not None and wanted.volume:
             self._wanted = None
             await self._show(found, wanted.path, go_in=True)
-        elif found is not None and self._open is None:
+        elif found is not None:
+            self._wanted = None
             last = self.desk.memory.get("volumes.last")
             kept = next((info for info in infos if [info.backend, info.name] == last), None)
             outputs = next((info for info in infos if "-outputs-" in info.name), found)

@@ -19,7 +19,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.events import Resize
 from textual.message import Message
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from remote.contract.errors import VfmError
 from tui.backends.base import Entry
@@ -125,7 +125,7 @@ class FilesPane(Horizontal):
         """Tree, filter and where one is; title, notes and text."""
         with Vertical(id="files-left"):
             yield FileList(self.listing, self._now)
-            yield FilterLine()
+            yield FilterLine(placeholder="words of a path")
             yield Static(id="files-status")
         with Vertical(id="files-right"):
             yield Static(id="preview-title")
@@ -134,7 +134,6 @@ class FilesPane(Horizontal):
 
     def on_mount(self) -> None:
         """List the root."""
-        self.query_one(Input).placeholder = "words of a path"
         self.listing.say(self.root, "listing …")
         self.files.changed()
         self._list(self.root)

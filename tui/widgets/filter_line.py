@@ -54,10 +54,12 @@ class FilterLine(Horizontal):
         text: str = "",
         history: Sequence[str] = (),
         completions: Callable[[str], Iterable[str]] | None = None,
+        placeholder: str = "words, status:failed, env:wordle, reward>0.5, age<2h, -done",
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self._first = text
+        self._placeholder = placeholder
         self.history = [line for line in history if isinstance(line, str)][-_REMEMBERED:]
         """What was typed before, the latest last."""
         self._at, self._draft = len(self.history), ""
@@ -72,7 +74,7 @@ class FilterLine(Horizontal):
             compact=True,
             select_on_focus=False,
             suggester=suggester,
-            placeholder="words, status:failed, env:wordle, reward>0.5, age<2h, -done",
+            placeholder=self._placeholder,
         )
 
     def on_mount(self) -> None:

@@ -52,7 +52,7 @@ class VolumeList(OptionList):
 
     @dataclass
     class Moved(Message):
-        """The cursor is on a volume."""
+        """Somebody put the cursor on a volume."""
 
         info: VolumeInfo
 
@@ -92,8 +92,9 @@ class VolumeList(OptionList):
         self._lay_out()
 
     def go_to(self, info: VolumeInfo) -> None:
-        """Put the cursor on a volume."""
-        self.highlighted = self.get_option_index(_id(info))
+        """Put the cursor on a volume, without a word: whoever does it knows."""
+        with self.prevent(OptionList.OptionHighlighted):
+            self.highlighted = self.get_option_index(_id(info))
 
     def on_mount(self) -> None:
         """Say who is asked."""
@@ -106,7 +107,7 @@ class VolumeList(OptionList):
             self.post_message(self.Chosen(self.info))
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        """The cursor went, or was put, somewhere."""
+        """The cursor went somewhere."""
         event.stop()
         if self.info is not None:
             self.post_message(self.Moved(self.info))
