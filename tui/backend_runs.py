@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from remote.contract.errors import BackendError, VfmError
 from tui.run_price import price_an_hour
-from tui.store.run_fold import RunFold, hint_text
-from tui.store.run_rows import Key, RunRow
+from tui.store.run_fold import RunFold
+from tui.store.run_rows import Key, RunRow, advice
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
@@ -229,8 +229,8 @@ def _row(record: RunRecord, known: RunRow | None) -> RunRow:
         started=record.started,
         ended=record.ended,
         failure=str(failure.get("message") or ""),
-        hint=hint_text(failure.get("hint")),
         complete=False,
+        **advice(failure.get("hint")),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import IO, Any
@@ -20,7 +20,7 @@ from tests.backends.conftest import LocalBench, request
 from tests.pilot.conftest import NOW, ROOT, SignedOutBackend, SilentBackend, make_run, story, until
 from tui import backend_runs
 from tui.app import VfmApp
-from tui.backends.base import Backend
+from tui.backends.base import Backend, Batch
 from tui.backends.local import LocalBackend
 from tui.client import Client
 from tui.config.prices import prices
@@ -134,9 +134,8 @@ def locks() -> Iterator[Callable[[Path], None]]:
 def three_runs(home: Path) -> None:
     """A done one, a failed one and a cancelled one; the newest is the done one."""
     make_run(home, "a1111-wordle", story(4, 4), created=NOW - 100)
-    failure = FailureEvent(
-        boundary="vllm", cause="c", message="out of memory", hint={"text": "use less of it"}, t=NOW
-    )
+    hint = {"text": "use less of it", "key": "vllm.max_model_len", "from": 512, "to": 256}
+    failure = FailureEvent(boundary="vllm", cause="c", message="out of memory", hint=hint, t=NOW)
     make_run(
         home,
         "b2222-bfcl",
@@ -181,6 +180,9 @@ async def test_the_failure_under_the_cursor_comes_first(home: Path, home_app: Ma
         await until(lambda: app.line("detail").startswith("✗ out of memory"), "the failure")
         assert "→ use less of it" in app.line("detail")
         assert "Qwen/Qwen2.5-7B-Instruct" in app.line("detail")
+        await pilot.press("p", "k", "p")
+        values = {"vllm.max_model_len": 256}
+        assert app.asked == [ask.LaunchRequested(values=values, backend="local", run_id="b2222-bfcl")]
 
 
 async def test_rows_of_the_session_before_are_there_while_a_backend_hangs(home: Path, home_app: Made) -> None:
@@ -281,12 +283,18 @@ async def test_a_live_run_moves_and_its_end_is_told(
 
 
 async def test_fifty_live_runs_at_once(home: Path, home_app: Made, locks: Callable[[Path], None]) -> None:
+    class Spied(LocalBackend):
+        def follow(self, run: RunRecord, position: int = 0, *, live: bool = True) -> AsyncIterator[Batch]:
+            read.setdefault(run.run_id, []).append(position)
+            return super().follow(run, position, live=live)
+
+    read: dict[str, list[int]] = {}
     folders = []
     for number in range(50):
         live = {"status": "running", "ended": None, "exit_code": None, "created": NOW - number}
         folders.append(make_run(home, f"r{number:04d}-wordle", story(2, 100), **live))
         locks(folders[-1])
-    app = home_app()
+    app = home_app({"local": Spied(home, ROOT)})
     async with app.run_test(size=(120, 40)) as pilot:
         await until(lambda: [row.step for row in app.table.rows] == [2] * 50, "what they have said so far")
         for folder in folders:
@@ -296,6 +304,9 @@ async def test_fifty_live_runs_at_once(home: Path, home_app: Made, locks: Callab
                     count = ProgressEvent(done=step, total=100, what="steps", t=NOW)
                     stream.write(f"{encode_line(numbers)}\n{encode_line(count)}\nnoise {step}\n")
         await until(lambda: [row.step for row in app.table.rows] == [50] * 50, "the steps after that")
+        for positions in read.values():  # each round goes on where the one before has ended
+            assert positions.count(0) == 1
+            assert positions == sorted(positions)
         await pilot.press("end")
         assert app.table.row is not None
         assert app.table.row.run_id == "r0049-wordle"

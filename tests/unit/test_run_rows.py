@@ -42,6 +42,8 @@ rows = st.builds(
     cost=maybe,
     failure=st.text(max_size=8),
     config_path=st.none() | st.text(max_size=8),
+    fix_key=st.text(max_size=3),
+    fix_value=st.none() | st.booleans() | st.text(max_size=3) | st.integers(-9, 9),
     complete=st.booleans(),
 )
 json_values = st.recursive(
@@ -172,6 +174,7 @@ def test_a_failure_is_told_and_nothing_goes_on() -> None:
     )
     row = fold.row(RunRow("a", status="failed"))
     assert (row.failure, row.hint, row.phase, fold.over) == ("out of memory", "lower it", "", True)
+    assert (row.fix_key, row.fix_value) == ("vllm.max_model_len", 2)
 
 
 def test_numbers_that_are_none_are_passed_over() -> None:

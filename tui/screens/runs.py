@@ -22,53 +22,25 @@ from remote.contract.layout import run_path
 from tui.run_list import RunList
 from tui.screens import requests as ask
 from tui.screens.base import VfmScreen
-from tui.store.run_filter import FIELDS, before_field, parse_filter
+from tui.screens.runs_help import HELP
+from tui.store.run_filter import before_field, completions, parse_filter
 from tui.store.run_rows import RunRow
 from tui.widgets import run_lines
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.run_table import RunTable
 from tui.widgets.welcome import Welcome
-from tui.words import STATUS_SIGNS
 
 DEMO = "configs/local_demo.yaml"
 _MEMORY = "runs"
 _NEEDS_A_RUN = frozenset({"compare", "edit", "rerun", "cancel", "download", "delete", "filter"})
-_CHANGES = frozenset({"edit", "rerun", "cancel", "delete", "launch"})
-
-_HELP = """\
-# Runs
-
-Every run of every experiment, on every backend, newest first. What was known last is there at once; a
-backend that is slow or signed out says so above the table and holds up nothing.
-
-| key | does |
-|---|---|
-| `Enter`, double click | open the run: phases, logs, charts, rollouts |
-| `n` | new run: pick a config, change it in a form |
-| `e` · `r` | change this run's config and run it · run the same again |
-| `c` · `x` | stop it (it saves what it has) · delete its files; both ask first |
-| `d` · `v` | download its files · browse all volumes |
-| `m` · `Space` · `M` | mark · mark and go on · mark all shown; actions then take the marked runs |
-| `=` | compare the marked runs |
-| `/` | filter, as you type; `Enter` keeps it, `Escape` clears it, `↑` recalls earlier ones |
-| `s` `>` · `<` · `S` | sort by the next column · the one before · the other way; or click a title |
-| `D` | doctor: what is set up, what is missing |
-
-**Filter.** Bare words match anywhere. `status:failed`, `env:wordle`, `model:qwen`, `exp:`, `backend:`,
-`kind:`, `id:`, `config:`, `user:` look in one field; commas are alternatives (`status:failed,cancelled`);
-`=` is exact. Numbers compare: `reward>0.5`, `step>=10`, `progress<50`, `cost<2`, `age<2h`, `time>30m`,
-`eta<5m`. `-` in front negates; quotes keep blanks together. All terms must hold.
-
-**Columns.** Progress shows steps, then what is left (`~3m`) or, of a run that is over, what it took (`3m`).
-A dash means unknown, or nothing: runs on this machine cost nothing.
-"""
+_CHANGES = frozenset({"edit", "propose", "rerun", "cancel", "delete", "launch"})
 
 
 class RunsScreen(VfmScreen):
     """The runs table, the lines around it, and its keys."""
 
     TITLE = "runs"
-    HELP = _HELP
+    HELP = HELP
     DEFAULT_CSS = """
     RunsScreen #runs-summary { height: 1; padding: 0 1; color: $text-muted; }
     RunsScreen #runs-said {
@@ -85,6 +57,7 @@ class RunsScreen(VfmScreen):
         Binding("equals_sign", "compare", "Compare", id="runs.compare"),
         Binding("e", "edit", "Edit & run", id="runs.edit"),
         Binding("r", "rerun", "Run again", id="runs.rerun"),
+        Binding("p", "propose", "Apply the hint", id="runs.propose"),
         Binding("c", "cancel", "Stop", id="runs.cancel"),
         Binding("d", "download", "Download", id="runs.download"),
         Binding("x", "delete", "Delete", id="runs.delete"),
@@ -98,6 +71,7 @@ class RunsScreen(VfmScreen):
         self._known: dict[str, Any] = {}
         self._list: RunList | None = None
         self._typing: str | None = None
+        self._mendable = False
 
     def body(self) -> ComposeResult:
         """Counts, what is wrong, the filter, the runs, the one under the cursor; or a welcome."""
@@ -151,6 +125,9 @@ class RunsScreen(VfmScreen):
         """Keys that have nothing to work on are not on offer."""
         if action in _CHANGES and self.desk.readonly:
             return False
+        if action == "propose":
+            row = self.query_one(RunTable).row if self._rows else None
+            return bool(row and row.fix_key)
         return bool(self._rows) or action not in _NEEDS_A_RUN
 
     @work(group="runs", description="list runs", exit_on_error=False)
@@ -207,11 +184,15 @@ class RunsScreen(VfmScreen):
             table.empty = "no run matches the filter; Escape clears it" if table.filter.text else ""
         top = self.query_one("#runs-summary", Static)
         counts = run_lines.summary(
-            table.rows, len(table.shown), len(table.marked), self._asking(), top.content_size.width
+            table.rows,
+            len(table.shown),
+            len(table.marked),
+            run_lines.asking(self._list),
+            top.content_size.width,
         )
         _put(top, counts)
         said = self.query_one("#runs-said", Static)
-        lines = list(self._said())
+        lines = list(run_lines.troubles(table.filter.complaints, self._list))
         _put(said, Content("\n").join(lines))
         said.set_class(not lines, "-hidden")
         self._tell_detail()
@@ -221,42 +202,19 @@ class RunsScreen(VfmScreen):
         row = self.query_one(RunTable).row
         _put(self.query_one("#runs-detail", Static), run_lines.detail(row, self.desk.now(), lines=lines))
 
-    def _asking(self) -> Iterator[str]:
-        """Who is asked and has not answered yet."""
-        if self._list is None or (not self._list.backends and not self._list.error):
-            yield "connecting …"
-        elif asked := [backend.name for backend in self._list.backends if not backend.settled]:
-            yield f"asking {', '.join(asked)} …"
-
-    def _said(self) -> Iterator[Content]:
-        """What the filter does not understand, and what keeps a backend from answering."""
-        for text in self.query_one(RunTable).filter.complaints:
-            yield run_lines.complaint(text)
-        if self._list is None:
-            return
-        if (error := self._list.error) is not None:
-            yield run_lines.trouble("vfm", error.message, error.hint.text if error.hint else "")
-        for backend in self._list.backends:
-            if backend.settled and backend.message:
-                yield run_lines.trouble(backend.name, backend.message, backend.advice)
-            if backend.notices:
-                more = f" (and {len(backend.notices) - 1} more)" if len(backend.notices) > 1 else ""
-                yield run_lines.trouble(backend.name, f"{backend.notices[0]}{more}")
-
-    def _completions(self, word: str) -> Iterator[str]:
-        """Words of the filter that may be meant."""
-        yield from (f"{field}:" for field in ("status", "env", "model", "exp", "backend", "kind", "user"))
-        yield from (f"status:{status}" for status in STATUS_SIGNS)
-        yield from (f"env:{name}" for name in sorted({row.environment for row in self._rows}))
-        yield from (f"exp:{name}" for name in sorted({row.experiment for row in self._rows}))
-        yield from (f"{field}>" for field in FIELDS)
+    def _completions(self, _: str) -> Iterator[str]:
+        return completions(self._rows)
 
     @on(RunTable.Opened)
     def _opened(self, event: RunTable.Opened) -> None:
         self.post_message(ask.RunRequested(event.row.run_id))
 
     @on(RunTable.Moved)
-    def _moved(self) -> None:
+    def _moved(self, event: RunTable.Moved) -> None:
+        mendable = bool(event.row and event.row.fix_key)
+        if mendable is not self._mendable:
+            self._mendable = mendable
+            self.refresh_bindings()
         self._tell_detail()
 
     @on(RunTable.Marked)
@@ -328,6 +286,14 @@ class RunsScreen(VfmScreen):
             self.desk.tell("one run at a time can be edited: Escape drops the marks")
         for row in chosen if len(chosen) == 1 else ():
             self.post_message(ask.LaunchRequested(kind=row.kind, backend=row.backend, run_id=row.run_id))
+
+    def action_propose(self) -> None:
+        """The form of the run under the cursor, with the change that its failure's hint proposes."""
+        row = self.query_one(RunTable).row
+        if row is not None and row.fix_key:
+            values = {row.fix_key: row.fix_value}
+            asked = ask.LaunchRequested(values=values, kind=row.kind, backend=row.backend, run_id=row.run_id)
+            self.post_message(asked)
 
     def action_rerun(self) -> None:
         """The chosen runs once more."""

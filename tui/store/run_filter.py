@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from tui.store.run_rows import RunRow, for_search
@@ -119,6 +119,20 @@ def before_field(text: str) -> str | None:
     begun = word.lstrip("-!").lower()
     could = begun and any(name.startswith(begun) for name in (*FIELDS, *ALIASES))
     return head if could else None
+
+
+def completions(rows: Iterable[RunRow]) -> Iterator[str]:
+    """Words that may be meant by the beginning of one, the likeliest first."""
+    rows = list(rows)
+    yield from (f"{name}:" for name in ("status", "env", "model", "exp", "backend", "kind", "user"))
+    for name, field in (
+        ("status", "status"),
+        ("env", "environment"),
+        ("exp", "experiment"),
+        ("kind", "kind"),
+    ):
+        yield from (f"{name}:{value}" for value in sorted({TEXTS[field](row) for row in rows}))
+    yield from (f"{name}>" for name in NUMBERS)
 
 
 def _test(word: str) -> Test | None:

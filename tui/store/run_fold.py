@@ -20,7 +20,7 @@ from remote.contract.events import (
     ProgressEvent,
     decode_line,
 )
-from tui.store.run_rows import RunRow, thin
+from tui.store.run_rows import RunRow, advice, thin
 from tui.store.runs import RunState
 
 REWARDS = ("reward", "eval/total")
@@ -67,6 +67,8 @@ class RunFold:
         eta = None
         if row.live and count and total:
             eta = state.eta(total) if train else self._eta(count)
+        if state.failure is not None:
+            row = replace(row, failure=state.failure.message, **advice(state.failure.hint))
         return replace(
             row,
             step=done,
@@ -74,8 +76,6 @@ class RunFold:
             eta=eta,
             reward=self._rewards[-1] if train and self._rewards else self._score,
             rewards=thin(self._rewards),
-            failure=_failure(state) or row.failure,
-            hint=_hint(state) or row.hint,
             phase=_phase(state) if row.live else "",
         )
 
@@ -130,20 +130,6 @@ def _sound(event: AnyEvent) -> bool:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and -_HUGE < value < _HUGE
-
-
-def _failure(state: RunState) -> str:
-    return state.failure.message if state.failure else ""
-
-
-def _hint(state: RunState) -> str:
-    return hint_text(state.failure.hint) if state.failure else ""
-
-
-def hint_text(hint: object) -> str:
-    """What a failure's hint says."""
-    text = hint.get("text") if isinstance(hint, dict) else None
-    return text if isinstance(text, str) else ""
 
 
 def _phase(state: RunState) -> str:

@@ -20,6 +20,7 @@ POINTS = 32
 _HUGE = 1e300  # JSON has whole numbers that no float can hold
 
 Key = tuple[str, str, str]
+Scalar = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,10 @@ class RunRow:
     """Why it failed, in a sentence."""
     hint: str = ""
     """What to do about the failure."""
+    fix_key: str = ""
+    """The dotted config key that mends it, where one does."""
+    fix_value: Scalar = None
+    """What that key is to become."""
     phase: str = ""
     """What goes on now, such as `vllm · loading weights`."""
     config_path: str | None = None
@@ -110,6 +115,19 @@ def row_from(data: Any) -> RunRow | None:
     return RunRow(**known)
 
 
+def advice(hint: Any) -> dict[str, Any]:
+    """What a failure's hint (`{text, key, from, to}`) adds to a row: fields by name."""
+    if not isinstance(hint, Mapping):
+        return {"hint": "", "fix_key": "", "fix_value": None}
+    text, key, value = hint.get("text"), hint.get("key"), hint.get("to")
+    mends = isinstance(key, str) and _is_scalar(value)
+    return {
+        "hint": text if isinstance(text, str) else "",
+        "fix_key": key if mends else "",
+        "fix_value": value if mends else None,
+    }
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
@@ -139,7 +157,12 @@ def _is_series(value: Any) -> bool:
         return False
 
 
+def _is_scalar(value: Any) -> bool:
+    return value is None or isinstance(value, str | bool) or _is_number(value)
+
+
 _KINDS: dict[str, Callable[[Any], bool]] = {
+    "Scalar": _is_scalar,
     "str": _is_text,
     "float": _is_number,
     "bool": lambda value: isinstance(value, bool),

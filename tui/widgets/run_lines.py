@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from textual.content import Content
 
+from tui.run_list import RunList
 from tui.store.run_rows import RunRow
 from tui.words import STATUS_SIGNS, duration, moment, plain, status_words
 
@@ -49,13 +50,31 @@ def _right(total: int, shown: int, marked: int, notes: Iterable[str]) -> list[Co
     return parts
 
 
-def complaint(text: str) -> Content:
-    """A term of the filter that means nothing."""
-    return Content.styled(f"filter: {plain(text)}", "$warning")
+def asking(runs: RunList | None) -> Iterator[str]:
+    """Who is asked and has not answered yet."""
+    if runs is None or (not runs.backends and not runs.error):
+        yield "connecting …"
+    elif asked := [backend.name for backend in runs.backends if not backend.settled]:
+        yield f"asking {', '.join(asked)} …"
 
 
-def trouble(name: str, message: str, advice: str = "") -> Content:
-    """What keeps a backend from answering, on one line, and what to do about it."""
+def troubles(complaints: Iterable[str], runs: RunList | None) -> Iterator[Content]:
+    """What the filter does not understand, and what keeps a backend from answering; a line each."""
+    for text in complaints:
+        yield Content.styled(f"filter: {plain(text)}", "$warning")
+    if runs is None:
+        return
+    if (error := runs.error) is not None:
+        yield _trouble("vfm", error.message, error.hint.text if error.hint else "")
+    for backend in runs.backends:
+        if backend.settled and backend.message:
+            yield _trouble(backend.name, backend.message, backend.advice)
+        if backend.notices:
+            more = f" (and {len(backend.notices) - 1} more)" if len(backend.notices) > 1 else ""
+            yield _trouble(backend.name, f"{backend.notices[0]}{more}")
+
+
+def _trouble(name: str, message: str, advice: str = "") -> Content:
     said = Content.assemble((f"! {name}", "bold $warning"), (f"  {_line(message)}", "$warning"))
     return said if not advice else said + Content.styled(f" · {_line(advice)}", "$text-muted")
 
@@ -73,6 +92,8 @@ def _why(row: RunRow, *, together: bool) -> list[Content]:
         return []
     failure = Content.styled(f"✗ {_line(row.failure)}", "bold $error")
     hint = Content.styled(f"→ {_line(row.hint)}", "$accent") if row.hint else None
+    if hint is not None and row.fix_key:
+        hint = hint + Content.styled("  (p opens the form with it)", "$text-muted")
     if hint is None:
         return [failure]
     return [failure + Content("  ") + hint] if together else [failure, hint]
