@@ -11,21 +11,13 @@ from typing import NamedTuple
 
 from tui.store.curves import Bucket
 
-_LEFT, _RIGHT = (0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80)
-_DIGITS = "0123456789abcdef"
+
+def _codes(column: tuple[int, int, int, int]) -> list[int]:
+    """Four dots of a column, a bit each with the uppermost first → the bits of a braille character."""
+    return [sum(bit for place, bit in enumerate(column) if dots & (8 >> place)) for dots in range(16)]
 
 
-def _bits(digit: int, column: Sequence[int]) -> int:
-    """A cell's bits of one column, whose four dots are a hexadecimal digit, the uppermost first."""
-    return sum(bit for place, bit in enumerate(column) if digit & (8 >> place))
-
-
-_CODES = {
-    (_DIGITS[left], _DIGITS[right]): _bits(left, _LEFT) | _bits(right, _RIGHT)
-    for left in range(16)
-    for right in range(16)
-}
-"""The hexadecimal digits of a cell's two columns → its bits."""
+_LEFT, _RIGHT = _codes((0x01, 0x02, 0x04, 0x40)), _codes((0x08, 0x10, 0x20, 0x80))
 _CELLS = [" ", *(chr(0x2800 + code) for code in range(1, 256))]
 EMPTY = -1
 
@@ -83,13 +75,13 @@ class Canvas:
         """Dots of one column between two lines, both included; what lies outside is cut off."""
         if top > bottom:
             top, bottom = bottom, top
-        if 0 <= column < self.columns and bottom >= 0 and top < self.lines:
-            top, bottom = max(top, 0), min(bottom, self.lines - 1)
-            self._of(ink)[column] |= ((2 << (bottom - top)) - 1) << (self.lines - 1 - bottom)
+        if 0 <= column < self.columns:
+            self._of(ink)[column] |= self._column(top, bottom)
 
     def curve(self, buckets: Sequence[Bucket], scale: Scale, ink: int, pattern: Pattern) -> None:
         """A line through buckets; gaps stay gaps."""
         upper, factor = scale
+        dots, columns = self._of(ink), self.columns
         before, end = None, 0  # the column before, and the line of dots that it ends on
         for column, first, low, high, last, joined in buckets:
             if low == high:
@@ -101,9 +93,12 @@ class Canvas:
                 # A column reaches to where the one before ends, so that a steep line has no holes.
                 if column - before != 1:
                     end = self._join(before, end, column, begin, ink, pattern)
-                top, bottom = min(top, end), max(bottom, end)
-            if pattern is _SOLID or pattern.draws(column):
-                self.span(column, top, bottom, ink)
+                if end < top:
+                    top = end
+                elif end > bottom:
+                    bottom = end
+            if 0 <= column < columns and (pattern is _SOLID or pattern.draws(column)):
+                dots[column] |= self._column(top, bottom)
             before, end = column, stop
 
     def rows(self) -> Iterator[list[tuple[str, int]]]:
@@ -117,6 +112,14 @@ class Canvas:
             text = "".join([_CELLS[code] for code in codes[at]])
             yield list(_runs(text, inks[at]))
 
+    def _column(self, top: int, bottom: int) -> int:
+        """Dots from one line down to another, as a column's bits."""
+        if top < 0:
+            top = 0
+        if bottom >= self.lines:
+            bottom = self.lines - 1
+        return ((2 << (bottom - top)) - 1) << (self.lines - 1 - bottom) if top <= bottom else 0
+
     def _of(self, ink: int) -> list[int]:
         if ink not in self._dots:
             self._dots[ink] = [0] * self.columns
@@ -125,18 +128,18 @@ class Canvas:
     def _put(self, ink: int, codes: list[int], inks: list[int]) -> None:
         """One ink's dots over those that are there."""
         dots, width, faint = self._dots[ink], self.width, self.faint
-        digits = f"0{self.height}x"
         for cell in range(width):
             left, right = dots[2 * cell], dots[2 * cell + 1]
-            if not left and not right:
+            both = left | right
+            if not both:
                 continue
-            at = cell
-            for pair in zip(format(left, digits), format(right, digits), strict=True):
-                code = _CODES[pair]
+            last = (both.bit_length() - 1) >> 2  # rows are counted from below, as bits are
+            for row in range(((both & -both).bit_length() - 1) >> 2, last + 1):
+                code = _LEFT[(left >> (row << 2)) & 15] | _RIGHT[(right >> (row << 2)) & 15]
                 if code:
+                    at = (self.height - 1 - row) * width + cell
                     codes[at] = code if inks[at] in faint else codes[at] | code
                     inks[at] = ink
-                at += width
 
     def _join(self, x0: int, y0: int, x1: int, y1: int, ink: int, pattern: Pattern) -> int:
         """A straight line between two columns that lie apart, without these; the line that it reaches."""
