@@ -282,12 +282,12 @@ async def test_a_new_query_ends_the_old_one(log: Path, monkeypatch: pytest.Monke
     find, begun, gate = LogMatches._find, threading.Event(), threading.Event()
     finds: list[str] = []
 
-    def slow(matches: LogMatches, data: bytes, base: int) -> Any:
+    def slow(matches: LogMatches, data: bytes, end: int, base: int) -> Any:
         finds.append(matches.query.patterns[0])
         if matches.query.patterns == ("l",):
             begun.set()
             gate.wait(20)
-        return find(matches, data, base)
+        return find(matches, data, end, base)
 
     monkeypatch.setattr(LogMatches, "_find", slow)
     async with opened(log) as (app, pilot):

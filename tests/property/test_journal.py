@@ -52,8 +52,11 @@ PATTERNS = (
     r"a\z",
     "世",
     "B",
+    "(?i)ABC",
+    r"ab+(c|1)\x1b?",
+    r"bs?\.?",
 )
-words = st.text(alphabet='abBcé世 \t\r\x1b\x1e\x00{"1', max_size=12)
+words = st.text(alphabet='abBCcé世 \t\r\x1b\x1e\x00{"1', max_size=12)
 times = st.floats(1, 2e9, allow_nan=False).map(lambda value: round(value, 3))
 
 

@@ -187,14 +187,17 @@ class Journal:
                 number += 1
         return max(0, self.lines - 1)
 
-    def bytes_from(self, start: int, size: int) -> bytes:
-        """Whole lines from the begin of one: about `size` bytes of what is indexed, at least one line."""
+    def lines_from(self, start: int, size: int) -> tuple[bytes, int]:
+        """Bytes from the begin of a line, and how many of them are whole lines that are indexed.
+
+        About `size`; at least one line. Nothing is copied twice: what lies behind the lines is to be ignored.
+        """
         left = self.end - start
         while True:
             data = self.raw(start, min(size, left))
             whole = len(data) if len(data) >= left else data.rfind(b"\n") + 1
             if whole or not data:
-                return data[:whole]
+                return data, whole
             size *= 4
 
     def close(self) -> None:

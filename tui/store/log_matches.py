@@ -7,11 +7,14 @@ over the chunk's lines at once. Both let go of the interpreter while they search
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from array import array
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 from remote.contract.events import SOURCES
@@ -19,6 +22,7 @@ from tui.store.journal import Journal, Line, is_hidden
 from tui.store.log_query import LogQuery
 
 CHUNK = 1024 * 1024
+THREADS = min(4, os.cpu_count() or 1)
 MANY = 200
 """Matches within a chunk beyond which Arrow is quicker."""
 _EVENTS = re.compile(rb"^\x1e[^\n]*", re.MULTILINE)
@@ -95,15 +99,29 @@ class LogMatches:
         with self._lock:
             if self._generation != self.journal.generation:
                 self._generation, self.offsets, self.scanned = self.journal.generation, array("Q"), 0
-            while not self.is_done:
-                if stop is not None and stop.is_set():
-                    return False
-                data = self.journal.bytes_from(self.scanned, CHUNK)
-                if not data:
-                    break
-                self.offsets.extend(self._find(data, self.scanned))
-                self.scanned += len(data)
-        return True
+            if self.is_done:
+                return True
+            with ThreadPoolExecutor(THREADS, "log-scan") as pool:
+                return self._scan_chunks(pool, stop or threading.Event())
+
+    def _scan_chunks(self, pool: ThreadPoolExecutor, stop: threading.Event) -> bool:
+        """Chunks side by side; what is found is taken in order."""
+        under_way: deque[tuple[Future[array[int]], int]] = deque()
+        ahead, is_more = self.scanned, True
+        while not stop.is_set():
+            if is_more and len(under_way) <= THREADS:
+                data, end = self.journal.lines_from(ahead, CHUNK)
+                is_more = end > 0
+                if is_more:
+                    under_way.append((pool.submit(self._find, data, end, ahead), ahead + end))
+                    ahead += end
+            elif under_way:
+                found, until = under_way.popleft()
+                self.offsets.extend(found.result())
+                self.scanned = until
+            else:
+                return True
+        return False
 
     def offset(self, row: int) -> int:
         """Where the line of a row begins."""
@@ -121,45 +139,45 @@ class LogMatches:
             return self.journal.read(first, count)
         return [self.journal.at(int(at)) for at in self.offsets[first : first + count]]
 
-    def _find(self, data: bytes, base: int) -> array[int]:
-        starts = self._few_of(data, base) if self.query.patterns and not self._many else None
+    def _find(self, data: bytes, end: int, base: int) -> array[int]:
+        """Where the lines begin that match, among those of some bytes up to `end`, which begin at `base`."""
+        starts = self._few_of(data, end, base) if self.query.patterns and not self._many else None
         if starts is None:
-            starts = self._many_of(data, base)
+            starts = self._many_of(data, end, base)
             self._many = self.query.by_line or len(starts) > MANY
-        return self._with_events(data, base, starts) if b"\x1e" in data else starts
+        return self._with_events(data, end, base, starts) if b"\x1e" in data else starts
 
-    def _few_of(self, data: bytes, base: int) -> array[int] | None:
-        """Where lines begin that match, by the last pattern first; None where there are many."""
+    def _few_of(self, data: bytes, end: int, base: int) -> array[int] | None:
+        """By the last pattern first; None where that is in many lines."""
         if self.query.by_line:
             return None
-        *others, regex = self.query.regexes
-        verify = bool(others) or self.query.sources is not None
-        found, at, end = array("Q"), 0, len(data) - data.endswith(b"\n")
+        regex, is_sure = self.query.regexes[-1], len(self.query.patterns) == 1 and self.query.sources is None
+        found, at, last = array("Q"), 0, end - (data[end - 1] == 0x0A)
         for _ in range(MANY):
-            match = regex.search(data, at, end)
+            match = regex.search(data, at, last)
             if match is None:
                 return found
             start = data.rfind(b"\n", 0, match.start()) + 1
-            stop = data.find(b"\n", match.start())
-            stop = len(data) if stop < 0 else stop
-            if not verify or self.query.has(data[start:stop]):
+            stop = data.find(b"\n", match.start(), last)
+            stop = last if stop < 0 else stop
+            if is_sure or self.query.has(data[start:stop]):
                 found.append(base + start)
             at = stop + 1
-            if at > end:
+            if at > last:
                 return found
         return None
 
-    def _many_of(self, data: bytes, base: int) -> array[int]:
+    def _many_of(self, data: bytes, end: int, base: int) -> array[int]:
         conditions = [(regex.pattern, not regex.options.case_sensitive, True) for regex in self.query.regexes]
         if self.query.sources is not None:
             pattern, wanted = _source_condition(self.query.sources)
             conditions.insert(0, (pattern, False, wanted))
-        return _lines_that(data, base, conditions)
+        return _lines_that(data, end, base, conditions)
 
-    def _with_events(self, data: bytes, base: int, starts: array[int]) -> array[int]:
+    def _with_events(self, data: bytes, end: int, base: int, starts: array[int]) -> array[int]:
         """Events are matched by what they say to people, never by their JSON."""
         found = [start for start in starts if data[start - base] != 0x1E]
-        for event in _EVENTS.finditer(data):
+        for event in _EVENTS.finditer(data, 0, end):
             if not is_hidden(data, *event.span()) and self.query.tells(event.group()):
                 found.append(base + event.start())
         return array("Q", sorted(found))
@@ -173,13 +191,15 @@ def _source_condition(sources: frozenset[str]) -> tuple[str, bool]:
     return rf"^\[({'|'.join(sorted(sources)) or 'none'})\] ", True
 
 
-def _lines_that(data: bytes, base: int, conditions: Sequence[tuple[bytes | str, bool, bool]]) -> array[int]:
+def _lines_that(
+    data: bytes, end: int, base: int, conditions: Sequence[tuple[bytes | str, bool, bool]]
+) -> array[int]:
     """Where the lines begin that meet every condition: a pattern, ignoring case or not, matching or not."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     body = pa.py_buffer(data)
-    ends = pa.py_buffer(array("q", [0, len(data) - data.endswith(b"\n")]))
+    ends = pa.py_buffer(array("q", [0, end - (data[end - 1] == 0x0A)]))
     whole: Any = pa.Array.from_buffers(pa.large_binary(), 1, [None, ends, body])
     pieces = pc.split_pattern(whole, pattern=b"\n").values
     _, offsets, values = pieces.buffers()

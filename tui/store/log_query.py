@@ -21,6 +21,8 @@ ERRORS = (
 """What `next error` looks for."""
 _LINES = "(?m)"
 _BY_LINE = re.compile(r"\\[AzZ]|\(\?[a-zA-Z]*-[a-zA-Z]*m|\(\?[a-zA-Z]*U")
+_SIMPLE = re.compile(r"(?:[^\[\\(]|\((?!\?)|\\[dDwWsSbB]|\\[^a-zA-Z0-9])*", re.ASCII)
+_LETTER = re.compile(r"\\.|[a-zA-Z]")
 _ESCAPED = re.compile(r"\\(?:[pP]\{\w*\}|.)")
 
 
@@ -81,13 +83,34 @@ def compile_pattern(pattern: str) -> Any:
     options = re2.Options()
     options.log_errors = False
     options.never_nl = True
-    letters = _ESCAPED.sub("", pattern)
-    options.case_sensitive = letters != letters.lower()
+    options.case_sensitive = not _ignores_case(pattern)
+    either = _either_case(pattern) if pattern.startswith("(?i)") or _ignores_case(pattern) else None
     try:
         # Lines are matched within chunks, so that ^ and $ must mean a line's own ends.
-        return re2.compile(f"{_LINES}{pattern}".encode(errors="replace"), options)
+        regex = re2.compile(f"{_LINES}{pattern}".encode(errors="replace"), options)
     except re2.error as error:
         said = error.args[0] if error.args else "not a pattern"
         text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
         hint = Hint(r"put \ before a sign that is meant as it stands, such as \[ or \(")
         raise ConfigError(f"not a pattern: {text.replace(_LINES, '', 1)}", hint=hint) from None
+    if either is None:
+        return regex
+    options.case_sensitive = True
+    return re2.compile(f"{_LINES}{either}".encode(), options)
+
+
+def _ignores_case(pattern: str) -> bool:
+    letters = _ESCAPED.sub("", pattern)
+    return letters == letters.lower()
+
+
+def _either_case(pattern: str) -> str | None:
+    """A pattern with each letter in both cases, where that is simple.
+
+    RE2 looks quickly for a text that every match begins with, but not where one of its letters has more than
+    two cases, and to Unicode s and k have three.
+    """
+    plain = pattern.removeprefix("(?i)")
+    if not plain.isascii() or not _SIMPLE.fullmatch(plain):
+        return None
+    return _LETTER.sub(lambda m: f"[{m[0]}{m[0].swapcase()}]" if len(m[0]) == 1 else m[0], plain)

@@ -6,7 +6,7 @@ one of them looks is `log_line.py`'s; finding them, and what stands above and be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -178,7 +178,13 @@ class LogView(ScrollView, can_focus=True):
     def render_line(self, y: int) -> Strip:
         """One row of the pane."""
         strips, _ = self._laid_out()
-        return strips[y] if y < len(strips) else Strip.blank(self._room[0] + 1, self.rich_style)
+        return strips[y] if y < len(strips) else self._blank
+
+    def notify_style_update(self) -> None:
+        """Other colours: draw anew."""
+        super().notify_style_update()
+        self._drawn.clear()
+        self._changes += 1
 
     def on_resize(self, _: Resize) -> None:
         """The end stays the end."""
@@ -395,8 +401,11 @@ class LogView(ScrollView, can_focus=True):
 
     def _laid_out(self) -> tuple[list[Strip], list[int]]:
         """The pane as it stands; made anew only when something changed."""
-        key = (self._changes, self.scroll_offset, self._room, self.has_focus, self.app.theme, self.rich_style)
+        key = (self._changes, self.scroll_offset, self._room, self.has_focus, self.app.theme)
         if self._frame[0] != key:
+            self._ground = self.rich_style
+            self._blank = Strip.blank(self._room[0] + 1, self._ground)
+            self._marks = {name: self._part(f"log--{name}") for name in ("selected", "cursor", "mark")}
             self._frame = (key, *self._lay_out())
         return self._frame[1], self._frame[2]
 
@@ -411,33 +420,28 @@ class LogView(ScrollView, can_focus=True):
         strips: list[Strip] = []
         numbers: list[int] = []
         for row, line in enumerate(lines, first):
-            finish = self._finish(row)
             drawn = self._strips_of(line)
-            strips += [finish(strip, part == 0) for part, strip in enumerate(drawn)]
+            strips += self._on_ground(row, drawn)
             numbers += [row] * len(drawn)
         cut = slice(-height, None) if at_end else slice(0, height)
         return strips[cut], numbers[cut]
 
     def _message(self, text: str, width: int) -> Strip:
-        muted = self.rich_style + self._part("log--time")
+        muted = self._ground + self._part("log--time")
         return Strip([Segment(f" {text}", muted)]).adjust_cell_length(width + 1, muted)
 
-    def _finish(self, row: int) -> Callable[[Strip, bool], Strip]:
-        """What makes a drawn line a row of the screen: its mark, and a ground to stand on."""
-        style, mark = self.rich_style, " "
+    def _on_ground(self, row: int, drawn: list[Strip]) -> list[Strip]:
+        """What makes drawn lines rows of the screen: a mark before them, and a ground to stand on."""
+        style, mark, width = self._ground, " ", self._room[0]
         low, high = self.selection
         if self.selected_from is not None and low <= row <= high:
-            style, mark = style + self._part("log--selected"), "┃"
+            style, mark = style + self._marks["selected"], "┃"
         elif row == self.cursor and not self.follow:
-            style, mark = style + self._part("log--cursor"), "▌"
-        gutter = Strip([Segment(mark, style + self._part("log--mark"))], 1)
-        width = self._room[0]
-
-        def finish(strip: Strip, is_first: bool) -> Strip:
-            head = gutter if is_first or mark != " " else Strip.blank(1, style)
-            return Strip.join([head, strip.apply_style(style).extend_cell_length(width, style)])
-
-        return finish
+            style, mark = style + self._marks["cursor"], "▌"
+        gutter = Strip([Segment(mark, style + self._marks["mark"])], 1)
+        return [
+            Strip.join([gutter, strip.apply_style(style).extend_cell_length(width, style)]) for strip in drawn
+        ]
 
     def _strips_of(self, line: Line) -> list[Strip]:
         """A line as it looks now, kept while nothing of its look changes."""
