@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
+from textual import on
+from textual.command import Command, CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
+from textual.widgets import Input
 
 from remote.contract.errors import VfmError
 from tui.screens import requests as ask
@@ -74,10 +76,34 @@ class Palette(CommandPalette):
     }
     """
 
+    _fresh = True
+    """Whether the list is that of the words in the input, or still of those before."""
+    _chosen_blind = False
+
     def __init__(self, below: Screen[Any]) -> None:
         super().__init__(
             [Everything, *below.COMMANDS], placeholder="Search actions, runs, configs, fields, themes…"
         )
+
+    @on(Input.Changed)
+    def _words_changed(self) -> None:
+        self._fresh = self._chosen_blind = False
+
+    @on(Input.Submitted)
+    def _wait_for_the_list(self, event: Input.Submitted) -> None:
+        """Enter means what the words find, never what stood there before them."""
+        if not self._fresh:
+            event.prevent_default().stop()
+            self._chosen_blind = True
+
+    def _refresh_command_list(
+        self, command_list: CommandList, commands: list[Command], clear_current: bool
+    ) -> None:
+        super()._refresh_command_list(command_list, commands, clear_current)
+        self._fresh = True
+        if self._chosen_blind and commands:
+            self._chosen_blind = False
+            self.call_later(self._action_command_list, "select")
 
 
 class Everything(Provider):
@@ -129,7 +155,7 @@ class Everything(Provider):
 
         What merely moves is left to the keys.
         """
-        active = self.screen.active_bindings.values()
+        active = sorted(self.screen.active_bindings.values(), key=lambda one: one.binding.action == "back")
         seen = {(id(a.node), a.binding.action) for a in active if a.binding.key in _MOVES}
         for node, binding, enabled, _ in active:
             named = binding.id and binding.description and binding.action != "command_palette"
