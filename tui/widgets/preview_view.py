@@ -6,7 +6,7 @@ Owns how each kind of line looks. What is shown is a `Preview`'s; which file it 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from rich.cells import cell_len
@@ -24,6 +24,8 @@ from tui.widgets.terminal_text import read_terminal
 from tui.words import escape_controls, plain
 
 _WIDEST_CELL = 48
+_EDGE = "▌ "
+"""Before a role's name."""
 _GAP = "  "
 _JSON = re.compile(
     r'(?P<key>"(?:[^"\\]|\\.)*"(?=\s*:))|(?P<text>"(?:[^"\\]|\\.)*"?)'
@@ -34,6 +36,7 @@ _YAML = re.compile(
     r"|(?P<text>\"[^\"]*\"|'[^']*')|(?P<number>(?<=[\s\[,])-?\d[\d.eE_+-]*(?=[\s,\]]|$))"
     r"|(?P<word>(?<=[\s\[,])(?:true|false|null)(?=[\s,\]]|$))"
 )
+_SGR = re.compile(r"\x1b\[[0-9;:]*m")
 _HEX = re.compile(r"(?P<note>^[0-9a-f]{8})|(?P<text>\S.{0,15}$)")
 _SHARE = re.compile(r"(?P<key>■+)")
 _PATTERNS = {"json": _JSON, "yaml": _YAML, "hex": _HEX, "share": _SHARE}
@@ -85,6 +88,7 @@ class PreviewView(ScrollView, can_focus=True):
         self._count = 0
         self._text: Callable[[int], Text] = lambda _: Text(end="")
         self._indent: Callable[[int], int] = lambda _: 0
+        self._raw: Callable[[int], str] = lambda _: ""
         self._texts: dict[int, Text] = {}
         self._pieces: list[Piece] | None = None
         self._widest = 0
@@ -164,12 +168,17 @@ class PreviewView(ScrollView, can_focus=True):
             self._pieces = [
                 (n, start, end)
                 for n in range(self._count)
-                for start, end in breaks(self._line(n).plain, max(width - self._indent(n), 1))
+                for start, end in self._breaks(n, max(width - self._indent(n), 1))
             ]
             self.virtual_size = Size(0, len(self._pieces) + len(self._head))
         else:
             self.virtual_size = Size(self._widest, self._count + len(self._head))
         self.refresh()
+
+    def _breaks(self, number: int, width: int) -> Iterable[tuple[int, int]]:
+        """Most lines hold nothing that is shown otherwise: they need not be styled to be broken."""
+        raw = self._raw(number)
+        return breaks(raw if raw.isprintable() else self._line(number).plain, width)
 
     def _show_lines(self, lines: Sequence[Line]) -> None:
         self._head, self._count = [], len(lines)
@@ -178,6 +187,7 @@ class PreviewView(ScrollView, can_focus=True):
             self._widest = max((cell_len(line.text) for line in lines), default=0)
         self._text = lambda n: self._styled(lines[n])
         self._indent = lambda n: lines[n].indent
+        self._raw = lambda n: _bare(lines[n])
 
     def _show_table(self, table: Table) -> None:
         names, types = [plain(name) for name in table.columns], [plain(kind) for kind in table.types]
@@ -189,12 +199,16 @@ class PreviewView(ScrollView, can_focus=True):
         def line(cells: Sequence[str]) -> str:
             return _GAP.join(_aligned(*cell) for cell in zip(cells, widths, right, strict=True))
 
+        def line_of(number: int) -> str:
+            return line(rows[number])
+
         self._head = [Text(line(names), end="")]
         if any(types):
             self._head.append(Text(line(types), self._part("note"), end=""))
         self._count, self._widest = len(rows), sum(widths) + len(_GAP) * max(len(widths) - 1, 0)
-        self._text = lambda n: Text(line(rows[n]), end="")
+        self._text = lambda n: Text(line_of(n), end="")
         self._indent = lambda _: 0
+        self._raw = line_of
 
     def _styled(self, line: Line) -> Text:
         match line.look:
@@ -204,7 +218,7 @@ class PreviewView(ScrollView, can_focus=True):
                 pattern = _PATTERNS[line.look]
                 return self._coloured(escape_controls(line.text).expandtabs(4), pattern)
             case "heading" | "role" | "note":
-                shown = Text(("▌ " if line.look == "role" else "") + plain(line.text), end="")
+                shown = Text((_EDGE if line.look == "role" else "") + plain(line.text), end="")
                 # As a span: a base style is lost where a line is broken.
                 shown.stylize(self._part(line.look))
                 return shown
@@ -221,12 +235,20 @@ class PreviewView(ScrollView, can_focus=True):
         return self.get_component_rich_style(f"preview--{name}", partial=True)
 
 
+def _bare(line: Line) -> str:
+    """A line's text as it is shown, if that is printable."""
+    if line.look == "terminal":
+        return _SGR.sub("", line.text)
+    return _EDGE + line.text if line.look == "role" else line.text
+
+
 def breaks(text: str, width: int) -> Iterator[tuple[int, int]]:
     """Where a line is broken into rows of at most `width` cells: after a blank, if there is one."""
     start, end = 0, len(text)
+    wide = not text.isascii()
     while start < end:
         stop = min(start + width, end)
-        while stop > start + 1 and cell_len(text[start:stop]) > width:
+        while wide and stop > start + 1 and cell_len(text[start:stop]) > width:
             stop -= max(1, (cell_len(text[start:stop]) - width) // 2)
         if stop < end and (blank := text.rfind(" ", start, stop)) > start + width // 3:
             stop = blank + 1
