@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,6 +43,43 @@ def test_the_first_frame_waits_for_nothing_heavy() -> None:
     modules = loaded("import tui.app")
     assert "textual" in modules
     assert not modules & (HEAVY | {"pydantic", "yaml", "dotenv", "modal"})
+
+
+FIRST_FRAME = """
+import json, sys
+from tui.app import VfmApp
+
+class Probe(VfmApp):
+    def _display(self, screen, renderable):
+        super()._display(screen, renderable)
+        painted = [w for w in screen.query("TitleLine, KeyBar, RunTable") if w.region.area]
+        if len(painted) == 3 and not self._exit:
+            print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})), file=sys.__stdout__)
+            self.exit()
+
+Probe().run(headless=True, size=(120, 40))
+"""
+
+
+def test_nothing_heavy_is_loaded_when_the_first_frame_is_painted(tmp_path: Path) -> None:
+    """With a `.env` and a `settings.toml` in place: the one waits, the other is read."""
+    (tmp_path / ".env").write_text("EXPERIMENTER=ann\n")
+    config = tmp_path / "config"
+    config.mkdir()
+    (config / "settings.toml").write_text('theme = "vfm-light"\n[keys]\n"app.quit" = "ctrl+x"\n')
+    env = {"VFM_HOME": str(tmp_path / "home"), "VFM_CONFIG_DIR": str(config), "VFM_PROJECT": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_FRAME],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, **env},
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    modules = set(json.loads(done.stdout.splitlines()[0]))
+    assert "tomllib" in modules
+    assert not modules & (HEAVY | {"pydantic", "yaml", "dotenv", "modal", "pyarrow", "click"})
 
 
 @pytest.mark.parametrize("module", ["tui.client", "tui.config.plan", "tui.backends.local", "tui.settings"])
