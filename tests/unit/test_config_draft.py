@@ -105,7 +105,7 @@ def test_reset_takes_back_one_field_or_all(draft: Draft) -> None:
         ("training.steps", "", "should be a whole number of at least 1"),
         ("training.learning_rate", "2", "should be a number above 0 and at most 1"),
         ("model.dtype", "bfloat", "should be one of float32, bfloat16, float16; did you mean bfloat16?"),
-        ("training.environment_args", "{turns", "the value cannot be read"),
+        ("training.environment_args", "{turns", "cannot be read: write name: value"),
         ("training.environment_args", "turns", "should be"),
         ("model.overrides", "a: 3", "should be text"),
         ("training.batch_size", "7", "is no multiple of num_generations"),

@@ -92,8 +92,8 @@ def test_the_parts_on_one_gpu() -> None:
     (device,) = found.devices
     by_name = parts(device)
     assert device.capacity == 40.0
-    assert by_name["weights"] == pytest.approx(494_032_768 * 2 / GIB)
-    assert by_name["vLLM weights"] == by_name["weights"]
+    assert by_name["trainer weights"] == pytest.approx(494_032_768 * 2 / GIB)
+    assert by_name["vLLM weights"] == by_name["trainer weights"]
     assert by_name["LoRA adapter, optimiser"] == pytest.approx(8_798_208 * 16 / GIB)
     # vLLM's half of the GPU, whatever it does not need for weights and overhead.
     assert by_name["KV cache"] == pytest.approx(20 - 494_032_768 * 2 / GIB - 1.0)
@@ -146,8 +146,8 @@ def test_with_two_gpus_the_server_has_the_first_and_training_the_second() -> Non
     found = estimate("Qwen/Qwen2.5-3B-Instruct", modal={"gpu": {"type": "A100-40GB", "count": 2}})
     server, trainer = found.devices
     assert "vLLM weights" in parts(server)
-    assert "weights" not in parts(server)
-    assert "weights" in parts(trainer)
+    assert "trainer weights" not in parts(server)
+    assert "trainer weights" in parts(trainer)
     assert "KV cache" not in parts(trainer)
 
 

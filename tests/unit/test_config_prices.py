@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -10,17 +9,15 @@ import pytest
 
 from remote.contract.errors import ConfigError
 from remote.contract.spec import ExperimentSpec, GpuType
-from tui.config.prices import config_dir, price_per_hour, prices
+from tui.config.prices import price_per_hour, prices
 from tui.settings import Settings
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings whose directory for the user's own files is empty."""
-    made = Settings(project_dir=tmp_path, home=tmp_path / "home")
-    if hasattr(made, "config_dir"):
-        made = replace(made, config_dir=tmp_path / "config")  # type: ignore[call-arg,unused-ignore]
-    config_dir(made).mkdir(parents=True)
+    made = Settings(project_dir=tmp_path, home=tmp_path / "home", config_dir=tmp_path / "config")
+    made.config_dir.mkdir()
     return made
 
 
@@ -48,7 +45,7 @@ def test_a_gpu_that_the_table_lacks_has_no_price() -> None:
 
 
 def test_the_users_figures_lie_over_the_table(settings: Settings) -> None:
-    file = config_dir(settings) / "prices.toml"
+    file = settings.config_dir / "prices.toml"
     file.write_text('date = "2027-01-01"\n[gpu]\nH100 = 1.5\n[container]\ncpu = 0\n')
     table = prices(settings)
     assert table.gpu["H100"] == 1.5
@@ -59,7 +56,7 @@ def test_the_users_figures_lie_over_the_table(settings: Settings) -> None:
 
 @pytest.mark.parametrize("text", ["gpu = 3", "[gpu]\nH100 = 'much'", "this is no toml", "[gpu"])
 def test_a_file_that_is_no_table_is_named(settings: Settings, text: str) -> None:
-    file = config_dir(settings) / "prices.toml"
+    file = settings.config_dir / "prices.toml"
     file.write_text(text)
     with pytest.raises(ConfigError, match=r"prices\.toml"):
         prices(settings)

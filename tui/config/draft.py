@@ -140,6 +140,11 @@ class Draft:
         self.typed.clear()
         self._resolve()
 
+    def type_again(self, typed: Mapping[str, Typed]) -> None:
+        """Lay what had been typed over the config once more."""
+        self.typed = {**self.typed, **typed}
+        self._resolve()
+
     def fields(self) -> list[Field]:
         """Every key of the spec, in the order of the schema."""
         return [self._field(row) for row in schema.rows()]

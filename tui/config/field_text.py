@@ -11,7 +11,7 @@ from typing import Any
 
 from tui.config import files
 from tui.config.overrides import spell
-from tui.config.problems import refuse
+from tui.config.problems import ConfigProblems, refuse
 from tui.config.schema import Row
 
 _EXPONENT = re.compile(r"e([+-])0*(\d)")
@@ -53,7 +53,10 @@ def number(value: float) -> str:
 def _mapping(row: Row, text: str) -> Any:
     if not text:
         return {}
-    value = files.read_value(text if text.startswith("{") else f"{{{text}}}", row.key)
+    try:
+        value = files.read_value(text if text.startswith("{") else f"{{{text}}}", row.key)
+    except ConfigProblems:
+        raise refuse("cannot be read: write name: value, other: value") from None
     if not isinstance(value, dict) or (":" not in text and value):
         raise refuse("should be a mapping, such as name: value, other: value")
     return value

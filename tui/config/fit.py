@@ -127,7 +127,7 @@ class _Estimate:
 
     def trainer(self, length: int) -> Iterator[Part]:
         """What training takes, with episodes of `length` tokens."""
-        yield Part("weights", self.weights, f"{_count(self.shape.parameters)} × {self.bytes} bytes")
+        yield Part("trainer weights", self.weights, f"{_count(self.shape.parameters)} × {self.bytes} bytes")
         yield from self._learned()
         yield from self._per_token(length)
 

@@ -73,7 +73,7 @@ def price_per_hour(
 def prices(settings: Settings | None = None) -> Prices:
     """The table with the user's own figures over it. Raises `ConfigError` where their file is no table."""
     table = tomllib.loads(TABLE.read_text())
-    own = config_dir(settings) / NAME if settings else None
+    own = settings.config_dir / NAME if settings else None
     if own is None or not own.is_file():
         return _made(table, "")
     theirs = _read(own)
@@ -83,11 +83,6 @@ def prices(settings: Settings | None = None) -> Prices:
     if "source" not in theirs:
         merged["source"] = str(own)
     return _made(merged, str(own))
-
-
-def config_dir(settings: Settings) -> Path:
-    """Where the user's own files lie."""
-    return Path(getattr(settings, "config_dir", settings.home / "config"))
 
 
 def _made(table: Mapping[str, Any], own: str) -> Prices:

@@ -24,7 +24,7 @@ class ConfigValue:
     key: str
     """Dotted: `training.steps`."""
     value: str
-    """As it would be written; `–` where it is not set."""
+    """As it would be written; `unset` where it is not."""
     layer: str
     """default, file, override, set; empty where nothing is on record."""
     where: str
@@ -70,7 +70,7 @@ def run_config(document: Mapping[str, Any]) -> list[ConfigValue]:
 def text(value: Any) -> str:
     """A value as it would be written in a config."""
     if value is None:
-        return "–"
+        return "unset"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

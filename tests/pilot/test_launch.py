@@ -1,0 +1,448 @@
+"""The launch form through real keys: pick, change, see, mend, save, launch once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.widgets import Button, Static
+
+from tests.backends.conftest import LocalBench
+from tests.pilot.conftest import NOW, ROOT, until
+from tui.app import VfmApp
+from tui.client import Client
+from tui.screens import requests as ask
+from tui.screens.launch import LaunchScreen
+from tui.settings import Settings
+from tui.widgets.config_list import ConfigList
+from tui.widgets.form import Form
+from tui.widgets.form_fields import FormFields
+from tui.widgets.plan_panel import PlanPanel
+
+CONFIG = """\
+# One of two.
+training:
+  environment: wordle
+  steps: 5         # few
+  batch_size: 8
+  gradient_accumulation_steps: 1
+  num_generations: 4
+model:
+  base_model: "builtin/tiny-random"
+"""
+OTHER = "training:\n  environment: wordle\n  steps: 9\n"
+
+App = Pilot[Any]
+Opened = Callable[..., AbstractAsyncContextManager[tuple[App, LaunchScreen]]]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project of two configs, with this checkout's environments."""
+    folder = tmp_path / "project"
+    (folder / "configs").mkdir(parents=True)
+    (folder / "environments").symlink_to(ROOT / "environments")
+    (folder / "configs" / "one.yaml").write_text(CONFIG)
+    (folder / "configs" / "two.yaml").write_text(OTHER)
+    return folder
+
+
+@pytest.fixture
+def mine(settings: Settings, project: Path) -> Settings:
+    """Settings of that project."""
+    return replace(settings, project_dir=project, secrets={"WANDB_API_KEY": "x"})
+
+
+class Landing(Screen[None]):
+    """What stands in for a run's screen: which run was opened is all that is asked here."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__()
+        self.run_id = run_id
+
+
+@pytest.fixture
+def opened(bench: LocalBench, mine: Settings, monkeypatch: pytest.MonkeyPatch) -> Opened:
+    """Opens the form in an app over scripted runs that end at once."""
+    monkeypatch.setattr(
+        VfmApp, "on_run_requested", lambda app, message: app.push_screen(Landing(message.run_id))
+    )
+
+    @asynccontextmanager
+    async def opening(
+        size: tuple[int, int] = (140, 45), *, script: str = "end:done", readonly: bool = False, **request: Any
+    ) -> AsyncIterator[tuple[App, LaunchScreen]]:
+        client = Client(mine, {"local": bench.backend(script)})
+        app = VfmApp(client, settings=mine, clock=lambda: NOW, readonly=readonly)
+        async with app.run_test(size=size) as pilot:
+            app.post_message(ask.LaunchRequested(**request))
+            await until(lambda: isinstance(app.screen, LaunchScreen), "the form")
+            screen = app.screen
+            assert isinstance(screen, LaunchScreen)
+            await until(lambda: is_there(screen), "the fields")
+            await settled(pilot, screen)
+            yield pilot, screen
+
+    return opening
+
+
+def is_there(screen: LaunchScreen) -> bool:
+    """Whether the form has its fields."""
+    return bool(screen.query(FormFields)) and len(form(screen).fields.lines) > 1
+
+
+def form(screen: LaunchScreen) -> Form:
+    """The form of the screen."""
+    return screen.query_one(Form)
+
+
+async def settled(pilot: App, screen: LaunchScreen) -> None:
+    """Wait until the plan shows what is typed, or that something is wrong."""
+    await pilot.pause()
+
+    def shown() -> bool:
+        panel, draft = screen.query_one(PlanPanel), screen.draft
+        if draft is None or not draft.is_sound:
+            return draft is None or panel.outlook is None
+        return panel.outlook is not None and screen.is_settled
+
+    await until(shown, "the plan")
+    await pilot.pause()
+
+
+async def type_in(pilot: App, screen: LaunchScreen, key: str, text: str) -> None:
+    """Go to a field by searching for its name, and type into it."""
+    form(screen).fields.focus()
+    await pilot.press("slash", *key.rpartition(".")[2])
+    await pilot.press("enter")
+    while here(screen) != key:
+        await pilot.press("down")
+    await pilot.press("enter", "ctrl+u", *text, "enter", "escape")
+    await settled(pilot, screen)
+
+
+def seen(pilot: App) -> str:
+    """The screen as text."""
+    lines = pilot.app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in line) for line in lines)
+
+
+def planned(screen: LaunchScreen) -> str:
+    """What the plan says, unwrapped."""
+    return str(screen.query_one(PlanPanel).query_one(Static).content)
+
+
+def here(screen: LaunchScreen) -> str:
+    """The key of the field under the cursor."""
+    field = form(screen).fields.field
+    return field.key if field else ""
+
+
+def problem_lines(screen: LaunchScreen) -> dict[str, str]:
+    """Key → what is said below its field."""
+    said: dict[str, str] = {}
+    for line in form(screen).fields.lines:
+        if line.kind == "problem":
+            said[line.key] = f"{said.get(line.key, '')} {line.text.strip()}".strip().removeprefix("✗ ")
+    return said
+
+
+def launched(mine: Settings) -> list[dict[str, Any]]:
+    """The requests of every run on disk."""
+    return [json.loads(path.read_bytes()) for path in mine.home.glob("volumes/*/runs/*/request.json")]
+
+
+async def test_it_opens_on_the_first_config_with_its_plan(opened: Opened) -> None:
+    async with opened() as (pilot, screen):
+        said = seen(pilot)
+        for words in ("# One of two.", "gradient_accumulation_steps", "≡ file", "Train vf_wordle on local"):
+            assert words in said
+        assert "builtin/tiny-random" in said
+        assert "free: it runs on this machine" in said
+        assert pilot.app.screen.focused is form(screen).fields
+
+
+async def test_another_config_is_taken_by_walking_to_it(opened: Opened) -> None:
+    async with opened() as (pilot, screen):
+        await pilot.press("f2", "down")
+        await until(
+            lambda: screen.draft is not None and screen.draft.config == "configs/two.yaml", "the config"
+        )
+        await settled(pilot, screen)
+        assert "vfm launch configs/two.yaml --backend local" in planned(screen)
+        await pilot.press("enter")
+        assert screen.focused is form(screen).fields
+
+
+async def test_what_is_typed_shows_its_source_the_difference_and_the_command(opened: Opened) -> None:
+    async with opened() as (pilot, screen):
+        await type_in(pilot, screen, "training.steps", "7")
+        said = seen(pilot)
+        assert "✎ you" in said
+        assert "7  was 5" in said
+        assert "training.steps 5 → 7" in planned(screen)
+        assert "--set training.steps=7" in planned(screen)
+        assert "• 1 changed" in said
+        assert "one •1" in said
+
+
+async def test_a_wrong_value_says_so_beside_its_field_and_keeps_from_launching(
+    opened: Opened, mine: Settings
+) -> None:
+    async with opened() as (pilot, screen):
+        await type_in(pilot, screen, "training.steps", "many")
+        assert problem_lines(screen) == {"training.steps": "should be a whole number of at least 1"}
+        assert "1 field needs mending" in seen(pilot)
+        await pilot.press("home", "ctrl+l")
+        await pilot.pause()
+        assert here(screen) == "training.steps"
+        assert pilot.app.screen is screen
+        assert launched(mine) == []
+        await pilot.press("ctrl+r")
+        await settled(pilot, screen)
+        assert problem_lines(screen) == {}
+        assert screen.query_one(PlanPanel).outlook is not None
+
+
+async def test_the_message_comes_while_typing_and_escape_takes_it_all_back(opened: Opened) -> None:
+    async with opened() as (pilot, screen):
+        form(screen).go_to("training.steps")
+        await pilot.press("7", "x")
+        await pilot.pause()
+        assert problem_lines(screen) == {"training.steps": "should be a whole number of at least 1"}
+        assert form(screen).is_editing
+        await pilot.press("escape")
+        await settled(pilot, screen)
+        assert problem_lines(screen) == {}
+        assert screen.draft is not None
+        assert screen.draft.typed == {}
+        assert screen.focused is form(screen).fields
+
+
+async def test_an_environment_that_is_not_there_is_told_beside_its_field(opened: Opened) -> None:
+    async with opened() as (pilot, screen):
+        await type_in(pilot, screen, "training.environment", "wordel")
+        assert "did you mean vf-wordle?" in problem_lines(screen)["training.environment"]
+
+
+async def test_choices_are_stepped_through(opened: Opened) -> None:
+    async with opened() as (pilot, screen):
+        form(screen).go_to("modal.gpu.type")
+        await pilot.press("right")
+        form(screen).go_to("wandb.enabled")
+        await pilot.press("space")
+        form(screen).go_to("training.environment")
+        await pilot.press("right")
+        await settled(pilot, screen)
+        assert screen.draft is not None
+        typed = {key: one.value for key, one in screen.draft.typed.items()}
+        assert typed == {
+            "modal.gpu.type": "A100-80GB",
+            "wandb.enabled": False,
+            "training.environment": "vf-wordle",
+        }
+
+
+async def test_reset_takes_back_a_field_or_all_and_brings_it_back(opened: Opened) -> None:
+    async with opened() as (pilot, screen):
+        await type_in(pilot, screen, "training.steps", "7")
+        await type_in(pilot, screen, "training.seed", "8")
+        form(screen).go_to("training.seed")
+        await pilot.press("ctrl+r")
+        assert screen.draft is not None
+        assert list(screen.draft.typed) == ["training.steps"]
+        await pilot.press("R")
+        assert screen.draft.typed == {}
+        await pilot.press("R")
+        assert list(screen.draft.typed) == ["training.steps"]
+
+
+async def test_search_looks_at_keys_and_help_and_escape_clears_it(opened: Opened) -> None:
+    async with opened() as (pilot, screen):
+        every = form(screen).shown
+        await pilot.press("slash", *"optimiser", "enter")
+        keys = {line.key for line in form(screen).fields.lines if line.kind == "field"}
+        assert keys == {"training.steps", "training.gradient_accumulation_steps"}
+        await pilot.press("escape")
+        assert form(screen).shown == every
+        assert pilot.app.screen is screen
+        await pilot.press("slash", *"zzz", "enter")
+        assert "no field has 'zzz'" in seen(pilot)
+
+
+async def test_only_what_is_changed_can_be_shown(opened: Opened) -> None:
+    async with opened() as (pilot, screen):
+        await type_in(pilot, screen, "training.steps", "7")
+        await pilot.press("c")
+        assert [line.key for line in form(screen).fields.lines if line.kind == "field"] == ["training.steps"]
+        await pilot.press("c")
+        assert form(screen).shown > 50
+
+
+async def test_saving_keeps_the_comments_and_goes_on_with_the_new_config(
+    opened: Opened, project: Path
+) -> None:
+    async with opened() as (pilot, screen):
+        await type_in(pilot, screen, "training.steps", "12345")
+        await pilot.press("ctrl+s")
+        await until(lambda: pilot.app.screen is not screen, "the question")
+        await pilot.pause()
+        await pilot.press("ctrl+u", *"two", "enter")
+        await until(lambda: any("already" in n.message for n in pilot.app._notifications), "the refusal")
+        await until(lambda: pilot.app.screen is not screen, "the question again")
+        await pilot.pause()
+        await pilot.press("ctrl+u", *"three", "enter")
+        await until(lambda: (project / "configs" / "three.yaml").exists(), "the file")
+        await until(
+            lambda: screen.draft is not None and screen.draft.config == "configs/three.yaml", "the form"
+        )
+        await settled(pilot, screen)
+        assert screen.draft is not None
+        assert screen.draft.typed == {}
+    saved = (project / "configs" / "three.yaml").read_text()
+    assert saved == CONFIG.replace("steps: 5         # few", "steps: 12345     # few")
+    assert (project / "configs" / "one.yaml").read_text() == CONFIG
+    assert (project / "configs" / "two.yaml").read_text() == OTHER
+
+
+async def test_a_double_press_launches_once_and_the_run_opens(opened: Opened, mine: Settings) -> None:
+    async with opened() as (pilot, screen):
+        await type_in(pilot, screen, "training.steps", "7")
+        await pilot.press("ctrl+l", "ctrl+l", "ctrl+l")
+        await until(lambda: isinstance(pilot.app.screen, Landing), "the run's screen")
+        (request,) = launched(mine)
+        assert request["spec"]["training"]["steps"] == 7
+        assert (request["config_path"], request["kind"]) == ("configs/one.yaml", "train")
+        assert getattr(pilot.app.screen, "run_id", None) == request["run_id"]
+        assert not any(isinstance(other, LaunchScreen) for other in pilot.app.screen_stack)
+
+
+async def test_evaluating_is_one_key_away(opened: Opened, mine: Settings) -> None:
+    async with opened() as (pilot, screen):
+        await pilot.press("f5")
+        await settled(pilot, screen)
+        assert "Evaluate vf_wordle on local" in seen(pilot)
+        await pilot.click("#launch")
+        await until(lambda: isinstance(pilot.app.screen, Landing), "the run's screen")
+        assert [request["kind"] for request in launched(mine)] == ["evaluate"]
+
+
+async def test_a_backend_that_is_not_there_is_told_of_in_place(opened: Opened, mine: Settings) -> None:
+    async with opened() as (pilot, screen):
+        await pilot.press("f6")
+        await settled(pilot, screen)
+        assert "an hour" in seen(pilot)
+        assert "of 40.0 GiB" in seen(pilot)
+        await pilot.press("ctrl+l")
+        await until(lambda: "there is no backend 'modal'" in seen(pilot), "the error")
+        assert pilot.app.screen is screen
+        assert not screen.query_one("#launch", Button).disabled
+        assert launched(mine) == []
+
+
+async def test_read_only_launches_nothing(opened: Opened, mine: Settings) -> None:
+    async with opened(readonly=True) as (pilot, screen):
+        await pilot.press("ctrl+l")
+        await pilot.pause()
+        assert pilot.app.screen is screen
+        assert any("read-only" in n.message for n in pilot.app._notifications)
+    assert launched(mine) == []
+
+
+async def test_what_was_typed_is_there_the_next_time(opened: Opened) -> None:
+    async with opened() as (pilot, screen):
+        await pilot.press("f2", "down")
+        await until(
+            lambda: screen.draft is not None and screen.draft.config == "configs/two.yaml", "the config"
+        )
+        await type_in(pilot, screen, "training.seed", "7")
+        await type_in(pilot, screen, "training.steps", "many")
+        await pilot.press("f5", "escape")
+        await until(lambda: pilot.app.screen is not screen, "home")
+    async with opened() as (_, screen):
+        assert screen.draft is not None
+        assert (screen.draft.config, screen.draft.kind) == ("configs/two.yaml", "evaluate")
+        assert {k: (t.text, t.by) for k, t in screen.draft.typed.items()} == {
+            "training.seed": ("7", "you"),
+            "training.steps": ("many", "you"),
+        }
+
+
+async def test_a_hints_proposal_comes_filled_in(opened: Opened) -> None:
+    async with opened(config="configs/two.yaml", values={"vllm.max_model_len": 8192}) as (pilot, screen):
+        assert here(screen) == "vllm.max_model_len"
+        assert "✦ hint" in seen(pilot)
+        assert "vllm.max_model_len 4096 → 8192" in planned(screen)
+
+
+async def test_a_run_is_edited_and_run_again(opened: Opened, mine: Settings) -> None:
+    async with opened() as (pilot, screen):
+        await type_in(pilot, screen, "training.steps", "7")
+        await pilot.press("ctrl+l")
+        await until(lambda: isinstance(pilot.app.screen, Landing), "the run's screen")
+    (first,) = launched(mine)
+    async with opened(run_id=first["run_id"], values={"training.seed": 3}) as (pilot, screen):
+        assert screen.draft is not None
+        assert {k: (t.value, t.by) for k, t in screen.draft.typed.items()} == {
+            "training.steps": (7, "you"),
+            "training.seed": (3, "hint"),
+        }
+        await pilot.press("ctrl+l")
+        await until(lambda: len(launched(mine)) == 2, "the second run")
+        await until(lambda: isinstance(pilot.app.screen, Landing), "the run's screen")
+    again = next(request for request in launched(mine) if request["run_id"] != first["run_id"])
+    assert (again["spec"]["training"]["steps"], again["spec"]["training"]["seed"]) == (7, 3)
+
+
+async def test_the_command_is_copied(opened: Opened) -> None:
+    async with opened() as (pilot, _):
+        await pilot.press("y")
+        assert pilot.app.clipboard == "vfm launch configs/one.yaml --backend local"
+
+
+async def test_a_narrow_terminal_turns_panes_into_pages(opened: Opened) -> None:
+    async with opened((80, 24)) as (pilot, screen):
+        assert "Launch  ^l" in seen(pilot)
+        assert "gradient_accumulation_steps" not in seen(pilot)  # further down
+        assert not screen.query_one(PlanPanel).display
+        await pilot.press("f4")
+        assert "Train vf_wordle on local" in seen(pilot)
+        assert "Launch  ^l" in seen(pilot)
+        await pilot.press("tab")
+        assert screen.query_one(ConfigList).display
+        assert not form(screen).display
+        assert "# One of two." in seen(pilot)
+        await pilot.press("f3")
+        assert screen.focused is form(screen).fields
+
+
+async def test_a_broken_config_says_what_is_wrong_and_the_next_one_works(
+    opened: Opened, project: Path
+) -> None:
+    (project / "configs" / "three.yaml").write_text("training: [1\x1b]0;evil\x07")
+    async with opened() as (pilot, screen):
+        await pilot.press("f2", "down")
+        await until(lambda: "not YAML" in seen(pilot), "the problem")
+        assert "\x1b]0" not in seen(pilot)
+        await pilot.press("ctrl+l")
+        assert pilot.app.screen is screen
+        await pilot.press("up")
+        await until(lambda: screen.draft is not None, "the config")
+        await settled(pilot, screen)
+        assert "Train vf_wordle" in seen(pilot)
+
+
+async def test_a_project_without_configs_has_the_defaults(opened: Opened, project: Path) -> None:
+    shutil.rmtree(project / "configs")
+    async with opened() as (_, screen):
+        assert screen.draft is not None
+        assert screen.draft.config is None
+        assert "vfm launch --backend local" in planned(screen)

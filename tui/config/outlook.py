@@ -1,0 +1,58 @@
+"""What a launch would be: its plan, whether it fits, what it costs; or what keeps it from being planned.
+
+Owns putting these together, so that a screen asks once. It looks at the disk and at git: call it off the
+event loop, with what was resolved on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from remote.contract.errors import VfmError
+from remote.contract.record import Kind
+from tui.config.draft import blamed
+from tui.config.fit import Fit, fit
+from tui.config.machine import this_machine
+from tui.config.plan import Plan, make_plan
+from tui.config.prices import Price, prices
+from tui.config.resolve import Resolved
+from tui.settings import Settings
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """The right side of the launch form."""
+
+    plan: Plan | None = None
+    fit: Fit | None = None
+    price: Price | None = None
+    """None where it costs nothing, or nobody knows."""
+    price_note: str = ""
+    """Why there is no price, or what is wrong with the user's table."""
+    refused: str = ""
+    """Why it cannot be planned."""
+    refused_key: str | None = None
+    """The field that this is about."""
+
+
+def look(resolved: Resolved, settings: Settings, *, kind: Kind, backend: str, config: str | None) -> Outlook:
+    """The outlook of a draft that was resolved. Raises nothing that a user can mend: it is in `refused`."""
+    try:
+        plan = make_plan(resolved, settings, kind=kind, backend=backend, config_path=config)
+    except VfmError as error:
+        key, words = blamed(error)
+        return Outlook(refused=words, refused_key=key)
+    machine = this_machine() if backend == "local" else None
+    estimate = fit(resolved.spec, plan.request.model, kind=kind, backend=backend, machine=machine)
+    price, note = _price(resolved, settings, backend)
+    return Outlook(plan, estimate, price, note)
+
+
+def _price(resolved: Resolved, settings: Settings, backend: str) -> tuple[Price | None, str]:
+    if backend == "local":
+        return None, "free: it runs on this machine"
+    try:
+        price = prices(settings).of(resolved.spec)
+    except VfmError as error:
+        return None, str(error)
+    return price, "" if price else f"unknown: the table has no {resolved.spec.modal.gpu.type}"

@@ -1,0 +1,163 @@
+"""The drafts behind the launch form: one for each config, so that looking at another one loses nothing.
+
+Owns which configs there are, reading them off the event loop, and what is remembered from one visit to
+the next. What is shown of them is the launch screen's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tui.screens.desk import Desk
+from tui.screens.requests import LaunchRequested
+
+if TYPE_CHECKING:
+    from tui.config.draft import Draft
+
+_RECENT = "launch.recent"
+_LEFT = "launch.left"
+_MOST_RECENT = 20
+
+
+class Drafts:
+    """Every config with what was typed over it."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._drafts: dict[str | None, Draft] = {}
+        self.configs: list[str | None] = []
+        """Paths as a command names them, last used first; None is the defaults alone."""
+        self.chosen: str | None = None
+        self.dropped: Mapping[str, Any] = {}
+        """What `reset all` took away last, so that it can be brought back."""
+
+    async def open(self, request: LaunchRequested) -> Draft:
+        """The draft that somebody asked for. Raises `VfmError`, with the list of configs there already."""
+        project = (await asyncio.to_thread(lambda: self._desk.settings)).project_dir
+        self.configs = await asyncio.to_thread(self._list, project)
+        if request.run_id is not None:
+            draft = await self._of_run(request.run_id)
+        else:
+            draft = await self.choose(request.config or self._first())
+            if not (request.config or request.values):
+                await asyncio.to_thread(self._restore, draft)
+        for key, value in request.values.items():
+            await asyncio.to_thread(draft.put_value, key, value, "hint")
+        if request.kind in ("train", "evaluate") and (request.run_id is None and request.kind != "train"):
+            draft.kind = "evaluate"
+        draft.backend = request.backend or draft.backend
+        return draft
+
+    async def choose(self, config: str | None) -> Draft:
+        """The draft of a config, read now if it was not yet. Raises `ConfigProblems`."""
+        from tui.config.draft import Draft
+
+        self.chosen = config
+        if config not in self._drafts:
+            project = self._desk.settings.project_dir
+            self._drafts[config] = await asyncio.to_thread(Draft.load, config, project)
+        self._add(config)
+        return self._drafts[config]
+
+    async def text(self, config: str | None) -> str:
+        """What a config's file says."""
+        if config is None:
+            return "# nothing: every key by its default"
+        return await asyncio.to_thread(self._read, config)
+
+    async def save(self, draft: Draft, name: str) -> str:
+        """Save as a new config, which takes the draft's place. Raises `ConfigError`."""
+        from tui.config.save import config_path, save
+
+        project = self._desk.settings.project_dir
+        path = config_path(name, project)
+        await asyncio.to_thread(save, draft, path, project)
+        config = str(path.relative_to(project) if path.is_relative_to(project) else path)
+        kind, backend = draft.kind, draft.backend
+        draft.reset_all()
+        made = await self.choose(config)
+        made.kind, made.backend = kind, backend
+        return config
+
+    def typed(self) -> dict[str | None, int]:
+        """Config → how many values are typed over it."""
+        return {config: len(draft.typed) for config, draft in self._drafts.items()}
+
+    def free_name(self, config: str | None) -> str:
+        """A name for a new config that none has yet."""
+        stem = Path(config).stem if config else "experiment"
+        taken = {Path(c).stem for c in self.configs if c}
+        names = (f"{stem}_{number}" for number in range(2, len(taken) + 3))
+        return stem if stem not in taken else next(name for name in names if name not in taken)
+
+    def used(self, draft: Draft) -> None:
+        """A launch: its config is the first one next time, and nothing is left lying."""
+        recent = [draft.config, *(c for c in self._recent() if c != draft.config)]
+        self._desk.memory.put(_RECENT, recent[:_MOST_RECENT])
+        self._desk.memory.put(_LEFT, {"config": draft.config, "kind": draft.kind, "backend": draft.backend})
+
+    def leave(self, draft: Draft) -> None:
+        """The form closes without a launch: what was typed is there next time."""
+        typed = {
+            k: [t.text, t.by, None if t.problem else t.value, bool(t.problem)] for k, t in draft.typed.items()
+        }
+        left = {"config": draft.config, "kind": draft.kind, "backend": draft.backend, "typed": typed}
+        self._desk.memory.put(_LEFT, left)
+
+    def _first(self) -> str | None:
+        left = self._left().get("config", ...)
+        if left is not ... and left in self.configs:
+            return str(left) if left is not None else None
+        return self.configs[0]
+
+    def _restore(self, draft: Draft) -> None:
+        left = self._left()
+        if left.get("config", ...) != draft.config:
+            return
+        draft.kind = "evaluate" if left.get("kind") == "evaluate" else "train"
+        draft.backend = str(left.get("backend") or draft.backend)
+        typed = left.get("typed")
+        for key, one in typed.items() if isinstance(typed, dict) else ():
+            text, by, value, is_wrong = one
+            draft.put(key, text, by) if is_wrong else draft.put_value(key, value, by)
+
+    async def _of_run(self, run_id: str) -> Draft:
+        from tui.rerun import draft_of
+
+        client = await self._desk.connect()
+        draft = await draft_of(client, self._desk.settings, run_id)
+        self.chosen = draft.config
+        self._drafts[draft.config] = draft
+        self._add(draft.config)
+        return draft
+
+    def _left(self) -> dict[str, Any]:
+        left = self._desk.memory.get(_LEFT)
+        return left if isinstance(left, dict) else {}
+
+    def _recent(self) -> list[str | None]:
+        recent = self._desk.memory.get(_RECENT)
+        return recent if isinstance(recent, list) else []
+
+    def _add(self, config: str | None) -> None:
+        if config not in self.configs:
+            self.configs.insert(0, config)
+
+    def _list(self, project: Path) -> list[str | None]:
+        from tui.config.files import list_configs
+
+        there = [str(path.relative_to(project)) for path in list_configs(project / "configs")]
+        recent = [config for config in self._recent() if config in there]
+        return [*recent, *(config for config in there if config not in recent), None]
+
+    def _read(self, config: str) -> str:
+        from tui.config.resolve import locate
+
+        path = Path(locate(config, self._desk.settings.project_dir))
+        try:
+            return path.read_bytes()[:100_000].decode("utf-8-sig", "replace")
+        except OSError as error:
+            return f"# cannot be read: {error.strerror}"

@@ -1,0 +1,64 @@
+"""The plan at the right of the launch form: live, scrollable, with a command to copy.
+
+Owns showing it at the width there is. What it says is `plan_text.py`'s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from tui.widgets.plan_text import plan_text, problem_text
+
+if TYPE_CHECKING:
+    from tui.config.outlook import Outlook
+
+
+class PlanPanel(VerticalScroll):
+    """What will happen."""
+
+    DEFAULT_CSS = """
+    PlanPanel { background: $background; scrollbar-size-vertical: 1; }
+    PlanPanel > Static { height: auto; width: 1fr; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "scroll_down", "Down", show=False, id="plan.down"),
+        Binding("k", "scroll_up", "Up", show=False, id="plan.up"),
+    ]
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self.outlook: Outlook | None = None
+        """The plan as it is shown; None while fields are wrong."""
+        self._problems: int | None = None
+
+    def compose(self) -> ComposeResult:
+        """One text."""
+        yield Static("")
+
+    def show(self, outlook: Outlook) -> None:
+        """Show a plan."""
+        self.outlook, self._problems = outlook, None
+        self._draw()
+
+    def show_problems(self, count: int) -> None:
+        """There is no plan while so many fields are wrong, or (0) while no config can be read."""
+        self.outlook, self._problems = None, count
+        self._draw()
+
+    def on_resize(self) -> None:
+        """Bars and explanations are as wide as there is room."""
+        self._draw()
+
+    def _draw(self) -> None:
+        text = Content.styled("…", "$text-muted")
+        if self.outlook is not None:
+            text = plan_text(self.outlook, max(self.scrollable_content_region.width, 20))
+        elif self._problems is not None:
+            text = problem_text(self._problems)
+        self.query_one(Static).update(text)

@@ -1,0 +1,151 @@
+"""What will happen, as text: the plan, whether it fits, what it costs, the command. Pure.
+
+Owns the wording and the little bars. Finding any of it out is `tui/config/outlook.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+
+from tui.words import duration, plain
+
+if TYPE_CHECKING:
+    from tui.config.fit import Device, Fit
+    from tui.config.outlook import Outlook
+    from tui.config.plan import Plan
+    from tui.config.prices import Price
+
+VERDICTS = {
+    "fits": ("✓", "$success"),
+    "tight": ("▲", "$warning"),
+    "does not fit": ("✗", "$error"),
+    "unknown": ("?", "$text-muted"),
+}
+"""Verdict → sign and colour."""
+_MOST_CHANGES = 12
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+def plan_text(outlook: Outlook, width: int) -> Content:
+    """Everything, in the order in which people ask."""
+    if outlook.plan is None:
+        return _lines([Content.styled(f"✗ {plain(outlook.refused)}", "$error")])
+    request = outlook.plan.request
+    parts = [
+        *_head(outlook.plan),
+        *_section("Changes", _changes(outlook.plan)),
+        *_section("Price", _price(outlook)),
+        *_section("Memory", _memory(outlook.fit, width) if outlook.fit else []),
+        *_section("Notices", [Content(f"! {plain(notice)}") for notice in outlook.plan.notices]),
+        *_section("Volumes", [Content(plain(request.outputs)), Content(plain(request.cache))]),
+        *_section("Command", [Content(plain(outlook.plan.command)), _muted("y copies it")]),
+    ]
+    return _lines(parts)
+
+
+def problem_text(count: int) -> Content:
+    """What stands there while fields are wrong, or (0) while no config can be read."""
+    if not count:
+        return Content.styled("✗ the config cannot be read", "bold $error")
+    what = "1 field needs" if count == 1 else f"{count} fields need"
+    first = Content.styled(f"✗ {what} mending", "bold $error")
+    return _lines([first, _muted("n goes to the next one")])
+
+
+def _head(plan: Plan) -> Iterator[Content]:
+    request = plan.request
+    verb = {"train": "Train", "evaluate": "Evaluate"}[request.kind]
+    yield Content.assemble(
+        (f"{verb} ", ""), (plain(request.environment), "bold"), (" on ", ""), (request.backend, "bold")
+    )
+    yield from _section("Model", [Content.styled(plain(request.model), "bold"), _muted(plan.model_why)])
+
+
+def _section(title: str, lines: Iterable[Content]) -> Iterator[Content]:
+    lines = list(lines)
+    if lines:
+        yield Content("")
+        yield Content.styled(title, "$primary")
+        yield from lines
+
+
+def _changes(plan: Plan) -> Iterator[Content]:
+    from tui.config.overrides import spell
+
+    if not plan.diff:
+        yield _muted("none: as the config says" if plan.request.config_path else "none: all by default")
+    for key, before, now in plan.diff[:_MOST_CHANGES]:
+        yield Content.assemble(
+            (f"{plain(key)} ", ""),
+            (f"{plain(spell(before))} ", "$text-muted"),
+            ("→ ", "$text-muted"),
+            (plain(spell(now)), "bold $accent"),
+        )
+    if len(plan.diff) > _MOST_CHANGES:
+        yield _muted(f"… and {len(plan.diff) - _MOST_CHANGES} more")
+
+
+def _memory(fit: Fit, width: int) -> Iterator[Content]:
+    sign, colour = VERDICTS[fit.verdict]
+    yield Content.styled(f"{sign} {fit.verdict}", f"bold {colour}") + Content(f"  {plain(fit.why)}")
+    for device in fit.devices:
+        yield from _device(device, width, colour)
+    for note in (fit.kv, fit.model):
+        if note:
+            yield _muted(note)
+    if fit.devices:
+        yield _muted("an estimate, with every episode as long as allowed")
+
+
+def _device(device: Device, width: int, colour: str) -> Iterator[Content]:
+    of = f" of {device.capacity:.1f}" if device.capacity else ""
+    head = f"{plain(device.name)}: {device.total:.1f}{of} GiB"
+    yield Content(head)
+    if device.capacity:
+        yield Content.styled(_bar(device.total / device.capacity, min(width, 40)), colour)
+    longest = max(len(part.name) for part in device.parts)
+    for part in device.parts:
+        yield Content(f"  {part.name:{longest}} {part.gib:6.1f}") + (
+            _muted(f"  {part.how}") if width > longest + 12 + len(part.how) else Content("")
+        )
+
+
+def _bar(share: float, width: int) -> str:
+    """A share of a whole as a bar; what is over is marked."""
+    over = share > 1
+    cells = min(share, 1.0) * (width - 2)
+    full, rest = int(cells), cells - int(cells)
+    partial = _EIGHTHS[round(rest * 8)] if full < width - 2 else ""
+    return f"{'█' * full}{partial}".ljust(width - 2, "░") + (" ▶" if over else "")
+
+
+def _price(outlook: Outlook) -> Iterator[Content]:
+    price = outlook.price
+    if price is None:
+        yield Content(plain(outlook.price_note))
+        return
+    yield from _figures(price, outlook)
+
+
+def _figures(price: Price, outlook: Outlook) -> Iterator[Content]:
+    assert outlook.plan is not None
+    timeout = duration(outlook.plan.request.spec.modal.timeout)
+    yield Content.assemble(
+        (f"${price.hour:.2f}", "bold"),
+        (" an hour, ", ""),
+        (f"${price.most:.2f}", "bold"),
+        (f" at most ({timeout})", ""),
+    )
+    whose = plain(price.own) if price.own else "list prices, may have changed"
+    yield _muted(f"{price.date} · {whose}")
+
+
+def _muted(text: str) -> Content:
+    return Content.styled(plain(text), "$text-muted")
+
+
+def _lines(lines: Iterable[Content]) -> Content:
+    return Content("\n").join(lines)

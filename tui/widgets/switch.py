@@ -1,0 +1,85 @@
+"""A choice of a few words on one line: `● train  ○ evaluate`.
+
+Owns drawing and changing it, by keys and by clicks. The sign tells which one is on, not the colour alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import RenderResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.events import Click
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+
+class Switch(Widget, can_focus=True):
+    """A few words, one of which is on."""
+
+    ALLOW_SELECT = False
+    DEFAULT_CSS = """
+    Switch { width: auto; height: 1; padding: 0 1; }
+    Switch:focus { background: $primary-muted; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right,space,enter", "step(1)", "Next", show=False, id="switch.next"),
+        Binding("left", "step(-1)", "Previous", show=False, id="switch.previous"),
+    ]
+
+    value = reactive("", layout=True)
+
+    @dataclass
+    class Switched(Message):
+        """Another word is on."""
+
+        switch: Switch
+        value: str
+
+    def __init__(self, words: Sequence[str], value: str, label: str = "", *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._words, self._label = tuple(words), label
+        self.set_reactive(Switch.value, value)
+
+    def offer(self, words: Sequence[str]) -> None:
+        """Other words."""
+        self._words = tuple(words)
+        self.refresh(layout=True)
+
+    def render(self) -> RenderResult:
+        """The label, then each word with its sign."""
+        return Content("  ").join(
+            [*([Content.styled(self._label, "$text-muted")] if self._label else []), *self._parts()]
+        )
+
+    def _parts(self) -> list[Content]:
+        on, off = "bold $accent", "$text-muted"
+        return [
+            Content.styled(f"{'●' if word == self.value else '○'} {word}", on if word == self.value else off)
+            for word in self._words
+        ]
+
+    def action_step(self, by: int) -> None:
+        """The next word."""
+        at = self._words.index(self.value) if self.value in self._words else 0
+        self._take(self._words[(at + by) % len(self._words)])
+
+    def on_click(self, event: Click) -> None:
+        """A click on a word takes it."""
+        offset = event.get_content_offset(self)
+        x = offset.x if offset else -1
+        start = len(self._label) + 2 if self._label else 0
+        for word in self._words:
+            end = start + len(word) + 2
+            if start <= x < end:
+                self._take(word)
+            start = end + 2
+
+    def _take(self, word: str) -> None:
+        if word != self.value:
+            self.value = word
+            self.post_message(self.Switched(self, word))
