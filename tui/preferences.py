@@ -12,12 +12,14 @@ import tomllib
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 NAME = "settings.toml"
 _LONGEST = 1_000_000  # bytes; what is longer was not written by hand
 _PATIENCE = 50  # damaged lines that are passed over before the file is given up
+_SETS = re.compile(r"""\s*\[?["']?([\w.-]+)["']?\s*[=\]]""")
 _AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 
 
@@ -144,12 +146,16 @@ class _Reader:
 
     def _line_of(self, name: str) -> int:
         """The line that sets a value; the last part of a dotted name may stand under a header."""
-        for form in (name, name.rpartition(".")[2]):
-            quoted = re.escape(form)
-            found = re.search(rf"""^\s*(?:\[?["']?{quoted}["']?\s*[=\]])""", self._text, re.MULTILINE)
-            if found:
-                return self._text.count("\n", 0, found.end()) + 1
-        return 1
+        return self._places.get(name) or self._places.get(name.rpartition(".")[2], 1)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """What stands before an equals sign or in a header, and the line where it does first."""
+        places: dict[str, int] = {}
+        for number, line in enumerate(self._text.splitlines(), 1):
+            if found := _SETS.match(line):
+                places.setdefault(found[1], number)
+        return places
 
     def _wrong(self, name: str, message: str, hint: str = "") -> None:
         self._mistakes.append(Mistake(f"{NAME}:{self._line_of(name)}", message, hint))

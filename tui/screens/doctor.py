@@ -53,9 +53,9 @@ from here, **Enter** does at once, and its output is shown.
     DoctorScreen #doctor { layout: horizontal; height: 1fr; }
     DoctorScreen.-narrow #doctor { layout: vertical; }
     DoctorScreen #findings { width: 2fr; min-width: 40; height: 1fr; }
-    DoctorScreen.-narrow #findings { width: 1fr; height: 3fr; }
+    DoctorScreen.-narrow #findings { width: 1fr; height: 1fr; padding: 0 1; }
     DoctorScreen #about { width: 3fr; height: 1fr; }
-    DoctorScreen.-narrow #about { width: 1fr; height: 2fr; }
+    DoctorScreen.-narrow #about { width: 1fr; height: 1fr; padding: 0 1; }
     DoctorScreen #detail { height: auto; }
     DoctorScreen #output { height: auto; margin-top: 1; color: $text-muted; }
     """
