@@ -84,14 +84,12 @@ def scores(metrics: Metrics) -> Scores:
     rewards = next((metrics.series[name] for name in _REWARDS if name in metrics.series), Series())
     held_out = metrics.series.get(_SCORE, Series()).values
     steps = metrics.times.steps
-    best = max(
-        zip(rewards.values, rewards.steps, strict=False), default=(None, None), key=lambda pair: pair[0]
-    )
+    best = max(rewards.values, default=None)
     return Scores(
         step=steps[-1] if steps else None,
         reward=rewards.values[-1] if rewards.values else None,
-        best=best[0],
-        best_step=best[1],
+        best=best,
+        best_step=None if best is None else rewards.steps[rewards.values.index(best)],
         before=held_out[0] if held_out else None,
         after=held_out[-1] if len(held_out) > 1 else None,
     )

@@ -222,7 +222,7 @@ class Curve:
         if self._clock is None:
             return step
         times = self._clock
-        index = max(0, bisect_right(times.steps, step) - 1)
+        index = max(0, min(bisect_right(times.steps, step), len(times.values)) - 1)
         found = times.values[index] - times.values[0] if times.values else 0.0
         # A run that was taken up again tells old steps anew: time does not go back for that.
         return max(found, self.raw.xs[-1]) if self.raw.xs else found

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from textual import events
+from textual.color import Color
 from textual.geometry import Region
 from textual.message import Message
 from textual.reactive import reactive
@@ -46,7 +47,7 @@ class Chart(Widget, can_focus=True):
     Chart { height: 1fr; width: 1fr; padding: 0 1; background: $surface; }
     Chart:focus { background-tint: $primary 7%; }
     Chart > .chart--name { color: $foreground; text-style: bold; }
-    Chart:focus > .chart--name { color: $primary; text-style: bold; }
+    Chart:focus > .chart--name { color: $primary; text-style: bold underline; }
     Chart > .chart--value { text-style: bold; }
     Chart > .chart--line { color: $primary; }
     Chart > .chart--reward { color: $accent; }
@@ -168,13 +169,13 @@ class Chart(Widget, can_focus=True):
             self._strips = self._render_plot(self._plot, self._looks)
             self._strips_key = look
 
-    def _colours(self) -> list[str]:
+    def _colours(self) -> list[Color]:
         """The colour of each line."""
         if self._alone:
             name = "chart--reward" if is_reward(self.metric) else "chart--line"
-            return [self.get_component_styles(name).color.hex6]
+            return [self.get_component_styles(name).color]
         dark = self.app.current_theme.dark
-        return [run_colour(line.mark, dark) for line in self.lines]
+        return [Color.parse(run_colour(line.mark, dark)) for line in self.lines]
 
     def _render_plot(self, plot: Plot, looks: Looks) -> list[Strip]:
         cursor = None if self.view.cursor is None else cell_of(self.view.cursor, self.view, plot.width)

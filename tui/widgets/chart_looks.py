@@ -18,12 +18,14 @@ from tui.widgets.chart_plot import FAINT, HOLE
 
 _FAINTNESS = 0.4
 _CURSOR = 0.15
+_QUIET = ("axis", "grid", "note", "cursor")
 
 
 class Looks:
     """The styles of a chart in one theme, from its component classes and the colours of its lines."""
 
-    def __init__(self, chart: Widget, key: object, colours: Sequence[str]) -> None:
+    def __init__(self, chart: Widget, key: object, colours: Sequence[Color]) -> None:
+        self._ansi = chart.app.current_theme.ansi
         self.key = key
         """What they hold for: theme, focus …"""
         self.base = chart.rich_style
@@ -49,13 +51,15 @@ class Looks:
 
     def _part(self, name: str) -> Style:
         styles = self._chart.get_component_styles(f"chart--{name}")
-        return self.base + Style(color=(self._ground + styles.color).rich_color) + styles.text_style
+        # The sixteen colours of a terminal do not blend: what should be quieter than text is dim.
+        quiet = Style(dim=True) if self._ansi and name in _QUIET else Style()
+        return self.base + Style(color=(self._ground + styles.color).rich_color) + styles.text_style + quiet
 
     def _line(self, ink: int) -> Style:
-        colour = Color.parse(self._colours[ink % FAINT])
-        if ink >= FAINT:
+        colour, faint = self._colours[ink % FAINT], ink >= FAINT
+        if faint and not self._ansi:
             colour = self._ground.blend(colour, _FAINTNESS)
-        return self.base + Style(color=colour.rich_color)
+        return self.base + Style(color=colour.rich_color, dim=True if faint and self._ansi else None)
 
 
 def cells(
