@@ -60,6 +60,7 @@ class BackendRuns:
         """Whether anybody looks: unseen, it is asked less often."""
         self._client, self._changed, self._clock = client, changed, clock
         self._said, self._late = ASKING, ""
+        self._due = 0.0
         self._records: dict[Key, RunRecord] = {}
         self._merging: dict[Key, RunRow] = {}
         self._folds: dict[Key, RunFold] = {}
@@ -85,31 +86,46 @@ class BackendRuns:
         """Round after round, for ever."""
         try:
             while True:
-                began = time.monotonic()
                 await self._round()
-                await self._rest(time.monotonic() - began)
+                await self._rest()
         finally:
             if self._completing is not None:
                 self._completing.cancel()
 
     async def _round(self) -> None:
         try:
-            await self._merge(await self._patiently(self._ask()))
-            self.listed = True
-            self._say("")
-            self._late = await self._late_after([row for row in self.rows.values() if row.live])
-            self._go_on_completing()
+            if time.monotonic() >= self._due:
+                await self._list()
+            live = [row for row in self.rows.values() if row.live]
+            self._note(await self._late_after(live))
+            if any(self._folds[row.key].over for row in live if row.key in self._folds):
+                self._due = 0.0
         except VfmError as error:
             self._say(error.message, error.hint.text if error.hint else "")
         except Exception as error:  # whatever a backend's libraries raise: it is shown, and the others go on
             self._say(f"{type(error).__name__}: {error}")
 
-    async def _rest(self, took: float) -> None:
-        """Until the next round; a backend that takes its time is asked less often."""
-        busy = self.seen and any(row.live for row in self.rows.values())
-        delay = min(max(SOON if busy else LATER, took * 4), 30.0)
+    async def _list(self) -> None:
+        """Ask for the runs; one that takes its time over that is asked less often."""
+        began = time.monotonic()
+        self._due = began + LATER  # should it fail
+        await self._merge(await self._patiently(self._ask()))
+        self.listed = True
+        self._say("")
+        ended = time.monotonic()
+        self._due = ended + min(max(SOON if self._busy else LATER, (ended - began) * 8), 30.0)
+        self._go_on_completing()
+
+    @property
+    def _busy(self) -> bool:
+        return self.seen and any(row.live for row in self.rows.values())
+
+    async def _rest(self) -> None:
+        """Until the next round: live runs are read every second, listed or not."""
+        delay = SOON if self._busy else self._due - time.monotonic()
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._again.wait(), delay)
+            await asyncio.wait_for(self._again.wait(), max(delay, 0.0))
+            self._due = 0.0
         self._again.clear()
 
     async def _ask(self) -> list[RunRecord]:
@@ -158,7 +174,12 @@ class BackendRuns:
             self._completing = asyncio.create_task(self._complete(left)) if left else None
 
     async def _complete(self, rows: Sequence[RunRow]) -> None:
-        self._late = await self._late_after(rows)
+        self._note(await self._late_after(rows))
+
+    def _note(self, late: str) -> None:
+        if late != self._late:
+            self._late = late
+            self._changed()
 
     async def _late_after(self, rows: Sequence[RunRow]) -> str:
         """Take in what these runs have said since; returns what kept that from being done."""
@@ -202,8 +223,9 @@ class BackendRuns:
         """The row with its price; asked for once a run and session."""
         if row.price is not None or row.key in self._asked_price:
             return row
+        price = await price_an_hour(self._client, row)
         self._asked_price.add(row.key)
-        return replace(row, price=await price_an_hour(self._client, row))
+        return replace(row, price=price)
 
     def _put(self, row: RunRow) -> None:
         """A row has changed, perhaps in mid-merge; one whose status changed meanwhile is read again."""

@@ -46,7 +46,7 @@ class RunList:
         """How each stands; none until the client is there."""
         self.error: VfmError | None = None
         """What keeps the client from being made."""
-        self._connect, self._clock = connect, clock
+        self._connect, self._clock, self._seen = connect, clock, True
         self._cache = RunCache(folder / "runs.json") if folder else None
         self._cached: dict[str, dict[Key, RunRow]] = {}
         self._parts: Iterator[list[RunRow]] | None = None
@@ -64,6 +64,7 @@ class RunList:
 
     def see(self, seen: bool) -> None:
         """Somebody looks at the rows, or looks away."""
+        self._seen = seen
         for backend in self.backends:
             backend.seen = seen
             if seen:
@@ -117,6 +118,7 @@ class RunList:
         for name in client.backends:
             rows = self._cached.get(name, {})
             self.backends.append(BackendRuns(client, name, rows, changed=self._tell, clock=self._clock))
+            self.backends[-1].seen = self._seen
         self._tell()
         async with asyncio.TaskGroup() as group:
             for backend in self.backends:

@@ -136,7 +136,7 @@ async def test_new_runs_above_leave_the_reader_where_he_is() -> None:
     app = Alone()
     async with app.run_test(size=(120, HEIGHT)) as pilot:
         app.table.show(made(100))
-        await pilot.press(*["pagedown"] * 4)
+        await pilot.press(*["pagedown"] * 4, *["up"] * 4)
         here, line = app.here, app.table.cursor - app.table.scroll_offset.y
         app.table.show([RunRow("new1", created=NOW), RunRow("new2", created=NOW), *made(100)])
         await pilot.pause()
