@@ -21,7 +21,7 @@ from textual.strip import Strip
 
 from tui.backends.base import Entry
 from tui.widgets.file_rows import SORTS, FileRows, Row, Sort, outermost, parent
-from tui.widgets.run_columns import fit
+from tui.widgets.run_columns import fit, middle
 from tui.words import age, escape_controls, size
 
 MARK = "◆"
@@ -52,6 +52,8 @@ class FileList(ScrollView, can_focus=True):
     FileList .files--sorted { color: $foreground; text-style: bold; }
     FileList .files--cursor { background: $panel; }
     FileList:focus .files--cursor { background: $primary-muted; }
+    FileList:ansi .files--cursor { background: ansi_default; text-style: underline; }
+    FileList:ansi:focus .files--cursor { background: ansi_default; text-style: reverse; }
     FileList .files--mark { color: $accent; text-style: bold; }
     FileList .files--folder { color: $primary; text-style: bold; }
     FileList .files--quiet { color: $text-muted; }
@@ -308,10 +310,11 @@ class FileList(ScrollView, can_focus=True):
         if row.said:
             return [Segment(fit(f"  {indent}  {row.said}", width), self._look("said"))]
         mark = MARK if row.entry.path in self.listing.marks else " "
-        name = fit(f"{indent}{self._sign(row)} {escape_controls(row.name)}{'/' * row.entry.is_dir}", room)
+        before = f"{indent}{self._sign(row)} "
+        name = middle(f"{escape_controls(row.name)}{'/' * row.entry.is_dir}", max(room - len(before), 4))
         return [
             Segment(f"{mark:<{_MARK_WIDTH}}", self._look("mark")),
-            Segment(name, self._look("folder") if row.entry.is_dir else Style.null()),
+            Segment(fit(before + name, room), self._look("folder") if row.entry.is_dir else Style.null()),
             Segment(f" {'' if row.size is None else size(row.size):>{_SIZE}}", Style.null()),
             Segment(f" {self._age(row):>{_AGE}}", self._look("quiet")),
         ]

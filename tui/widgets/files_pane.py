@@ -47,7 +47,7 @@ class FilesPane(Horizontal):
 
     DEFAULT_CSS = """
     FilesPane { height: 1fr; width: 1fr; }
-    FilesPane #files-left { width: 2fr; min-width: 38; max-width: 72; }
+    FilesPane #files-left { width: 2fr; min-width: 42; max-width: 72; }
     FilesPane #files-right { width: 3fr; border-left: solid $panel; }
     FilesPane #files-right:focus-within { border-left: solid $primary; }
     FilesPane.-single #files-left { width: 1fr; max-width: 100%; }

@@ -48,6 +48,8 @@ class TransfersPanel(ScrollView, can_focus=True):
     TransfersPanel { height: auto; background: $background; scrollbar-size-vertical: 1; overflow-x: hidden; }
     TransfersPanel .jobs--cursor { background: $panel; }
     TransfersPanel:focus .jobs--cursor { background: $primary-muted; }
+    TransfersPanel:ansi .jobs--cursor { background: ansi_default; text-style: underline; }
+    TransfersPanel:ansi:focus .jobs--cursor { background: ansi_default; text-style: reverse; }
     TransfersPanel .jobs--bar { color: $primary; }
     TransfersPanel .jobs--rest { color: $text-disabled; }
     TransfersPanel .jobs--quiet { color: $text-muted; }

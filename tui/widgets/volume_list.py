@@ -33,6 +33,8 @@ class VolumeList(OptionList):
             background: $primary-muted; color: $foreground; text-style: none;
         }
         & > .option-list--option-hover { background: $surface; }
+        &:ansi > .option-list--option-highlighted { background: ansi_default; text-style: underline; }
+        &:ansi:focus > .option-list--option-highlighted { background: ansi_default; text-style: reverse; }
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
