@@ -95,6 +95,7 @@ class VfmApp(Desk):
         """The theme is remembered, unless the command line asked for it."""
         if name != self._theme_asked:
             self.memory.put("theme", name)
+            self.user_settings.theme_taken(name)
 
     def _fatal_error(self) -> None:
         # Textual's own prints the variables of every frame, and one may be a secret.

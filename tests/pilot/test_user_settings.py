@@ -66,6 +66,19 @@ async def test_the_theme_in_the_file_beats_the_remembered_one(client: Client, se
         assert third.theme == "vfm-light"
 
 
+async def test_taking_another_theme_than_the_files_is_said_to_be_for_now(
+    client: Client, settings: Settings
+) -> None:
+    write(settings, 'theme = "vfm-light"\n')
+    app = VfmApp(client, settings=settings)
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        assert toasts(app) == []
+        app.theme = "nord"
+        await until(lambda: bool(toasts(app)), "a word on it")
+        assert toasts(app) == ["settings.toml names vfm-light: that one comes back with the next start"]
+
+
 async def test_a_remembered_theme_that_is_gone_is_no_crash(client: Client, settings: Settings) -> None:
     app = VfmApp(client, settings=settings)
     app.memory.put("theme", "of-yesterday")

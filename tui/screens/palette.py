@@ -67,7 +67,7 @@ class Palette(CommandPalette):
     Palette SearchIcon { display: none; }
     Palette CommandInput, Palette CommandInput:focus { border: none; padding: 0 1; height: 1; }
     Palette CommandList, Palette CommandList:focus, Palette CommandList.--populating {
-        border: round $primary; border-top: solid $panel; padding: 0; max-height: 70vh;
+        border: round $primary; border-top: none; padding: 0; max-height: 70vh;
         background: $surface; text-wrap: nowrap; text-overflow: ellipsis;
     }
     Palette CommandList > .option-list--option { padding: 0 1; text-style: none; }

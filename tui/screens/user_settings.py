@@ -43,6 +43,12 @@ class UserSettings:
         name = self._desk.preferences.theme
         return name if name in self._desk.available_themes else None
 
+    def theme_taken(self, name: str) -> None:
+        """Another theme than the file's lasts as long as the session: say so."""
+        if self.theme is not None and name != self.theme and self._desk.is_running:
+            told = f"{NAME} names {self.theme}: that one comes back with the next start"
+            self._desk.tell(told, title="settings")
+
     async def check(self) -> None:
         """Tell every mistake. Names of bindings take a second to look up, in another process."""
         wished = self._desk.preferences
