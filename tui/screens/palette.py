@@ -121,12 +121,8 @@ class Everything(Provider):
 
     async def startup(self) -> None:
         """What is at hand at once; what must be read is on its way meanwhile."""
-        self._quick = [*self._actions(), *self._extras(), *self._runs(), *self._themes()]
-        sources: tuple[Callable[[], Awaitable[list[Offer]]], ...] = (
-            self._configs,
-            self._fields,
-            self._volumes,
-        )
+        self._quick = [*self._actions(), *self._extras()]
+        sources = (self._runs, self._configs, self._themes, self._fields, self._volumes)
         self._slow = [asyncio.create_task(self._patiently(source)) for source in sources]
 
     async def shutdown(self) -> None:
@@ -136,11 +132,8 @@ class Everything(Provider):
 
     async def discover(self) -> Hits:
         """What can be done here, the newest runs, the configs."""
-        shown = [o for o in self._quick if o.kind not in ("run", "theme")]
-        shown += [o for o in self._quick if o.kind == "run"][:_RECENT]
-        for offer in shown:
-            yield DiscoveryHit(offer.line(), offer.do, text=offer.title)
-        for offer in await self._slow[0]:
+        runs, configs = self._slow[:2]
+        for offer in (*self._quick, *(await runs)[:_RECENT], *await configs):
             yield DiscoveryHit(offer.line(), offer.do, text=offer.title)
 
     async def search(self, query: str) -> Hits:
@@ -175,14 +168,26 @@ class Everything(Provider):
         for title, detail, do in extras:
             yield Offer("do", title, detail, do)
 
-    def _runs(self) -> Iterator[Offer]:
-        for run_id, words in self.desk.known_runs():
-            yield Offer("run", plain(run_id), plain(words), partial(self._post, ask.RunRequested(run_id)))
+    async def _runs(self) -> list[Offer]:
+        def offers() -> list[Offer]:
+            return [
+                Offer("run", plain(run_id), plain(words), partial(self._post, ask.RunRequested(run_id)))
+                for run_id, words in self.desk.known_runs()
+            ]
 
-    def _themes(self) -> Iterator[Offer]:
-        for name in sorted(self.app.available_themes, key=lambda name: (not name.startswith("vfm"), name)):
-            now = "the theme now" if name == self.app.theme else ""
-            yield Offer("theme", name, now, partial(setattr, self.app, "theme", name))
+        return await asyncio.to_thread(offers)  # there may be ten thousand
+
+    async def _themes(self) -> list[Offer]:
+        names = sorted(self.app.available_themes, key=lambda name: (not name.startswith("vfm"), name))
+        return [
+            Offer(
+                "theme",
+                name,
+                "the theme now" if name == self.app.theme else "",
+                partial(setattr, self.app, "theme", name),
+            )
+            for name in names
+        ]
 
     async def _configs(self) -> list[Offer]:
         found = await asyncio.to_thread(_configs_of, self.desk)
