@@ -130,7 +130,7 @@ async def test_a_config_that_is_gone_or_damaged(
     (file,) = home.glob("volumes/*/runs/x/spec.json")
     file.unlink() if text is None else file.write_text(text)
     async with (app := Holder(client, record)).run_test(size=(120, 40)):
-        await until(lambda: words in shown(app, "#config-help"), "words")
+        await until(lambda: words in shown(app, "#config-head"), "words")
         assert row(app, "id") == "id x"  # the record is still told
 
 

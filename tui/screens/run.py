@@ -65,7 +65,7 @@ class RunScreen(VfmScreen):
     RunScreen.-tall Timeline { margin: 1 0 0 0; }
     RunScreen Pane.-alone { border: none !important; padding: 0 !important; }
     RunScreen.-short #failure-what { max-height: 3; }
-    RunScreen #run-said { height: auto; padding: 1 2; color: $error; }
+    RunScreen #run-said { height: auto; padding: 1 2; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "propose", "Apply the hint", id="run.propose"),
@@ -79,7 +79,7 @@ class RunScreen(VfmScreen):
         Binding("vertical_line", "split", "Split", show=False, id="run.split"),
         Binding("T", "fold", "Timeline on one line or as a chart", show=False, id="run.timeline"),
         Binding("exclamation_mark", "error", "Next error in the log", show=False, id="run.error"),
-        Binding("f5", "again", "Look again", show=False, id="run.again"),
+        Binding("f5", "again", "Look again", id="run.again"),
     ]
 
     @dataclass
@@ -99,6 +99,9 @@ class RunScreen(VfmScreen):
         self._feed: Feed | None = None
         self._panes: RunPanes | None = None
         self._was_live = False
+        self._error: VfmError | None = None
+        """What keeps the run, or more of it, from being seen."""
+        self._offered: tuple[str, bool] | None = None
         self._price: float | None = None
         """What an hour costs (USD), where that is known."""
 
@@ -108,7 +111,7 @@ class RunScreen(VfmScreen):
             yield RunStatus()
             yield Timeline()
             yield FailurePanel()
-            yield Static(id="run-said", classes="-hidden")
+            yield Static(Content.styled("looking for the run …", "$text-muted"), id="run-said")
 
     def on_mount(self) -> None:
         """Look for the run, and watch it."""
@@ -168,7 +171,14 @@ class RunScreen(VfmScreen):
         if event.feed.over and self._was_live:
             self._was_live = False
             self._tell_end(event.feed)
-        self.refresh_bindings()
+        self._offer(event.feed)
+
+    def _offer(self, feed: Feed) -> None:
+        """Other keys may work now."""
+        offered = (feed.status, bool(_proposal(feed)))
+        if offered != self._offered:
+            self._offered = offered
+            self.refresh_bindings()
 
     def _update(self, panes: Panes, name: str) -> None:
         widget = panes.built.get(name)
@@ -184,11 +194,16 @@ class RunScreen(VfmScreen):
     def _say(self, error: VfmError | None) -> None:
         """Why there is nothing, or nothing new, to see."""
         said = self.query_one("#run-said", Static)
+        if error is None and said.has_class("-hidden"):
+            return
+        self._error = error
         said.set_class(error is None, "-hidden")
         if error is not None:
-            advice = f"\n{error.hint.text}" if error.hint else ""
-            text = "\n".join(plain(line) for line in f"{error.message}{advice}\nF5 looks again".splitlines())
-            said.update(Content(text))
+            told = Content.styled(f"✗ {_lines(error.message)}", "bold $error")
+            if error.hint:
+                told += Content.styled("\n→ ", "bold $accent") + _lines(error.hint.text)
+            said.update(told + Content.styled("\n\nF5 looks again", "$text-muted"))
+        self.refresh_bindings()
 
     # --- showing ---------------------------------------------------------------------------------------
 
@@ -298,8 +313,8 @@ class RunScreen(VfmScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that can do nothing now are not offered."""
         feed = self._feed
-        if action in ("again", "back"):
-            return True
+        if action == "again":
+            return self._error is not None
         if feed is None:
             return action not in _NEED_A_RUN
         if action == "cancel":
@@ -365,6 +380,11 @@ _NEED_A_RUN = (
     "error",
     "pane",
 )
+
+
+def _lines(text: str) -> str:
+    """Several lines, each made safe."""
+    return "\n".join(map(plain, text.splitlines()))
 
 
 def standing(feed: Feed, now: float, price: float | None = None) -> Standing:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tui.client import Client
     from tui.config.run_config import ConfigValue
 
-_WIDEST_VALUE = 24
+_WIDEST_VALUE, _WIDEST_SOURCE = 24, 40
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,9 @@ class FactList(OptionList):
 
     DEFAULT_CSS = """
     FactList {
-        height: 1fr; border: none; padding: 0; background: transparent;
+        height: 1fr; border: none; padding: 0 0 0 1; background: transparent;
         text-wrap: nowrap; text-overflow: ellipsis; scrollbar-size-vertical: 1;
     }
-    FactList > .option-list--option { padding: 0 1; }
     FactList > .option-list--option-disabled { color: $primary; text-style: bold; }
     FactList > .option-list--option-highlighted {
         background: $panel; color: $foreground; text-style: none;
@@ -103,7 +102,7 @@ class ConfigPane(Vertical):
         self.only = False
         """Whether only what differs from the defaults is shown."""
         self._client, self._record = client, record
-        self._filter = ""
+        self._filter, self._problem = "", ""
         self._config: list[Fact] = []
         self._shown: list[Fact] = []
 
@@ -142,9 +141,9 @@ class ConfigPane(Vertical):
             data = await self._client.read(record.outputs, path, backend=record.backend)
             self._config = await asyncio.to_thread(_config_of, data)
         except VfmError as error:
-            self._help(f"{error.message}: its config is not to be had")
+            self._problem = f"its config is not to be had: {error.message}"
         except ValueError as error:
-            self._help(f"{path} is damaged: {error}")
+            self._problem = f"{path} is damaged: {error}"
         self._list()
 
     def _list(self) -> None:
@@ -170,7 +169,8 @@ class ConfigPane(Vertical):
         told += ["only those are shown: o shows all"] if self.only else []
         told += [f"filter {self._filter}"] if self._filter else []
         said = Content.styled("".join(f" · {plain(text)}" for text in told), "$text-muted")
-        self.query_one("#config-head", Static).update(Content.styled(head.plain, "bold") + said)
+        problem = Content.styled(f" · ✗ {plain(self._problem)}", "$error") if self._problem else ""
+        self.query_one("#config-head", Static).update(Content.styled(head.plain, "bold") + problem + said)
 
     def _help(self, text: str) -> None:
         self.query_one("#config-help", Static).update(Content(plain(text)))
@@ -274,21 +274,24 @@ def _on_record(record: RunRecord) -> Iterator[Fact]:
 def _options(facts: Sequence[Fact]) -> Iterator[Option]:
     names = max((len(plain(fact.name)) for fact in facts), default=0)
     values = min(max((len(plain(fact.value)) for fact in facts if fact.key), default=0), _WIDEST_VALUE)
+    sources = max((len(plain(fact.source)) for fact in facts if fact.sign != " "), default=0)
     section = None
     for fact in facts:
         if fact.section != section:
             section = fact.section
             yield Option(Content(plain(section)), disabled=True)
-        yield Option(_line(fact, names, values), id=fact.id)
+        yield Option(_line(fact, names, values, min(sources, _WIDEST_SOURCE)), id=fact.id)
 
 
-def _line(fact: Fact, names: int, values: int) -> Content:
+def _line(fact: Fact, names: int, values: int, sources: int) -> Content:
     marked = fact.sign != " "
     line = Content.styled(f"{fact.sign} ", "bold $accent") + Content(plain(fact.name).ljust(names + 2))
     value = plain(fact.value)
     line += Content.styled(value.ljust(values + 2), "bold" if marked else "")
     if fact.source:
-        line += Content.styled(plain(fact.source), "$text-muted" if marked else "$text-disabled")
+        line += Content.styled(
+            plain(fact.source).ljust(sources), "$text-muted" if marked else "$text-disabled"
+        )
     if marked and fact.default:
         line += Content.styled(f"  default {plain(fact.default)}", "$text-disabled")
     return line

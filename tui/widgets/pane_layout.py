@@ -13,7 +13,7 @@ from typing import Any
 PLACES = 3
 BESIDE, ABOVE = 100, 30
 """Columns from which two panes fit beside one another, and rows from which above one another."""
-WIDE, TALL = 150, 44
+WIDE, TALL = 150, 50
 """Columns from which two are shown unasked, and rows from which there is room for a third."""
 
 
