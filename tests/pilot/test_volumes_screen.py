@@ -177,6 +177,7 @@ async def test_names_are_shown_and_never_obeyed(client: Client, run: Path) -> No
     folder.mkdir()
     (folder / HOSTILE).write_bytes(b"\0\1\2")
     (folder / ("n" * 255)).write_text("long")
+    (folder / "z\x1b[7mz").write_text("")
     (folder / "日本語の名前.txt").write_text("日本語\n")
     for size in ((80, 24), (120, 40)):
         async with shown(
@@ -184,11 +185,12 @@ async def test_names_are_shown_and_never_obeyed(client: Client, run: Path) -> No
         ) as view:
             await view.until(lambda: "00 01 02" in view.lines, "a hex dump")
             assert "\\x1b]0;owned\\x07" in view.picture
+            assert "z\\x1b[7mz" in view.picture
             assert "\x1b" not in view.picture
             assert all(len(line) <= size[0] for line in view.picture.splitlines())
             await view.pilot.press("down")
             await view.until(lambda: view.lines == "long", "the file with a long name")
-            await view.pilot.press("down")
+            await view.pilot.press("down", "down")
             await view.until(lambda: "日本語" in view.lines, "the file with a wide name")
             await view.pilot.press("d")
             await view.asked(AskPath)
