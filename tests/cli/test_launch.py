@@ -69,6 +69,13 @@ def test_a_dry_run_shows_the_plan_and_runs_nothing(vfm: Vfm) -> None:
     assert not list(vfm.home.glob("volumes/*"))
 
 
+def test_without_a_config_there_are_the_defaults(vfm: Vfm) -> None:
+    done = vfm("launch", "--set", "training.steps=5", "--dry-run", "--json")
+    plan = json.loads(done.stdout)
+    assert (plan["config_path"], plan["spec"]["training"]["steps"]) == (None, 5)
+    assert plan["command"] == "vfm launch --backend local --set training.steps=5"
+
+
 def test_a_dry_run_as_json(vfm: Vfm) -> None:
     plan = json.loads(vfm.launch("--dry-run", "--json", "--set", "training.steps=9", script="").stdout)
     assert plan["spec"]["training"]["steps"] == 9

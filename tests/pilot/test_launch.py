@@ -140,6 +140,11 @@ def planned(screen: LaunchScreen) -> str:
     return str(screen.query_one(PlanPanel).query_one(Static).content)
 
 
+def config_of(screen: LaunchScreen) -> str | None:
+    """The config that is looked at; None while it is read."""
+    return screen.draft.config if screen.draft else None
+
+
 def here(screen: LaunchScreen) -> str:
     """The key of the field under the cursor."""
     field = form(screen).fields.field
@@ -173,9 +178,7 @@ async def test_it_opens_on_the_first_config_with_its_plan(opened: Opened) -> Non
 async def test_another_config_is_taken_by_walking_to_it(opened: Opened) -> None:
     async with opened() as (pilot, screen):
         await pilot.press("f2", "down")
-        await until(
-            lambda: screen.draft is not None and screen.draft.config == "configs/two.yaml", "the config"
-        )
+        await until(lambda: config_of(screen) == "configs/two.yaml", "the config")
         await settled(pilot, screen)
         assert "vfm launch configs/two.yaml --backend local" in planned(screen)
         await pilot.press("enter")
@@ -301,9 +304,7 @@ async def test_saving_keeps_the_comments_and_goes_on_with_the_new_config(
         await pilot.pause()
         await pilot.press("ctrl+u", *"three", "enter")
         await until(lambda: (project / "configs" / "three.yaml").exists(), "the file")
-        await until(
-            lambda: screen.draft is not None and screen.draft.config == "configs/three.yaml", "the form"
-        )
+        await until(lambda: config_of(screen) == "configs/three.yaml", "the form")
         await settled(pilot, screen)
         assert screen.draft is not None
         assert screen.draft.typed == {}
@@ -359,20 +360,61 @@ async def test_read_only_launches_nothing(opened: Opened, mine: Settings) -> Non
 
 async def test_what_was_typed_is_there_the_next_time(opened: Opened) -> None:
     async with opened() as (pilot, screen):
+        await type_in(pilot, screen, "training.seed", "3")
         await pilot.press("f2", "down")
-        await until(
-            lambda: screen.draft is not None and screen.draft.config == "configs/two.yaml", "the config"
-        )
-        await type_in(pilot, screen, "training.seed", "7")
+        await until(lambda: config_of(screen) == "configs/two.yaml", "the config")
         await type_in(pilot, screen, "training.steps", "many")
         await pilot.press("f5", "escape")
         await until(lambda: pilot.app.screen is not screen, "home")
-    async with opened() as (_, screen):
+    async with opened() as (pilot, screen):
         assert screen.draft is not None
         assert (screen.draft.config, screen.draft.kind) == ("configs/two.yaml", "evaluate")
         assert {k: (t.text, t.by) for k, t in screen.draft.typed.items()} == {
-            "training.seed": ("7", "you"),
-            "training.steps": ("many", "you"),
+            "training.steps": ("many", "you")
+        }
+        await pilot.press("f2", "up")
+        await until(lambda: config_of(screen) == "configs/one.yaml", "the config")
+        assert {k: t.value for k, t in screen.draft.typed.items()} == {"training.seed": 3}
+
+
+async def test_what_was_launched_is_not_typed_the_next_time(opened: Opened) -> None:
+    async with opened() as (pilot, screen):
+        await pilot.press("f2", "down")
+        await until(lambda: config_of(screen) == "configs/two.yaml", "the config")
+        form(screen).go_to("training.steps")
+        await pilot.press("6", "enter")
+        await settled(pilot, screen)
+        await pilot.press("ctrl+l")
+        await until(lambda: isinstance(pilot.app.screen, Landing), "the run's screen")
+    async with opened() as (pilot, screen):
+        assert config_of(screen) == "configs/two.yaml"
+        assert screen.draft is not None
+        assert screen.draft.typed == {}
+        assert seen(pilot).index("two") < seen(pilot).index("one")  # the one used last comes first
+
+
+async def test_a_click_on_a_value_edits_it_and_one_elsewhere_keeps_it(opened: Opened) -> None:
+    async with opened() as (pilot, screen):
+        form(screen).go_to("training.steps")
+        await pilot.pause()
+        fields = form(screen).fields
+        for key in ("training.environment", "training.steps"):
+            row = next(n for n, line in enumerate(fields.lines) if line.key == key)
+            region = fields.value_region(row)
+            await pilot.click(FormFields, offset=(region.x + 1, region.y))
+            await pilot.pause()
+            assert here(screen) == key
+            assert form(screen).is_editing
+            await pilot.press("ctrl+u", *("9" if key == "training.steps" else "vf-wordle"))
+        row = next(n for n, line in enumerate(fields.lines) if line.key == "training.batch_size")
+        await pilot.click(FormFields, offset=(4, fields.value_region(row).y))
+        await pilot.pause()
+        assert not form(screen).is_editing
+        assert here(screen) == "training.batch_size"
+        assert screen.draft is not None
+        assert {k: t.value for k, t in screen.draft.typed.items()} == {
+            "training.steps": 9,
+            "training.environment": "vf-wordle",
         }
 
 

@@ -27,7 +27,7 @@ def connect() -> Client:
     return Client.default(Settings.load())
 
 
-def resolve(config: str, typed: Sequence[str]) -> Resolved:
+def resolve(config: str | None, typed: Sequence[str]) -> Resolved:
     """A config with what was typed over it. Raises `ConfigError` with every problem."""
     from tui.config import resolve
     from tui.settings import Settings
@@ -35,7 +35,7 @@ def resolve(config: str, typed: Sequence[str]) -> Resolved:
     return resolve.resolve(config, typed, project_dir=Settings.load().project_dir)
 
 
-def make_plan(config: str, typed: Sequence[str], *, kind: Kind, backend: str) -> Plan:
+def make_plan(config: str | None, typed: Sequence[str], *, kind: Kind, backend: str) -> Plan:
     """What a launch would do. Raises `ConfigError`, `EnvironmentMissing` or `ModelError`."""
     from tui.config import plan
     from tui.settings import Settings

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("config", type=click.Path())
+@click.argument("config", type=click.Path(), required=False)
 @click.option("--backend", type=click.Choice(["local", "modal"]), default="local", show_default=True)
 @click.option("--kind", type=click.Choice(["train", "evaluate"]), default="train", show_default=True)
 @click.option(
@@ -33,9 +33,15 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Print what would be run, and run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="The run's events, one JSON object a line.")
 def launch(
-    config: str, backend: str, kind: Kind, typed: tuple[str, ...], detach: bool, dry_run: bool, as_json: bool
+    config: str | None,
+    backend: str,
+    kind: Kind,
+    typed: tuple[str, ...],
+    detach: bool,
+    dry_run: bool,
+    as_json: bool,
 ) -> int:
-    """Launch CONFIG and follow the run to its end."""
+    """Launch CONFIG (without one: the defaults) and follow the run to its end."""
     from tui.cli.client import make_plan, print_json, run
 
     plan = make_plan(config, typed, kind=kind, backend=backend)

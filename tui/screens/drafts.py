@@ -15,7 +15,7 @@ from tui.screens.desk import Desk
 from tui.screens.requests import LaunchRequested
 
 if TYPE_CHECKING:
-    from tui.config.draft import Draft
+    from tui.config.draft import Draft, Typed
 
 _RECENT = "launch.recent"
 _LEFT = "launch.left"
@@ -40,25 +40,30 @@ class Drafts:
         self.configs = await asyncio.to_thread(self._list, project)
         if request.run_id is not None:
             draft = await self._of_run(request.run_id)
+        elif request.config is not None:
+            draft = await self.choose(request.config, restore=not request.values)
         else:
-            draft = await self.choose(request.config or self._first())
-            if not (request.config or request.values):
-                await asyncio.to_thread(self._restore, draft)
+            draft = await self.choose(self._first(), restore=not request.values)
+            draft.kind = "evaluate" if self._left().get("kind") == "evaluate" else "train"
+            draft.backend = str(self._left().get("backend") or draft.backend)
         for key, value in request.values.items():
             await asyncio.to_thread(draft.put_value, key, value, "hint")
-        if request.kind in ("train", "evaluate") and (request.run_id is None and request.kind != "train"):
+        if request.kind == "evaluate":
             draft.kind = "evaluate"
         draft.backend = request.backend or draft.backend
         return draft
 
-    async def choose(self, config: str | None) -> Draft:
+    async def choose(self, config: str | None, *, restore: bool = True) -> Draft:
         """The draft of a config, read now if it was not yet. Raises `ConfigProblems`."""
         from tui.config.draft import Draft
 
         self.chosen = config
         if config not in self._drafts:
             project = self._desk.settings.project_dir
-            self._drafts[config] = await asyncio.to_thread(Draft.load, config, project)
+            draft = await asyncio.to_thread(Draft.load, config, project)
+            if restore:
+                await asyncio.to_thread(self._restore, draft)
+            self._drafts[config] = draft
         self._add(config)
         return self._drafts[config]
 
@@ -94,18 +99,22 @@ class Drafts:
         return stem if stem not in taken else next(name for name in names if name not in taken)
 
     def used(self, draft: Draft) -> None:
-        """A launch: its config is the first one next time, and nothing is left lying."""
+        """A launch: its config is the first one next time, with nothing typed over it."""
         recent = [draft.config, *(c for c in self._recent() if c != draft.config)]
         self._desk.memory.put(_RECENT, recent[:_MOST_RECENT])
-        self._desk.memory.put(_LEFT, {"config": draft.config, "kind": draft.kind, "backend": draft.backend})
+        self._drafts.pop(draft.config, None)
+        self.leave(draft)
 
     def leave(self, draft: Draft) -> None:
-        """The form closes without a launch: what was typed is there next time."""
-        typed = {
-            k: [t.text, t.by, None if t.problem else t.value, bool(t.problem)] for k, t in draft.typed.items()
-        }
-        left = {"config": draft.config, "kind": draft.kind, "backend": draft.backend, "typed": typed}
-        self._desk.memory.put(_LEFT, left)
+        """The form closes: what was typed over any config is there next time."""
+        left = self._left_typed()
+        for config, one in self._drafts.items():
+            left[config or ""] = {key: _remembered(typed) for key, typed in one.typed.items()}
+        if draft.config not in self._drafts:
+            left.pop(draft.config or "", None)
+        typed = {config: values for config, values in left.items() if values}
+        remembered = {"config": draft.config, "kind": draft.kind, "backend": draft.backend, "typed": typed}
+        self._desk.memory.put(_LEFT, remembered)
 
     def _first(self) -> str | None:
         left = self._left().get("config", ...)
@@ -114,14 +123,8 @@ class Drafts:
         return self.configs[0]
 
     def _restore(self, draft: Draft) -> None:
-        left = self._left()
-        if left.get("config", ...) != draft.config:
-            return
-        draft.kind = "evaluate" if left.get("kind") == "evaluate" else "train"
-        draft.backend = str(left.get("backend") or draft.backend)
-        typed = left.get("typed")
-        for key, one in typed.items() if isinstance(typed, dict) else ():
-            text, by, value, is_wrong = one
+        """Type again what had been typed over the config when the form was left."""
+        for key, (text, by, value, is_wrong) in self._left_typed().get(draft.config or "", {}).items():
             draft.put(key, text, by) if is_wrong else draft.put_value(key, value, by)
 
     async def _of_run(self, run_id: str) -> Draft:
@@ -137,6 +140,16 @@ class Drafts:
     def _left(self) -> dict[str, Any]:
         left = self._desk.memory.get(_LEFT)
         return left if isinstance(left, dict) else {}
+
+    def _left_typed(self) -> dict[str, dict[str, Any]]:
+        """Config → key → what `_remembered` made of it; whatever else stands there is begun anew."""
+        typed = self._left().get("typed")
+        good = typed if isinstance(typed, dict) else {}
+        return {
+            config: {key: one for key, one in values.items() if isinstance(one, list) and len(one) == 4}
+            for config, values in good.items()
+            if isinstance(values, dict)
+        }
 
     def _recent(self) -> list[str | None]:
         recent = self._desk.memory.get(_RECENT)
@@ -161,3 +174,7 @@ class Drafts:
             return path.read_bytes()[:100_000].decode("utf-8-sig", "replace")
         except OSError as error:
             return f"# cannot be read: {error.strerror}"
+
+
+def _remembered(typed: Typed) -> list[Any]:
+    return [typed.text, typed.by, None if typed.problem else typed.value, bool(typed.problem)]

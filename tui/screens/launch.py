@@ -182,7 +182,7 @@ The sign at the right says where a value comes from: `·` default, `≡` file, `
         self._draft, self._outlook = draft, None
         self.query_one("#kind", Switch).value = draft.kind
         backend = self.query_one("#backend", Switch)
-        backend.offer(tuple(dict.fromkeys(("local", "modal", *self._backends(), draft.backend))))
+        backend.offer(tuple(dict.fromkeys(("local", "modal", draft.backend))))
         backend.value = draft.backend
         form = self.query_one(Form)
         form.border_title = plain(draft.config or "the defaults")
@@ -196,10 +196,6 @@ The sign at the right says where a value comes from: `·` default, `≡` file, `
         from tui.config.plan import list_environments
 
         return [name.replace("_", "-") for name in list_environments(self.desk.settings.project_dir)]
-
-    def _backends(self) -> tuple[str, ...]:
-        client = self.desk._client
-        return tuple(client.backends) if client else ()
 
     @on(ConfigList.Chosen)
     def _config_chosen(self, event: ConfigList.Chosen) -> None:
@@ -517,11 +513,10 @@ The sign at the right says where a value comes from: `·` default, `≡` file, `
         else:
             self.desk.tell("there is no command while something is wrong", "warning")
 
-    def action_back(self) -> None:
-        """What was typed is there the next time."""
-        if self._draft is not None and not self._launching:
+    def on_unmount(self) -> None:
+        """However the form goes, what was typed is there the next time."""
+        if self._draft is not None:
             self.drafts.leave(self._draft)
-        super().action_back()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Letters belong to the input that is typed into."""
