@@ -331,6 +331,12 @@ async def test_a_folder_is_uploaded_after_a_question(client: Client, run: Path, 
         await view.pilot.press("y")
         await view.until(lambda: (run / "rollouts/data/words.txt").exists(), "the file")
         await view.until(lambda: "      data" in view.rows, "that it is shown")
+        await view.pilot.press("u")
+        await view.asked(AskPath)
+        view.app.screen.query_one(Input).value = str(tmp_path / "data")
+        await view.pilot.press("enter")
+        asked = await view.asked(Confirm)
+        assert "files that differ are replaced" in str(asked.query_one("#what", Static).render())
 
 
 async def test_read_only_refuses_but_lets_one_download(client: Client, run: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from remote.contract.errors import ConfigError, Hint, VfmError
@@ -47,9 +47,12 @@ class FileActions:
         if not chosen:
             return
         goes = await asyncio.to_thread(_on_disk, Path(chosen))
-        if await self._desk.push_screen_wait(
-            Confirm(f"Upload into {into}?", [f"{chosen}  {_counted(goes)}"], yes="Upload")
-        ):
+        client = await self._desk.connect()
+        there = await client.ls(pane.volume, folder, backend=pane.backend)
+        what = [f"{chosen}  {_counted(goes)}"]
+        if any(PurePosixPath(entry.path).name == Path(chosen).name for entry in there):
+            what.append("! something of that name is there: files that differ are replaced")
+        if await self._desk.push_screen_wait(Confirm(f"Upload into {into}?", what, yes="Upload")):
             transfers = await self._desk.transfers()
             job = transfers.start_upload(pane.backend, pane.volume, chosen, folder)
             async for _ in transfers.updates():

@@ -34,7 +34,7 @@ from tui.words import age, escape_controls, plain, size
 
 _NARROW = 84
 """Columns below which either the tree or the preview is seen."""
-_BAR = 20
+_BAR = 12
 """Cells of the bar that shows a folder's share."""
 _SOON = 0.06
 """Seconds that the cursor rests on a file before it is read."""
