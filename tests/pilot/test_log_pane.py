@@ -298,7 +298,7 @@ async def test_a_new_query_ends_the_old_one(log: Path, monkeypatch: pytest.Monke
         await until(
             lambda: app.view.rows.query.patterns == ("li",) and len(app.view.rows) == 5000, "the second"
         )
-        assert finds.count("l") == 1
+        assert finds.count("l") <= log_matches.THREADS + 1 < finds.count("li")
 
 
 async def test_sources_by_key_and_by_click(log: Path) -> None:

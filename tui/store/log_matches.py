@@ -22,6 +22,8 @@ from tui.store.journal import Journal, Line, is_hidden
 from tui.store.log_query import LogQuery
 
 CHUNK = 1024 * 1024
+KEPT = 1_000_000
+"""Lines that are remembered of queries before the present one."""
 THREADS = min(4, os.cpu_count() or 1)
 MANY = 200
 """Matches within a chunk beyond which Arrow is quicker."""
@@ -181,6 +183,28 @@ class LogMatches:
             if not is_hidden(data, *event.span()) and self.query.tells(event.group()):
                 found.append(base + event.start())
         return array("Q", sorted(found))
+
+
+class KnownMatches:
+    """What was found for queries before: it is kept, and only goes on."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._known: dict[LogQuery, LogMatches] = {}
+
+    def of(self, query: LogQuery) -> LogMatches:
+        """The matches of a query. Raises `ConfigError`."""
+        found = self._known.pop(query, None)
+        if found is None:  # one that has found nothing yet is false
+            found = LogMatches(self._journal, query)
+        while sum(len(known.offsets) for known in self._known.values()) > KEPT:
+            self._known.pop(next(iter(self._known)))
+        self._known[query] = found
+        return found
+
+    def forget(self) -> None:
+        """The file is another one."""
+        self._known.clear()
 
 
 def _source_condition(sources: frozenset[str]) -> tuple[str, bool]:

@@ -99,6 +99,15 @@ def compile_pattern(pattern: str) -> Any:
     return re2.compile(f"{_LINES}{either}".encode(), options)
 
 
+def why_not(pattern: str) -> str | None:
+    """What is wrong with a pattern, in words; None where nothing is."""
+    try:
+        compile_pattern(pattern)
+    except ConfigError as error:
+        return f"{error.message} · {error.hint.text}" if error.hint else error.message
+    return None
+
+
 def _ignores_case(pattern: str) -> bool:
     letters = _ESCAPED.sub("", pattern)
     return letters == letters.lower()

@@ -17,34 +17,27 @@ from textual import on, work
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Horizontal, Vertical
+from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.events import Click, Resize
 from textual.message import Message
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from remote.contract.errors import VfmError
 from remote.contract.events import SOURCES
 from tui.store.journal import Journal, Line
-from tui.store.log_matches import LogMatches, LogRows, LogTail
-from tui.store.log_query import ERRORS, LogQuery, compile_pattern
+from tui.store.log_matches import KnownMatches, LogMatches, LogRows, LogTail
+from tui.store.log_query import ERRORS, LogQuery, compile_pattern, why_not
+from tui.widgets.log_hits import LogHits
 from tui.widgets.log_line import plain_of
 from tui.widgets.log_place import find_place
+from tui.widgets.log_question import HELP, LogQuestion, past_of
 from tui.widgets.log_status import LogStatus
 from tui.widgets.log_view import LogView
-from tui.words import plain
 
 BETWEEN = 0.1
 """Seconds between two updates of the screen while a log grows."""
 _CHOICES = ("all", *SOURCES)
-_ASKED = {"filter": "filter /", "search": "search /", "place": "go to  "}
-_HELP = {
-    "filter": "a pattern: only lines that match are shown",
-    "search": "a pattern: what matches is marked, n and N go from hit to hit",
-    "place": "line 1200, 40%, a time 14:05 or 14:05:30",
-}
-_KEPT_OFFSETS = 4_000_000
-_REMEMBERED = 20
 
 
 class LogPane(Vertical):
@@ -53,15 +46,10 @@ class LogPane(Vertical):
     DEFAULT_CSS = """
     LogPane { height: 1fr; width: 1fr; }
     LogPane #log-sources { height: 1; background: $surface; color: $text-muted; padding: 0 1; }
-    LogPane #log-asked { height: 1; background: $panel; }
-    LogPane #log-asked Static { width: auto; padding: 0 0 0 1; color: $primary; text-style: bold; }
-    LogPane Input { width: 1fr; height: 1; border: none; padding: 0; background: $panel; }
     LogPane #log-said { height: auto; max-height: 3; color: $error; background: $panel; padding: 0 1; }
     LogPane #log-both { height: 1fr; layout: vertical; }
     LogPane #log-both.-beside { layout: horizontal; }
-    LogPane #log-list { height: 40%; }
-    LogPane #log-both.-beside #log-list { height: 1fr; width: 42%; border-left: solid $panel; }
-    LogPane #log-list-title { height: 1; background: $panel; color: $text-muted; padding: 0 1; }
+    LogPane #log-both.-beside LogHits { height: 1fr; width: 42%; border-left: solid $panel; }
     LogPane #log-status { height: 1; background: $surface; color: $text; padding: 0 1; }
     LogPane .-hidden { display: none; }
     """
@@ -78,8 +66,6 @@ class LogPane(Vertical):
         Binding("S", "source(-1)", "Previous source", show=False, id="log.previous_source"),
         Binding("ctrl+g", "ask('place')", "Go to a line or time", show=False, id="log.place"),
         Binding("ctrl+s", "save", "Save the log", show=False, id="log.save"),
-        Binding("up", "recall(-1)", "Earlier pattern", show=False, id="log.earlier"),
-        Binding("down", "recall(1)", "Later pattern", show=False, id="log.later"),
         Binding("escape", "leave", "Close", show=False, id="log.leave"),
     ]
 
@@ -96,36 +82,30 @@ class LogPane(Vertical):
         self._source = source
         self._filter, self._search = "", ""
         self._filter_on = True
-        self._known: dict[LogQuery, LogMatches] = {}
-        self._rows: LogRows = self._matches(LogQuery())
+        self._known = KnownMatches(journal)
+        self._rows: LogRows = self._known.of(LogQuery())
         self._hits: LogMatches | None = None
         self._generation = journal.generation
         self._anchor = -1
         """Where the line is that a reader is at; -1: at the end."""
         self._noted: tuple[int | None, str] = (None, "")
-        self._asked, self._before = "filter", ""
-        self._past: dict[str, list[str]] = {what: [] for what in _ASKED}
+        self._question: LogQuestion | None = None
+        self._list: LogHits | None = None
+        self._past = past_of(None)
         self._over = False
         self._grew, self._hurry = asyncio.Event(), asyncio.Event()
         self._stop = threading.Event()
 
     def compose(self) -> ComposeResult:
-        """Sources, the lines and the hits, the question, the status."""
+        """Sources, the lines, the status; the question and the hits come when they are asked for."""
         yield Static(id="log-sources")
         with Container(id="log-both"):
             yield LogView(self._rows, id="log-view")
-            with Vertical(id="log-list", classes="-hidden"):
-                yield Static(id="log-list-title")
-                yield LogView(self._rows, id="log-hits")
         yield Static(id="log-said", classes="-hidden")
-        with Horizontal(id="log-asked", classes="-hidden"):
-            yield Static(id="log-asked-what")
-            yield Input(id="log-input", compact=True)
         yield Static(id="log-status")
 
     def on_mount(self) -> None:
         """The tail is shown at once, before the file is indexed."""
-        self.query_one("#log-hits", LogView).follow = False
         self._requery()
         self._keep_up()
 
@@ -177,7 +157,7 @@ class LogPane(Vertical):
 
     def go_to_error(self, by: int = 1) -> None:
         """The next or previous line that tells of an error, among those that are shown."""
-        self._go(self._matches(self.query_now.also(ERRORS)), by, what="errors")
+        self._go(self._known.of(self.query_now.also(ERRORS)), by, what="errors")
 
     def state(self) -> dict[str, Any]:
         """What is worth remembering."""
@@ -197,12 +177,9 @@ class LogPane(Vertical):
         source = state.get("source")
         self._source = source if source in _CHOICES else self._source
         patterns = {what: str(state.get(what) or "") for what in ("filter", "search")}
-        self._filter, self._search = (p if _why_not(p) is None else "" for p in patterns.values())
+        self._filter, self._search = (p if why_not(p) is None else "" for p in patterns.values())
         self._filter_on = bool(state.get("filter_on", True))
-        past = state.get("past")
-        for what in _ASKED:
-            kept = past.get(what) if isinstance(past, dict) else None
-            self._past[what] = [str(text) for text in kept][-_REMEMBERED:] if isinstance(kept, list) else []
+        self._past.update(past_of(state.get("past")))
         if self.is_mounted:
             self.view.wrap, self.view.stamps = bool(state.get("wrap")), bool(state.get("stamps"))
             self.view.hits = compile_pattern(self._search) if self._search else None
@@ -215,40 +192,24 @@ class LogPane(Vertical):
 
         Raises `OSError` and `DiskError`.
         """
-        return await asyncio.to_thread(_write, self._matches(self.query_now), path)
+        return await asyncio.to_thread(_write, self._known.of(self.query_now), path)
 
-    def action_ask(self, what: str) -> None:
+    async def action_ask(self, what: str) -> None:
         """Open the line to type into, with what was typed last."""
-        self._asked = what
-        self._before = self._typed_for(what)
-        past = self._past[what]
-        asked = self.query_one(Input)
-        asked.placeholder = _HELP[what]
-        self.query_one("#log-asked-what", Static).update(Content(_ASKED[what]))
-        self.query_one("#log-asked").remove_class("-hidden")
-        with self.prevent(Input.Changed):
-            asked.value = self._before or (past[-1] if past and what != "place" else "")
-        asked.focus()
-        asked.action_select_all()
-
-    def action_recall(self, by: int) -> None:
-        """What was asked for before, while the question is open."""
-        asked, past = self.query_one(Input), self._past[self._asked]
-        if not asked.has_focus or not past:
-            raise SkipAction
-        at = past.index(asked.value) if asked.value in past else len(past)
-        asked.value = past[at + by] if 0 <= at + by < len(past) else ("" if by > 0 else past[0])
-        asked.cursor_position = len(asked.value)
+        if self._question is None:
+            self._question = LogQuestion(self._past)
+            await self.mount(self._question, before="#log-status")
+        self._question.ask(what, {"filter": self._filter, "search": self._search}.get(what, ""))
 
     def action_leave(self) -> None:
         """Escape: the question as if it had not been asked, the hits, the selection, search and filter."""
-        view = self.view
-        if self.query_one(Input).has_focus:
-            self._answer(self._before)
+        view, question = self.view, self._question
+        if question is not None and question.is_open:
+            self._answer(question.what, question.before)
             self._say("")
             self._close_question()
-        elif not self.query_one("#log-list").has_class("-hidden"):
-            self.action_hits()
+        elif self._list is not None and self._list.display:
+            self._close_hits()
         elif view.selected_from is not None:
             view.action_select()
         elif self._search:
@@ -258,18 +219,18 @@ class LogPane(Vertical):
         else:
             raise SkipAction
 
-    def action_use_filter(self) -> None:
+    async def action_use_filter(self) -> None:
         """The filter off, to see what stands around a line, and on again."""
         if self._filter:
             self._filter_on = not self._filter_on
             self._requery()
         else:
-            self.action_ask("filter")
+            await self.action_ask("filter")
 
-    def action_hit(self, by: int) -> None:
+    async def action_hit(self, by: int) -> None:
         """The next hit of the search; where there is none, ask for what."""
         if self._hits is None:
-            self.action_ask("search")
+            await self.action_ask("search")
         else:
             self._go(self._hits, by)
 
@@ -281,23 +242,18 @@ class LogPane(Vertical):
         """The next source."""
         self.show_source(_CHOICES[(_CHOICES.index(self._source) + by) % len(_CHOICES)])
 
-    def action_hits(self) -> None:
+    async def action_hits(self) -> None:
         """A list of the hits beside their context, or none."""
-        beside, hits = self.query_one("#log-list"), self.query_one("#log-hits", LogView)
-        if not beside.has_class("-hidden"):
-            beside.add_class("-hidden")
-            self.view.focus()
+        if self._list is not None and self._list.display:
+            self._close_hits()
         elif self._hits is None:
-            self.action_ask("search")
+            await self.action_ask("search")
         else:
+            if self._list is None:
+                self._list = LogHits(self._hits)
+                await self.query_one("#log-both").mount(self._list)
             line = self.view.line
-            hits.hits = self.view.hits
-            hits.show(self._hits)
-            hits.follow = False
-            beside.remove_class("-hidden")
-            if line is not None and len(self._hits):
-                hits.go_to(self._hits.row_of(line.offset))
-            hits.focus()
+            self._list.open(self._hits, line.offset if line else None, self.view.hits)
             self._tell()
 
     def action_save(self) -> None:
@@ -305,26 +261,20 @@ class LogPane(Vertical):
         name = self.journal.path.parent.parent.name or "run"
         self.post_message(self.SaveRequested(self, f"{name}-{self._source}.log"))
 
-    @on(Input.Changed)
-    def _typed(self, event: Input.Changed) -> None:
+    @on(LogQuestion.Typed)
+    def _typed(self, event: LogQuestion.Typed) -> None:
         event.stop()
-        if self._asked != "place":
-            self._answer(event.value)
+        self._answer(event.what, event.text)
 
-    @on(Input.Submitted)
-    def _kept(self, event: Input.Submitted) -> None:
+    @on(LogQuestion.Answered)
+    def _answered(self, event: LogQuestion.Answered) -> None:
         event.stop()
-        if self._asked == "place":
-            self._to_place(event.value)
-            return
-        if (why := _why_not(event.value)) is not None:
-            self._say(why)
-            return
-        self._answer(event.value)
-        past = self._past[self._asked]
-        if event.value:
-            past[:] = [*(text for text in past if text != event.value), event.value][-_REMEMBERED:]
-        self._close_question()
+        if event.what == "place":
+            self._to_place(event.text)
+        elif self._is_pattern(event.text) and self._question is not None:
+            self._answer(event.what, event.text)
+            self._question.remember(event.text)
+            self._close_question()
 
     @on(LogView.Moved)
     def _moved(self, event: LogView.Moved) -> None:
@@ -348,20 +298,19 @@ class LogPane(Vertical):
                 self.show_source(name)
             left += len(name) + 2
 
-    def _typed_for(self, what: str) -> str:
-        return {"filter": self._filter, "search": self._search}.get(what, "")
-
-    def _answer(self, text: str) -> None:
-        if self._asked != "place" and text != self._typed_for(self._asked):
-            (self.filter if self._asked == "filter" else self.search)(text)
-        elif self._asked != "place":
+    def _answer(self, what: str, text: str) -> None:
+        if what == "filter" and text != self._filter:
+            self.filter(text)
+        elif what == "search" and text != self._search:
+            self.search(text)
+        else:
             self._say("")
 
     @work(group="log-go", description="go to a place", exclusive=True, exit_on_error=False)
     async def _to_place(self, text: str) -> None:
         number = await asyncio.to_thread(find_place, self.journal, text)
         if number is None:
-            self._say(f"no place: {text!r}; type {_HELP['place']}")
+            self._say(f"no place: {text!r}; type {HELP['place']}")
             return
         self._say("")
         self._close_question()
@@ -369,23 +318,19 @@ class LogPane(Vertical):
             self.view.go_to(self._rows.row_of(self.journal.line(number).offset))
 
     def _close_question(self) -> None:
-        self.query_one("#log-asked").add_class("-hidden")
+        if self._question is not None:
+            self._question.display = False
+        self.view.focus()
+
+    def _close_hits(self) -> None:
+        if self._list is not None:
+            self._list.display = False
         self.view.focus()
 
     def _is_pattern(self, pattern: str) -> bool:
-        why = _why_not(pattern)
+        why = why_not(pattern)
         self._say(why or "")
         return why is None
-
-    def _matches(self, query: LogQuery) -> LogMatches:
-        """What was found for a query before is kept, and only goes on."""
-        found = self._known.pop(query, None)
-        if found is None:  # one that has found nothing yet is false
-            found = LogMatches(self.journal, query)
-        while self._known and sum(len(known.offsets) for known in self._known.values()) > _KEPT_OFFSETS:
-            self._known.pop(next(iter(self._known)))
-        self._known[query] = found
-        return found
 
     def _requery(self) -> None:
         """Show what is asked for now; a search for something else ends.
@@ -396,7 +341,7 @@ class LogPane(Vertical):
         self._stop = threading.Event()
         query, line = self.query_now, self.view.line
         self._anchor = -1 if self.view.follow or line is None else line.offset
-        self._hits = self._matches(query.also(self._search)) if self._search else None
+        self._hits = self._known.of(query.also(self._search)) if self._search else None
         self._took_in()
         self._grew.set()
         self._hurry.set()
@@ -424,20 +369,20 @@ class LogPane(Vertical):
         query = self.query_now
         if self.view.follow and (self._rows.query != query or not self.journal.end):
             tail = await asyncio.to_thread(LogTail, self.journal, query, max(50, self.size.height))
-            is_news = not self.journal.end or not self._matches(query).is_done
+            is_news = not self.journal.end or not self._known.of(query).is_done
             if len(tail) and is_news and query == self.query_now:
                 self._show(tail)
 
     def _start_anew_if_replaced(self) -> None:
         if self._generation != self.journal.generation:
             self._generation = self.journal.generation
-            self._known.clear()
+            self._known.forget()
             self._requery()
 
     async def _look(self) -> None:
         """Look through what is new: for what is shown, then for what is searched for."""
         stop = self._stop
-        for matches in (self._matches(self.query_now), self._hits):
+        for matches in (self._known.of(self.query_now), self._hits):
             if matches is None:
                 continue
             scan = asyncio.create_task(asyncio.to_thread(matches.scan, stop))
@@ -451,14 +396,11 @@ class LogPane(Vertical):
 
     def _took_in(self) -> None:
         """Show what was found by now."""
-        matches = self._matches(self.query_now)
+        matches = self._known.of(self.query_now)
         if self._rows is matches:
             self.view.grown()
         elif matches.is_done or (not self.view.follow and matches.scanned > self._anchor >= 0):
             self._show(matches)
-        hits = self.query_one("#log-hits", LogView)
-        if self._hits is not None and not self.query_one("#log-list").has_class("-hidden"):
-            hits.grown() if hits.rows is self._hits else hits.show(self._hits)
         self._tell()
 
     def _show(self, rows: LogRows) -> None:
@@ -494,7 +436,7 @@ class LogPane(Vertical):
     def _scan(self, matches: LogMatches) -> bool:
         self.journal.refresh(over=self._over)
         stop = self._stop
-        return self._matches(self.query_now).scan(stop) and matches.scan(stop)
+        return self._known.of(self.query_now).scan(stop) and matches.scan(stop)
 
     def _say(self, text: str) -> None:
         said = self.query_one("#log-said", Static)
@@ -509,7 +451,7 @@ class LogPane(Vertical):
 
     def _tell(self) -> None:
         """The line of sources, the line that says where one is, the title of the hits."""
-        view, matches, journal = self.view, self._matches(self.query_now), self.journal
+        view, matches, journal = self.view, self._known.of(self.query_now), self.journal
         line = view.line
         missing = "nothing was said yet" if not journal.lines else "no line matches"
         view.empty = missing if matches.is_done else "searching …"
@@ -535,24 +477,14 @@ class LogPane(Vertical):
         width = self.size.width - 2
         self.query_one("#log-sources", Static).update(status.above(width), layout=False)
         self.query_one("#log-status", Static).update(status.below(width), layout=False)
-        title = f"{status.hits:,} hits of {plain(self._search)} · Enter: to the log · h: close"
-        self.query_one("#log-list-title", Static).update(Content(title), layout=False)
+        if self._list is not None and self._list.display and self._hits is not None:
+            self._list.update(self._hits, self._search)
 
     def _hit_at(self, line: Line | None) -> int | None:
         """Which hit a line is."""
         hits = self._hits
         row = hits.row_of(line.offset) if hits is not None and line is not None else 0
         return row if line and hits and row < len(hits) and hits.offset(row) == line.offset else None
-
-
-def _why_not(pattern: str) -> str | None:
-    """What is wrong with a pattern, in words."""
-    try:
-        compile_pattern(pattern)
-    except VfmError as error:
-        hint = error.hint.text if error.hint else ""
-        return f"{error.message} · {hint}" if hint else error.message
-    return None
 
 
 def _write(matches: LogMatches, path: Path) -> int:

@@ -20,6 +20,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.widget import Widget
 
 from remote.contract.errors import VfmError
 from tui.store.journal import Line
@@ -218,9 +219,10 @@ class LogView(ScrollView, can_focus=True):
         self.post_message(self.Moved(self))
 
     def watch_cursor(self) -> None:
-        """What the cursor is on may interest others."""
+        """What the cursor is on may interest others; at the end, while following, it is no news."""
         self._look_again()
-        self.post_message(self.Moved(self))
+        if not self.follow:
+            self.post_message(self.Moved(self))
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         """Scrolling back by any means pauses; the cursor comes along, as in a pager."""
@@ -348,9 +350,13 @@ class LogView(ScrollView, can_focus=True):
         """Say how far one can scroll: in the end the last lines fill the pane."""
         rows, (_, height) = len(self._rows), self._room
         if not self.wrap:
-            self.virtual_size = Size(min(self._longest, _WIDEST) + 1, rows)
+            whole = Size(min(self._longest, _WIDEST) + 1, rows)
         else:
-            self.virtual_size = Size(0, rows + height - self._fitting(rows - 1, -1) if rows else 0)
+            whole = Size(0, rows + height - self._fitting(rows - 1, -1) if rows else 0)
+        if whole != self.virtual_size:
+            # Set as usual it would lay out the whole screen anew; the bar is always there, so nothing moves.
+            self.set_reactive(Widget.virtual_size, whole)
+            self._scroll_update(whole)
 
     def _fitting(self, row: int, way: int) -> int:
         """How many lines from a row on, up or down, are seen whole; at least one."""
@@ -438,10 +444,12 @@ class LogView(ScrollView, can_focus=True):
             style, mark = style + self._marks["selected"], "┃"
         elif row == self.cursor and not self.follow:
             style, mark = style + self._marks["cursor"], "▌"
-        gutter = Strip([Segment(mark, style + self._marks["mark"])], 1)
-        return [
-            Strip.join([gutter, strip.apply_style(style).extend_cell_length(width, style)]) for strip in drawn
-        ]
+        gutter = Segment(mark, style + self._marks["mark"])
+        rows = []
+        for strip in drawn:  # one new strip each: they are what a frame spends its time on
+            rest = Segment(" " * max(0, width - strip.cell_length), style)
+            rows.append(Strip([gutter, *Segment.apply_style(strip, style), rest], width + 1))
+        return rows
 
     def _strips_of(self, line: Line) -> list[Strip]:
         """A line as it looks now, kept while nothing of its look changes."""
@@ -467,6 +475,8 @@ class LogView(ScrollView, can_focus=True):
         self._longest = max(
             self._longest, min(line.size, _WIDEST) if line.size > columns else strip.cell_length
         )
+        if not left and strip.cell_length <= width:
+            return [strip]
         shown = strip.crop(left, left + width)
         return [self._with_more(shown, width) if strip.cell_length > left + width else shown]
 
