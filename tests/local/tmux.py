@@ -17,12 +17,30 @@ class Tmux:
     """A shell in a window of a tmux server of its own, which nothing else shares."""
 
     def __init__(self, folder: Path, env: Mapping[str, str], cwd: Path, size: tuple[int, int]) -> None:
-        self._socket = folder / "tmux"
-        columns, rows = size
-        shell = ["env", "-i", *(f"{name}={value}" for name, value in env.items()), f"PS1={PROMPT}", "sh"]
-        where = ["-d", "-x", str(columns), "-y", str(rows), "-c", str(cwd)]
-        self._do("-f", "/dev/null", "new-session", *where, *shell)
-        self.until(PROMPT.strip(), 30)
+        self._socket, self._env = folder / "tmux", {**env, "COLORTERM": "truecolor"}
+        columns, rows = map(str, size)
+        self._do(
+            "-f",
+            "/dev/null",
+            "start-server",
+            ";",
+            "set",
+            "-g",
+            "default-terminal",
+            "tmux-256color",
+            ";",
+            "new-session",
+            "-d",
+            "-x",
+            columns,
+            "-y",
+            rows,
+            "-c",
+            str(cwd),
+            "env",
+            f"PS1={PROMPT}",
+            "sh",
+        )
 
     def press(self, *keys: str) -> None:
         """Keys by tmux's names: `Enter`, `Escape`, `C-q`, `Down`, `a`."""
@@ -73,4 +91,6 @@ class Tmux:
 
     def _do(self, *words: str) -> str:
         command = [TMUX or "tmux", "-S", str(self._socket), *words]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+        return subprocess.run(
+            command, check=True, capture_output=True, text=True, env=self._env, timeout=30
+        ).stdout
