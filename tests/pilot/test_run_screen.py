@@ -15,6 +15,7 @@ from textual.widgets import Static
 from remote.contract.events import (
     Event,
     FailureEvent,
+    MetricsEvent,
     PhaseEvent,
     ProgressEvent,
     SystemEvent,
@@ -22,6 +23,7 @@ from remote.contract.events import (
 )
 from tests.backends.conftest import LocalBench, request
 from tests.pilot.conftest import NOW, make_run, story, until
+from tui import run_price
 from tui.app import VfmApp
 from tui.client import Client
 from tui.memory import Memory
@@ -192,6 +194,35 @@ async def test_steps_arrive_while_it_trains(bench: LocalBench, app: Any, tmp_pat
         gate.touch()
         await settled(here, pilot)
         await until(lambda: "line 29" in shown(here, "LogView"), "the last line")
+
+
+async def test_an_evaluation_counts_episodes(home: Path, app: Any) -> None:
+    events: list[Event] = [
+        *story(0, 1)[:8],
+        PhaseEvent(phase="evaluate", status="started", t=NOW - 500),
+        ProgressEvent(done=12, total=50, what="episodes", t=NOW - 400),
+        MetricsEvent(step=0, values={"eval/total": 0.75}, t=NOW - 300),
+    ]
+    make_run(home, "scored", events, kind="evaluate")
+    async with (here := app("scored")).run_test(size=NORMAL) as pilot:
+        await settled(here, pilot)
+        assert "12/50" in shown(here, RunStatus)
+        assert "reward 0.75" in shown(here, RunStatus)
+        assert "✓ evaluate" in shown(here, Timeline)
+        assert "train" not in shown(here, Timeline)
+
+
+async def test_what_it_costs_is_told_where_that_is_known(
+    home: Path, app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def price(*_: object) -> float:
+        return 2.0
+
+    monkeypatch.setattr(run_price, "price_an_hour", price)
+    make_run(home, "ended", story(5, 5), started=NOW - 3600, ended=NOW - 1800)
+    async with (here := app("ended")).run_test(size=NORMAL) as pilot:
+        await settled(here, pilot)
+        await until(lambda: "30 min 00 s · $1.00" in shown(here, RunStatus), "the cost")
 
 
 # --- failures ----------------------------------------------------------------------------------------

@@ -228,7 +228,8 @@ class RunScreen(VfmScreen):
     def _tell_end(self, feed: Feed) -> None:
         end = standing(feed, self.desk.now())
         parts = [status_words(end.status)]
-        parts += [f"{end.step:,} steps"] if end.step is not None else []
+        counted = "episodes" if feed.record.kind == "evaluate" else "steps"
+        parts += [f"{end.step:,} {counted}"] if end.step is not None else []
         parts += [f"reward {number(end.reward)}"] if end.reward is not None else []
         parts += [duration(end.elapsed)] if end.elapsed is not None else []
         self.desk.tell(" · ".join(parts), "error" if end.status == "failed" else "information", self.run_id)
@@ -392,6 +393,7 @@ def standing(feed: Feed, now: float, price: float | None = None) -> Standing:
     record, state, status = feed.record, feed.state, feed.status
     over = status in FINAL
     end = record.ended or state.last_t
+    done, total = _counted(feed)
     until = (end if over else max(now, state.last_t or 0.0)) or now
     elapsed = max(0.0, until - (record.started or record.created))
     return Standing(
@@ -400,14 +402,22 @@ def standing(feed: Feed, now: float, price: float | None = None) -> Standing:
         environment=record.environment,
         model=record.model,
         backend=record.backend,
-        step=state.step,
-        total=state.total_steps,
+        step=done,
+        total=total,
         eta=None if over else state.eta(),
         reward=_reward(feed),
         elapsed=elapsed,
         cost=None if price is None else price * elapsed / 3600,
         ended_ago=max(0.0, now - end) if over and end else None,
     )
+
+
+def _counted(feed: Feed) -> tuple[int | None, int | None]:
+    """How far it is: optimiser steps, or episodes of an evaluation."""
+    if feed.record.kind != "evaluate":
+        return feed.state.step, feed.state.total_steps
+    episodes = feed.state.progress.get("episodes")
+    return (None, None) if episodes is None else (int(episodes.done), int(episodes.total) or None)
 
 
 def _reward(feed: Feed) -> float | None:

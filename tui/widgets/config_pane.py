@@ -61,7 +61,7 @@ class FactList(OptionList):
     """Facts, one a line."""
 
     DEFAULT_CSS = """
-    FactList {
+    FactList.-textual-compact {
         height: 1fr; border: none; padding: 0 0 0 1; background: transparent;
         text-wrap: nowrap; text-overflow: ellipsis; scrollbar-size-vertical: 1;
     }
