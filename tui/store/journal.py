@@ -34,6 +34,7 @@ _HIDDEN = re.compile(
     rb'^\x1e\{"v":\d+,"seq":-?\d+,"t":[^,\n]+,"type":"(?!(?:phase|checkpoint|failure|end)")', re.MULTILINE
 )
 _TIME = re.compile(rb'\x1e\{"v":\d+,"seq":-?\d+,"t":(\d+(?:\.\d+)?)')
+_FIRST_TIME = re.compile(b"^" + _TIME.pattern, re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ class Journal:
         self.end = 0
         """Bytes that are indexed."""
         self.generation = 0
+        self.began: float | None = None
+        """Unix seconds of the first event."""
         self._starts, self._before, self._times = array("Q"), array("Q"), array("d")
         self._last_time = 0.0
         self._searched = 0
@@ -171,11 +174,6 @@ class Journal:
         block = bisect_right(self._starts, offset) - 1
         return int(self._before[block]) + _index(self._block(block, self._end_of(block)), offset)
 
-    @property
-    def began(self) -> float | None:
-        """Unix seconds of the first event, about; None before there is one."""
-        return next((t for t in self._times if t), self._last_time) or None
-
     def number_at(self, t: float) -> int:
         """The number of the first line that was said at a time (Unix seconds) or after it."""
         block = max(0, bisect_left(self._times, t) - 1)
@@ -244,7 +242,7 @@ class Journal:
             return
         self.lines = self.end = self._searched = 0
         self._starts, self._before, self._times = array("Q"), array("Q"), array("d")
-        self._last_time, self._torn = 0.0, None
+        self._last_time, self._torn, self.began = 0.0, None, None
         self._block.cache_clear()
         self.generation += 1
 
@@ -296,6 +294,8 @@ class Journal:
         if data.find(_SEPARATOR, start, end) >= 0:
             lines -= len(_HIDDEN.findall(data, start, end))
             self._last_time = _last_time(data, start, end, self._last_time)
+            if self.began is None and (first := _FIRST_TIME.search(data, start, end)):
+                self.began = float(first.group(1))
         self.end += end - start if size is None else size
         self.lines += lines
 
