@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from textual.events import Key
 from textual.message import Message
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, Static
@@ -343,6 +344,10 @@ async def test_ten_thousand_known_runs_are_not_read_again(home: Path, home_app: 
         assert app.table.row.run_id == "r09999"
         assert "r09999" in app.painted()
         assert backend.asked == 1
+        await pilot.press("slash", *"id:r0999 -id:5")
+        await until(lambda: app.ids == [f"r0999{n}" for n in range(10) if n != 5], "the filter")
+        await pilot.press("enter", "slash", "1", "escape")
+        await until(lambda: len(app.ids) == 10_000, "no filter")
 
 
 async def test_what_a_run_on_modal_costs(home: Path, home_app: Made) -> None:
@@ -433,6 +438,17 @@ async def test_a_filter_works_as_it_is_typed_and_survives(home: Path, home_app: 
         assert not again.home.query_one(FilterLine).display
         await pilot.press("slash", "up")
         assert again.ids == ["a1111-wordle"]
+
+
+async def test_keys_that_come_in_a_burst_are_words_not_commands(home: Path, home_app: Made) -> None:
+    three_runs(home)
+    app = home_app()
+    async with app.run_test(size=(120, 40)):
+        await listed(app)
+        for character in "/rex/":
+            app.post_message(Key("slash" if character == "/" else character, character))
+        await until(lambda: app.home.query_one(FilterLine).text == "rex/", "the words")
+        assert app.asked == []
 
 
 async def test_words_of_the_filter_are_completed(home: Path, home_app: Made) -> None:

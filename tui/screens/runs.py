@@ -15,6 +15,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.timer import Timer
 from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
@@ -32,6 +33,8 @@ from tui.widgets.welcome import Welcome
 
 DEMO = "configs/local_demo.yaml"
 _MEMORY = "runs"
+_MANY = 1000  # runs among which filtering is work
+_TOGETHER = 0.05  # seconds within which keys count as one
 _NEEDS_A_RUN = frozenset({"compare", "edit", "rerun", "cancel", "download", "delete", "filter"})
 _CHANGES = frozenset({"edit", "propose", "rerun", "cancel", "delete", "launch"})
 
@@ -53,7 +56,8 @@ class RunsScreen(VfmScreen):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "launch", "New", id="runs.new"),
-        Binding("slash", "filter", "Filter", id="runs.filter"),
+        # At once: letters that are typed on right after it are no keys of the table any more.
+        Binding("slash", "filter", "Filter", priority=True, id="runs.filter"),
         Binding("equals_sign", "compare", "Compare", id="runs.compare"),
         Binding("e", "edit", "Edit & run", id="runs.edit"),
         Binding("r", "rerun", "Run again", id="runs.rerun"),
@@ -71,6 +75,7 @@ class RunsScreen(VfmScreen):
         self._known: dict[str, Any] = {}
         self._list: RunList | None = None
         self._typing: str | None = None
+        self._soon: Timer | None = None
         self._mendable = False
 
     def body(self) -> ComposeResult:
@@ -128,6 +133,8 @@ class RunsScreen(VfmScreen):
         if action == "propose":
             row = self.query_one(RunTable).row if self._rows else None
             return bool(row and row.fix_key)
+        if action == "filter" and self.query_one(FilterLine).typing:
+            return False
         return bool(self._rows) or action not in _NEEDS_A_RUN
 
     @work(group="runs", description="list runs", exit_on_error=False)
@@ -227,11 +234,21 @@ class RunsScreen(VfmScreen):
 
     @on(FilterLine.Typed)
     def _typed(self, event: FilterLine.Typed) -> None:
-        """What is typed counts at once; a word that may become a field's name does not empty the table."""
+        """What is typed counts at once; among thousands of runs, once for several keys that come together."""
         self._typing = event.text
+        if len(self._rows) < _MANY:
+            self._filter_as_typed()
+        elif self._soon is None:
+            self._soon = self.set_timer(_TOGETHER, self._filter_as_typed)
+
+    def _filter_as_typed(self) -> None:
+        """A word that may become a field's name does not empty the table."""
+        self._soon, text = None, self._typing
+        if text is None:  # left meanwhile
+            return
         table = self.query_one(RunTable)
-        table.filter_by(parse_filter(event.text))
-        if not table.shown and (before := before_field(event.text)) is not None:
+        table.filter_by(parse_filter(text))
+        if not table.shown and (before := before_field(text)) is not None:
             table.filter_by(parse_filter(before))
         self._tell()
 

@@ -153,8 +153,6 @@ class RunTable(ScrollView, can_focus=True):
         """Other rows, or news of them; the cursor stays on its run."""
         self.rows = rows
         self._longest = longest(rows)
-        if self._marks:
-            self._marks &= {row.key for row in rows}
         self._arrange()
 
     def filter_by(self, chosen: RunFilter) -> None:
