@@ -43,7 +43,7 @@ class VfmApp(Desk):
         Binding("question_mark", "help", "Help", show=False, id="app.help_too"),
         Binding("ctrl+p", "command_palette", "Commands", show=False, priority=True, id="app.palette"),
         Binding("colon", "command_palette", "Commands", show=False, id="app.palette_too"),
-        Binding("f2", "doctor", "Doctor: what is set up", show=False, id="app.doctor"),
+        Binding("f9", "doctor", "Doctor: what is set up", show=False, id="app.doctor"),
     ]
 
     def __init__(self, *args: Any, run: str | None = None, theme: str | None = None, **options: Any) -> None:
@@ -114,6 +114,7 @@ class VfmApp(Desk):
             if words := farewell(await still_going(self.rows, self._client)):
                 with suppress(OSError):  # the terminal itself may be gone
                     print(plain(words), flush=True)
+        return self.return_value
 
     async def _dispatch_message(self, message: Message) -> None:
         try:

@@ -130,6 +130,7 @@ def broken(self):
     token = "a-secret-value"
     raise ValueError("out of order")
 tui.app.VfmApp.on_ready = broken
+tui.app.VfmApp.survives = lambda self, error: False  # most errors are; this one is not
 sys.argv = ["vfm-tui"]
 from tui.__main__ import main
 main()

@@ -70,7 +70,7 @@ def shown(app: VfmApp, id: str) -> str:
 
 async def test_problems_come_first_and_everything_is_there(app: VfmApp) -> None:
     async with app.run_test() as pilot:
-        await pilot.press("f2")
+        await pilot.press("f9")
         findings = await examined(app)
         ids = [option.id for option in findings.options]
         assert set(ids) == {check.id for check in CHECKS}
@@ -83,7 +83,7 @@ async def test_problems_come_first_and_everything_is_there(app: VfmApp) -> None:
 
 async def test_a_command_is_copied(app: VfmApp) -> None:
     async with app.run_test() as pilot:
-        await pilot.press("f2")
+        await pilot.press("f9")
         await go_to(app, await examined(app), "image")
         await pilot.press("y")
         assert app.clipboard == "vfm image build local"
@@ -91,7 +91,7 @@ async def test_a_command_is_copied(app: VfmApp) -> None:
 
 async def test_an_image_is_built_from_here_with_its_output_shown(app: VfmApp, project: Path) -> None:
     async with app.run_test() as pilot:
-        await pilot.press("f2")
+        await pilot.press("f9")
         await go_to(app, await examined(app), "image")
         await pilot.press("enter")
         await until(lambda: "done" in shown(app, "#output"), "the end of the build")
@@ -103,7 +103,7 @@ async def test_an_image_is_built_from_here_with_its_output_shown(app: VfmApp, pr
 async def test_a_build_that_fails_says_so(app: VfmApp, project: Path) -> None:
     (project / "remote" / "local_image.py").write_text(BUILDER.format(code=1))
     async with app.run_test() as pilot:
-        await pilot.press("f2")
+        await pilot.press("f9")
         await go_to(app, await examined(app), "image")
         await pilot.press("f")
         await until(lambda: "the builder ended with 1" in shown(app, "#output"), "the failure")
@@ -111,7 +111,7 @@ async def test_a_build_that_fails_says_so(app: VfmApp, project: Path) -> None:
 
 async def test_the_example_becomes_the_env_file_and_is_looked_at_again(app: VfmApp, project: Path) -> None:
     async with app.run_test() as pilot:
-        await pilot.press("f2")
+        await pilot.press("f9")
         await go_to(app, await examined(app), "env")
         await pilot.press("enter")
         await until(lambda: (project / ".env").exists(), "the file")
@@ -121,7 +121,7 @@ async def test_the_example_becomes_the_env_file_and_is_looked_at_again(app: VfmA
 
 async def test_settings_are_written_from_here(app: VfmApp) -> None:
     async with app.run_test() as pilot:
-        await pilot.press("f2")
+        await pilot.press("f9")
         await go_to(app, await examined(app), "settings")
         await pilot.press("enter")
         await until(lambda: "has every key" in shown(app, "#output"), "a word on it")
@@ -132,7 +132,7 @@ async def test_settings_are_written_from_here(app: VfmApp) -> None:
 async def test_what_the_app_cannot_do_is_not_offered(project: Path, tmp_path: Path) -> None:
     app = _app(project, tmp_path / "home", readonly=True)
     async with app.run_test() as pilot:
-        await pilot.press("f2")
+        await pilot.press("f9")
         await go_to(app, await examined(app), "env")
         await pilot.press("enter", "f")
         assert "f" not in app.screen.active_bindings
@@ -143,7 +143,7 @@ async def test_the_demo_is_one_key_away(app: VfmApp, monkeypatch: pytest.MonkeyP
     asked: list[ask.LaunchRequested] = []
     monkeypatch.setattr(VfmApp, "on_launch_requested", lambda self, message: asked.append(message))
     async with app.run_test() as pilot:
-        await pilot.press("f2")
+        await pilot.press("f9")
         await until(lambda: isinstance(app.screen, DoctorScreen), "the screen")
         await pilot.press("d")
         await until(lambda: bool(asked), "the request")
@@ -152,7 +152,7 @@ async def test_the_demo_is_one_key_away(app: VfmApp, monkeypatch: pytest.MonkeyP
 
 async def test_the_cursor_stays_on_its_finding_while_others_come(app: VfmApp) -> None:
     async with app.run_test() as pilot:
-        await pilot.press("f2")
+        await pilot.press("f9")
         findings = await examined(app)
         await pilot.press("down", "down")
         kept = findings.finding
@@ -170,7 +170,7 @@ async def test_settings_that_cannot_be_read_are_a_finding(
     monkeypatch.setenv("VFM_HOME", str(tmp_path / "home"))
     app = VfmApp()
     async with app.run_test() as pilot:
-        await pilot.press("f2")
+        await pilot.press("f9")
         findings = await examined(app)
         await go_to(app, findings, "env")
         assert "Is a directory" in shown(app, "#detail")

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tui.settings import Settings
     from tui.transfers import Job, Transfers
 
+_ERRORS_STAY = 12.0  # seconds
+
 
 class Desk(App[None]):
     """The app as its screens see it."""
@@ -124,8 +126,9 @@ class Desk(App[None]):
         return True
 
     def tell(self, text: str, severity: str = "information", title: str = "") -> None:
-        """A toast. The text is shown as it is, never read as markup."""
-        self.notify(text, title=title, severity=cast(SeverityLevel, severity), markup=False)
+        """A toast. The text is shown as it is, never read as markup; errors stay longer."""
+        seconds = _ERRORS_STAY if severity == "error" else None
+        self.notify(text, title=title, severity=cast(SeverityLevel, severity), timeout=seconds, markup=False)
 
     def _transfer_ended(self, job: Job) -> None:
         from tui.words import plain, size
