@@ -342,6 +342,9 @@ async def test_a_backend_that_is_not_there_is_told_of_in_place(opened: Opened, m
         await settled(pilot, screen)
         assert "an hour" in seen(pilot)
         assert "of 40.0 GiB" in seen(pilot)
+        assert "bytes" not in planned(screen)
+        await pilot.press("e")
+        assert "16 bytes: float32" in planned(screen)
         await pilot.press("ctrl+l")
         await until(lambda: "there is no backend 'modal'" in seen(pilot), "the error")
         assert pilot.app.screen is screen

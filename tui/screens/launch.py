@@ -61,6 +61,7 @@ Pick a config at the left, change it in the middle, see at the right what will h
 | `f2` `f3` `f4` | configs, form, plan |
 | `f5` `f6` | train or evaluate; local or Modal |
 | `y` | copy the command that launches the same |
+| `e` | say how each part of the memory was estimated |
 
 The sign at the right says where a value comes from: `·` default, `≡` file, `⇒` `model.overrides`,
 `✎` you, `✦` a failure's hint, `↻` the run that is run again. What you typed is kept when you leave.
@@ -96,6 +97,7 @@ The sign at the right says where a value comes from: `·` default, `≡` file, `
         Binding("ctrl+r", "reset", "Reset field", priority=True, id="launch.reset"),
         Binding("R", "reset_all", "Reset all, or bring it back", show=False, id="launch.reset_all"),
         Binding("y", "copy", "Copy the command", show=False, id="launch.copy"),
+        Binding("e", "explain", "How memory is estimated", show=False, id="launch.explain"),
         Binding("f2", "page('configs')", "Configs", show=False, id="launch.configs"),
         Binding("f3", "page('form')", "Form", show=False, id="launch.form"),
         Binding("f4", "page('plan')", "Plan", show=False, id="launch.plan"),
@@ -513,6 +515,10 @@ The sign at the right says where a value comes from: `·` default, `≡` file, `
         else:
             self.desk.tell("there is no command while something is wrong", "warning")
 
+    def action_explain(self) -> None:
+        """How each part of the memory was estimated."""
+        self.query_one(PlanPanel).explain()
+
     def on_unmount(self) -> None:
         """However the form goes, what was typed is there the next time."""
         if self._draft is not None:
@@ -520,7 +526,7 @@ The sign at the right says where a value comes from: `·` default, `≡` file, `
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Letters belong to the input that is typed into."""
-        return not (action in ("reset_all", "copy") and isinstance(self.focused, Input))
+        return not (action in ("reset_all", "copy", "explain") and isinstance(self.focused, Input))
 
 
 def _label(text: str, key: str = "^l") -> Content:

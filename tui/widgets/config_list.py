@@ -44,7 +44,9 @@ class ConfigList(Widget):
         scrollbar-size-vertical: 1;
     }
     ConfigList OptionList:focus { background-tint: $foreground 0%; }
-    ConfigList OptionList > .option-list--option-highlighted { background: $panel; color: $foreground; }
+    ConfigList OptionList > .option-list--option-highlighted {
+        background: $panel; color: $foreground; text-style: bold;
+    }
     ConfigList OptionList:focus > .option-list--option-highlighted {
         background: $primary-muted; color: $foreground; text-style: bold;
     }

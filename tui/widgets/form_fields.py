@@ -63,6 +63,8 @@ class FormFields(ScrollView, can_focus=True):
     FormFields .form--arrow { color: $primary; text-style: bold; }
     FormFields .form--cursor { background: $panel; }
     FormFields:focus .form--cursor { background: $primary-muted; }
+    FormFields:ansi .form--cursor { background: ansi_default; text-style: reverse; }
+    FormFields:ansi:focus .form--cursor { background: ansi_default; text-style: reverse; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "edit", "Edit", id="form.edit"),

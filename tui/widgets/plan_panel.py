@@ -36,6 +36,7 @@ class PlanPanel(VerticalScroll):
         self.outlook: Outlook | None = None
         """The plan as it is shown; None while fields are wrong."""
         self._problems: int | None = None
+        self._explain = False
 
     def compose(self) -> ComposeResult:
         """One text."""
@@ -51,6 +52,11 @@ class PlanPanel(VerticalScroll):
         self.outlook, self._problems = None, count
         self._draw()
 
+    def explain(self) -> None:
+        """Say how each part of the memory was estimated, or no longer."""
+        self._explain = not self._explain
+        self._draw()
+
     def on_resize(self) -> None:
         """Bars and explanations are as wide as there is room."""
         self._draw()
@@ -58,7 +64,8 @@ class PlanPanel(VerticalScroll):
     def _draw(self) -> None:
         text = Content.styled("…", "$text-muted")
         if self.outlook is not None:
-            text = plan_text(self.outlook, max(self.scrollable_content_region.width, 20))
+            width = max(self.scrollable_content_region.width, 20)
+            text = plan_text(self.outlook, width, explain=self._explain)
         elif self._problems is not None:
             text = problem_text(self._problems)
         self.query_one(Static).update(text)

@@ -5,6 +5,7 @@ Owns the wording and the little bars. Finding any of it out is `tui/config/outlo
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,8 @@ _MOST_CHANGES = 12
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
-def plan_text(outlook: Outlook, width: int) -> Content:
-    """Everything, in the order in which people ask."""
+def plan_text(outlook: Outlook, width: int, *, explain: bool = False) -> Content:
+    """Everything, in the order in which people ask; `explain` says how each part was estimated."""
     if outlook.plan is None:
         return _lines([Content.styled(f"✗ {plain(outlook.refused)}", "$error")])
     request = outlook.plan.request
@@ -38,7 +39,7 @@ def plan_text(outlook: Outlook, width: int) -> Content:
         *_head(outlook.plan),
         *_section("Changes", _changes(outlook.plan)),
         *_section("Price", _price(outlook)),
-        *_section("Memory", _memory(outlook.fit, width) if outlook.fit else []),
+        *_section("Memory", _memory(outlook.fit, width, explain) if outlook.fit else []),
         *_section("Notices", [Content(f"! {plain(notice)}") for notice in outlook.plan.notices]),
         *_section("Volumes", [Content(plain(request.outputs)), Content(plain(request.cache))]),
         *_section("Command", [Content(plain(outlook.plan.command)), _muted("y copies it")]),
@@ -88,19 +89,20 @@ def _changes(plan: Plan) -> Iterator[Content]:
         yield _muted(f"… and {len(plan.diff) - _MOST_CHANGES} more")
 
 
-def _memory(fit: Fit, width: int) -> Iterator[Content]:
+def _memory(fit: Fit, width: int, explain: bool) -> Iterator[Content]:
     sign, colour = VERDICTS[fit.verdict]
     yield Content.styled(f"{sign} {fit.verdict}", f"bold {colour}") + Content(f"  {plain(fit.why)}")
     for device in fit.devices:
-        yield from _device(device, width, colour)
+        yield from _device(device, width, colour, explain)
     for note in (fit.kv, fit.model):
         if note:
             yield _muted(note)
     if fit.devices:
-        yield _muted("an estimate, with every episode as long as allowed")
+        how = "e hides how" if explain else "e says how"
+        yield _muted(f"an estimate, with every episode as long as allowed: {how}")
 
 
-def _device(device: Device, width: int, colour: str) -> Iterator[Content]:
+def _device(device: Device, width: int, colour: str, explain: bool) -> Iterator[Content]:
     of = f" of {device.capacity:.1f}" if device.capacity else ""
     head = f"{plain(device.name)}: {device.total:.1f}{of} GiB"
     yield Content(head)
@@ -108,9 +110,11 @@ def _device(device: Device, width: int, colour: str) -> Iterator[Content]:
         yield Content.styled(_bar(device.total / device.capacity, min(width, 40)), colour)
     longest = max(len(part.name) for part in device.parts)
     for part in device.parts:
-        yield Content(f"  {part.name:{longest}} {part.gib:6.1f}") + (
-            _muted(f"  {part.how}") if width > longest + 12 + len(part.how) else Content("")
-        )
+        yield Content(f"  {part.name:{longest}} {part.gib:6.1f}")
+        if explain:
+            yield from (
+                _muted(f"    {piece}") for piece in textwrap.wrap(plain(part.how), max(width - 4, 16))
+            )
 
 
 def _bar(share: float, width: int) -> str:
@@ -133,14 +137,10 @@ def _price(outlook: Outlook) -> Iterator[Content]:
 def _figures(price: Price, outlook: Outlook) -> Iterator[Content]:
     assert outlook.plan is not None
     timeout = duration(outlook.plan.request.spec.modal.timeout)
-    yield Content.assemble(
-        (f"${price.hour:.2f}", "bold"),
-        (" an hour, ", ""),
-        (f"${price.most:.2f}", "bold"),
-        (f" at most ({timeout})", ""),
-    )
-    whose = plain(price.own) if price.own else "list prices, may have changed"
-    yield _muted(f"{price.date} · {whose}")
+    yield Content.assemble((f"${price.hour:.2f}", "bold"), (" an hour", ""))
+    yield Content.assemble((f"${price.most:.2f}", "bold"), (f" at most, in {timeout}", ""))
+    whose = plain(price.own) if price.own else "Modal's list prices"
+    yield _muted(f"{whose} of {price.date}, may have changed")
 
 
 def _muted(text: str) -> Content:
