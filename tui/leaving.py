@@ -15,7 +15,7 @@ import threading
 from contextlib import suppress
 from typing import Any, Protocol
 
-PATIENCE = 3.0
+PATIENCE = 5.0
 """Seconds that a told app has to leave by itself; a hung one is ended after it."""
 _LOOKS = 1.0  # seconds between two looks at whether the server is still there
 _STDIN, _STDERR = 0, 2
