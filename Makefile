@@ -15,7 +15,7 @@ FIND_PYTHON = for p in $(PYTHON) python3.12 python3.11 python3; do \
 
 FORCE:
 .PHONY: help install dev image demo test test-light test-stack test-local check format \
-	bench bench-cli bench-start bench-launch bench-step bench-run clean
+	bench bench-cli bench-start bench-app bench-launch bench-step bench-run pictures clean
 
 help:
 	@echo 'make install   the client: .venv/bin/vfm and .venv/bin/vfm-tui'
@@ -24,6 +24,7 @@ help:
 	@echo 'make check     format, lint, types, imports'
 	@echo 'make format    lay the code out as `make check` wants it'
 	@echo 'make bench     the figures of the README'
+	@echo 'make pictures  docs/screens: every screen of the app over real runs'
 	@echo 'make clean     remove .venv and caches (runs and images stay)'
 
 install: .venv/.installed
@@ -102,13 +103,21 @@ format: dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-cli bench-start bench-launch bench-step bench-run
+bench: bench-cli bench-start bench-app bench-launch bench-step bench-run
 
 bench-cli: install
 	$(BIN)/python -m benchmarks.cli_start
 
 bench-start: install
 	$(BIN)/python -m benchmarks.start_up
+
+# The app's parts beside Textual's own and plain tools: table, charts, log, keys, download.
+bench-app: install
+	$(BIN)/python -m benchmarks.runs_table
+	$(BIN)/python -m benchmarks.charts
+	$(BIN)/python -m benchmarks.logs
+	$(BIN)/python -m benchmarks.log_keys
+	$(BIN)/python -m benchmarks.download
 
 bench-launch: image
 	"$$(cat .venv/.image)" -m benchmarks.launch_overlap
@@ -123,6 +132,10 @@ bench-run: image
 		'import json, sys; run = json.load(sys.stdin); print(run["outputs"] + ":runs/" + run["run_id"])') && \
 	$(BIN)/vfm get "$$where" .venv/bench && \
 	$(BIN)/python -m benchmarks.run_report ".venv/bench/$$run"
+
+# The runs that it needs are launched where there are none: half an hour on two cores, minutes after that.
+pictures: image
+	$(BIN)/python -m benchmarks.screens
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
