@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from textual.widgets import Input
 from tests.pilot.conftest import make_run, story, until
 from tui.app import VfmApp
 from tui.client import Client
+from tui.screens import palette
 from tui.screens import requests as ask
 from tui.screens.base import VfmScreen
 from tui.screens.palette import Palette
@@ -111,12 +113,19 @@ async def test_a_run_is_opened_by_a_part_of_its_name(app: VfmApp, asked: list[Me
         assert [getattr(message, "run_id", "") for message in asked] == ["k3f9x-wordle"]
 
 
-async def test_enter_in_a_hurry_takes_what_was_typed(app: VfmApp, asked: list[Message]) -> None:
+async def test_enter_in_a_hurry_takes_what_was_typed(
+    app: VfmApp, asked: list[Message], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, best = threading.Event(), palette._best
+    monkeypatch.setattr(palette, "_best", lambda *args: best(*args) if gate.wait(20) else [])
     async with app.run_test() as pilot:
         await until(lambda: len(app.rows) == 2, "the runs")
         await pilot.press("ctrl+p")
         await until(lambda: isinstance(app.screen, Palette) and bool(lines(app)), "the list")
-        await pilot.press(*"3f9x", "enter")
+        await pilot.press(*"3f9", "enter")
+        assert isinstance(app.screen, Palette)
+        assert asked == []
+        gate.set()
         await until(lambda: bool(asked), "the request")
         assert [getattr(message, "run_id", "") for message in asked] == ["k3f9x-wordle"]
 
