@@ -420,6 +420,20 @@ async def test_the_layout_is_remembered(home: Path, app: Any, tmp_path: Path) ->
         assert panes.built["config"].only
 
 
+async def test_keys_and_sizes_in_a_hurry(home: Path, app: Any) -> None:
+    make_run(home, "ended", story(5, 5))
+    async with (here := app("ended")).run_test(size=WIDE) as pilot:
+        await until(lambda: bool(here.screen.query(Panes)), "panes")
+        screen = here.screen
+        for number, size in enumerate((NARROW, WIDE, NORMAL, WIDE, NARROW, WIDE), 1):
+            here.call_later(screen.action_pane, number)
+            here.call_later(screen.action_zoom)
+            await pilot.resize_terminal(*size)
+        await settled(here, pilot)
+        panes = screen.query_one(Panes)
+        await until(lambda: panes.current == "files" and len(panes.built) >= 4, "all of it")
+
+
 # --- asking ------------------------------------------------------------------------------------------
 
 

@@ -180,6 +180,12 @@ def test_long_text_wraps_and_what_is_cut_is_said() -> None:
     assert "30,000 more characters" in shown
 
 
+def test_an_endless_conversation_is_cut_and_says_so() -> None:
+    shown = text([{"role": "user", "content": "word " * 3000}] * 100)
+    assert len(shown) < 200_000
+    assert shown.split("\n")[-1].endswith("more messages: y copies the whole episode")
+
+
 def test_every_part_of_the_reward_is_told_aligned() -> None:
     head, *parts = (line.plain for line in worth(read_episode(json.dumps(EPISODE).encode()), 30))
     assert head == "crane   reward 0.5500   advantage +0.2500"

@@ -17,7 +17,6 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
-from textual.worker import Worker, WorkerState
 
 from remote.contract import layout
 from remote.contract.errors import VfmError
@@ -184,12 +183,6 @@ class RunScreen(VfmScreen):
         widget = panes.built.get(name)
         if widget is not None and self._panes is not None:
             self._panes.update(widget)
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """What goes wrong in a way nobody thought of is said too."""
-        if event.state is WorkerState.ERROR and event.worker.node is self:
-            error = event.worker.error
-            self.desk.tell(f"cannot {event.worker.description}: {type(error).__name__}: {error}", "error")
 
     def _say(self, error: VfmError | None) -> None:
         """Why there is nothing, or nothing new, to see."""

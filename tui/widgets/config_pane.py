@@ -140,6 +140,7 @@ class ConfigPane(Vertical):
         try:
             data = await self._client.read(record.outputs, path, backend=record.backend)
             self._config = await asyncio.to_thread(_config_of, data)
+            self.query_one(FactList).highlighted = None  # from the begin: more stands above than before
         except VfmError as error:
             self._problem = f"its config is not to be had: {error.message}"
         except ValueError as error:

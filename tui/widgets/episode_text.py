@@ -17,6 +17,8 @@ from tui.words import number, plain
 
 LONGEST = 20_000
 """Characters of one message that are shown; copying takes all of it."""
+LONGEST_ALL = 100_000
+"""Characters of a whole conversation that are laid out."""
 ROLES = {"system": "$text-muted", "user": "$secondary", "assistant": "$primary", "tool": "$accent"}
 _KNOWN = {"role", "content", "tool_calls", "tool_call_id", "name", "reasoning_content", "reasoning"}
 _SHORT_CALL = 60
@@ -99,12 +101,16 @@ def conversation(messages: Sequence[dict[str, Any]], width: int) -> Content:
     """Every message: who says it, and what, with a bar at the left in the role's colour."""
     names = {str(call.get("id")): _name(call) for m in messages for call in _calls(m)}
     lines: list[Content] = []
-    turn = 0
-    for message in messages:
+    turn = shown = 0
+    for number, message in enumerate(messages):
+        if shown > LONGEST_ALL:
+            rest = f"… {len(messages) - number:,} more messages: y copies the whole episode"
+            return Content("\n").join([*lines, Content.styled(rest, _FAINT)])
         role = str(message.get("role", "?"))
         turn += role == "assistant"
-        lines += _message(message, role, turn, names, max(width, 10))
-        lines.append(Content(""))
+        told = list(_message(message, role, turn, names, max(width, 10)))
+        shown += sum(map(len, told))
+        lines += [*told, Content("")]
     return Content("\n").join(lines[:-1])
 
 

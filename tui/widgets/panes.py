@@ -6,6 +6,7 @@ pane is and what it shows is up to whoever gives its builder.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -100,6 +101,7 @@ class Panes(Container):
         self.built: dict[str, Widget] = {}
         self._builders, self._layout = dict(builders), layout
         self._frames: dict[str, Pane] = {}
+        self._changing = asyncio.Lock()
 
     def compose(self) -> ComposeResult:
         """Names above, panes below."""
@@ -163,12 +165,18 @@ class Panes(Container):
                 target.focus()
 
     async def follow_layout(self) -> None:
-        """Bring what is seen in line with the layout."""
+        """Bring what is seen in line with the layout, one change after another."""
+        async with self._changing:
+            await self._follow_layout()
+
+    async def _follow_layout(self) -> None:
         seen = self.seen
         grid = self.query_one("#panes-grid")
         for name in seen:
             if name not in self._frames:
                 await self._build(name)
+        if not self.is_attached or any(self._frames[name].parent is not grid for name in seen):
+            return  # the screen went meanwhile
         for name, frame in self._frames.items():
             frame.set_class(name not in seen, "-hidden")
             frame.set_class(len(seen) == 1, "-alone")

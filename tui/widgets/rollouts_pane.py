@@ -70,25 +70,27 @@ class EpisodeView(VerticalScroll):
         yield Static(id="episode-worth")
         yield Static(id="episode-said")
 
-    def show(self, episode: Episode | None) -> None:
-        """Another episode, from its begin."""
-        self.episode = episode
+    async def show(self, episode: Episode) -> None:
+        """Another episode, from its begin. A long one is laid out off the event loop."""
+        await self._draw(episode)
         self.scroll_home(animate=False)
-        self._draw()
 
     def on_resize(self) -> None:
         """Another width is another layout."""
-        self._draw()
+        if self.episode is not None:
+            self._draw_again(self.episode)
 
-    def _draw(self) -> None:
-        width = self.scrollable_content_region.width - 2
-        above, said = self.query_one("#episode-worth", Static), self.query_one("#episode-said", Static)
-        if self.episode is None or width < 10:
-            above.update("")
-            said.update("")
-            return
-        above.update(Content("\n").join(worth(self.episode, width)))
-        said.update(conversation(self.episode.messages, width))
+    @work(group="episode", description="lay an episode out", exclusive=True, exit_on_error=False)
+    async def _draw_again(self, episode: Episode) -> None:
+        await self._draw(episode)
+
+    async def _draw(self, episode: Episode) -> None:
+        width = max(self.scrollable_content_region.width - 2, 10)
+        above = Content("\n").join(worth(episode, width))
+        said = await asyncio.to_thread(conversation, episode.messages, width)
+        self.query_one("#episode-worth", Static).update(above)
+        self.query_one("#episode-said", Static).update(said)
+        self.episode = episode
 
 
 class EpisodeList(OptionList):
@@ -266,7 +268,7 @@ class RolloutsPane(Vertical):
             episode = await asyncio.to_thread(read_episode, line)
         except VfmError as error:
             episode = Episode(error=error.message)
-        self.query_one(EpisodeView).show(episode)
+        await self.query_one(EpisodeView).show(episode)
 
     # --- showing -------------------------------------------------------------------------------------
 
