@@ -6,8 +6,10 @@ events, metrics and state. It shows nothing, and each backend fails alone.
 
 from __future__ import annotations
 
+import asyncio
 import difflib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -37,6 +39,12 @@ class Listing(Generic[Row]):
     """Backend name → what kept it from answering."""
     notices: list[str] = field(default_factory=list)
     """What was passed over, such as damaged records."""
+
+    def add(self, more: Listing[Row]) -> None:
+        """Another backend's answer."""
+        self.rows += more.rows
+        self.errors |= more.errors
+        self.notices += more.notices
 
 
 class LazyBackends(Mapping[str, Backend]):
@@ -96,11 +104,19 @@ class Client:
         return await self.backend(backend).runs()
 
     async def find(self, text: str) -> RunRecord:
-        """The run meant by its id, an unambiguous prefix of it, or `last`. Raises `RunNotFound`."""
-        listing = await self.runs()
-        exact = [run for run in listing.rows if run.run_id == text]
-        found = exact or [run for run in listing.rows if text and run.run_id.startswith(text)]
-        if text == "last" and not exact:
+        """The run meant by its id, an unambiguous prefix of it, or `last`. Raises `RunNotFound`.
+
+        A whole id is found as soon as the backend that has it answers, however slow another one is.
+        """
+        listing = Listing[RunRecord]()
+        async with aclosing(self._answers(lambda backend: backend.runs())) as answers:
+            async for answer in answers:
+                if exact := next((run for run in answer.rows if run.run_id == text), None):
+                    return exact
+                listing.add(answer)
+        listing.rows.sort(key=lambda run: run.created, reverse=True)
+        found = [run for run in listing.rows if text and run.run_id.startswith(text)]
+        if text == "last":
             found = listing.rows[:1]
         if len(found) != 1:
             raise _not_found(text, found, listing)
@@ -224,14 +240,28 @@ class Client:
 
     async def _gather(self, ask: Callable[[Backend], Awaitable[list[Row]]]) -> Listing[Row]:
         listing = Listing[Row]()
-        for name in self.backends:
-            try:
-                backend = self.backend(name)
-                listing.rows += await ask(backend)
-                listing.notices += getattr(backend, "notices", [])
-            except VfmError as error:
-                listing.errors[name] = error
+        for answer in await asyncio.gather(*(self._answer(name, ask) for name in self.backends)):
+            listing.add(answer)
         return listing
+
+    async def _answers(
+        self, ask: Callable[[Backend], Awaitable[list[Row]]]
+    ) -> AsyncGenerator[Listing[Row], None]:
+        """Each backend's answer as it comes."""
+        asked = [asyncio.ensure_future(self._answer(name, ask)) for name in self.backends]
+        try:
+            for answer in asyncio.as_completed(asked):
+                yield await answer
+        finally:
+            for task in asked:
+                task.cancel()
+
+    async def _answer(self, name: str, ask: Callable[[Backend], Awaitable[list[Row]]]) -> Listing[Row]:
+        try:
+            backend = self.backend(name)
+            return Listing(await ask(backend), {}, list(getattr(backend, "notices", [])))
+        except VfmError as error:
+            return Listing([], {name: error})
 
 
 class _named:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import cast
 
@@ -85,6 +86,25 @@ async def test_a_backend_that_fails_leaves_the_others_alone(local: LocalBench) -
     assert listing.errors["far"].message == "not signed in"
     with pytest.raises(RunNotFound, match="far could not be asked: not signed in"):
         await vfm.find("zzz")
+
+
+class Silent(Unreachable):
+    """A backend that does not answer."""
+
+    async def runs(self) -> list[RunRecord]:
+        await asyncio.Event().wait()
+        return []
+
+
+async def test_a_whole_name_does_not_wait_for_a_backend_that_hangs(local: LocalBench) -> None:
+    vfm = client(local)
+    run = await launch(vfm, "abc")
+    vfm.backends = {"far": cast(Backend, Silent()), **vfm.backends}
+    async with asyncio.timeout(30):
+        assert (await vfm.find("abc")).run_id == run.run_id
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await vfm.find("ab")  # the other backend may have a run of that beginning
 
 
 async def test_backends_are_made_when_they_are_asked_for(local: LocalBench) -> None:
