@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from random import Random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui.store import axes
@@ -25,8 +26,9 @@ def traced(steps: list[int], values: list[float]) -> Trace:
 def by_column(trace: Trace, low: float, high: float, columns: int) -> dict[int, list[float]]:
     """The plain way: every point asked for its column."""
     found: dict[int, list[float]] = {}
+    scale = (columns - 1) / (high - low) if high > low else 0.0
     for x, y in zip(trace.xs, trace.ys, strict=True):
-        column = math.floor((x - low) * (columns - 1) / (high - low) + 0.5) if high > low else 0
+        column = math.floor((x - low) * scale + 0.5)
         found.setdefault(column, []).append(y)
     return found
 
@@ -85,12 +87,31 @@ def test_taking_in_bit_by_bit_ends_where_taking_in_at_once_does(
     assert bit_by_bit.line.buckets(low, high, columns) == at_once.line.buckets(low, high, columns)
 
 
-@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=400), st.data())
-def test_extremes_of_any_slice(values: list[float], data: st.DataObject) -> None:
-    trace = traced(list(range(len(values))), values)
-    start = data.draw(st.integers(0, len(values) - 1))
-    end = data.draw(st.integers(start + 1, len(values)))
-    assert trace.extremes(start, end) == (min(values[start:end]), max(values[start:end]))
+@settings(deadline=None)
+@given(st.integers(33, 1500), st.integers(0, 10**6), st.integers(2, 40))
+def test_a_column_of_many_points_keeps_them_too(count: int, seed: int, columns: int) -> None:
+    """So many that extremes are worked out by blocks, which short lists never come to."""
+    chance = Random(seed)
+    values = [math.nan if chance.random() < 0.02 else chance.gauss(0, 1) for _ in range(count)]
+    trace = traced(list(range(count)), values)
+    expected = {
+        column: (ys[0], min(ys), max(ys), ys[-1])
+        for column, ys in by_column(trace, 0.0, count - 1.0, columns).items()
+    }
+    buckets = trace.buckets(0.0, count - 1.0, columns)
+    assert {bucket.column: as_seen(bucket) for bucket in buckets} == expected
+
+
+@settings(deadline=None)
+@given(st.integers(1, 400), st.integers(0, 10**6))
+def test_extremes_of_any_slice(count: int, seed: int) -> None:
+    chance = Random(seed)
+    values = [chance.gauss(0, 1) for _ in range(count)]
+    trace = traced(list(range(count)), values)
+    for _ in range(20):
+        start = chance.randrange(count)
+        end = chance.randint(start + 1, count)
+        assert trace.extremes(start, end) == (min(values[start:end]), max(values[start:end]))
 
 
 @given(st.floats(-1e9, 1e9), st.floats(-1e9, 1e9), st.integers(2, 12))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tui.store.curves import Bucket
 from tui.widgets.braille import EMPTY, PATTERNS, Canvas, Scale
 from tui.widgets.run_colours import run_colour, run_letter
@@ -45,11 +47,21 @@ def test_points_are_joined_and_gaps_are_not() -> None:
     assert text(broken) == ["⡀  ⢀"]
 
 
-def test_a_steep_line_has_no_holes() -> None:
-    canvas = Canvas(1, 2)
-    canvas.curve([bucket(0, 0), bucket(1, 7)], SCALE, 0, SOLID)
-    drawn = {(column, line) for column in range(2) for line in range(8) if _dot(canvas, column, line)}
-    assert {line for _, line in drawn} == set(range(8))
+@pytest.mark.parametrize("values", [(0, 7), (7, 0)])
+@pytest.mark.parametrize("apart", [1, 2, 3])
+def test_a_steep_line_has_no_holes(values: tuple[float, float], apart: int) -> None:
+    canvas = Canvas(2, 2)
+    canvas.curve([bucket(0, values[0]), bucket(apart, values[1])], SCALE, 0, SOLID)
+    drawn = {line for column in range(4) for line in range(8) if _dot(canvas, column, line)}
+    assert drawn == set(range(8))
+
+
+def test_a_dashed_line_between_points_far_apart_is_dashed() -> None:
+    solid, dashed = Canvas(20, 1), Canvas(20, 1)
+    for canvas, pattern in ((solid, SOLID), (dashed, PATTERNS[1])):
+        canvas.curve([bucket(0, 4), bucket(39, 4)], SCALE, 0, pattern)
+    assert " " not in text(solid)[0]
+    assert " " in text(dashed)[0].strip()
 
 
 def test_lines_beyond_the_sides_are_cut_at_them() -> None:

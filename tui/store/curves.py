@@ -130,6 +130,11 @@ class Trace:
             column = math.floor((xs[start] - left) * scale + 0.5)
             edge = left + (column + 0.5) / scale if scale else math.inf
             stop = bisect_left(xs, edge, start + 1, end)
+            # A point right at the edge belongs where its own column is, however the edge was rounded.
+            if stop < end and math.floor((xs[stop] - left) * scale + 0.5) == column:
+                stop += 1
+            elif stop - start > 1 and math.floor((xs[stop - 1] - left) * scale + 0.5) != column:
+                stop -= 1
             if stop - start == 1:
                 low = high = ys[start]
             else:

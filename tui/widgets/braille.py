@@ -151,10 +151,9 @@ class Canvas:
         for x in range(first, last):
             now = y0 + slope * (x - x0)
             if pattern.draws(x):
-                # Half-way to the column before, and from there on.
-                self.span(x, round((before + now) / 2), round(now), ink)
+                self.span(x, round(before), round(now), ink)
             before = now
-        return round((before + y1) / 2)
+        return round(before)
 
 
 def _runs(text: str, inks: Sequence[int]) -> Iterator[tuple[str, int]]:
