@@ -6,6 +6,7 @@ Owns what was asked for and what must be so before a terminal is taken over. Wha
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -99,7 +100,8 @@ def _nearest(name: str, names: list[str]) -> str:
 def _served(run: str | None, readonly: bool, theme: str | None) -> list[str]:
     """The same command line for the app's own process, which the server starts for each page."""
     options = [*(["--readonly"] if readonly else []), *(["--theme", theme] if theme else [])]
-    return [sys.executable, "-m", "tui", *options, *(["--", run] if run else [])]
+    program = [sys.executable, "-m", "tui", "--served-by", str(os.getpid())]
+    return [*program, *options, *(["--", run] if run else [])]
 
 
 if __name__ == "__main__":

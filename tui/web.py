@@ -63,11 +63,11 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def serve(command: Sequence[str], port: int) -> int:
-    """Serve an app's command line until a signal comes; returns the exit code.
+    """Serve an app, given as a command, until a signal comes; returns the exit code.
 
-    The command gets `--served-by` and this process's id. Raises `ConfigError` where the port is taken.
+    Raises `ConfigError` where the port is taken.
     """
-    return asyncio.run(_serve(WebServer([*command, "--served-by", str(os.getpid())]), port))
+    return asyncio.run(_serve(WebServer(command), port))
 
 
 async def _serve(server: WebServer, port: int) -> int:

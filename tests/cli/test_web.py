@@ -164,6 +164,17 @@ async def test_the_socket_carries_the_app(web: Web) -> None:
     await gone(app)
 
 
+async def test_the_rest_of_the_command_line_holds_for_the_page(vfm: Vfm) -> None:
+    assert vfm.launch(script="steps:1 end:done").returncode == 0
+    web = Web(vfm, "--readonly", "--theme", "vfm-light", "last")
+    async with page_of(web) as page:
+        seen = b""
+        while not (b"read-only" in seen and b"rollouts" in seen):  # the run's panes
+            seen += await page.receive_bytes(timeout=DEADLINE)
+    assert b"48;2;250;250;250m" in seen  # the light theme's background
+    assert web.end() == 0
+
+
 async def test_a_closed_page_ends_its_app(web: Web) -> None:
     async with page_of(web) as page:
         await page.receive_bytes(timeout=DEADLINE)
