@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -360,9 +361,20 @@ class LogPane(Vertical):
                 await self._look()
             except VfmError as error:
                 self._say(error.message)
+            painting = await self._paint()
             with suppress(TimeoutError):
-                async with asyncio.timeout(BETWEEN):
+                # Where painting is slow (a busy machine, a slow line) keys come first.
+                async with asyncio.timeout(max(BETWEEN, 2 * painting)):
                     await self._hurry.wait()
+
+    async def _paint(self) -> float:
+        """Wait until the screen shows what was taken in; returns the seconds that it took, at most one."""
+        began, painted = time.monotonic(), asyncio.Event()
+        self.call_after_refresh(painted.set)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await painted.wait()
+        return time.monotonic() - began
 
     async def _show_tail(self) -> None:
         """The last lines at once, where it takes a while until all are known."""
