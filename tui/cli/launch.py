@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from tui.cli import choices, interrupt, outcome
 
@@ -17,8 +18,16 @@ if TYPE_CHECKING:
     from tui.config.plan import Plan
 
 
+def _config(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """A config, or words that say that the defaults are meant: a bare `vfm launch` starts nothing."""
+    from_words = ctx.get_parameter_source("backend") is ParameterSource.COMMANDLINE
+    if value is None and not ctx.params.get("typed") and not from_words:
+        raise click.MissingParameter("the defaults want --backend or --set", ctx=ctx, param=param)
+    return value
+
+
 @click.command()
-@click.argument("config", type=click.Path(), required=False)
+@click.argument("config", type=click.Path(), required=False, callback=_config)
 @click.option("--backend", type=click.Choice(["local", "modal"]), default="local", show_default=True)
 @click.option("--kind", type=click.Choice(["train", "evaluate"]), default="train", show_default=True)
 @click.option(
