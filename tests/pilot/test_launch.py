@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Button, Static
@@ -23,7 +24,7 @@ from tui.screens import requests as ask
 from tui.screens.launch import LaunchScreen
 from tui.settings import Settings
 from tui.widgets.config_list import ConfigList
-from tui.widgets.form import Form
+from tui.widgets.form import Form, SearchInput
 from tui.widgets.form_fields import FormFields
 from tui.widgets.plan_panel import PlanPanel
 
@@ -228,6 +229,25 @@ async def test_the_message_comes_while_typing_and_escape_takes_it_all_back(opene
         assert screen.draft is not None
         assert screen.draft.typed == {}
         assert screen.focused is form(screen).fields
+
+
+async def test_keys_that_come_in_one_burst_act_in_their_order(opened: Opened) -> None:
+    async with opened() as (pilot, screen):
+        form(screen).go_to("training.batch_size")
+        await pilot.pause()
+        for key in ("up", "4", "2", "7"):
+            pilot.app.post_message(Key(key, key if len(key) == 1 else None))
+        await until(lambda: bool(screen.draft and screen.draft.typed.get("training.steps")), "the typing")
+        await pilot.pause()
+        await pilot.press("enter")
+        for char in "/seed":
+            pilot.app.post_message(Key("slash" if char == "/" else char, char))
+        await pilot.pause()
+        await settled(pilot, screen)
+        assert screen.draft is not None
+        assert {key: one.value for key, one in screen.draft.typed.items()} == {"training.steps": 427}
+        assert form(screen).query_text == "seed"
+        assert screen.query_one(SearchInput).has_focus
 
 
 async def test_an_environment_that_is_not_there_is_told_beside_its_field(opened: Opened) -> None:

@@ -290,26 +290,25 @@ The sign at the right says where a value comes from: `·` default, `≡` file, `
         self._settle = self.set_timer(SETTLE if self._outlook else 0.001, self._look)
 
     def _stop_settling(self) -> None:
-        self.workers.cancel_group(self, "plan")
         if self._settle is not None:
             self._settle.stop()
 
     def _look(self) -> None:
-        self.run_worker(
-            self._make_plan(),
-            group="plan",
-            description="plan the launch",
-            exclusive=True,
-            exit_on_error=False,
-        )
+        self.run_worker(self._make_plan(), group="plan", description="plan the launch", exit_on_error=False)
 
     async def _make_plan(self) -> None:
+        """A plan that took longer than the next change is not shown: the newest one wins."""
+        asked = self._asked()
         outlook = await self._outlook_now()
-        if outlook is not None:
+        if outlook is not None and asked == self._asked():
             self._outlook = outlook
             self.query_one(PlanPanel).show(outlook)
             self._show_form()
             self.is_settled = True
+
+    def _asked(self) -> tuple[object, ...]:
+        draft = self._draft
+        return () if draft is None else (id(draft.resolved), draft.kind, draft.backend, draft.config)
 
     async def _outlook_now(self) -> Outlook | None:
         """The draft's outlook, from a thread; what is typed meanwhile is not in it."""
@@ -483,7 +482,10 @@ The sign at the right says where a value comes from: `·` default, `≡` file, `
         if self._draft is not None and not self._launching:
             self.query_one(Form).stop_editing()
             self.run_worker(
-                self._save(self._draft), group="save", description="save a config", exit_on_error=False
+                self._save(self._draft),
+                group="save",
+                description="save a config",
+                exit_on_error=False,
             )
 
     async def _save(self, draft: Draft) -> None:

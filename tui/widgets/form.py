@@ -81,11 +81,10 @@ class Form(Widget):
     Form FieldInput:focus { background: $primary-muted; }
     Form #help { height: 7; padding: 0 0 0 2; border-top: solid $panel; color: $text-muted; }
     .-short Form #help { height: 5; }
-    Form .-hidden { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "search", "Search", id="form.search"),
-        Binding("c", "changed_only", "Changed only", id="form.changed_only"),
+        Binding("slash", "search", "Search", priority=True, id="form.search"),
+        Binding("c", "changed_only", "Changed only", priority=True, id="form.changed_only"),
         Binding("escape", "clear", "Clear the search", show=False, id="form.clear"),
     ]
 
@@ -115,9 +114,13 @@ class Form(Widget):
 
     def compose(self) -> ComposeResult:
         """Search, fields, help; the input lies over the fields."""
-        yield SearchInput(placeholder="search keys, help and values", compact=True, classes="-hidden")
-        yield FormFields()
-        yield FieldInput(compact=True, classes="-hidden", select_on_focus=False)
+        search = SearchInput(placeholder="search keys, help and values", compact=True)
+        search.display = False
+        yield search
+        yield FormFields(self._edit)
+        editor = FieldInput(compact=True, select_on_focus=False)
+        editor.display = False
+        yield editor
         yield Static(id="help")
 
     @property
@@ -158,8 +161,8 @@ class Form(Widget):
     def action_search(self) -> None:
         """Type a search; what was searched for before is there."""
         search = self.query_one(SearchInput)
-        search.set_class(False, "-hidden")
-        search.focus()
+        search.display = True
+        self.screen.set_focus(search)
 
     def action_changed_only(self) -> None:
         """Show only what differs from the config, or everything."""
@@ -189,7 +192,7 @@ class Form(Widget):
         event.stop()
         if event.clear:
             self._search("")
-        self.query_one(SearchInput).set_class(not self.query_text, "-hidden")
+        self.query_one(SearchInput).display = bool(self.query_text)
         self._lay_out()
         self.fields.focus()
 
@@ -203,20 +206,19 @@ class Form(Widget):
         event.stop()
         self.query_one("#help", Static).update(help_text(event.field))
 
-    @on(FormFields.EditWanted)
-    def _edit(self, event: FormFields.EditWanted) -> None:
-        event.stop()
+    def _edit(self, field: Field, text: str | None) -> None:
+        """Lay the input over the field, with the focus at once: the next key is meant for it."""
         if self._editing is not None:
             self._finish(keep=True)
-        self._editing = event.field
+        self._editing = field
         editor = self.query_one(FieldInput)
         with editor.prevent(Input.Changed):
-            editor.value = event.field.text
-        editor.set_class(False, "-hidden")
-        editor.focus()
+            editor.value = field.text
+        editor.display = True
+        self.screen.set_focus(editor)
         self._place()
-        if event.text is not None:
-            editor.value = event.text
+        if text is not None:
+            editor.value = text
         editor.cursor_position = len(editor.value)
 
     @on(FieldInput.Changed, "FieldInput")
@@ -244,7 +246,7 @@ class Form(Widget):
 
     def _finish(self, *, keep: bool) -> None:
         before, self._editing = self._editing, None
-        self.query_one(FieldInput).set_class(True, "-hidden")
+        self.query_one(FieldInput).display = False
         if before is not None and not keep:
             self.post_message(self.Undone(before.key, before.text if before.is_typed else None))
 
@@ -253,7 +255,7 @@ class Form(Widget):
         search = self.query_one(SearchInput)
         with search.prevent(Input.Changed):
             search.value = text
-        search.set_class(not text, "-hidden")
+        search.display = bool(text)
 
     def _lay_out(self) -> None:
         lines = lay_out(

@@ -7,7 +7,7 @@ Owns scrolling, the cursor, how a field looks, and stepping through choices. Typ
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,7 +15,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
-from textual.events import Click, Key
+from textual.events import Click
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 _GUTTER = 2
 _SOURCE = 9
 _NARROW_SOURCE = 7
-_STARTS = frozenset("0123456789.-")
+_STARTS = (*((digit, digit) for digit in "0123456789"), ("full_stop", "."), ("minus", "-"))
+"""Keys and characters that a number begins with."""
 
 
 class FormFields(ScrollView, can_focus=True):
@@ -66,29 +67,41 @@ class FormFields(ScrollView, can_focus=True):
     FormFields:ansi .form--cursor { background: ansi_default; text-style: reverse; }
     FormFields:ansi:focus .form--cursor { background: ansi_default; text-style: reverse; }
     """
+    # Priority: keys that come in one burst, as over a slow line, then act in their order, and those after
+    # the one that begins typing reach the input.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "edit", "Edit", id="form.edit"),
-        Binding("space", "step(1)", "Switch, next choice", show=False, id="form.switch"),
-        Binding("right", "step(1)", "Next choice", show=False, id="form.next_choice"),
-        Binding("left", "step(-1)", "Previous choice", show=False, id="form.previous_choice"),
-        Binding("down,j", "move(1)", "Down", show=False, id="form.down"),
-        Binding("up,k", "move(-1)", "Up", show=False, id="form.up"),
-        Binding("pagedown", "page(1)", "Page down", show=False, id="form.page_down"),
-        Binding("pageup", "page(-1)", "Page up", show=False, id="form.page_up"),
-        Binding("home,g", "first", "First field", show=False, id="form.first"),
-        Binding("end,G", "last", "Last field", show=False, id="form.last"),
+        Binding("enter", "edit", "Edit", priority=True, id="form.edit"),
+        Binding("space", "step(1)", "Switch, next choice", show=False, priority=True, id="form.switch"),
+        Binding("right", "step(1)", "Next choice", show=False, priority=True, id="form.next_choice"),
+        Binding("left", "step(-1)", "Previous choice", show=False, priority=True, id="form.previous_choice"),
+        Binding("down,j", "move(1)", "Down", show=False, priority=True, id="form.down"),
+        Binding("up,k", "move(-1)", "Up", show=False, priority=True, id="form.up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, priority=True, id="form.page_down"),
+        Binding("pageup", "page(-1)", "Page up", show=False, priority=True, id="form.page_up"),
+        Binding("home,g", "first", "First field", show=False, priority=True, id="form.first"),
+        Binding("end,G", "last", "Last field", show=False, priority=True, id="form.last"),
         Binding(
-            "ctrl+down,right_square_bracket", "section(1)", "Next section", show=False, id="form.section"
+            "ctrl+down,right_square_bracket",
+            "section(1)",
+            "Next section",
+            show=False,
+            priority=True,
+            id="form.section",
         ),
         Binding(
             "ctrl+up,left_square_bracket",
             "section(-1)",
             "Previous section",
             show=False,
+            priority=True,
             id="form.section_back",
         ),
-        Binding("n", "problem(1)", "Next problem", show=False, id="form.problem"),
-        Binding("N", "problem(-1)", "Previous problem", show=False, id="form.problem_back"),
+        Binding("n", "problem(1)", "Next problem", show=False, priority=True, id="form.problem"),
+        Binding("N", "problem(-1)", "Previous problem", show=False, priority=True, id="form.problem_back"),
+        *(
+            Binding(key, f"begin({char!r})", "Begin a number anew", show=False, priority=True, system=True)
+            for key, char in _STARTS
+        ),
     ]
 
     cursor = reactive(0)
@@ -106,15 +119,10 @@ class FormFields(ScrollView, can_focus=True):
         key: str
         text: str
 
-    @dataclass
-    class EditWanted(Message):
-        """Somebody wants to type into the field under the cursor; `text` takes the place of what is there."""
-
-        field: Field
-        text: str | None = None
-
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, edit: Callable[[Field, str | None], None], **options: Any) -> None:
         super().__init__(**options)
+        self._edit = edit
+        """Begins typing into a field at once; a text takes the place of what is there."""
         self.options: Mapping[str, Sequence[str]] = {}
         """Key → values that are offered beside what can be typed."""
         self._given: Sequence[FormLine] = ()
@@ -201,13 +209,11 @@ class FormFields(ScrollView, can_focus=True):
         else:
             self.go_to(self._lines[row].key)
 
-    def on_key(self, event: Key) -> None:
-        """A digit begins a number anew."""
+    def action_begin(self, text: str) -> None:
+        """Type a number anew."""
         field = self.field
-        if field and event.character in _STARTS and field.row.type in ("number", "whole number"):
-            event.stop()
-            event.prevent_default()
-            self.post_message(self.EditWanted(field, event.character))
+        if field is not None and field.row.type in ("number", "whole number"):
+            self._edit(field, text)
 
     def action_edit(self) -> None:
         """Type into the field, or go to the next choice where there is nothing to type."""
@@ -217,7 +223,7 @@ class FormFields(ScrollView, can_focus=True):
         if field.row.type in ("choice", "true or false"):
             self.action_step(1)
         else:
-            self.post_message(self.EditWanted(field))
+            self._edit(field, None)
 
     def action_step(self, by: int) -> None:
         """The next of a field's choices."""
