@@ -102,9 +102,9 @@ def conversation(messages: Sequence[dict[str, Any]], width: int) -> Content:
     names = {str(call.get("id")): _name(call) for m in messages for call in _calls(m)}
     lines: list[Content] = []
     turn = shown = 0
-    for number, message in enumerate(messages):
+    for at, message in enumerate(messages):
         if shown > LONGEST_ALL:
-            rest = f"… {len(messages) - number:,} more messages: y copies the whole episode"
+            rest = f"… {len(messages) - at:,} more messages: y copies the whole episode"
             return Content("\n").join([*lines, Content.styled(rest, _FAINT)])
         role = str(message.get("role", "?"))
         turn += role == "assistant"
