@@ -118,6 +118,7 @@ bench-app: install
 	$(BIN)/python -m benchmarks.logs
 	$(BIN)/python -m benchmarks.log_keys
 	$(BIN)/python -m benchmarks.download
+	$(BIN)/python -m benchmarks.reattach
 
 bench-launch: image
 	"$$(cat .venv/.image)" -m benchmarks.launch_overlap
