@@ -10,16 +10,12 @@ from typing import Any, ClassVar
 
 from rich.cells import cell_len
 from rich.segment import Segment
-from rich.style import Style
 from textual.binding import Binding, BindingType
-from textual.events import Click
 from textual.geometry import Size
 from textual.message import Message
-from textual.reactive import reactive
-from textual.scroll_view import ScrollView
-from textual.strip import Strip
 
 from tui.transfers import Job, Transfers
+from tui.widgets.cursor_rows import CursorRows, moving
 from tui.widgets.run_columns import fit, middle
 from tui.words import duration, escape_controls, plain, size
 
@@ -30,44 +26,34 @@ _ROWS, _FEW = 6, 3
 """Jobs that are seen at once, on a tall and on a short terminal."""
 
 
-class TransfersPanel(ScrollView, can_focus=True):
+class TransfersPanel(CursorRows):
     """The jobs; hidden where there are none."""
 
-    ALLOW_SELECT = False
+    HEADER = 0
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "jobs--cursor",
-        "jobs--bar",
-        "jobs--rest",
-        "jobs--quiet",
-        "jobs--done",
-        "jobs--failed",
-        "jobs--running",
-        "jobs--paused",
+        "rows--bar",
+        "rows--rest",
+        "rows--done",
+        "rows--failed",
+        "rows--running",
+        "rows--paused",
     }
     DEFAULT_CSS = """
-    TransfersPanel { height: auto; background: $background; scrollbar-size-vertical: 1; overflow-x: hidden; }
-    TransfersPanel .jobs--cursor { background: $panel; }
-    TransfersPanel:focus .jobs--cursor { background: $primary-muted; }
-    TransfersPanel:ansi .jobs--cursor { background: ansi_default; text-style: underline; }
-    TransfersPanel:ansi:focus .jobs--cursor { background: ansi_default; text-style: reverse; }
-    TransfersPanel .jobs--bar { color: $primary; }
-    TransfersPanel .jobs--rest { color: $text-disabled; }
-    TransfersPanel .jobs--quiet { color: $text-muted; }
-    TransfersPanel .jobs--done { color: $success; }
-    TransfersPanel .jobs--failed { color: $error; }
-    TransfersPanel .jobs--running { color: $primary; }
-    TransfersPanel .jobs--paused { color: $warning; }
+    TransfersPanel { height: auto; }
+    TransfersPanel .rows--bar { color: $primary; }
+    TransfersPanel .rows--rest { color: $text-disabled; }
+    TransfersPanel .rows--done { color: $success; }
+    TransfersPanel .rows--failed { color: $error; }
+    TransfersPanel .rows--running { color: $primary; }
+    TransfersPanel .rows--paused { color: $warning; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p,space", "pause", "Pause / go on", id="jobs.pause"),
         Binding("c", "cancel", "Cancel", id="jobs.cancel"),
         Binding("r", "retry", "Try again", id="jobs.retry"),
         Binding("x,delete", "clear", "Clear what is over", id="jobs.clear"),
-        Binding("down,j", "move(1)", "Down", show=False, id="jobs.down"),
-        Binding("up,k", "move(-1)", "Up", show=False, id="jobs.up"),
+        *moving("jobs", "transfer"),
     ]
-
-    cursor = reactive(0, init=False)
 
     @dataclass
     class Wanted(Message):
@@ -84,6 +70,11 @@ class TransfersPanel(ScrollView, can_focus=True):
     def jobs(self) -> list[Job]:
         """What is shown, the newest first."""
         return self._transfers.jobs[::-1] if self._transfers else []
+
+    @property
+    def count(self) -> int:
+        """Jobs that there are."""
+        return len(self.jobs)
 
     @property
     def job(self) -> Job | None:
@@ -113,17 +104,10 @@ class TransfersPanel(ScrollView, can_focus=True):
             return any(job.over for job in self.jobs)
         return True
 
-    def watch_cursor(self) -> None:
-        """What is under the cursor stands out."""
-        self.refresh()
+    def watch_cursor(self, before: int, now: int) -> None:
+        """Other keys for another job."""
+        super().watch_cursor(before, now)
         self.refresh_bindings()
-
-    def action_move(self, by: int) -> None:
-        """To another job."""
-        self.cursor = max(0, min(self.cursor + by, len(self.jobs) - 1))
-        top, height = self.scroll_offset.y, self.scrollable_content_region.height
-        if not top <= self.cursor < top + height:
-            self.scroll_to(y=self.cursor - (height - 1 if by > 0 else 0), animate=False, immediate=True)
 
     def action_pause(self) -> None:
         """Stop for a while, or go on."""
@@ -145,45 +129,30 @@ class TransfersPanel(ScrollView, can_focus=True):
         if self._transfers is not None:
             self._transfers.clear()
 
-    def on_click(self, event: Click) -> None:
-        """A click puts the cursor; a second one pauses or goes on."""
-        at = self.scroll_offset.y + event.y
-        if at < len(self.jobs):
-            self.cursor = at
-            if event.chain == 2 and self.check_action("pause", ()):
-                self.action_pause()
+    def clicked(self, x: int, twice: bool) -> None:
+        """Twice pauses, or goes on."""
+        if twice and self.check_action("pause", ()):
+            self.action_pause()
 
-    def render_line(self, y: int) -> Strip:
+    def draw_row(self, at: int, width: int) -> list[Segment]:
         """A job."""
-        width, at = self.scrollable_content_region.width, self.scroll_offset.y + y
-        if at >= len(self.jobs):
-            return Strip.blank(width, self.rich_style)
-        style = self.rich_style
-        if at == self.cursor:
-            style += self._look("cursor")
-        return Strip(self._draw(self.jobs[at], width)).adjust_cell_length(width).apply_style(style)
-
-    def _draw(self, job: Job, width: int) -> list[Segment]:
-        known = f"jobs--{job.state}" in self.COMPONENT_CLASSES
-        look = self._look(job.state if known else "quiet")
+        job = self.jobs[at]
+        look = self.look("quiet" if job.state in ("waiting", "cancelled") else job.state)
         name, cells = (28, 16) if width >= _WIDE else (18, 10)
         full = round(job.fraction * cells)
         parts = [
             Segment(f" {'↓' if job.direction == 'download' else '↑'} "),
             Segment(f"{middle(escape_controls(job.name), name)} "),
-            Segment("━" * full, self._look("done" if job.state == "done" else "bar")),
-            Segment("─" * (cells - full), self._look("rest")),
+            Segment("━" * full, self.look("done" if job.state == "done" else "bar")),
+            Segment("─" * (cells - full), self.look("rest")),
             Segment(f" {job.fraction:4.0%}  "),
             Segment(f"{SIGNS[job.state]} {job.state:<9}" if width >= _WIDE else SIGNS[job.state], look),
         ]
         used = sum(cell_len(part.text) for part in parts)
         unsaid = width < _WIDE and job.state in ("waiting", "paused", "cancelled")
         text = " · ".join(filter(None, [job.state if unsaid else "", _said(job)]))
-        said = Segment(f" {fit(text, max(width - used - 1, 0))}", look if job.error else self._look("quiet"))
+        said = Segment(f" {fit(text, max(width - used - 1, 0))}", look if job.error else self.look("quiet"))
         return [*parts, said]
-
-    def _look(self, name: str) -> Style:
-        return self.get_component_rich_style(f"jobs--{name}", partial=True)
 
 
 def _said(job: Job) -> str:
