@@ -225,6 +225,7 @@ class VolumesScreen(VfmScreen):
         if self._open != info:
             self._open = info
             self.sub_title = plain(info.name)
+            self.query_one(VolumeList).go_to(info)
             pane = FilesPane(self._client, info.backend, info.name)
             pane.restore(self.desk.memory.get("files", {}))
             place = self.query_one("#volumes-files")
@@ -232,7 +233,6 @@ class VolumesScreen(VfmScreen):
             await place.mount(pane)
             if info in self._everything:
                 pane.put_everything(self._everything[info])
-            self.query_one(VolumeList).go_to(info)
         if path:
             self.query_one(FilesPane).go_to(path)
         if go_in:
