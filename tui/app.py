@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual._context import active_message_pump
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
+from textual.events import Event, Key
 from textual.message import Message
 from textual.screen import Screen
 from textual.widget import Widget
@@ -115,6 +116,23 @@ class VfmApp(Desk):
                 with suppress(OSError):  # the terminal itself may be gone
                     print(plain(words), flush=True)
         return self.return_value
+
+    async def on_event(self, event: Event) -> None:
+        """A key acts before the next one is looked at.
+
+        Textual hands it through every widget first, and keys that come in one burst, as over a slow line,
+        overtake what it does: the letters after `/` would be keys of the screen.
+        """
+        if not (isinstance(event, Key) and await self._acted_at_once(event)):
+            await super().on_event(event)
+
+    async def _acted_at_once(self, event: Key) -> bool:
+        """Whether it was a key of what has the focus, or of what is around that. Typing is left to inputs."""
+        types = self.focused is not None and self.focused.check_consume_key("a", "a")
+        if event.is_forwarded or types or self.screen.maximized is not None:
+            return False
+        key = event.key
+        return await self._check_bindings(key, priority=True) or await self._check_bindings(key)
 
     async def _dispatch_message(self, message: Message) -> None:
         try:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import Key
 from textual.message import Message
 from textual.pilot import Pilot
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from remote.contract.events import (
     Event,
@@ -432,6 +434,58 @@ async def test_keys_and_sizes_in_a_hurry(home: Path, app: Any) -> None:
         await settled(here, pilot)
         panes = screen.query_one(Panes)
         await until(lambda: panes.current == "files" and len(panes.built) >= 4, "all of it")
+
+
+# --- keys that come in one burst, as over a slow line -------------------------------------------------
+
+_NAMES = {"/": "slash", "]": "right_square_bracket", "[": "left_square_bracket", "!": "exclamation_mark"}
+
+
+def burst(app: App, keys: str) -> None:
+    """All of these keys at once, before anything heard of the first."""
+    for char in keys:
+        app.post_message(Key(_NAMES.get(char, char), char))
+
+
+@pytest.mark.parametrize("size", [NORMAL, WIDE])
+@pytest.mark.parametrize("pane", "125")
+async def test_what_is_typed_after_a_slash_is_words_in_the_pane_that_was_chosen(
+    home: Path, app: Any, pane: str, size: tuple[int, int]
+) -> None:
+    make_run(home, "ended", story(5, 5))
+    async with (here := app("ended")).run_test(size=size) as pilot:
+        await settled(here, pilot)
+        burst(here, f"3{pane}/rexzc12p")
+        panes = here.screen.query_one(Panes)
+        await until(lambda: isinstance(here.focused, Input) and here.focused.value == "rexzc12p", "words")
+        assert here.focused is not None
+        assert panes.built[panes.current] in here.focused.ancestors
+        assert panes.current == panes.names[int(pane) - 1]
+        assert not here.asked
+
+
+async def test_each_key_of_a_burst_finds_what_the_one_before_it_chose(home: Path, app: Any) -> None:
+    run_dir = make_run(home, "ended", story(5, 5))
+    (run_dir / "rollouts").mkdir()
+    for step in (1, 2, 3):
+        episode = {"episode_id": f"e{step}", "reward": {"total": 1.0}, "messages": []}
+        (run_dir / "rollouts" / f"step-{step:06d}.jsonl").write_text(json.dumps(episode) + "\n")
+    async with (here := app("ended")).run_test(size=NORMAL) as pilot:
+        await settled(here, pilot)
+        burst(here, "325o1w2y")
+        panes = here.screen.query_one(Panes)
+        await until(lambda: len(panes.built) == 4, "all of them")
+        await pilot.pause()
+        assert panes.built["config"].only
+        assert panes.built["logs"].view.wrap
+        assert panes.built["charts"].state()["log"]
+        assert panes.current == "charts"
+        await until(lambda: bool(panes.built["rollouts"].query("EpisodeList")), "episodes")
+        burst(here, "3[[1")
+        await until(lambda: panes.current == "logs", "the last key")
+        await until(
+            lambda: "step 1" in str(panes.built["rollouts"].query_one("#rollouts-head", Static).content), ""
+        )
 
 
 # --- asking ------------------------------------------------------------------------------------------

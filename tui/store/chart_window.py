@@ -6,9 +6,13 @@ to it.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from tui.store import axes
+from tui.store.series import Series
 
 _LEAST = 1.0
 """What a part spans at least: one step, or a second."""
@@ -59,6 +63,23 @@ class ChartWindow:
     def _show(self, low: float, span: float) -> None:
         low = max(self.whole[0], min(low, self.whole[1] - span))
         self.part = (low, low + span)
+
+
+def reach(clocks: Sequence[Series], *, by_time: bool) -> tuple[float, float] | None:
+    """All x that runs have, by the Unix seconds of their steps; its end a little further on, in leaps.
+
+    By time, x are the seconds since each run's first numbers; else they are the steps.
+    """
+    if by_time:
+        lengths = [clock.values[-1] - clock.values[0] for clock in clocks if clock.values]
+        found = (0.0, max(lengths)) if lengths else None
+    else:
+        found = axes.extent([clock.steps for clock in clocks])
+    if found is None:
+        return None
+    low, high = found
+    leap = axes.nice_step(high - low, 50, whole=not by_time)
+    return low, max(math.ceil(high / leap) * leap, low + 1)
 
 
 def step_cursor(xs: Sequence[float], cursor: float | None, by: int) -> float | None:

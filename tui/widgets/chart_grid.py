@@ -99,7 +99,7 @@ class ChartGrid(VerticalScroll, can_focus=False, inherit_bindings=False):
         step = by * self.columns * (len(self._heights()) if pages else 1)
         if charts:
             at = charts.index(here) + step if here in charts else 0
-            charts[max(0, min(at, len(charts) - 1))].focus()
+            self.screen.set_focus(charts[max(0, min(at, len(charts) - 1))])
 
     def show_one(self, name: str | None) -> None:
         """One chart in all of the place, or (None) all of them again."""
@@ -107,7 +107,7 @@ class ChartGrid(VerticalScroll, can_focus=False, inherit_bindings=False):
         self.lay_out()
         target = self.charts.get(name or was or "")
         if target is not None:
-            self.call_after_refresh(target.focus)
+            self.screen.set_focus(target)
 
     def on_resize(self, _: events.Resize) -> None:
         """As many as fit."""

@@ -18,18 +18,17 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Input, Static
+from textual.widgets import Static
 
 from remote.contract.errors import VfmError
-from tui.store import axes
-from tui.store.chart_window import ChartWindow, nearest, step_cursor
+from tui.store.chart_window import ChartWindow, nearest, reach, step_cursor
 from tui.store.log_query import compile_pattern
 from tui.store.series import Metrics
-from tui.widgets.braille import PATTERNS
 from tui.widgets.chart import Chart
 from tui.widgets.chart_grid import MOST_COLUMNS, ChartGrid
 from tui.widgets.chart_plot import ChartView
-from tui.widgets.run_colours import run_colour, run_letter
+from tui.widgets.chart_said import legend, status, status_line
+from tui.widgets.filter_line import FilterLine
 from tui.words import plain
 
 SMOOTHINGS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99)
@@ -56,7 +55,6 @@ class ChartsPane(Vertical):
     ChartsPane { height: 1fr; width: 1fr; }
     ChartsPane #chart-legend { height: auto; padding: 0 1; }
     ChartsPane #chart-empty { height: 1fr; content-align: center middle; color: $text-muted; }
-    ChartsPane Input { height: 1; border: none; padding: 0 1; background: $panel; }
     ChartsPane #chart-said { height: auto; color: $error; padding: 0 1; }
     ChartsPane #chart-status { height: 1; padding: 0 1; color: $text-muted; }
     ChartsPane .-hidden { display: none; }
@@ -96,7 +94,7 @@ class ChartsPane(Vertical):
         self._filter, self._pattern = "", None
         self._window = ChartWindow()
         self._view = ChartView(smoothing=0.6)
-        self._set_state(state if isinstance(state, dict) else {})
+        self.restore(state)
 
     def compose(self) -> ComposeResult:
         """Whose lines, the charts, the question, the status."""
@@ -104,7 +102,7 @@ class ChartsPane(Vertical):
         yield self._grid
         yield Static(_EMPTY, id="chart-empty")
         yield Static(id="chart-said", classes="-hidden")
-        yield Input(id="chart-input", classes="-hidden", compact=True, placeholder=_PLACEHOLDER)
+        yield FilterLine(self._filter, placeholder=_PLACEHOLDER)
         yield Static(id="chart-status")
 
     def on_mount(self) -> None:
@@ -145,16 +143,12 @@ class ChartsPane(Vertical):
     def show_time(self, by_time: bool) -> None:
         """x is the time since a run's first numbers, or the step."""
         self._window.reset()
-        self._show_view(replace(self._view, by_time=by_time, cursor=None))
-        self._tell()
+        self._look(by_time=by_time, cursor=None)
 
     def focus(self, scroll_visible: bool = True, **_: Any) -> ChartsPane:
-        """The keys go to the first chart that is shown."""
+        """The keys go to the first chart that is shown, the very next one included."""
         target = self._grid.focused or next(iter(self.shown), None)
-        if target is not None:
-            target.focus(scroll_visible)
-        else:
-            super().focus(scroll_visible)
+        self.screen.set_focus(target or self, scroll_visible)
         return self
 
     def state(self) -> dict[str, Any]:
@@ -169,11 +163,22 @@ class ChartsPane(Vertical):
             "one": self._grid.one,
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """As it was remembered; what does not fit is left out."""
-        self._set_state(state if isinstance(state, dict) else {})
-        self._show_view(self._view)
-        self._arrange()
+    def restore(self, state: object) -> None:
+        """As it was remembered, before it is on the screen; what does not fit is left out."""
+        state = state if isinstance(state, dict) else {}
+        smoothing, zoom, columns = state.get("smoothing"), state.get("zoom"), state.get("columns")
+        if smoothing in SMOOTHINGS:
+            self._view = replace(self._view, smoothing=float(smoothing or 0))
+        self._view = replace(self._view, log=bool(state.get("log")), by_time=bool(state.get("by_time")))
+        self._grid.fixed_columns = int(columns or 0) if columns in range(MOST_COLUMNS + 1) else 0
+        self._window = ChartWindow(self._extent() or _UNKNOWN, _span(zoom))
+        self._grid.one = state["one"] if isinstance(state.get("one"), str) else None
+        typed = state.get("filter")
+        try:
+            self._pattern = compile_pattern(typed) if isinstance(typed, str) and typed else None
+            self._filter = typed if self._pattern is not None and isinstance(typed, str) else ""
+        except VfmError:  # written by another version, or by hand
+            self._filter, self._pattern = "", None
 
     def filter(self, pattern: str) -> None:
         """Show the charts whose names match; an empty pattern shows all, a wrong one changes nothing."""
@@ -188,24 +193,16 @@ class ChartsPane(Vertical):
 
     def action_ask(self) -> None:
         """Open the line to type into, with what was typed last."""
-        asked = self.query_one(Input)
-        asked.remove_class("-hidden")
-        with self.prevent(Input.Changed):
-            asked.value = self._filter
-        asked.focus()
+        self.query_one(FilterLine).open()
 
     def action_leave(self) -> None:
-        """Escape: the question, the cursor, the enlarged chart, the filter; then it is the screen's."""
-        if self.query_one(Input).has_focus:
-            self.filter("")
-            self._close_question()
-        elif self._view.cursor is not None:
+        """Escape: the cursor, the enlarged chart, the filter; then it is the screen's."""
+        if self._view.cursor is not None:
             self._set_cursor(None)
         elif self._grid.one is not None:
             self._grid.show_one(None)
-        elif self._filter:
-            self.filter("")
-            self.focus()
+        elif self.query_one(FilterLine).text:
+            self.query_one(FilterLine).clear()
         else:
             raise SkipAction
 
@@ -239,31 +236,26 @@ class ChartsPane(Vertical):
     def action_smooth(self, by: int) -> None:
         """More of it or less."""
         at = bisect_left(SMOOTHINGS, self._view.smoothing) + by
-        self._show_view(replace(self._view, smoothing=SMOOTHINGS[max(0, min(at, len(SMOOTHINGS) - 1))]))
-        self._tell()
+        self._look(smoothing=SMOOTHINGS[max(0, min(at, len(SMOOTHINGS) - 1))])
 
     def action_log(self) -> None:
         """A logarithmic scale, or not."""
-        self._show_view(replace(self._view, log=not self._view.log))
-        self._tell()
+        self._look(log=not self._view.log)
 
     def action_zoom(self, factor: float) -> None:
         """Fewer steps or more of them, around the cursor; without one, the latest."""
         self._window.zoom(factor, self._view.cursor)
-        self._show_view(self._view)
-        self._tell()
+        self._look()
 
     def action_pan(self, by: int) -> None:
         """A quarter of what is shown, to earlier steps or later ones."""
         self._window.pan(by)
-        self._show_view(self._view)
-        self._tell()
+        self._look()
 
     def action_reset_zoom(self) -> None:
         """Everything there is."""
         self._window.reset()
-        self._show_view(self._view)
-        self._tell()
+        self._look()
 
     def action_columns(self) -> None:
         """Charts side by side: as many as fit, or one, two, three, four."""
@@ -299,34 +291,19 @@ class ChartsPane(Vertical):
         event.stop()
         self._enlarge(event.chart)
 
-    @on(Input.Changed)
-    def _typed(self, event: Input.Changed) -> None:
+    @on(FilterLine.Typed)
+    def _typed(self, event: FilterLine.Typed) -> None:
         event.stop()
-        self.filter(event.value)
+        self.filter(event.text)
 
-    @on(Input.Submitted)
-    def _kept(self, event: Input.Submitted) -> None:
+    @on(FilterLine.Left)
+    def _left(self, event: FilterLine.Left) -> None:
         event.stop()
-        self._close_question()
+        self.focus()
 
     @on(events.DescendantFocus)
     def _focus_moved(self) -> None:
         self._tell()
-
-    def _set_state(self, state: dict[str, Any]) -> None:
-        smoothing, zoom, columns = state.get("smoothing"), state.get("zoom"), state.get("columns")
-        if smoothing in SMOOTHINGS:
-            self._view = replace(self._view, smoothing=float(smoothing or 0))
-        self._view = replace(self._view, log=bool(state.get("log")), by_time=bool(state.get("by_time")))
-        self._grid.fixed_columns = int(columns or 0) if columns in range(MOST_COLUMNS + 1) else 0
-        self._window = ChartWindow(self._extent() or _UNKNOWN, _span(zoom))
-        self._grid.one = state["one"] if isinstance(state.get("one"), str) else None
-        typed = state.get("filter")
-        try:
-            self._pattern = compile_pattern(typed) if isinstance(typed, str) and typed else None
-            self._filter = typed if self._pattern is not None and isinstance(typed, str) else ""
-        except VfmError:  # written by another version, or by hand
-            self._filter, self._pattern = "", None
 
     def _passes(self, name: str) -> bool:
         return self._pattern is None or self._pattern.search(name.encode()) is not None
@@ -344,18 +321,12 @@ class ChartsPane(Vertical):
         return len(self._grid.charts) > known
 
     def _extent(self) -> tuple[float, float] | None:
-        """All x there are; the end a little further on, so that it moves in leaps."""
-        clocks = [run.metrics.times for run in self._runs]
-        if self._view.by_time:
-            lengths = [clock.values[-1] - clock.values[0] for clock in clocks if clock.values]
-            found = (0.0, max(lengths)) if lengths else None
-        else:
-            found = axes.extent([clock.steps for clock in clocks])
-        if found is None:
-            return None
-        low, high = found
-        leap = axes.nice_step(high - low, 50, whole=not self._view.by_time)
-        return low, max(math.ceil(high / leap) * leap, low + 1)
+        return reach([run.metrics.times for run in self._runs], by_time=self._view.by_time)
+
+    def _look(self, **changes: Any) -> None:
+        """Look at the charts in another way, and say so."""
+        self._show_view(replace(self._view, **changes))
+        self._tell()
 
     def _show_view(self, view: ChartView) -> None:
         self._view = view
@@ -378,16 +349,10 @@ class ChartsPane(Vertical):
 
     def _set_cursor(self, x: float | None) -> None:
         if x != self._view.cursor:
-            self._show_view(replace(self._view, cursor=x))
-            self._tell()
+            self._look(cursor=x)
 
     def _enlarge(self, chart: Chart) -> None:
         self._grid.show_one(None if self._grid.one else chart.metric)
-
-    def _close_question(self) -> None:
-        self.query_one(Input).add_class("-hidden")
-        self._say("")
-        self.focus()
 
     def _arrange(self) -> None:
         """Show and hide, and give every chart its size."""
@@ -411,32 +376,17 @@ class ChartsPane(Vertical):
         """Legend and status line."""
         if not self._ready:
             return
-        legend = self.query_one("#chart-legend", Static)
-        legend.set_class(self._alone, "-hidden")
-        dark = self.app.current_theme.dark
-        legend.update(_wrapped([_legend(run, dark) for run in self._runs], self.size.width - 2))
-        view, shown = self._view, len(self.shown)
-        parts = [
-            f"{shown} charts"
-            if shown == len(self._grid.charts)
-            else f"{shown} of {len(self._grid.charts)} charts"
-        ]
-        if self._filter:
-            parts.append(f"filter {plain(self._filter)}")
-        parts.append(f"smoothing {view.smoothing:g}" if view.smoothing else "not smoothed")
-        if view.log:
-            parts.append("log scale")
-        text = axes.clock_text if view.by_time else axes.step_text
-        if self._window.part is not None:
-            parts.append(
-                f"{'' if view.by_time else 'steps '}{text(math.ceil(view.low))} to {text(view.high)}"
-            )
-        if view.cursor is not None:
-            parts.append(f"cursor at {'' if view.by_time else 'step '}{text(view.cursor)}")
-        self.query_one("#chart-status", Static).update(Content(" · ".join(parts)))
+        runs = [(run.mark or 0, run.label) for run in self._runs]
+        lines = self.query_one("#chart-legend", Static)
+        lines.set_class(self._alone, "-hidden")
+        lines.update(legend(runs, self.app.current_theme.dark, self.size.width - 2))
+        zoomed = self._window.part is not None
+        shown, known = len(self.shown), len(self._grid.charts)
+        said = status(shown, known, self._view, zoomed=zoomed)
+        self.query_one("#chart-status", Static).update(status_line(said, self.size.width - 2))
 
 
-_PLACEHOLDER = "names of metrics: a pattern such as reward|loss; Enter keeps, Escape clears"
+_PLACEHOLDER = "names of metrics, such as reward|loss; Enter keeps, Escape clears"
 
 
 def _marked(run: ChartRun, place: int) -> ChartRun:
@@ -447,20 +397,3 @@ def _span(zoom: object) -> tuple[float, float] | None:
     if not isinstance(zoom, list) or len(zoom) != 2 or not all(isinstance(x, int | float) for x in zoom):
         return None
     return (float(zoom[0]), float(zoom[1])) if zoom[0] < zoom[1] else None
-
-
-def _legend(run: ChartRun, dark: bool) -> Content:
-    mark = run.mark or 0
-    sample = PATTERNS[mark % len(PATTERNS)].sample
-    sign = Content.styled(f"{run_letter(mark)} {sample} ", run_colour(mark, dark))
-    return sign + Content(f"{plain(run.label)}   ")
-
-
-def _wrapped(names: Sequence[Content], width: int) -> Content:
-    """Names beside one another, and below where they do not fit; none is torn apart."""
-    lines = [Content("")]
-    for name in names:
-        if lines[-1].cell_length and lines[-1].cell_length + name.cell_length > width:
-            lines.append(Content(""))
-        lines[-1] += name
-    return Content("\n").join(lines)

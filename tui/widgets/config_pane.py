@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
+from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from remote.contract import layout
 from remote.contract.errors import VfmError
+from tui.widgets.filter_line import FilterLine
 from tui.words import moment, plain
 
 if TYPE_CHECKING:
@@ -87,8 +89,6 @@ class ConfigPane(Vertical):
     ConfigPane { height: 1fr; width: 1fr; }
     ConfigPane #config-head { height: 1; padding: 0 1; color: $text-muted; }
     ConfigPane #config-help { height: auto; max-height: 3; padding: 0 1; background: $surface; }
-    ConfigPane Input { height: 1; border: none; padding: 0 1; background: $panel; }
-    ConfigPane .-hidden { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "ask", "Filter", id="config.filter"),
@@ -110,7 +110,7 @@ class ConfigPane(Vertical):
         """What is shown, the rows, the question, help."""
         yield Static(id="config-head")
         yield FactList(compact=True)
-        yield Input(id="config-input", classes="-hidden", compact=True, placeholder=_PLACEHOLDER)
+        yield FilterLine(placeholder=_PLACEHOLDER)
         yield Static(id="config-help")
 
     def on_mount(self) -> None:
@@ -168,7 +168,6 @@ class ConfigPane(Vertical):
         head = Content(plain(self._record.config_path or "no config file: defaults"))
         told = [f"{differ} of {len(self._config)} keys differ from the defaults"] if self._config else []
         told += ["only those are shown: o shows all"] if self.only else []
-        told += [f"filter {self._filter}"] if self._filter else []
         said = Content.styled("".join(f" · {plain(text)}" for text in told), "$text-muted")
         problem = Content.styled(f" · ✗ {plain(self._problem)}", "$error") if self._problem else ""
         self.query_one("#config-head", Static).update(Content.styled(head.plain, "bold") + problem + said)
@@ -183,29 +182,23 @@ class ConfigPane(Vertical):
         if fact is not None:
             self._help(fact.help or f"{fact.section}: {fact.name}")
 
-    @on(Input.Changed)
-    def _typed(self, event: Input.Changed) -> None:
+    @on(FilterLine.Typed)
+    def _typed(self, event: FilterLine.Typed) -> None:
         event.stop()
-        self._filter = event.value
+        self._filter = event.text
         self._list()
 
-    @on(Input.Submitted)
-    def _kept(self, event: Input.Submitted) -> None:
+    @on(FilterLine.Left)
+    def _left(self, event: FilterLine.Left) -> None:
         event.stop()
-        self._close()
+        self.screen.set_focus(self.query_one(FactList))
 
     def _fact(self, option_id: str | None) -> Fact | None:
         return next((fact for fact in self._shown if fact.id == option_id), None)
 
-    def _close(self) -> None:
-        self.query_one(Input).add_class("-hidden")
-        self.query_one(FactList).focus()
-
     def action_ask(self) -> None:
         """Open the line to type into."""
-        asked = self.query_one(Input)
-        asked.remove_class("-hidden")
-        asked.focus()
+        self.query_one(FilterLine).open()
 
     def action_only(self) -> None:
         """Only what differs from the defaults, or all."""
@@ -222,15 +215,12 @@ class ConfigPane(Vertical):
 
     def action_leave(self) -> None:
         """Escape: the filter first, then the screen's own."""
-        asked = self.query_one(Input)
-        if asked.has_focus or self._filter:
-            asked.value = ""
-            self._close()
-        else:
-            self.screen.action_back()  # type: ignore[attr-defined]
+        if not self.query_one(FilterLine).text:
+            raise SkipAction
+        self.query_one(FilterLine).clear()
 
 
-_PLACEHOLDER = "words that the key, the value or where it comes from must have; Enter keeps, Escape clears"
+_PLACEHOLDER = "words of keys, values or where they come from; Enter keeps, Escape clears"
 
 
 def _config_of(data: bytes) -> list[Fact]:

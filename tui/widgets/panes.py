@@ -157,12 +157,12 @@ class Panes(Container):
         self.focus_current()
 
     def focus_current(self) -> None:
-        """Give the keys to the active pane."""
+        """Give the keys to the active pane, the very next one included."""
         frame = self._frames.get(self.current)
         if frame is not None and not frame.has_focus_within:
-            target = next((widget for widget in frame.query("*") if widget.focusable), None)
-            if target is not None:
-                target.focus()
+            able = [widget for widget in frame.query("*") if widget.focusable]
+            target = next((widget for widget in able if _is_displayed(widget, frame)), None)
+            self.screen.set_focus(target or next(iter(able), None))
 
     async def follow_layout(self) -> None:
         """Bring what is seen in line with the layout, one change after another."""
@@ -211,13 +211,19 @@ class Panes(Container):
         event.stop()
         await self.show(event.name)
 
-    def on_descendant_focus(self, event: DescendantFocus) -> None:
-        """The active pane is the one that has the keys."""
+    def on_descendant_focus(self, _: DescendantFocus) -> None:
+        """The active pane is the one that has the keys: now, since others may have had them meanwhile."""
         for name, frame in self._frames.items():
-            if frame in event.widget.ancestors and name in self.seen and name != self.current:
+            if frame.has_focus_within and name in self.seen and name != self.current:
                 self._layout.active = self._layout.places.index(name)
                 self._tell(self.seen)
 
     def state(self) -> dict[str, Any]:
         """What is worth remembering."""
         return self._layout.state()
+
+
+def _is_displayed(widget: Widget, frame: Widget) -> bool:
+    """Whether nothing between a widget and its frame hides it."""
+    path = widget.ancestors_with_self
+    return all(isinstance(node, Widget) and node.display for node in path[: path.index(frame)])

@@ -359,12 +359,12 @@ class RolloutsPane(Vertical):
 
     def action_list(self) -> None:
         """The keys go to the list."""
-        self.query_one(EpisodeList).focus()
+        self.screen.set_focus(self.query_one(EpisodeList))
 
     def action_conversation(self) -> None:
         """The keys go to the conversation."""
         self._newest = False
-        self.query_one(EpisodeView).focus()
+        self.screen.set_focus(self.query_one(EpisodeView))
 
     def action_copy(self) -> None:
         """The episode as text (OSC 52: over ssh too)."""
