@@ -6,7 +6,7 @@ shows and does is its own file's matter; screens but the first are imported when
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,6 +20,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from tui.screens import requests as ask
+from tui.screens.base import VfmScreen
 from tui.screens.desk import Desk
 from tui.screens.news import News
 from tui.screens.runs import RunsScreen
@@ -216,7 +217,7 @@ class VfmApp(Desk):
 
     def on_delete_requested(self, message: ask.DeleteRequested) -> None:
         """Runs' files should go."""
-        self._change("delete runs", lambda: self.actions.delete(message.run_ids))
+        self._change("delete runs", lambda: self._delete(message.run_ids))
 
     def on_download_requested(self, message: ask.DownloadRequested) -> None:
         """Something should come to this machine."""
@@ -245,6 +246,13 @@ class VfmApp(Desk):
                     f"{row.run_id} {status_words(row.status)}",
                     "error" if row.status == "failed" else "information",
                 )
+
+    async def _delete(self, run_ids: Sequence[str]) -> None:
+        """The screen of a run that is gone goes too."""
+        gone = await self.actions.delete(run_ids)
+        shown = self.screen
+        if isinstance(shown, VfmScreen) and getattr(shown, "run_id", None) in gone:
+            shown.action_back()
 
     async def _open(self, named: str) -> None:
         """The run meant by an id, a prefix or `last`: found after the first frame, over the home screen."""

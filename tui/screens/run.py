@@ -22,43 +22,27 @@ from remote.contract import layout
 from remote.contract.errors import VfmError
 from tui.screens import requests as ask
 from tui.screens.base import VfmScreen
+from tui.screens.run_help import HELP
 from tui.screens.run_panes import RunPanes
-from tui.store.spans import FINAL, doing, spans
+from tui.screens.run_standing import failure_of, proposal_of, standing
+from tui.store.spans import FINAL
 from tui.widgets.failure_panel import FailurePanel
 from tui.widgets.log_pane import LogPane
 from tui.widgets.pane_layout import PaneLayout, can_split
 from tui.widgets.panes import Panes
-from tui.widgets.run_status import RunStatus, Standing
+from tui.widgets.run_status import RunStatus
 from tui.widgets.timeline import Timeline
-from tui.words import duration, number, plain, status_words
+from tui.words import plain
 
 if TYPE_CHECKING:
     from tui.feed import Feed
-
-_HELP = """\
-# A run
-
-The line at the top says how the run stands, the timeline below it what it has done and what it is doing.
-Below that are **panes**; a wide terminal shows several at once.
-
-| key | |
-|---|---|
-| `1` … `6` | a pane · `Tab` the next one that is seen · `z` this one alone · `\\|` several or one |
-| `T` | the timeline on one line, or as a chart |
-| `c` | cancel: it saves what it has |
-| `r` `e` | run it again as it was · edit it first |
-| `p` | after a failure: the form with the proposed change |
-| `!` | the next error in the log |
-| `d` `x` | download its files · delete them |
-| `Escape` | back; the run goes on |
-"""
 
 
 class RunScreen(VfmScreen):
     """One run."""
 
     TITLE = "run"
-    HELP = _HELP
+    HELP = HELP
     DEFAULT_CSS = """
     RunScreen #run-body { height: 1fr; }
     RunScreen.-tall Timeline { margin: 1 0 0 0; }
@@ -97,7 +81,10 @@ class RunScreen(VfmScreen):
         """What was asked for at first; the run's whole id once it is found."""
         self._feed: Feed | None = None
         self._panes: RunPanes | None = None
-        self._was_live = False
+        self._came_late = False
+        """Whether the run was over when it was opened, and not all of it is in yet."""
+        self._makeshift: dict[str, Any] | None = None
+        """A layout that nobody chose."""
         self._error: VfmError | None = None
         """What keeps the run, or more of it, from being seen."""
         self._offered: tuple[str, bool] | None = None
@@ -138,7 +125,7 @@ class RunScreen(VfmScreen):
     async def _found(self, feed: Feed) -> None:
         """The run is known: its name goes up, and its panes."""
         record = feed.record
-        self.run_id, self._was_live = record.run_id, record.status not in FINAL
+        self.run_id, self._came_late = record.run_id, record.status in FINAL
         self.sub_title = plain(record.run_id)
         self._say(None)
         self._panes = RunPanes(feed, self.desk.memory)
@@ -160,21 +147,21 @@ class RunScreen(VfmScreen):
             self.desk.tell(plain(f"what the run costs is not to be had: {error.message}"), "warning")
 
     @on(Grew)
-    def _grew(self, event: Grew) -> None:
+    async def _grew(self, event: Grew) -> None:
         event.stop()
         self._say(None)
         self._show()
         for panes in self.query(Panes):
             for name in panes.seen:
                 self._update(panes, name)
-        if event.feed.over and self._was_live:
-            self._was_live = False
-            self._tell_end(event.feed)
         self._offer(event.feed)
+        if event.feed.over and self._came_late:
+            self._came_late = False
+            await self._open_on_logs(event.feed)
 
     def _offer(self, feed: Feed) -> None:
         """Other keys may work now."""
-        offered = (feed.status, bool(_proposal(feed)))
+        offered = (feed.status, bool(proposal_of(feed)))
         if offered != self._offered:
             self._offered = offered
             self.refresh_bindings()
@@ -211,21 +198,12 @@ class RunScreen(VfmScreen):
         if feed is not None:
             self.query_one(RunStatus).display = self.query_one(Timeline).display = True
             self._show_standing(feed)
-            self.query_one(FailurePanel).show(_failure(feed))
+            self.query_one(FailurePanel).show(failure_of(feed))
 
     def _show_standing(self, feed: Feed) -> None:
         now = self.desk.now()
         self.query_one(RunStatus).show(standing(feed, now, self._price))
         self.query_one(Timeline).show(feed.state, feed.record.kind, now, feed.status)
-
-    def _tell_end(self, feed: Feed) -> None:
-        end = standing(feed, self.desk.now())
-        parts = [status_words(end.status)]
-        counted = "episodes" if feed.record.kind == "evaluate" else "steps"
-        parts += [f"{end.step:,} {counted}"] if end.step is not None else []
-        parts += [f"reward {number(end.reward)}"] if end.reward is not None else []
-        parts += [duration(end.elapsed)] if end.elapsed is not None else []
-        self.desk.tell(" · ".join(parts), "error" if end.status == "failed" else "information", self.run_id)
 
     # --- panes -----------------------------------------------------------------------------------------
 
@@ -236,10 +214,18 @@ class RunScreen(VfmScreen):
             self._panes.restore(event.name, event.widget)
             self._panes.update(event.widget)
 
+    async def _open_on_logs(self, feed: Feed) -> None:
+        """A run that failed before its first step has nothing to show but its log."""
+        panes = self.query_one(Panes)
+        if feed.status == "failed" and feed.state.step is None and panes.current in _NEED_STEPS:
+            await panes.show("logs")
+            self._makeshift = panes.state()
+
     @on(Panes.Rearranged)
     def _rearranged(self, event: Panes.Rearranged) -> None:
         event.stop()
-        self.desk.memory.put("run.layout", event.layout.state())
+        if (layout := event.layout.state()) != self._makeshift:
+            self.desk.memory.put("run.layout", layout)
         for panes in self.query(Panes):
             for name in panes.seen:  # what was out of sight may have missed something
                 self._update(panes, name)
@@ -316,7 +302,7 @@ class RunScreen(VfmScreen):
         if action == "delete":
             return feed.status in FINAL
         if action == "propose":
-            return bool(_proposal(feed))
+            return bool(proposal_of(feed))
         return True
 
     def action_cancel(self) -> None:
@@ -334,7 +320,7 @@ class RunScreen(VfmScreen):
     @on(FailurePanel.Applied)
     def action_propose(self) -> None:
         """The form, with the change that a failure's hint proposes."""
-        if self._feed is not None and (values := _proposal(self._feed)):
+        if self._feed is not None and (values := proposal_of(self._feed)):
             self._launch(values)
 
     def _launch(self, values: dict[str, Any]) -> None:
@@ -361,70 +347,12 @@ class RunScreen(VfmScreen):
         self._watch()
 
 
-_NEED_A_RUN = (
-    "cancel",
-    "rerun",
-    "edit",
-    "propose",
-    "download",
-    "delete",
-    "zoom",
-    "split",
-    "fold",
-    "error",
-    "pane",
+_NEED_A_RUN = frozenset(
+    ("cancel", "rerun", "edit", "propose", "download", "delete", "zoom", "split", "fold", "error", "pane")
 )
+_NEED_STEPS = frozenset({"charts", "rollouts"})
 
 
 def _lines(text: str) -> str:
     """Several lines, each made safe."""
     return "\n".join(map(plain, text.splitlines()))
-
-
-def standing(feed: Feed, now: float, price: float | None = None) -> Standing:
-    """How a run stands, as its status line tells it; `now` in Unix seconds, `price` in USD an hour."""
-    record, state, status = feed.record, feed.state, feed.status
-    over = status in FINAL
-    end = record.ended or state.last_t
-    done, total = _counted(feed)
-    until = (end if over else max(now, state.last_t or 0.0)) or now
-    elapsed = max(0.0, until - (record.started or record.created))
-    return Standing(
-        status=status,
-        doing="" if over else doing(state, spans(state, record.kind, now, status)),
-        environment=record.environment,
-        model=record.model,
-        backend=record.backend,
-        step=done,
-        total=total,
-        eta=None if over else state.eta(),
-        reward=_reward(feed),
-        elapsed=elapsed,
-        cost=None if price is None else price * elapsed / 3600,
-        ended_ago=max(0.0, now - end) if over and end else None,
-    )
-
-
-def _counted(feed: Feed) -> tuple[int | None, int | None]:
-    """How far it is: optimiser steps, or episodes of an evaluation."""
-    if feed.record.kind != "evaluate":
-        return feed.state.step, feed.state.total_steps
-    episodes = feed.state.progress.get("episodes")
-    return (None, None) if episodes is None else (int(episodes.done), int(episodes.total) or None)
-
-
-def _reward(feed: Feed) -> float | None:
-    return next((feed.state.metrics[n] for n in ("reward", "eval/total") if n in feed.state.metrics), None)
-
-
-def _failure(feed: Feed) -> dict[str, Any] | None:
-    """What the run said of its failure, or else what its record says."""
-    if feed.state.failure is not None:
-        return feed.state.failure.on_record()
-    return feed.record.failure
-
-
-def _proposal(feed: Feed) -> dict[str, Any]:
-    """The change that mends it, where one config key does."""
-    hint = (_failure(feed) or {}).get("hint") or {}
-    return {str(hint["key"]): hint.get("to")} if hint.get("key") else {}

@@ -37,22 +37,20 @@ class RunActions:
         if await self._desk.push_screen_wait(Confirm(title, what, yes="Stop")):
             await self._each(live, lambda client, run: client.cancel(run), "asked to stop")
 
-    async def delete(self, run_ids: Sequence[str]) -> None:
-        """Ask, naming what goes, then delete the runs' directories."""
+    async def delete(self, run_ids: Sequence[str]) -> list[str]:
+        """Ask, naming what goes, then delete the runs' directories; returns the runs that are gone."""
         from tui.transfers import removal
 
         runs = await self._records(run_ids)
         if going := [run.run_id for run in runs if not run.ended_already]:
             self._say(f"still going, cancel first: {', '.join(going)}", "warning")
-            return
+            return []
         client = await self._desk.connect()
         goes = [(run, await removal(client, run)) for run in runs]
         what = [f"{run.run_id}  {gone.count} files, {size(gone.bytes)}" for run, gone in goes]
         title = f"Delete {_runs(runs)} with checkpoints, rollouts and logs?"
-        if not runs:
-            return
-        if await self._desk.push_screen_wait(Confirm(title, what, yes="Delete")):
-            await self._each(runs, _remove, "deleted")
+        sure = bool(runs) and await self._desk.push_screen_wait(Confirm(title, what, yes="Delete"))
+        return await self._each(runs, _remove, "deleted") if sure else []
 
     async def rerun(self, run_ids: Sequence[str]) -> None:
         """Start the same runs once more."""
@@ -76,10 +74,10 @@ class RunActions:
 
     async def _each(
         self, runs: Sequence[RunRecord], do: Callable[[Client, RunRecord], Awaitable[None]], done: str
-    ) -> None:
-        """Do it to each run; one that fails is told of, and the others go on."""
+    ) -> list[str]:
+        """Do it to each run, and return those it worked for; one that fails is told of."""
         client = await self._desk.connect()
-        succeeded = []
+        succeeded: list[str] = []
         for run in runs:
             try:
                 await do(client, run)
@@ -89,6 +87,7 @@ class RunActions:
                 self._say(f"{run.run_id}: {error.message}{advice}", "error")
         if succeeded and done:
             self._say(f"{done}: {', '.join(succeeded)}")
+        return succeeded
 
     def _say(self, text: str, severity: str = "information") -> None:
         self._desk.tell(plain(text.replace("\n", " · ")), severity)

@@ -16,8 +16,8 @@ from tui.widgets.chart_plot import ChartView
 from tui.widgets.run_colours import run_colour, run_letter
 from tui.words import plain
 
-_KEYS = ("/ filter", "↵ enlarge", "[ ] smooth", "←→ values")
-"""What a newcomer wants to know, where there is room for it."""
+_KEYS = ("←→ read values", "0 all steps", "g columns")
+"""Keys that few guess, and that the footer has no room for."""
 
 
 def status(shown: int, known: int, view: ChartView, *, zoomed: bool) -> str:

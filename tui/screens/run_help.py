@@ -1,0 +1,35 @@
+"""What F1 shows on the run screen."""
+
+from __future__ import annotations
+
+HELP = """\
+# A run
+
+The line at the top says how the run stands, the timeline below it what it has done and what it is doing.
+Leaving changes nothing: the run goes on.
+
+| key | does |
+|---|---|
+| `1` … `6` | a pane; `Tab` goes to the next one that is seen |
+| `z` · `\\|` | this pane alone · several at once, or one |
+| `T` | timeline: one line or a chart |
+| `c` | stop it; it saves what it has |
+| `r` · `e` | run it again · edit it first |
+| `p` | of a failed run: its config with the change that its hint proposes |
+| `d` · `x` | download its files · delete them |
+| `!` | the next error in the log, from any pane |
+
+**Panes.** All of them: `/` filters, `Enter` keeps the filter, `Escape` clears it.
+
+| pane | keys |
+|---|---|
+| logs | `s` one source or all · `f` follow · `F` filter on and off · `!` `@` next, previous error |
+| | `Ctrl+F` search, `n` `N` its hits, `h` a list of them · `Ctrl+G` to a line or time |
+| | `t` times · `w` wrap · `v` `y` select, copy · `Ctrl+S` save |
+| charts | `←` `→` one cursor over all · `↑` `↓` the next chart · `Enter` one alone |
+| | `[` `]` smoothing · `y` log scale · `+` `-` `,` `.` zoom, pan · `0` all steps · `g` columns |
+| rollouts | `[` `]` steps, `}` the newest · `o` best or worst first · `J` `K` scroll · `y` copy |
+| system | `←` `→` cursor · `Enter` one chart alone |
+| config | `o` only what differs from the defaults · `y` copy as `key=value` |
+| files | `Enter` open · `m` mark · `d` download · `t` folder sizes · `y` copy the path |
+"""

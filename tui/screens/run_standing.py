@@ -1,0 +1,63 @@
+"""How a watched run stands, in the figures of the run screen: pure functions of its feed.
+
+Owns which of a run's numbers count. How they look is `widgets/run_status.py`'s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tui.store.spans import FINAL, doing, spans
+from tui.widgets.run_status import Standing
+
+if TYPE_CHECKING:
+    from tui.feed import Feed
+
+
+def standing(feed: Feed, now: float, price: float | None = None) -> Standing:
+    """How a run stands, as its status line tells it; `now` in Unix seconds, `price` in USD an hour."""
+    record, state, status = feed.record, feed.state, feed.status
+    over = status in FINAL
+    end = record.ended or state.last_t
+    done, total = _counted(feed)
+    until = (end if over else max(now, state.last_t or 0.0)) or now
+    elapsed = max(0.0, until - (record.started or record.created))
+    return Standing(
+        status=status,
+        doing="" if over else doing(state, spans(state, record.kind, now, status)),
+        environment=record.environment,
+        model=record.model,
+        backend=record.backend,
+        step=done,
+        total=total,
+        eta=None if over else state.eta(),
+        reward=_reward(feed),
+        elapsed=elapsed,
+        cost=None if price is None else price * elapsed / 3600,
+        ended_ago=max(0.0, now - end) if over and end else None,
+    )
+
+
+def _counted(feed: Feed) -> tuple[int | None, int | None]:
+    """How far it is: optimiser steps, or episodes of an evaluation."""
+    if feed.record.kind != "evaluate":
+        return feed.state.step, feed.state.total_steps
+    episodes = feed.state.progress.get("episodes")
+    return (None, None) if episodes is None else (int(episodes.done), int(episodes.total) or None)
+
+
+def _reward(feed: Feed) -> float | None:
+    return next((feed.state.metrics[n] for n in ("reward", "eval/total") if n in feed.state.metrics), None)
+
+
+def failure_of(feed: Feed) -> dict[str, Any] | None:
+    """What the run said of its failure, or else what its record says."""
+    if feed.state.failure is not None:
+        return feed.state.failure.on_record()
+    return feed.record.failure
+
+
+def proposal_of(feed: Feed) -> dict[str, Any]:
+    """The change that mends it, where one config key does."""
+    hint = (failure_of(feed) or {}).get("hint") or {}
+    return {str(hint["key"]): hint.get("to")} if hint.get("key") else {}
