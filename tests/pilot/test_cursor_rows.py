@@ -13,7 +13,7 @@ from textual.color import Color
 from textual.geometry import Size
 from textual.strip import Strip
 
-from tui.themes import DARK, LIGHT
+from tui.themes import DARK, LIGHT, legible
 from tui.widgets.cursor_rows import CursorRows, moving
 
 HEIGHT = 6
@@ -57,6 +57,9 @@ class Numbers(CursorRows):
 
 class Alone(App[None]):
     """The list and nothing else."""
+
+    def get_css_variables(self) -> dict[str, str]:
+        return legible(super().get_css_variables())
 
     def compose(self) -> ComposeResult:
         self.register_theme(DARK)

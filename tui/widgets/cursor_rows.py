@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.segment import Segment
+from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.events import Click
 from textual.geometry import Region
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-
-from tui.widgets.looks import Looks
 
 
 class CursorRows(ScrollView, can_focus=True):
@@ -47,11 +46,6 @@ class CursorRows(ScrollView, can_focus=True):
 
     cursor = reactive(0, init=False, repaint=False)
     """The row that keys are for, by number; 0 where there is none."""
-
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
-        self.look = Looks(self, "rows")
-        """How `rows--…` look."""
 
     # --- what a list tells of itself -------------------------------------------------------------------
 
@@ -162,10 +156,9 @@ class CursorRows(ScrollView, can_focus=True):
                     parts = [Segment(part.text) for part in parts]
         return Strip(parts).adjust_cell_length(width).apply_style(style)
 
-    def notify_style_update(self) -> None:
-        """Colours have changed."""
-        super().notify_style_update()
-        self.look.clear()
+    def look(self, name: str) -> Style:
+        """How `rows--name` looks; what this version has no look for looks like any text."""
+        return self.get_component_rich_style(f"rows--{name}", partial=True, default=Style.null())
 
 
 def moving(area: str, one: str) -> list[BindingType]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from rich.cells import cell_len
+from rich.style import Style
 from rich.text import Text
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
@@ -18,7 +19,6 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.store.preview_model import Line, Lines, Preview, Table
-from tui.widgets.looks import Looks
 from tui.widgets.run_columns import fit
 from tui.widgets.terminal_text import read_terminal
 from tui.words import escape_controls, plain
@@ -84,7 +84,6 @@ class PreviewView(ScrollView, can_focus=True):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._look = Looks(self, "preview")
         self._head: list[Text] = []
         self._count = 0
         self._text: Callable[[int], Text] = lambda _: Text(end="")
@@ -130,7 +129,6 @@ class PreviewView(ScrollView, can_focus=True):
     def notify_style_update(self) -> None:
         """Colours have changed."""
         super().notify_style_update()
-        self._look.clear()
         self._texts.clear()
 
     def render_line(self, y: int) -> Strip:
@@ -140,7 +138,7 @@ class PreviewView(ScrollView, can_focus=True):
         style = self.rich_style
         if y < len(self._head):
             text = self._head[y]
-            style += self._look("header")
+            style += self.get_component_rich_style("preview--header", partial=True)
         elif (piece := self._piece(top + y - len(self._head))) is not None:
             line, start, end = piece
             text = self._line(line)
@@ -206,7 +204,7 @@ class PreviewView(ScrollView, can_focus=True):
 
         self._head = [Text(line(names), end="")]
         if any(types):
-            self._head.append(Text(line(types), self._look("note"), end=""))
+            self._head.append(Text(line(types), self._part("note"), end=""))
         self._count, self._widest = len(rows), sum(widths) + len(_GAP) * max(len(widths) - 1, 0)
         self._text = lambda n: Text(line_of(n), end="")
         self._indent = lambda _: 0
@@ -222,7 +220,7 @@ class PreviewView(ScrollView, can_focus=True):
             case "heading" | "role" | "note":
                 shown = Text((_EDGE if line.look == "role" else "") + plain(line.text), end="")
                 # As a span: a base style is lost where a line is broken.
-                shown.stylize(self._look(line.look))
+                shown.stylize(self._part(line.look))
                 return shown
         return Text(escape_controls(line.text).expandtabs(4), end="")
 
@@ -230,8 +228,11 @@ class PreviewView(ScrollView, can_focus=True):
         shown = Text(text, end="")
         for match in pattern.finditer(text):
             if match.lastgroup:
-                shown.stylize(self._look(match.lastgroup), *match.span())
+                shown.stylize(self._part(match.lastgroup), *match.span())
         return shown
+
+    def _part(self, name: str) -> Style:
+        return self.get_component_rich_style(f"preview--{name}", partial=True)
 
 
 def _bare(line: Line) -> str:
