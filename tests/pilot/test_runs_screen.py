@@ -385,6 +385,49 @@ async def test_the_cursor_stays_on_its_run(home: Path, home_app: Made) -> None:
         assert app.table.row.run_id == "b2222-bfcl"
 
 
+def kept(home: Path, count: int) -> list[RunRecord]:
+    """Keeps rows of a session before; returns their runs with a newer one before them."""
+    rows = [
+        RunRow(f"r{n}", backend="modal", outputs="v", status="done", created=NOW - 10 * n, complete=True)
+        for n in range(1, count + 1)
+    ]
+    RunCache(home / "app" / "runs.json").write(rows)
+    names = {"kind": "train", "backend": "modal", "status": "done", "outputs": "v"}
+    more = {"environment": "vf_wordle", "model": "m"}
+    return [RunRecord(run_id=f"r{n}", created=NOW - 10 * n, **names, **more) for n in range(count + 1)]
+
+
+async def test_a_cursor_that_nobody_moved_waits_for_the_newest_run(home: Path, home_app: Made) -> None:
+    runs = kept(home, 3)
+    backend = SilentBackend(runs)
+    app = home_app({"modal": backend})
+    async with app.run_test(size=(120, 40)):
+        await until(lambda: app.ids == ["r1", "r2", "r3"] and backend.asked == 1, "the cache's rows")
+        backend.let_go.set()
+        await until(lambda: len(app.ids) == 4, "the backend's own")
+        assert app.table.row is not None
+        assert app.table.row.run_id == "r0"
+        await until(lambda: "r0" in app.line("detail"), "what is told of it")
+        app.table.show([RunRow("later", backend="modal", outputs="v", created=NOW + 1), *app.table.rows])
+        assert app.table.row.run_id == "r0"
+
+
+@pytest.mark.parametrize(("keys", "there"), [(("down",), "r2"), (("down", "up"), "r1"), (("enter",), "r1")])
+async def test_a_cursor_that_was_used_before_anybody_answered_stays_on_its_run(
+    home: Path, home_app: Made, keys: tuple[str, ...], there: str
+) -> None:
+    runs = kept(home, 3)
+    backend = SilentBackend(runs)
+    app = home_app({"modal": backend})
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(lambda: app.ids == ["r1", "r2", "r3"] and backend.asked == 1, "the cache's rows")
+        await pilot.press(*keys)
+        backend.let_go.set()
+        await until(lambda: len(app.ids) == 4, "the backend's own")
+        assert app.table.row is not None
+        assert app.table.row.run_id == there
+
+
 async def test_the_order_by_keys_and_by_the_header_is_remembered(home: Path, home_app: Made) -> None:
     three_runs(home)
     app = home_app()

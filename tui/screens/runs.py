@@ -56,8 +56,7 @@ class RunsScreen(VfmScreen):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "launch", "New", id="runs.new"),
-        # At once: letters that are typed on right after it are no keys of the table any more.
-        Binding("slash", "filter", "Filter", priority=True, id="runs.filter"),
+        Binding("slash", "filter", "Filter", id="runs.filter"),
         Binding("equals_sign", "compare", "Compare", id="runs.compare"),
         Binding("e", "edit", "Edit & run", id="runs.edit"),
         Binding("r", "rerun", "Run again", id="runs.rerun"),
@@ -133,8 +132,6 @@ class RunsScreen(VfmScreen):
         if action == "propose":
             row = self.query_one(RunTable).row if self._rows else None
             return bool(row and row.fix_key)
-        if action == "filter" and self.query_one(FilterLine).typing:
-            return False
         return bool(self._rows) or action not in _NEEDS_A_RUN
 
     @work(group="runs", description="list runs", exit_on_error=False)
@@ -159,7 +156,7 @@ class RunsScreen(VfmScreen):
     def _listed(self, runs: RunList) -> None:
         """Fresh rows, or news of a backend."""
         table, had = self.query_one(RunTable), bool(self.query_one(RunTable).rows)
-        table.show(runs.rows)
+        table.show(runs.rows, begun=runs.settled)
         if runs.listed:
             self.post_message(ask.RunsListed(runs.rows))
         nothing = not runs.rows and (runs.listed or runs.settled or runs.error is not None)

@@ -86,11 +86,6 @@ class FilterLine(Horizontal):
         """The words."""
         return self.query_one(Input).value if self.is_mounted else self._first
 
-    @property
-    def typing(self) -> bool:
-        """Whether keys go here."""
-        return self.screen.focused is self.query_one(Input)
-
     def open(self) -> None:
         """Type here, from what there is; the very next key does."""
         self.add_class("-open")

@@ -129,11 +129,14 @@ class RunTable(CursorRows):
         """What an action is for: the marked runs, or the one under the cursor."""
         return self.marked or ([self.row] if self.row else [])
 
-    def show(self, rows: Sequence[RunRow]) -> None:
-        """Other rows, or news of them; the cursor stays on its run."""
+    def show(self, rows: Sequence[RunRow], *, begun: bool = True) -> None:
+        """Other rows, or news of them; the cursor stays on its run.
+
+        Before the list has begun to be true, a cursor that nobody has moved stays at the top instead.
+        """
         self.rows = rows
         self._longest = longest(rows)
-        self._arrange()
+        self._arrange(tie=begun)
 
     def filter_by(self, chosen: RunFilter) -> None:
         """Show only what a filter lets through."""
@@ -199,6 +202,7 @@ class RunTable(CursorRows):
     def action_open(self) -> None:
         """See the run under the cursor."""
         if self.row is not None:
+            self._wanted = self.row.key
             self.post_message(self.Opened(self.row))
 
     def action_mark(self, then: int = 0) -> None:
@@ -262,8 +266,11 @@ class RunTable(CursorRows):
         self.scroll_to(y=top, animate=False, immediate=True)
         self.go(max(top, min(self.cursor, top + self.page - 1)))
 
-    def _arrange(self, *, keep_view: bool = True) -> None:
-        """Filter and sort anew. The cursor stays on its run, and the run where it is on the screen."""
+    def _arrange(self, *, keep_view: bool = True, tie: bool = True) -> None:
+        """Filter and sort anew. The cursor stays on its run, and the run where it is on the screen.
+
+        `tie`: a cursor that belongs to no run yet belongs to the one that it is on from now on.
+        """
         before, was = self.row, self.cursor
         self.shown = sort_rows(
             self.filter.apply(self.rows, self._now()), self.sort_column, reverse=self.sort_reverse
@@ -272,7 +279,7 @@ class RunTable(CursorRows):
         at = self._find(self._wanted)
         if at is None:
             at = max(0, min(was, len(self.shown) - 1))
-            if self._wanted is None and self.shown:
+            if tie and self._wanted is None and self.shown:
                 self._wanted = self.shown[at].key
         top = self.scroll_offset.y
         if keep_view and top > 0 and at != was:
