@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
@@ -26,6 +27,7 @@ from tui.screens.volumes import VolumesScreen
 from tui.settings import Settings
 from tui.widgets.file_list import FileList
 from tui.widgets.files_pane import FilesPane
+from tui.widgets.filter_line import FilterLine
 from tui.widgets.preview_view import PreviewView
 from tui.widgets.transfers_panel import TransfersPanel
 from tui.widgets.volume_list import VolumeList
@@ -207,6 +209,23 @@ async def test_the_filter_looks_through_all_folders_and_survives(client: Client,
         await view.until(lambda: "no file has all these words" in view.rows[0], "that there is none")
         await view.pilot.press("escape")
         assert "runs" in view.rows
+
+
+@pytest.mark.parametrize("reading", [False, True])
+async def test_keys_that_come_in_a_burst_are_words_not_commands(
+    client: Client, run: Path, reading: bool
+) -> None:
+    there = FilesRequested("local", VOLUME, f"{RUN_PATH}/rollouts/step-2.jsonl")
+    async with shown(client, there, (80, 24)) as view:
+        if reading:
+            await view.pilot.press("enter")
+        assert view.pane.has_class("-reading") is reading
+        for character in "/dux/10":
+            view.app.post_message(Key("slash" if character == "/" else character, character))
+        words = view.pane.query_one(FilterLine)
+        await view.until(lambda: words.text == "dux/10", "the words")
+        assert isinstance(view.app.screen, VolumesScreen)
+        assert "/ dux/10" in view.picture
 
 
 async def test_order_totals_and_copied_paths(client: Client, run: Path) -> None:

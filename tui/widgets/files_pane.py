@@ -178,6 +178,7 @@ class FilesPane(Horizontal):
 
     def action_filter(self) -> None:
         """Look for files by words of their paths, wherever they lie."""
+        self.remove_class("-reading")
         self.query_one(FilterLine).open()
         self._list_all()
 
