@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import count
 
 import pytest
@@ -105,3 +106,16 @@ def test_metrics_become_series_and_rows_by_step() -> None:
         {"step": 1, "values": {"a": 2}},
         {"step": 2, "values": {"a": 4, "b": 1}},
     ]
+
+
+@pytest.mark.parametrize(("total", "known"), [(20, 20), (20.0, 20), (0, None), (-1, None)])
+def test_steps_there_will_be(total: float, known: int | None) -> None:
+    state = RunState().add_all([ProgressEvent(done=1, total=total, what="steps", t=1)])
+    assert state.total_steps == known
+
+
+@pytest.mark.parametrize("total", [math.inf, -math.inf, math.nan])
+def test_a_count_without_an_end_is_a_total_that_is_not_known(total: float) -> None:
+    steps = [MetricsEvent(step=step, values={}, t=step) for step in (1, 2)]
+    state = RunState().add_all([*steps, ProgressEvent(done=1, total=total, what="steps", t=1)])
+    assert (state.total_steps, state.eta()) == (None, None)

@@ -6,6 +6,7 @@ a follower may start again from an earlier position. Metrics over time are `seri
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -105,7 +106,7 @@ class RunState:
     def total_steps(self) -> int | None:
         """Steps there will be, where the run has said so."""
         steps = self.progress.get("steps")
-        return int(steps.total) if steps is not None and steps.total else None
+        return int(steps.total) if steps is not None and 0 < steps.total < math.inf else None
 
     def eta(self, total_steps: int | None = None) -> float | None:
         """Seconds until the last step, at the pace of the latest ones; None where nothing tells."""
