@@ -9,6 +9,7 @@ older client can read a newer worker's runs.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -152,6 +153,17 @@ KINDS: dict[str, type[Event]] = {
 }
 
 
+_TYPES = {kind: [(f.name, str(f.type)) for f in fields(kind)] for kind in KINDS.values()}
+_LARGEST = 2.0**53
+"""Counts from which on a float skips numbers."""
+_LATEST = 1e11
+"""Unix seconds of a day that nobody plans for."""
+_LIMITS = {"t": _LATEST, "done": _LARGEST, "total": _LARGEST}
+"""Numbers that must be finite, for they are counted with; those that were measured may be anything."""
+_CLASSES: dict[str, type] = {"str": str, "list[dict[str, Any]]": list, "dict[str, Any]": dict}
+_UNFIT = object()
+
+
 def to_dict(event: Event) -> dict[str, Any]:
     """The event as its JSON object: `{"v": 1, "seq": …, "t": …, "type": …, …}`."""
     if isinstance(event, UnknownEvent):
@@ -161,20 +173,47 @@ def to_dict(event: Event) -> dict[str, Any]:
 
 
 def from_dict(data: Mapping[str, Any]) -> AnyEvent:
-    """The event that a JSON object stands for; whatever does not fit becomes an `UnknownEvent`."""
+    """The event that a JSON object stands for; whatever does not fit becomes an `UnknownEvent`.
+
+    What a metric or the machine measured is a number, perhaps none that is finite; what is no number at
+    all is left out.
+    """
     kind = KINDS.get(str(data.get("type")))
     seq, t = data.get("seq", -1), data.get("t", 0.0)
     if kind is not None:
-        known = {f.name for f in fields(kind)}
+        known = {name: _fitting(name, data[name], type_) for name, type_ in _TYPES[kind] if name in data}
         try:
-            return kind(**{k: v for k, v in data.items() if k in known})  # type: ignore[return-value]
+            if _UNFIT not in known.values():
+                return kind(**known)  # type: ignore[return-value]
         except TypeError:
             pass
     return UnknownEvent(
-        seq=seq if isinstance(seq, int) else -1,
-        t=float(t) if isinstance(t, int | float) else 0.0,
+        seq=seq if isinstance(seq, int) and seq < _LARGEST else -1,
+        t=float(t) if _is_number(t) and -_LATEST < t < _LATEST else 0.0,
         data=dict(data),
     )
+
+
+def _fitting(name: str, value: Any, type_: str) -> Any:
+    """A field's value as the field promises it, or `_UNFIT`: whoever writes a stream may write anything."""
+    if value is None and type_.endswith(" | None"):
+        return value
+    match type_.removesuffix(" | None"):
+        case "int":
+            return value if isinstance(value, int) and -_LARGEST < value < _LARGEST else _UNFIT
+        case "float":
+            limit = _LIMITS.get(name, math.inf)
+            fits = _is_number(value) and (limit == math.inf or -limit < value < limit)
+            return float(value) if fits else _UNFIT
+        case "dict[str, float]":
+            numbers = value.items() if isinstance(value, dict) else ()
+            return {key: float(number) for key, number in numbers if _is_number(number)}
+        case other:
+            return value if isinstance(value, _CLASSES[other]) else _UNFIT
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float) or (isinstance(value, int) and -1e300 < value < 1e300)
 
 
 def encode_line(event: Event) -> str:

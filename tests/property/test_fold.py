@@ -24,21 +24,23 @@ from tui.store.stream import LineDecoder, events_of
 
 words = st.text(max_size=8)
 numbers = st.floats(allow_nan=False, width=32)
+times = st.floats(0, 4e9)
+counts = st.floats(-1e9, 1e9)
 steps = st.integers(0, 20)
 values = st.dictionaries(st.sampled_from(["reward", "loss", "kl"]), numbers, max_size=3)
 statuses = st.sampled_from(["started", "done", "failed"])
 kinds = st.one_of(
-    st.builds(PhaseEvent, phase=words, status=statuses, detail=st.none() | words, t=numbers),
-    st.builds(ProgressEvent, done=numbers, total=numbers, what=words, t=numbers),
-    st.builds(MetricsEvent, step=steps, values=values, t=numbers),
+    st.builds(PhaseEvent, phase=words, status=statuses, detail=st.none() | words, t=times),
+    st.builds(ProgressEvent, done=counts, total=counts, what=words, t=times),
+    st.builds(MetricsEvent, step=steps, values=values, t=times),
     st.builds(
-        RolloutEvent, step=steps, task=words, messages=st.just([]), rewards=values, reward=numbers, t=numbers
+        RolloutEvent, step=steps, task=words, messages=st.just([]), rewards=values, reward=numbers, t=times
     ),
-    st.builds(CheckpointEvent, step=steps, path=words, t=numbers),
-    st.builds(SystemEvent, values=values, t=numbers),
-    st.builds(FailureEvent, boundary=words, cause=words, message=words, t=numbers),
-    st.builds(EndEvent, status=words, exit_code=steps, t=numbers),
-    st.builds(lambda t: from_dict({"v": 9, "type": "later", "t": t}), numbers),
+    st.builds(CheckpointEvent, step=steps, path=words, t=times),
+    st.builds(SystemEvent, values=values, t=times),
+    st.builds(FailureEvent, boundary=words, cause=words, message=words, t=times),
+    st.builds(EndEvent, status=words, exit_code=steps, t=times),
+    st.builds(lambda t: from_dict({"v": 9, "type": "later", "t": t}), times),
 )
 
 
