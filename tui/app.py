@@ -108,13 +108,15 @@ class VfmApp(Desk):
         self.user_settings.clashed(clashed_bindings)
 
     async def run_async(self, *, headless: bool = False, **options: Any) -> None:
-        """Run to the end; then, with the terminal given back, say which runs go on."""
+        """Run to the end; then, with the terminal given back, say what goes on and what does not."""
         await super().run_async(headless=headless, **options)
         if not headless and not self.is_web:
-            from tui.screens.way_out import farewell, still_going
+            from tui.screens.way_out import farewell, left_half_way, still_going
 
-            if words := farewell(await still_going(self.rows, self._client)):
-                with suppress(OSError):  # the terminal itself may be gone
+            left = await self._transfers.break_off() if self._transfers else []
+            runs = await still_going(self.rows, self._client)
+            with suppress(OSError):  # the terminal itself may be gone
+                for words in filter(None, (farewell(runs), left_half_way(left))):
                     print(plain(words), flush=True)
         return self.return_value
 

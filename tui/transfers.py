@@ -180,6 +180,13 @@ class Transfers:
         if not job.over:
             await self._stop(job, "cancelled")
 
+    async def break_off(self) -> list[Job]:
+        """Stop all of them, since the app ends; returns those that are left half way."""
+        left = [job for job in self.jobs if not job.over]
+        for job in sorted(left, key=lambda job: job.state != "waiting"):  # none begins for one that ends
+            await self.pause(job)
+        return [job for job in left if not job.over]
+
     def clear(self) -> None:
         """Forget the jobs that are over."""
         self.jobs = [job for job in self.jobs if not job.over]

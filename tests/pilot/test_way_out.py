@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pty
 import select
@@ -14,11 +15,12 @@ import time
 from collections.abc import Iterator
 from fcntl import ioctl
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.drivers.headless_driver import HeadlessDriver
 from textual.message import Message
 from textual.widget import Widget
 
@@ -28,9 +30,10 @@ from tests.pilot.conftest import ROOT, until
 from tui.app import VfmApp
 from tui.client import Client
 from tui.screens.base import VfmScreen
-from tui.screens.way_out import farewell
+from tui.screens.way_out import farewell, left_half_way
 from tui.settings import Settings
 from tui.store.run_rows import RunRow
+from tui.transfers import Direction, Job
 
 
 class Seen:
@@ -48,6 +51,52 @@ def test_a_farewell_names_the_runs_that_go_on() -> None:
     assert farewell([one, done, two]) == f"2 runs go on: k2, k3 · {again} them again"
     many = [Seen(f"k{number}", "running") for number in range(5)]
     assert farewell(many).startswith("5 runs go on: k0, k1, k2 and 2 more ·")
+
+
+def test_a_farewell_names_the_transfers_that_ended_with_the_app() -> None:
+    def job(name: str, direction: Direction = "download") -> Job:
+        return Job(direction, "local", "volume", f"runs/{name}", Path(name))
+
+    one, up = job("weights"), job("data", "upload")
+    assert left_half_way([]) == ""
+    assert left_half_way([one]) == (
+        "1 download was left half way: weights · started again, it goes on from there"
+    )
+    assert left_half_way([one, up]) == (
+        "2 transfers were left half way: weights, data · started again, they go on from there"
+    )
+    many = [job(f"d{number}") for number in range(5)]
+    assert left_half_way(many).startswith("5 downloads were left half way: d0, d1, d2 and 2 more ·")
+
+
+async def test_quitting_says_which_transfers_were_left_half_way(
+    home: Path,
+    client: Client,
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    reached, broken_off = asyncio.Event(), asyncio.Event()
+
+    async def hangs(*_: Any, **__: Any) -> None:
+        reached.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            broken_off.set()
+
+    monkeypatch.setattr(client, "get", hangs)
+    app = VfmApp(client, settings=settings)
+    app.driver_class = HeadlessDriver
+    running = asyncio.create_task(app.run_async())
+    await until(lambda: app.is_running, "the app")
+    (await app.transfers()).start_download("local", "v", "runs/k1\x1b[2J", tmp_path)
+    await reached.wait()
+    app.exit()
+    await running
+    assert broken_off.is_set()
+    assert "1 download was left half way: k1\\x1b[2J · started again" in capsys.readouterr().out
 
 
 def toasts(app: VfmApp) -> list[str]:

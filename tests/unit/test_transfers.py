@@ -42,11 +42,13 @@ class Gate:
 
     def __init__(self, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached, self.open, self._get = asyncio.Event(), asyncio.Event(), client.get
+        self.asked = 0
         monkeypatch.setattr(client, "get", self.get)
 
     async def get(self, *args: Any, **options: Any) -> Transfer:
         """Wait before the copy begins."""
         self.reached.set()
+        self.asked += 1
         await self.open.wait()
         return await self._get(*args, **options)
 
@@ -142,6 +144,29 @@ async def test_jobs_wait_their_turn_and_a_waiting_one_can_be_cancelled(
     await over(transfers, *jobs)
     assert [job.state for job in jobs] == ["done"] * (AT_ONCE + 1) + ["cancelled"]
     assert not (tmp_path / str(AT_ONCE + 1)).exists()
+
+
+async def test_all_are_broken_off_and_go_on_another_time(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, transfers = Gate(client, monkeypatch), Transfers(client)
+    gate.open.set()
+    ready = transfers.start_download("local", VOLUME, "runs/r1", tmp_path / "ready")
+    await over(transfers, ready)
+    gate.open.clear()
+    gate.asked = 0
+    jobs = [
+        transfers.start_download("local", VOLUME, "runs/r1", tmp_path / str(n)) for n in range(AT_ONCE + 2)
+    ]
+    await until(transfers, lambda: gate.asked == AT_ONCE)
+    assert await transfers.break_off() == jobs
+    assert (transfers.active, gate.asked) == (0, AT_ONCE)
+    gate.open.set()
+    for job in jobs:
+        transfers.resume(job)
+    await over(transfers, *jobs)
+    assert {job.state for job in jobs} == {"done"}
+    assert await transfers.break_off() == []
 
 
 async def test_the_same_copy_is_not_begun_twice(client: Client, tmp_path: Path) -> None:
