@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from textual.app import App, ComposeResult
 from textual.binding import Binding
-from textual.events import MouseScrollDown, MouseScrollUp
+from textual.events import Key, MouseScrollDown, MouseScrollUp
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
@@ -213,6 +213,26 @@ async def test_a_filter_survives_toggles_and_is_recalled(log: Path) -> None:
         assert app.escaped == 0
         await pilot.press("escape")
         assert app.escaped == 1
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("key", ["slash", "ctrl+f", "ctrl+g", "F", "n", "N", "h"])
+async def test_keys_that_come_in_a_burst_are_words_not_commands(log: Path, key: str, again: bool) -> None:
+    """Whatever asks, all that is typed right after it is the answer; also when it asks again."""
+    log.write_bytes(written(50))
+    async with opened(log) as (app, pilot):
+        if again:
+            await pilot.press("slash", "escape")
+        for one in (key, *"wstvfsShnN!/Gg@y"):
+            app.post_message(Key({"/": "slash", "!": "exclamation_mark", "@": "at"}.get(one, one), one[-1]))
+        await until(lambda: bool(app.query(Input)), "the question")
+        await until(lambda: app.query_one(Input).value == "wstvfsShnN!/Gg@y", "the whole answer")
+        view = app.view
+        assert (view.wrap, view.stamps, view.follow, view.selected_from) == (False, False, True, None)
+        assert app.pane.state()["source"] == "all"
+        await pilot.press("escape")
+        assert app.pane.state() == {**app.pane.state(), "filter": "", "search": ""}
+        assert app.view.has_focus
 
 
 async def test_no_pattern_is_said_in_words(log: Path) -> None:

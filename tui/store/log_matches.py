@@ -135,6 +135,20 @@ class LogMatches:
             return self.journal.number_of(offset) if self.journal.lines else 0
         return bisect_left(self.offsets, offset)
 
+    def index(self, offset: int) -> int | None:
+        """The row of the line that begins at an offset, if it matches."""
+        row = self.row_of(offset)
+        return row if row < len(self) and self.offset(row) == offset else None
+
+    def next_row(self, offset: int, by: int, here: bool = False) -> int:
+        """The row that matches after an offset, or before it; round the ends. With `here` it may be there."""
+        row = self.row_of(offset)
+        if by < 0:
+            row -= 1
+        elif not here and self.index(offset) is not None:
+            row += 1
+        return row % len(self)
+
     def read(self, first: int, count: int) -> Sequence[Line]:
         """Lines by row; fewer where there are no more."""
         if self.query.is_all:
@@ -201,10 +215,6 @@ class KnownMatches:
             self._known.pop(next(iter(self._known)))
         self._known[query] = found
         return found
-
-    def forget(self) -> None:
-        """The file is another one."""
-        self._known.clear()
 
 
 def _source_condition(sources: frozenset[str]) -> tuple[str, bool]:

@@ -7,18 +7,21 @@ in time whatever is typed. Finding lines in a file is `log_matches.py`'s.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
 from remote.contract.errors import ConfigError, Hint
-from remote.contract.events import split_source
+from remote.contract.events import SOURCES, split_source
 from tui.store.journal import Line, tell_line
 
 ERRORS = (
     r"\b(ERROR|CRITICAL|FATAL)\b|Traceback \(most recent call|\b[A-Z]\w*(Error|Exception)\b|^(\[\w+\] )?[✗❌]"
 )
 """What `next error` looks for."""
+CHOICES = ("all", *SOURCES)
+"""What one can choose to see of a log's sources."""
 _LINES = "(?m)"
 _BY_LINE = re.compile(r"\\[AzZ]|\(\?[a-zA-Z]*-[a-zA-Z]*m|\(\?[a-zA-Z]*U")
 _SIMPLE = re.compile(r"(?:[^\[\\(]|\((?!\?)|\\[dDwWsSbB]|\\[^a-zA-Z0-9])*", re.ASCII)
@@ -70,6 +73,29 @@ class LogQuery:
             return False
         said = tell_line(raw.decode("utf-8", errors="replace")).encode()
         return all(regex.search(said) is not None for regex in self.regexes)
+
+
+@dataclass
+class LogAsked:
+    """What a reader asked to see: a source, a filter that may be off, and what to mark."""
+
+    source: str = CHOICES[0]
+    filter: str = ""
+    filter_on: bool = True
+    search: str = ""
+
+    def recall(self, state: Mapping[str, Any]) -> None:
+        """As it was remembered; what does not fit is left out."""
+        self.source = state["source"] if state.get("source") in CHOICES else self.source
+        patterns = (str(state.get(what) or "") for what in ("filter", "search"))
+        self.filter, self.search = (text if why_not(text) is None else "" for text in patterns)
+        self.filter_on = bool(state.get("filter_on", True))
+
+    @property
+    def query(self) -> LogQuery:
+        """The lines to show."""
+        sources = None if self.source == CHOICES[0] else frozenset({self.source})
+        return LogQuery(sources).also(self.filter if self.filter_on else "")
 
 
 @lru_cache(maxsize=64)

@@ -1,7 +1,7 @@
 """How one line of a log looks: its time, its tag, its level, what was searched for, what was cut.
 
 Owns the styles' places within a line, and cutting it into rows. Which lines there are, and where on the
-screen, is `log_view.py`'s. Pure.
+screen, is `log_view.py`'s.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.cells import get_character_cell_size
@@ -19,6 +20,7 @@ from textual.strip import Strip
 
 from remote.contract.events import split_source
 from tui.store.journal import Line
+from tui.store.log_matches import LogRows
 from tui.widgets.terminal_text import plain_line, read_terminal
 from tui.words import size
 
@@ -93,6 +95,16 @@ def plain_of(line: Line) -> str:
     """What is to be read on a line, whole and without colours: for files and the clipboard."""
     tag, rest = _tag_of(line.text)
     return tag + plain_line(rest)
+
+
+def write_plain(rows: LogRows, path: Path) -> int:
+    """Lines into a file, a thousand at a time; returns how many. Raises `OSError` and `DiskError`."""
+    count = 0
+    with path.open("w", encoding="utf-8") as file:
+        while lines := rows.read(count, 1000):
+            file.writelines(f"{plain_of(line)}\n" for line in lines)
+            count += len(lines)
+    return count
 
 
 def _tag_of(said: str) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """The line that a log pane asks in: a filter, a search, a place to go to; what was asked before comes back.
 
-Owns the typing and its past. What an answer does is `log_pane.py`'s.
+Owns the typing, its past, and the words about what is wrong. What an answer does is `log_pane.py`'s.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class LogQuestion(Horizontal):
     """A line to type into, there while something is asked."""
 
     DEFAULT_CSS = """
-    LogQuestion { height: 1; background: $panel; }
+    LogQuestion { split: bottom; height: 1; background: $panel; }
     LogQuestion Static { width: auto; padding: 0 0 0 1; color: $primary; text-style: bold; }
     LogQuestion Input { width: 1fr; height: 1; border: none; padding: 0; background: $panel; }
     """
@@ -67,10 +67,10 @@ class LogQuestion(Horizontal):
     @property
     def is_open(self) -> bool:
         """Whether something is being asked."""
-        return self.query_one(Input).has_focus
+        return self.is_mounted and self.screen.focused is self.query_one(Input)
 
     def ask(self, what: str, before: str) -> None:
-        """Ask, with the answer that stands, or else the last one that was given."""
+        """Ask, with the answer that stands, or else the last one that was given. The next key is its."""
         self.what, self.before = what, before
         past, asked = self._past[what], self.query_one(Input)
         self.query_one(Static).update(Content(PROMPTS[what]))
@@ -78,7 +78,7 @@ class LogQuestion(Horizontal):
         with self.prevent(Input.Changed):
             asked.value = before or (past[-1] if past and what != "place" else "")
         self.display = True
-        asked.focus()
+        self.screen.set_focus(asked)
         asked.action_select_all()
 
     def remember(self, text: str) -> None:
@@ -104,6 +104,21 @@ class LogQuestion(Horizontal):
     def _answered(self, event: Input.Submitted) -> None:
         event.stop()
         self.post_message(self.Answered(self.what, event.value))
+
+
+class LogSaid(Static):
+    """What is wrong with an answer, or with the log; there while there is something to say."""
+
+    DEFAULT_CSS = """
+    LogSaid {
+        split: bottom; height: auto; max-height: 3; color: $error; background: $panel; padding: 0 1;
+    }
+    """
+
+    def say(self, text: str) -> None:
+        """Say this, or nothing."""
+        self.update(Content(text))
+        self.display = bool(text)
 
 
 def past_of(remembered: object) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""What a log pane says about itself, in its line above and its line below. Pure.
+"""What a log pane says about itself, in its line above and its line below.
 
 Owns the wording. Signs and words carry the meaning; colours only help.
 """
@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from textual.content import Content
 
+from tui.store.log_matches import LogMatches
+from tui.store.log_query import CHOICES, LogAsked
+from tui.widgets.log_view import LogView
 from tui.words import plain
 
 _SHORTEST = 12
@@ -20,8 +23,7 @@ _QUIET = "$foreground 60%"
 class LogStatus:
     """Where one is in a log, and what is shown of it."""
 
-    choices: Sequence[str]
-    source: str
+    asked: LogAsked
     follow: bool
     row: int
     """The cursor's row, from 0."""
@@ -29,9 +31,6 @@ class LogStatus:
     """Lines that are shown."""
     total: int
     """Lines that there are."""
-    filter: str = ""
-    filter_on: bool = True
-    search: str = ""
     hit: int | None = None
     """Which hit the cursor is on, from 0; None: on none."""
     hits: int = 0
@@ -41,11 +40,31 @@ class LogStatus:
     note: str = ""
     modes: Sequence[str] = ()
 
+    @classmethod
+    def of(
+        cls, view: LogView, asked: LogAsked, shown: LogMatches, hits: LogMatches | None, note: str
+    ) -> LogStatus:
+        """How things stand in a view."""
+        journal, line = shown.journal, view.line
+        return cls(
+            asked=asked,
+            follow=view.follow,
+            row=view.cursor,
+            shown=len(shown),
+            total=journal.lines,
+            hit=hits.index(line.offset) if hits is not None and line is not None else None,
+            hits=len(hits) if hits is not None else 0,
+            selected=view.selection[1] - view.selection[0] + 1 if view.selected_from is not None else 0,
+            looked=1.0 if shown.is_done else shown.scanned / max(1, journal.end),
+            note=note,
+            modes=[name for name, on in (("times", view.stamps), ("wrap", view.wrap)) if on],
+        )
+
     def above(self, width: int) -> Content:
         """Sources at the left, filter and search at the right."""
         names = [
-            Content.styled(f" {name} ", "bold $primary reverse" if name == self.source else "")
-            for name in self.choices
+            Content.styled(f" {name} ", "bold $primary reverse" if name == self.asked.source else "")
+            for name in CHOICES
         ]
         left = Content("").join(names)
         return _apart(left, self._patterns(width - left.cell_length - 2), width)
@@ -74,12 +93,12 @@ class LogStatus:
 
     def _patterns(self, width: int) -> Content:
         parts = []
-        if self.filter:
-            off = "" if self.filter_on else " off"
-            parts.append((f"filter{off} ", self.filter, ""))
-        if self.search:
+        if self.asked.filter:
+            off = "" if self.asked.filter_on else " off"
+            parts.append((f"filter{off} ", self.asked.filter, ""))
+        if self.asked.search:
             which = f"{self.hit + 1:,} of {self.hits:,}" if self.hit is not None else f"{self.hits:,}"
-            parts.append(("search ", self.search, f" {which}"))
+            parts.append(("search ", self.asked.search, f" {which}"))
         room = width - sum(len(before) + len(after) + 2 for before, _, after in parts)
         each = max(_SHORTEST, room // max(1, len(parts)))
         pieces = [
@@ -87,6 +106,15 @@ class LogStatus:
             for before, text, after in parts
         ]
         return Content("  ").join(pieces)
+
+
+def source_at(column: int) -> str | None:
+    """The source whose name stands at a column of the line above."""
+    for name in CHOICES:
+        if 0 <= column < len(name) + 2:
+            return name
+        column -= len(name) + 2
+    return None
 
 
 def _lines(count: int) -> str:
