@@ -156,7 +156,12 @@ class Draft:
     @property
     def is_sound(self) -> bool:
         """Whether nothing is wrong, as far as the spec can tell."""
-        return self.resolved is not None and not self.problems and not self.general
+        return self.resolved is not None and not self.wrong
+
+    @property
+    def wrong(self) -> int:
+        """How many things are wrong."""
+        return len(self.problems) + len(self.general)
 
     def overrides(self) -> list[Override]:
         """What was typed, as the resolver takes it."""

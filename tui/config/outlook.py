@@ -6,11 +6,11 @@ event loop, with what was resolved on it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from remote.contract.errors import VfmError
 from remote.contract.record import Kind
-from tui.config.draft import blamed
+from tui.config.draft import Draft, Field, blamed
 from tui.config.fit import Fit, fit
 from tui.config.machine import this_machine
 from tui.config.plan import Plan, make_plan
@@ -46,6 +46,19 @@ def look(resolved: Resolved, settings: Settings, *, kind: Kind, backend: str, co
     estimate = fit(resolved.spec, plan.request.model, kind=kind, backend=backend, machine=machine)
     price, note = _price(resolved, settings, backend)
     return Outlook(plan, estimate, price, note)
+
+
+def fields_of(draft: Draft, outlook: Outlook | None) -> list[Field]:
+    """The draft's fields; what the plan refused stands beside its field like any other problem."""
+    fields = draft.fields()
+    if outlook is None or outlook.refused_key is None:
+        return fields
+    return [
+        replace(field, problem=outlook.refused)
+        if field.key == outlook.refused_key and not field.problem
+        else field
+        for field in fields
+    ]
 
 
 def _price(resolved: Resolved, settings: Settings, backend: str) -> tuple[Price | None, str]:

@@ -1,13 +1,13 @@
 """The drafts behind the launch form: one for each config, so that looking at another one loses nothing.
 
-Owns which configs there are, reading them off the event loop, and what is remembered from one visit to
-the next. What is shown of them is the launch screen's.
+Owns which configs there are, reading and planning them off the event loop, and what is remembered from
+one visit to the next. What is shown of them is the launch screen's.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,10 @@ from tui.screens.desk import Desk
 from tui.screens.requests import LaunchRequested
 
 if TYPE_CHECKING:
+    from remote.contract.record import Kind
     from tui.config.draft import Draft, Typed
+    from tui.config.outlook import Outlook
+    from tui.config.resolve import Resolved
 
 _RECENT = "launch.recent"
 _LEFT = "launch.left"
@@ -31,13 +34,12 @@ class Drafts:
         self.configs: list[str | None] = []
         """Paths as a command names them, last used first; None is the defaults alone."""
         self.chosen: str | None = None
-        self.dropped: Mapping[str, Any] = {}
-        """What `reset all` took away last, so that it can be brought back."""
+        self._dropped: Mapping[str, Typed] = {}
+        """What `reset_all` took away last, so that it can be brought back."""
 
     async def open(self, request: LaunchRequested) -> Draft:
         """The draft that somebody asked for. Raises `VfmError`, with the list of configs there already."""
-        project = (await asyncio.to_thread(lambda: self._desk.settings)).project_dir
-        self.configs = await asyncio.to_thread(self._list, project)
+        self.configs = await asyncio.to_thread(self._list)
         if request.run_id is not None:
             draft = await self._of_run(request.run_id)
         elif request.config is not None:
@@ -55,15 +57,9 @@ class Drafts:
 
     async def choose(self, config: str | None, *, restore: bool = True) -> Draft:
         """The draft of a config, read now if it was not yet. Raises `ConfigProblems`."""
-        from tui.config.draft import Draft
-
         self.chosen = config
         if config not in self._drafts:
-            project = self._desk.settings.project_dir
-            draft = await asyncio.to_thread(Draft.load, config, project)
-            if restore:
-                await asyncio.to_thread(self._restore, draft)
-            self._drafts[config] = draft
+            self._drafts[config] = await asyncio.to_thread(self._load, config, restore)
         self._add(config)
         return self._drafts[config]
 
@@ -73,7 +69,17 @@ class Drafts:
             return "# nothing: every key by its default"
         return await asyncio.to_thread(self._read, config)
 
-    async def save(self, draft: Draft, name: str) -> str:
+    async def choices(self) -> Mapping[str, Sequence[str]]:
+        """Dotted key → values that are offered beside what can be typed."""
+        return await asyncio.to_thread(self._choices)
+
+    async def look(self, draft: Draft) -> Outlook:
+        """What launching a sound draft would be."""
+        resolved, kind, backend, config = draft.resolved, draft.kind, draft.backend, draft.config
+        assert resolved is not None
+        return await asyncio.to_thread(self._look, resolved, kind, backend, config)
+
+    async def save(self, draft: Draft, name: str) -> Draft:
         """Save as a new config, which takes the draft's place. Raises `ConfigError`."""
         from tui.config.save import config_path, save
 
@@ -81,11 +87,18 @@ class Drafts:
         path = config_path(name, project)
         await asyncio.to_thread(save, draft, path, project)
         config = str(path.relative_to(project) if path.is_relative_to(project) else path)
-        kind, backend = draft.kind, draft.backend
         draft.reset_all()
-        made = await self.choose(config)
-        made.kind, made.backend = kind, backend
-        return config
+        return await self.choose(config)
+
+    def reset_all(self, draft: Draft) -> bool:
+        """Take back all that was typed and say so; where nothing is typed, bring back what was."""
+        took = dict(draft.typed)
+        if took:
+            self._dropped = took
+            draft.reset_all()
+        else:
+            draft.type_again(self._dropped)
+        return bool(took)
 
     def typed(self) -> dict[str | None, int]:
         """Config → how many values are typed over it."""
@@ -121,6 +134,14 @@ class Drafts:
         if left is not ... and left in self.configs:
             return str(left) if left is not None else None
         return self.configs[0]
+
+    def _load(self, config: str | None, restore: bool) -> Draft:
+        from tui.config.draft import Draft
+
+        draft = Draft.load(config, self._desk.settings.project_dir)
+        if restore:
+            self._restore(draft)
+        return draft
 
     def _restore(self, draft: Draft) -> None:
         """Type again what had been typed over the config when the form was left."""
@@ -159,12 +180,28 @@ class Drafts:
         if config not in self.configs:
             self.configs.insert(0, config)
 
-    def _list(self, project: Path) -> list[str | None]:
+    def _list(self) -> list[str | None]:
         from tui.config.files import list_configs
 
+        project = self._desk.settings.project_dir
         there = [str(path.relative_to(project)) for path in list_configs(project / "configs")]
         recent = [config for config in self._recent() if config in there]
         return [*recent, *(config for config in there if config not in recent), None]
+
+    def _choices(self) -> Mapping[str, Sequence[str]]:
+        from tui.config.model_shapes import SHAPES
+        from tui.config.plan import list_environments
+
+        environments = list_environments(self._desk.settings.project_dir)
+        return {
+            "training.environment": [name.replace("_", "-") for name in environments],
+            "model.base_model": ("", *SHAPES),
+        }
+
+    def _look(self, resolved: Resolved, kind: Kind, backend: str, config: str | None) -> Outlook:
+        from tui.config.outlook import look
+
+        return look(resolved, self._desk.settings, kind=kind, backend=backend, config=config)
 
     def _read(self, config: str) -> str:
         from tui.config.resolve import locate

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 from textual import on
 from textual.app import ComposeResult
@@ -66,8 +66,8 @@ class ConfigList(Widget):
     class Taken(Message):
         """Enter: on to the form."""
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self._typed: dict[str | None, int] = {}
 
     def compose(self) -> ComposeResult:
@@ -109,9 +109,10 @@ class ConfigList(Widget):
         self.query_one(Static).update(Content("\n").join(_highlighted(text)))
         self.query_one(VerticalScroll).scroll_home(animate=False)
 
-    def focus_list(self) -> None:
+    def focus(self, scroll_visible: bool = True) -> Self:
         """Choose with the keyboard."""
-        self.query_one(_Configs).focus()
+        self.query_one(_Configs).focus(scroll_visible)
+        return self
 
     @on(OptionList.OptionHighlighted)
     def _highlighted_other(self, event: OptionList.OptionHighlighted) -> None:

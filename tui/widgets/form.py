@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from textual import on
 from textual.app import ComposeResult
@@ -19,7 +19,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Static
 
 from tui.widgets.form_fields import FormFields
-from tui.widgets.form_rows import FormLine, lay_out, said
+from tui.widgets.form_rows import FormLine, lay_out, legend, said
 from tui.words import plain
 
 if TYPE_CHECKING:
@@ -90,20 +90,13 @@ class Form(Widget):
 
     @dataclass
     class Typed(Message):
-        """A field's text changed."""
-
-        key: str
-        text: str
-
-    @dataclass
-    class Undone(Message):
-        """Typing was undone: the field is as it was, typed (`text`) or not."""
+        """A field's text changed; without a text, what was typed into it is taken back."""
 
         key: str
         text: str | None
 
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self.query_text = ""
         self.changed_only = False
         self._fields: Sequence[Field] = ()
@@ -151,6 +144,11 @@ class Form(Widget):
             self._lay_out()
             self.fields.go_to(key)
         self.fields.focus()
+
+    def focus(self, scroll_visible: bool = True) -> Self:
+        """Choose a field with the keyboard."""
+        self.fields.focus(scroll_visible)
+        return self
 
     def stop_editing(self) -> None:
         """Keep what was typed, and go back to the fields."""
@@ -204,7 +202,7 @@ class Form(Widget):
     @on(FormFields.Moved)
     def _moved(self, event: FormFields.Moved) -> None:
         event.stop()
-        self.query_one("#help", Static).update(help_text(event.field))
+        self.query_one("#help", Static).update(help_text(event.field), layout=False)
 
     def _edit(self, field: Field, text: str | None) -> None:
         """Lay the input over the field, with the focus at once: the next key is meant for it."""
@@ -248,7 +246,7 @@ class Form(Widget):
         before, self._editing = self._editing, None
         self.query_one(FieldInput).display = False
         if before is not None and not keep:
-            self.post_message(self.Undone(before.key, before.text if before.is_typed else None))
+            self.post_message(self.Typed(before.key, before.text if before.is_typed else None))
 
     def _search(self, text: str) -> None:
         self.query_text = text
@@ -269,12 +267,19 @@ class Form(Widget):
             # What is being typed into stays, whatever the search says.
             self._finish(keep=True)
         self.fields.show(lines or [FormLine("note", self._nothing())])
+        self.border_subtitle = self._left_out() or legend(lines)
         self.call_after_refresh(self._place)
 
     def _nothing(self) -> str:
         if self.query_text:
-            return f"no field has {plain(self.query_text)!r}: escape clears the search"
+            which = "no changed field" if self.changed_only else "no field"
+            return f"{which} has {plain(self.query_text)!r}: escape clears the search"
         return "nothing is changed: c shows every field" if self.changed_only else ""
+
+    def _left_out(self) -> str:
+        """What keeps other fields from being shown, if anything does."""
+        count = f"{self.shown} of {len(self._fields)} fields" if self.query_text or self.changed_only else ""
+        return f"{count}: changed only" if count and self.changed_only else count
 
     def _place(self) -> None:
         """Put the input over the value of the field under the cursor."""

@@ -141,6 +141,8 @@ class FormFields(ScrollView, can_focus=True):
 
     def show(self, lines: Sequence[FormLine]) -> None:
         """Show other lines; the cursor stays on its field."""
+        if lines == self._given:
+            return
         key = self.field.key if self.field else ""
         self._given = lines
         self._wrap()

@@ -71,6 +71,12 @@ def matches(field: Field, query: str) -> bool:
     return all(word in hay for word in query.lower().split())
 
 
+def legend(lines: Iterable[FormLine]) -> str:
+    """The signs that are there, with their words: `· default  ≡ file  ✎ you`."""
+    there = {line.field.source for line in lines if line.field}
+    return "  ".join(f"{sign} {word}" for source, (sign, word) in SOURCES.items() if source in there)
+
+
 def said(field: Field) -> str:
     """Where a value comes from, in full: `file · configs/x.yaml:12`, `you · the file says 200`."""
     if field.is_typed:

@@ -5,7 +5,7 @@ Owns showing it at the width there is. What it says is `plan_text.py`'s.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -31,8 +31,8 @@ class PlanPanel(VerticalScroll):
         Binding("k", "scroll_up", "Up", show=False, id="plan.up"),
     ]
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
         self.outlook: Outlook | None = None
         """The plan as it is shown; None while fields are wrong."""
         self._problems: int | None = None
@@ -40,7 +40,7 @@ class PlanPanel(VerticalScroll):
 
     def compose(self) -> ComposeResult:
         """One text."""
-        yield Static("")
+        yield Static(Content.styled("…", "$text-muted"))
 
     def show(self, outlook: Outlook) -> None:
         """Show a plan."""
@@ -48,7 +48,7 @@ class PlanPanel(VerticalScroll):
         self._draw()
 
     def show_problems(self, count: int) -> None:
-        """There is no plan while so many fields are wrong, or (0) while no config can be read."""
+        """There is no plan while so many fields are wrong, or (0) while there is nothing to plan."""
         self.outlook, self._problems = None, count
         self._draw()
 
@@ -59,13 +59,13 @@ class PlanPanel(VerticalScroll):
 
     def on_resize(self) -> None:
         """Bars and explanations are as wide as there is room."""
-        self._draw()
+        if self.outlook is not None:
+            self._draw()
 
     def _draw(self) -> None:
-        text = Content.styled("…", "$text-muted")
+        text = self.query_one(Static)
         if self.outlook is not None:
             width = max(self.scrollable_content_region.width, 20)
-            text = plan_text(self.outlook, width, explain=self._explain)
+            text.update(plan_text(self.outlook, width, explain=self._explain))
         elif self._problems is not None:
-            text = problem_text(self._problems)
-        self.query_one(Static).update(text)
+            text.update(problem_text(self._problems))

@@ -48,9 +48,9 @@ def plan_text(outlook: Outlook, width: int, *, explain: bool = False) -> Content
 
 
 def problem_text(count: int) -> Content:
-    """What stands there while fields are wrong, or (0) while no config can be read."""
+    """What stands there while fields are wrong, or (0) while there is nothing to plan."""
     if not count:
-        return Content.styled("✗ the config cannot be read", "bold $error")
+        return Content.styled("✗ nothing to launch: see the form", "bold $error")
     what = "1 field needs" if count == 1 else f"{count} fields need"
     first = Content.styled(f"✗ {what} mending", "bold $error")
     return _lines([first, _muted("n goes to the next one")])
