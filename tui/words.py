@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from remote.contract.errors import VfmError
+
 RESET = "\x1b[0m"
 _SGR = re.compile(r"\x1b\[[0-9;:]*m")
 # Everything that a terminal may obey, or that reorders what is read: C0 (but tab), DEL, C1, bidi overrides.
@@ -34,6 +36,13 @@ def escape_controls(text: str) -> str:
 def plain(text: str) -> str:
     """The same without colours."""
     return visible(_SGR.sub("", text))
+
+
+def one_line(error: Exception) -> str:
+    """What went wrong, and what to do about it where that is known."""
+    if isinstance(error, VfmError):
+        return f"{error.message} · {error.hint.text}" if error.hint else error.message
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _escape(match: re.Match[str]) -> str:

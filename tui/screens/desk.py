@@ -132,11 +132,10 @@ class Desk(App[None]):
         self.notify(text, title=title, severity=cast(SeverityLevel, severity), timeout=seconds, markup=False)
 
     def _transfer_ended(self, job: Job) -> None:
-        from tui.words import plain, size
+        from tui.words import one_line, plain, size
 
         if job.error:
-            advice = f" · {job.error.hint.text}" if job.error.hint else ""
-            self.tell(plain(f"{job.name}: {job.error.message}{advice}"), "error", f"✗ {job.direction} failed")
+            self.tell(plain(f"{job.name}: {one_line(job.error)}"), "error", f"✗ {job.direction} failed")
         else:
             there = f", {job.skipped} files were there already" if job.skipped else ""
             text = f"{job.name} is in {job.where} ({size(job.done)}{there})"

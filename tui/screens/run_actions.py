@@ -13,7 +13,7 @@ from remote.contract import layout
 from remote.contract.errors import VfmError
 from tui.screens.ask import Confirm
 from tui.screens.desk import Desk
-from tui.words import plain, size
+from tui.words import one_line, plain, size
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
@@ -83,8 +83,7 @@ class RunActions:
                 await do(client, run)
                 succeeded.append(run.run_id)
             except VfmError as error:
-                advice = f"\n{error.hint.text}" if error.hint else ""
-                self._say(f"{run.run_id}: {error.message}{advice}", "error")
+                self._say(f"{run.run_id}: {one_line(error)}", "error")
         if succeeded and done:
             self._say(f"{done}: {', '.join(succeeded)}")
         return succeeded

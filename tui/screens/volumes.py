@@ -24,10 +24,10 @@ from tui.backends.base import Entry, VolumeInfo
 from tui.screens.base import VfmScreen
 from tui.screens.requests import DownloadRequested, FilesRequested
 from tui.transfers import Transfers
-from tui.widgets.files_pane import FilesPane, one_line
+from tui.widgets.files_pane import FilesPane
 from tui.widgets.transfers_panel import TransfersPanel
 from tui.widgets.volume_list import VolumeList
-from tui.words import plain
+from tui.words import one_line, plain
 
 if TYPE_CHECKING:
     from tui.client import Client

@@ -1,15 +1,13 @@
 """Files of a volume: the tree at the left, what is in them at the right.
 
-Owns turning keys into listings and previews, off the event loop. What is done to files (download, delete,
-upload) is asked for by messages, and done by the app.
+Owns turning keys into listings, off the event loop; reading a file is `file_preview.py`'s. What is done to
+files (download, delete, upload) is asked for by messages, and done by the app.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 from textual import on, work
@@ -24,22 +22,15 @@ from textual.widgets import Static
 from remote.contract.errors import VfmError
 from tui.backends.base import Entry
 from tui.client import Client
-from tui.store.preview import load
-from tui.store.preview_model import Line, Lines, Preview
 from tui.widgets.file_list import FileList
+from tui.widgets.file_preview import FilePreview
 from tui.widgets.file_rows import FileRows, parent
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.preview_view import PreviewView
-from tui.words import age, escape_controls, plain, size
+from tui.words import one_line, plain, size
 
 _NARROW = 84
 """Columns below which either the tree or the preview is seen."""
-_BAR = 12
-"""Cells of the bar that shows a folder's share."""
-_SOON = 0.06
-"""Seconds that the cursor rests on a file before it is read."""
-_PATIENCE = 0.2
-"""Seconds after which the reader is told that it takes a while."""
 
 
 class FilesPane(Horizontal):
@@ -55,10 +46,6 @@ class FilesPane(Horizontal):
     FilesPane.-single.-reading #files-left { display: none; }
     FilesPane.-single.-reading #files-right { display: block; width: 1fr; }
     FilesPane #files-status { height: 1; padding: 0 1; background: $surface; color: $text-muted; }
-    FilesPane #preview-title { height: 1; padding: 0 1; background: $surface; }
-    FilesPane #preview-notes { height: auto; padding: 0 1; }
-    FilesPane PreviewView { padding: 0 1; }
-    FilesPane .-hidden { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "Filter", id="files.filter"),
@@ -94,13 +81,6 @@ class FilesPane(Horizontal):
         path: str
 
     @dataclass
-    class Read(Message):
-        """A preview is there."""
-
-        entry: Entry
-        preview: Preview
-
-    @dataclass
     class Listed(Message):
         """What lies in a folder, or why one cannot tell."""
 
@@ -118,7 +98,6 @@ class FilesPane(Horizontal):
         super().__init__(**options)
         self.client, self.backend, self.volume, self.root = client, backend, volume, root.strip("/")
         self.listing = FileRows(self.root)
-        self._entry: Entry | None = None
         self._listing_all = False
 
     def compose(self) -> ComposeResult:
@@ -127,10 +106,7 @@ class FilesPane(Horizontal):
             yield FileList(self.listing, self._now)
             yield FilterLine(placeholder="words of a path")
             yield Static(id="files-status")
-        with Vertical(id="files-right"):
-            yield Static(id="preview-title")
-            yield Static(id="preview-notes", classes="-hidden")
-            yield PreviewView()
+        yield FilePreview(self.listing, self.volume, self._read, self._now, id="files-right")
 
     def on_mount(self) -> None:
         """List the root."""
@@ -144,6 +120,11 @@ class FilesPane(Horizontal):
     def files(self) -> FileList:
         """The tree."""
         return self.query_one(FileList)
+
+    @property
+    def preview(self) -> FilePreview:
+        """What is in the file or folder under the cursor."""
+        return self.query_one(FilePreview)
 
     def go_to(self, path: str) -> None:
         """Open the folders above a path, and put the cursor on it."""
@@ -262,11 +243,7 @@ class FilesPane(Horizontal):
     def _moved(self, event: FileList.Moved) -> None:
         event.stop()
         self._tell()
-        if event.entry is None or event.entry.is_dir:
-            self._show_folder(event.entry)
-        elif event.entry != self._entry:
-            self._read(event.entry)
-        self._entry = event.entry
+        self.preview.show(event.entry)
 
     @on(Listed)
     def _listed(self, event: Listed) -> None:
@@ -292,14 +269,6 @@ class FilesPane(Horizontal):
         event.stop()
         self.put_everything(event.entries)
 
-    @on(Read)
-    def _read_it(self, event: Read) -> None:
-        event.stop()
-        if event.entry == self._entry:
-            self._title(event.entry, event.preview.kind)
-            self._note(event.preview.warnings, event.preview.notes)
-            self.query_one(PreviewView).show(event.preview)
-
     # --- work ------------------------------------------------------------------------------------------
 
     @work(group="files-list", description="list a folder", exit_on_error=False)
@@ -322,35 +291,15 @@ class FilesPane(Horizontal):
         finally:
             self._listing_all = False
 
-    @work(group="files-read", description="read a file", exclusive=True, exit_on_error=False)
-    async def _read(self, entry: Entry) -> None:
-        await asyncio.sleep(_SOON)  # a cursor that flies by reads nothing
-
-        async def read(offset: int, count: int) -> bytes:
-            return await self.client.read(self.volume, entry.path, offset, count, backend=self.backend)
-
-        loading = asyncio.ensure_future(load(read, entry.path, entry.size))
-        try:
-            await asyncio.wait({loading}, timeout=_PATIENCE)
-            if not loading.done():
-                self._title(entry, "reading …")
-                self._note()
-                self.query_one(PreviewView).show(None)
-            self.post_message(self.Read(entry, await loading))
-        except (VfmError, OSError) as error:
-            self._title(entry, "cannot be read")
-            self._note([one_line(error)])
-            self.query_one(PreviewView).show(None)
-        finally:
-            loading.cancel()
+    async def _read(self, path: str, offset: int, count: int) -> bytes:
+        return await self.client.read(self.volume, path, offset, count, backend=self.backend)
 
     # --- showing ---------------------------------------------------------------------------------------
 
     def _changed(self) -> None:
         self.files.changed()
         self._tell()
-        if self._entry is None or self._entry.is_dir:
-            self._show_folder(self._entry)
+        self.preview.refresh_folder()
 
     def _tell(self) -> None:
         """How many there are, what is marked, and in which order."""
@@ -371,64 +320,6 @@ class FilesPane(Horizontal):
             parts.append(Content("looking through all folders …"))
         self.query_one("#files-status", Static).update(Content(" · ").join(parts))
 
-    def _show_folder(self, entry: Entry | None) -> None:
-        path = entry.path if entry else self.root
-        inside = self.listing.inside(path)
-        folders = sum(found.is_dir for found in inside)
-        total = self.listing.total(path)
-        known = self.listing.knows(path) or total is not None
-        counted = f"{folders:,} folders, {len(inside) - folders:,} files" if known else "folder"
-        much = [] if total is None else [f"{size(total)} with all below it"]
-        self._head(f"{PurePosixPath(path).name or self.volume}/", counted, *much)
-        self._note()
-        if total is None:
-            body = Lines([Line(""), Line("t counts how much is in each folder", "note")])
-        else:
-            body = _shares((e.path, self.listing.total(e.path) if e.is_dir else e.size) for e in inside)
-        self.query_one(PreviewView).show(Preview("folder", body))
-
-    def _title(self, entry: Entry, kind: str) -> None:
-        old = [f"{age(self._now() - entry.modified)} old"] if entry.modified else []
-        self._head(PurePosixPath(entry.path).name, kind, size(entry.size), *old)
-
-    def _head(self, name: str, *rest: str) -> None:
-        """What is known of a file is left out from its end where there is no room, then the name is cut."""
-        title = self.query_one("#preview-title", Static)
-        shown, room = escape_controls(name), title.content_size.width
-        while len(rest) > 1 and len(shown) + len(" · ".join(rest)) + 2 > room:
-            rest = rest[:-1]
-        said = plain(" · ".join(rest))
-        head = Content.styled(shown, "bold").truncate(max(room - len(said) - 2, 16), ellipsis=True)
-        title.update(head + Content.styled(f"  {said}", "$text-muted"))
-
-    def _note(self, warnings: Sequence[str] = (), notes: Sequence[str] = ()) -> None:
-        shown = self.query_one("#preview-notes", Static)
-        lines = [Content.styled(f"! {plain(warning)}", "$warning") for warning in warnings]
-        if notes:
-            lines.append(Content.styled(" · ".join(map(plain, notes)), "$text-muted"))
-        shown.update(Content("\n").join(lines))
-        shown.set_class(not lines, "-hidden")
-
     def _now(self) -> float:
         now: float = self.app.now()  # type: ignore[attr-defined]
         return now
-
-
-def _shares(inside: Iterable[tuple[str, int | None]]) -> Lines:
-    """What a folder's bytes are spent on, the largest first."""
-    found = sorted(((count or 0, path) for path, count in inside), reverse=True)
-    most = max((count for count, _ in found), default=0) or 1
-    lines = [
-        Line(
-            f"{size(count):>9} {'■' * round(_BAR * count / most):<{_BAR}} {PurePosixPath(path).name}", "share"
-        )
-        for count, path in found
-    ]
-    return Lines([Line(""), *lines])
-
-
-def one_line(error: VfmError | OSError) -> str:
-    """What went wrong, and what to do about it."""
-    if isinstance(error, VfmError):
-        return f"{error.message} · {error.hint.text}" if error.hint else error.message
-    return error.strerror or str(error)

@@ -17,7 +17,7 @@ from textual.message import Message
 from tui.transfers import Job, Transfers
 from tui.widgets.cursor_rows import CursorRows, moving
 from tui.widgets.run_columns import fit, middle
-from tui.words import duration, escape_controls, plain, size
+from tui.words import duration, escape_controls, one_line, plain, size
 
 SIGNS = {"waiting": "○", "running": "●", "paused": "‖", "done": "✓", "failed": "✗", "cancelled": "■"}
 _WIDE = 100
@@ -158,7 +158,7 @@ class TransfersPanel(CursorRows):
 def _said(job: Job) -> str:
     """What is worth knowing of a job in its state."""
     if job.error:
-        return plain(f"{job.error.message}{f' · {job.error.hint.text}' if job.error.hint else ''}")
+        return plain(one_line(job.error))
     much = f"{size(job.done)} of {size(job.total)}" if job.total else ""
     if job.state == "done":
         there = f"{job.skipped:,} files were there already" if job.skipped else ""
