@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from remote.contract.events import SOURCES
 from tui.store.journal import Journal, Line, is_hidden
-from tui.store.log_query import LogQuery
+from tui.store.log_query import LogQuery, line_pattern
 
 CHUNK = 1024 * 1024
 KEPT = 1_000_000
@@ -184,10 +184,12 @@ class LogMatches:
         return None
 
     def _many_of(self, data: bytes, end: int, base: int) -> array[int]:
-        conditions = [(regex.pattern, not regex.options.case_sensitive, True) for regex in self.query.regexes]
+        conditions: list[tuple[bytes | str, bool, bool]] = []
         if self.query.sources is not None:
             pattern, wanted = _source_condition(self.query.sources)
-            conditions.insert(0, (pattern, False, wanted))
+            conditions.append((pattern, False, wanted))
+        for regex in self.query.regexes:
+            conditions.append((line_pattern(regex), not regex.options.case_sensitive, True))
         return _lines_that(data, end, base, conditions)
 
     def _with_events(self, data: bytes, end: int, base: int, starts: array[int]) -> array[int]:
