@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from remote.contract.errors import BackendError, VfmError
+from tui import patience
 from tui.run_price import price_an_hour
 from tui.store.run_fold import RunFold
 from tui.store.run_rows import Key, RunRow, advice
@@ -22,18 +23,12 @@ if TYPE_CHECKING:
     from remote.contract.record import RunRecord
     from tui.client import Client
 
-PATIENCE = 10.0
-"""Seconds without an answer after which people are told."""
-GIVE_UP = 60.0
-"""Seconds after which an unanswered question is dropped and asked anew."""
 SOON, LATER = 1.0, 4.0
 """Seconds between two rounds: while something is live and seen, and otherwise."""
 TOGETHER = 4
 """Streams that are read at once."""
 ASKING = "asking …"
 _CHUNK = 1000  # rows that are merged before the screen has its turn
-
-T = TypeVar("T")
 
 
 class BackendRuns:
@@ -109,7 +104,7 @@ class BackendRuns:
         """Ask for the runs; one that takes its time over that is asked less often."""
         began = time.monotonic()
         self._due = began + LATER  # should it fail
-        await self._merge(await self._patiently(self._ask()))
+        await self._merge(await patience.patiently(self._ask(), self._say, "asking anew"))
         self.listed = True
         self._say("")
         ended = time.monotonic()
@@ -134,19 +129,6 @@ class BackendRuns:
         records = await self._client.runs_of(self.name)
         self.notices = tuple(getattr(backend, "notices", ()))
         return records
-
-    async def _patiently(self, question: Awaitable[T]) -> T:
-        """The answer; people are told while it does not come. Raises `BackendError` when it never does."""
-        asked, waited = asyncio.ensure_future(question), 0.0
-        try:
-            while not (await asyncio.wait({asked}, timeout=PATIENCE))[0]:
-                waited += PATIENCE
-                if waited >= GIVE_UP:
-                    raise BackendError(f"no answer for {waited:.0f} s, asking anew")
-                self._say(f"no answer for {waited:.0f} s, still trying")
-        finally:
-            asked.cancel()
-        return asked.result()
 
     def _say(self, message: str, advice: str = "") -> None:
         self._said, self.advice = message, advice
@@ -205,12 +187,13 @@ class BackendRuns:
             return
         fold = self._folds.setdefault(key, RunFold())
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(patience.PATIENCE):
                 row = await self._priced(row)
                 async for batch in self._client.follow(record, fold.position, live=False):
                     await asyncio.to_thread(fold.take, batch.lines, batch.position)
         except TimeoutError:
-            raise BackendError(f"no answer for {PATIENCE:.0f} s about {row.run_id}, still trying") from None
+            late = f"no answer for {patience.PATIENCE:.0f} s"
+            raise BackendError(f"{late} about {row.run_id}, still trying") from None
         except BackendError:
             raise
         except VfmError:

@@ -19,7 +19,7 @@ from remote.contract.record import RunRecord
 from remote.contract.spec import ExperimentSpec
 from tests.backends.conftest import LocalBench, request
 from tests.pilot.conftest import NOW, ROOT, SignedOutBackend, SilentBackend, make_run, story, until
-from tui import backend_runs
+from tui import backend_runs, patience
 from tui.app import VfmApp
 from tui.backends.base import Backend, Batch
 from tui.backends.local import LocalBackend
@@ -211,7 +211,7 @@ async def test_the_rows_are_kept_for_the_next_session(home: Path, home_app: Made
 async def test_a_backend_that_hangs_holds_up_nothing(
     home: Path, home_app: Made, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend_runs, "PATIENCE", 0.05)
+    monkeypatch.setattr(patience, "PATIENCE", 0.05)
     three_runs(home)
     app = home_app({"modal": SilentBackend(), "local": client.backends["local"]})
     async with app.run_test(size=(120, 40)):
@@ -236,8 +236,8 @@ async def test_a_backend_that_hangs_holds_up_no_action(
 async def test_a_question_that_is_never_answered_is_asked_anew(
     home: Path, home_app: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend_runs, "PATIENCE", 0.01)
-    monkeypatch.setattr(backend_runs, "GIVE_UP", 0.02)
+    monkeypatch.setattr(patience, "PATIENCE", 0.01)
+    monkeypatch.setattr(patience, "GIVE_UP", 0.02)
     monkeypatch.setattr(backend_runs, "LATER", 0.01)
     silent = SilentBackend()
     app = home_app({"modal": silent})
@@ -311,6 +311,35 @@ async def test_fifty_live_runs_at_once(home: Path, home_app: Made, locks: Callab
         await pilot.press("end")
         assert app.table.row is not None
         assert app.table.row.run_id == "r0049-wordle"
+
+
+async def test_resizing_while_fifty_runs_move(
+    home: Path, home_app: Made, locks: Callable[[Path], None]
+) -> None:
+    live = {"status": "running", "ended": None, "exit_code": None}
+    folders = [
+        make_run(home, f"r{number:04d}-wordle", story(1, 100), created=NOW - number, **live)
+        for number in range(50)
+    ]
+    for folder in folders:
+        locks(folder)
+    app = home_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(lambda: [row.step for row in app.table.rows] == [1] * 50, "what they have said so far")
+        await pilot.press("end", "up")
+        for step, size in enumerate(((80, 24), (200, 60), (30, 8), (80, 24)), start=2):
+            for folder in folders:
+                with (folder / "logs" / "stream.log").open("a") as stream:
+                    stream.write(f"{encode_line(ProgressEvent(done=step, total=100, what='steps', t=NOW))}\n")
+            await pilot.resize_terminal(*size)
+            await until(lambda step=step: [r.step for r in app.table.rows] == [step] * 50, "the next step")
+            await pilot.pause()
+            assert app.table.row is not None
+            assert app.table.row.run_id == "r0048-wordle"
+            lines = app.painted().split("\n")
+            assert {len(line) for line in lines} == {app.table.scrollable_content_region.width}
+            assert any("r0048" in line for line in lines), "the cursor is in sight"
+        assert "5/100" in app.painted()
 
 
 async def test_ten_thousand_known_runs_are_not_read_again(home: Path, home_app: Made) -> None:

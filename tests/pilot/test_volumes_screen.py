@@ -17,6 +17,7 @@ from textual.widgets import Input, Static
 from remote.contract.errors import BackendError, Hint
 from remote.contract.record import RunRecord
 from tests.pilot.conftest import NOW, make_run, story, until
+from tui import patience
 from tui.app import VfmApp
 from tui.backends.base import Entry, VolumeInfo
 from tui.client import Client
@@ -258,6 +259,45 @@ async def test_narrow_terminals_show_one_thing_at_a_time(client: Client, run: Pa
         assert not isinstance(view.app.screen, VolumesScreen)
 
 
+async def test_resizing_leaves_the_keys_where_they_are_and_that_in_sight(client: Client, run: Path) -> None:
+    path = f"{RUN_PATH}/rollouts/step-2.jsonl"
+    async with shown(client, FilesRequested("local", VOLUME, path)) as view:
+        for key, there in (("v", VolumeList), ("tab", FileList), ("tab", PreviewView)):
+            await view.pilot.press(key)
+            assert isinstance(view.app.focused, there)
+            for size in ((80, 24), (200, 60), (30, 8), (120, 40)):
+                await view.pilot.resize_terminal(*size)
+                await view.pilot.pause()
+                assert isinstance(view.app.focused, there), size
+                assert view.app.focused.region.area > 0, size
+                assert all(len(line) <= size[0] for line in view.picture.splitlines())
+
+
+async def test_resizing_in_mid_transfer(
+    client: Client, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, get = asyncio.Event(), client.get
+
+    async def held(*args: Any, **options: Any) -> Any:
+        await gate.wait()
+        return await get(*args, **options)
+
+    monkeypatch.setattr(client, "get", held)
+    async with shown(client, IN_RUN) as view:
+        transfers = await view.vfm.transfers()
+        jobs = [transfers.start_download("local", VOLUME, RUN_PATH, tmp_path / str(n)) for n in range(12)]
+        panel = view.screen.query_one(TransfersPanel)
+        await view.until(lambda: panel.count == 12 and "○ waiting" in view.picture, "the jobs")
+        await view.pilot.press("T", "end")
+        for size in ((80, 24), (200, 60), (80, 12), (120, 40)):
+            await view.pilot.resize_terminal(*size)
+            await view.pilot.pause()
+            assert panel.has_focus
+            assert panel.row_at(panel.size.height - 1) == panel.cursor == 11, size
+            gate.set()
+        await view.until(lambda: all(job.state == "done" for job in jobs), "the end")
+
+
 async def test_marked_files_are_downloaded_in_one_go(client: Client, run: Path, tmp_path: Path) -> None:
     async with shown(client, FilesRequested("local", VOLUME, f"{RUN_PATH}/rollouts/step-2.jsonl")) as view:
         await view.pilot.press("space", "space", "d")
@@ -427,6 +467,22 @@ async def test_a_backend_that_hangs_holds_up_nothing(client: Client, run: Path) 
         await view.until(lambda: not (run / "rollouts").exists(), "that it is gone")
         far.volumes.answers.set()
         await view.until(lambda: "verifiers-outputs-ann-far" in view.picture, "its volume")
+
+
+async def test_a_backend_that_hangs_for_a_minute_is_told_of_given_up_and_asked_again(
+    client: Client, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "PATIENCE", 0.3)
+    monkeypatch.setattr(patience, "GIVE_UP", 1.2)
+    far = FarBackend()
+    async with shown(with_far(client, far), FilesRequested("local", VOLUME), (200, 60)) as view:
+        await view.until(lambda: "still trying" in view.picture, "that it takes a while")
+        await view.until(lambda: "F5 asks again" in view.picture, "that it was given up")
+        assert f"  {RUN}" in view.rows
+        far.volumes.answers.set()
+        await view.pilot.press("f5")
+        await view.until(lambda: "verifiers-outputs-ann-far" in view.picture, "its volume")
+        assert "no answer" not in view.picture
 
 
 async def test_a_folder_that_hangs_is_said_to_be_listed_and_can_be_left(client: Client, run: Path) -> None:

@@ -16,11 +16,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, Vertical
 from textual.content import Content
+from textual.events import DescendantFocus
 from textual.message import Message
 from textual.widgets import Static
 
 from remote.contract.errors import VfmError
 from tui.backends.base import Entry, VolumeInfo
+from tui.patience import patiently
 from tui.screens.base import VfmScreen
 from tui.screens.requests import DownloadRequested, FilesRequested
 from tui.transfers import Transfers
@@ -162,11 +164,18 @@ class VolumesScreen(VfmScreen):
     async def _ask(self, backend: str) -> None:
         """One backend by itself: it may be slow or fail, and the others are none the worse."""
         client = await self.desk.connect()
-        try:
+
+        async def volumes() -> Sequence[VolumeInfo]:
             await asyncio.to_thread(client.backend, backend)  # its first import may take a second
-            infos = await client.volumes_of(backend)
+            return await client.volumes_of(backend)
+
+        def say(text: str) -> None:
+            self.post_message(self.Answered(backend, said=f"! {text}"))
+
+        try:
+            infos = await patiently(volumes(), say, "F5 asks again")
         except (VfmError, OSError) as error:
-            self.post_message(self.Answered(backend, said=f"! {one_line(error)}"))
+            say(one_line(error))
             return
         self.post_message(self.Answered(backend, infos))
         for info in infos:
@@ -238,7 +247,6 @@ class VolumesScreen(VfmScreen):
         if go_in:
             self._wanted = None
             self.desk.memory.put("volumes.last", [info.backend, info.name])
-            self.add_class("-inside")
             self.query_one(FilesPane).files.focus()
 
     def _nothing(self, text: str) -> None:
@@ -262,6 +270,11 @@ class VolumesScreen(VfmScreen):
         await asyncio.sleep(_SOON)
         await self._show(info)
 
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        """Where there is room for one of both, it is the one that keys go to."""
+        if not isinstance(event.widget, TransfersPanel):
+            self.set_class(not isinstance(event.widget, VolumeList), "-inside")
+
     def action_back(self) -> None:
         """On a narrow terminal from the files to the volumes first."""
         for pane in self.query(FilesPane):
@@ -273,7 +286,6 @@ class VolumesScreen(VfmScreen):
 
     def action_volumes(self) -> None:
         """The keys go to the volumes."""
-        self.remove_class("-inside")
         for listed in self.query(VolumeList):
             listed.focus()
 
@@ -285,6 +297,9 @@ class VolumesScreen(VfmScreen):
 
     def action_again(self) -> None:
         """Ask every backend once more."""
+        for listed in self.query(VolumeList):
+            for backend in self._client.backends if self._client else ():
+                listed.say(backend, "asking …")
         self._ask_all()
 
     # --- transfers -------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.events import Resize
+from textual.events import DescendantFocus, Resize
 from textual.message import Message
 from textual.widgets import Static
 
@@ -159,7 +159,6 @@ class FilesPane(Horizontal):
 
     def action_filter(self) -> None:
         """Look for files by words of their paths, wherever they lie."""
-        self.remove_class("-reading")
         self.query_one(FilterLine).open()
         self._list_all()
 
@@ -198,8 +197,7 @@ class FilesPane(Horizontal):
     def action_leave(self) -> None:
         """From the preview to the tree, then out of the filter, then the screen's own."""
         words = self.query_one(FilterLine)
-        if self.has_class("-reading") or self.query_one(PreviewView).has_focus:
-            self.remove_class("-reading")
+        if self.query_one(PreviewView).has_focus:
             self.files.focus()
         elif words.text:
             words.clear()
@@ -211,6 +209,10 @@ class FilesPane(Horizontal):
     def on_resize(self, event: Resize) -> None:
         """Tree and preview beside one another only where there is room for both."""
         self.set_class(event.size.width < _NARROW, "-single")
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        """Where there is room for one of both, it is the one that keys go to."""
+        self.set_class(isinstance(event.widget, PreviewView), "-reading")
 
     @on(FilterLine.Typed)
     def _typed(self, event: FilterLine.Typed) -> None:
@@ -236,7 +238,6 @@ class FilesPane(Horizontal):
     @on(FileList.Chosen)
     def _chosen(self, event: FileList.Chosen) -> None:
         event.stop()
-        self.add_class("-reading")
         self.query_one(PreviewView).focus()
 
     @on(FileList.Moved)
