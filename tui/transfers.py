@@ -190,6 +190,7 @@ class Transfers:
     def clear(self) -> None:
         """Forget the jobs that are over."""
         self.jobs = [job for job in self.jobs if not job.over]
+        self._tasks = {job: self._tasks[job] for job in self.jobs}
         self._tell()
 
     async def updates(self) -> AsyncIterator[None]:
