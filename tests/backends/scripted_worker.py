@@ -1,14 +1,16 @@
 """A worker for tests: speaks the stream through the real emitter, and does what its environment says.
 
-`VFM_SCRIPT` holds words, done one after another: `lines:N`, `steps:N`, `event:KIND`, `raw:TEXT` (Python
-escapes), `wait:PATH` (until the file exists), `touch:PATH`, `pause:SECONDS`, `kill:SIGNAL`, `exit:CODE`,
-`end:STATUS`, `stubborn` (SIGTERM is ignored), `polite` (SIGTERM ends it as the real worker does),
-`child:PATH` (leaves a process in its group and writes its pid), `env:NAME=PATH`, `limit:BYTES` (the
-supervisor may write no file beyond that size: a disk that is full).
+`VFM_SCRIPT` holds words, done one after another: `lines:N`, `steps:N`, `failure:MESSAGE`,
+`hint:KEY=OLD>NEW` (a failure that this change mends), `raw:TEXT` (Python escapes), `wait:PATH` (until the
+file exists), `touch:PATH`, `pause:SECONDS`, `kill:SIGNAL`, `exit:CODE`, `end:STATUS`, `stubborn` (SIGTERM
+is ignored), `polite` (SIGTERM ends it as the real worker does), `child:PATH` (leaves a process in its group
+and writes its pid), `env:NAME=PATH`, `limit:BYTES` (the supervisor may write no file beyond that size: a
+disk that is full).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -18,7 +20,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from remote.contract.errors import ServerError
+from remote.contract.errors import Hint, ServerError
 from remote.contract.events import CheckpointEvent, EndEvent, MetricsEvent
 from remote.contract.record import LaunchRequest
 from remote.emit import Emitter
@@ -45,6 +47,12 @@ class Script:
 
     def failure(self, message: str) -> None:
         self.emit.failure(ServerError(message))
+
+    def hint(self, text: str) -> None:
+        key, _, change = text.partition("=")
+        old, _, new = change.partition(">")
+        advice = Hint("use less of it", key=key, old=json.loads(old), new=json.loads(new))
+        self.emit.failure(ServerError("out of memory", hint=advice))
 
     def raw(self, text: str) -> None:
         os.write(1, text.encode("latin-1").decode("unicode_escape").encode("latin-1"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -16,12 +17,16 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Button, Static
 
+from remote.contract.record import RunRecord
 from tests.backends.conftest import LocalBench
 from tests.pilot.conftest import NOW, ROOT, until
 from tui.app import VfmApp
 from tui.client import Client
+from tui.config.plan import Plan
 from tui.screens import requests as ask
 from tui.screens.launch import LaunchScreen
+from tui.screens.run import RunScreen
+from tui.screens.runs import RunsScreen
 from tui.settings import Settings
 from tui.widgets.config_list import ConfigList
 from tui.widgets.form import Form, SearchInput
@@ -299,6 +304,9 @@ async def test_search_looks_at_keys_and_help_and_escape_clears_it(opened: Opened
         assert pilot.app.screen is screen
         await pilot.press("slash", *"zzz", "enter")
         assert "no field has 'zzz'" in seen(pilot)
+        await pilot.press("c")
+        assert "no changed field has 'zzz'" in seen(pilot)
+        assert f"0 of {every} fields: changed only" in seen(pilot)
 
 
 async def test_only_what_is_changed_can_be_shown(opened: Opened) -> None:
@@ -468,9 +476,53 @@ async def test_a_run_is_edited_and_run_again(opened: Opened, mine: Settings) -> 
 
 
 async def test_the_command_is_copied(opened: Opened) -> None:
-    async with opened() as (pilot, _):
+    async with opened() as (pilot, screen):
         await pilot.press("y")
+        await until(lambda: bool(pilot.app.clipboard), "the clipboard")
         assert pilot.app.clipboard == "vfm launch configs/one.yaml --backend local"
+        form(screen).go_to("training.steps")
+        await pilot.press("7", "enter", "y")  # before the plan is made anew
+        await until(lambda: pilot.app.clipboard.endswith(" --set training.steps=7"), "the clipboard")
+
+
+async def test_it_opens_at_the_field_that_somebody_looked_for(opened: Opened) -> None:
+    async with opened(field="vllm.max_model_len") as (_, screen):
+        assert here(screen) == "vllm.max_model_len"
+        assert screen.focused is form(screen).fields
+        assert screen.draft is not None
+        assert screen.draft.typed == {}
+
+
+async def test_the_next_problem_is_found_behind_a_search(opened: Opened) -> None:
+    async with opened() as (pilot, screen):
+        await type_in(pilot, screen, "training.steps", "many")
+        await pilot.press("slash", *"seed", "enter")
+        assert here(screen) == "training.seed"
+        await pilot.press("n")
+        await pilot.pause()
+        assert here(screen) == "training.steps"
+
+
+async def test_a_launch_that_has_begun_goes_on_when_the_form_is_left(
+    opened: Opened, mine: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, launch = asyncio.Event(), asyncio.Event(), Client.launch
+
+    async def slow(client: Client, plan: Plan) -> RunRecord:
+        begun.set()
+        await go_on.wait()
+        return await launch(client, plan)
+
+    monkeypatch.setattr(Client, "launch", slow)
+    async with opened() as (pilot, screen):
+        await pilot.press("ctrl+l")
+        await begun.wait()
+        await pilot.press("escape")
+        await until(lambda: not screen.is_attached, "home")
+        go_on.set()
+        await until(lambda: any("has started" in n.message for n in pilot.app._notifications), "the word")
+        assert len(launched(mine)) == 1
+        assert not isinstance(pilot.app.screen, Landing)
 
 
 async def test_a_narrow_terminal_turns_panes_into_pages(opened: Opened) -> None:
@@ -487,6 +539,53 @@ async def test_a_narrow_terminal_turns_panes_into_pages(opened: Opened) -> None:
         assert "# One of two." in seen(pilot)
         await pilot.press("f3")
         assert screen.focused is form(screen).fields
+
+
+async def test_pages_and_launch_take_clicks_in_a_narrow_terminal(opened: Opened, mine: Settings) -> None:
+    async with opened((80, 24)) as (pilot, screen):
+        for word, page in (("plan", PlanPanel), ("configs", ConfigList), ("form", Form)):
+            at = seen(pilot).splitlines()[2].index(word)
+            await pilot.click(offset=(at + 1, 2))
+            await pilot.pause()
+            assert screen.query_one(page).display
+            shown = [pane for pane in (PlanPanel, ConfigList, Form) if screen.query_one(pane).display]
+            assert shown == [page]
+        at = seen(pilot).splitlines()[1].index("Launch")
+        await pilot.click(offset=(at, 1))
+        await until(lambda: isinstance(pilot.app.screen, Landing), "the run's screen")
+    assert len(launched(mine)) == 1
+
+
+@pytest.mark.parametrize("where", ["runs", "run"])
+async def test_a_failures_hint_leads_to_a_run_with_the_change(
+    bench: LocalBench, mine: Settings, where: str
+) -> None:
+    client = Client(mine, {"local": bench.backend("hint:vllm.max_model_len=4096>2048 exit:1")})
+    app = VfmApp(client, settings=mine, clock=lambda: NOW)
+    async with app.run_test(size=(140, 45)) as pilot:
+        app.post_message(ask.LaunchRequested(config="configs/two.yaml", values={"training.seed": 5}))
+        await until(lambda: isinstance(app.screen, LaunchScreen) and is_there(app.screen), "the form")
+        await pilot.press("ctrl+l")
+        await until(lambda: isinstance(app.screen, RunScreen), "the run")
+        await until(lambda: "out of memory" in seen(pilot), "the failure")
+        if where == "runs":
+            await pilot.press("escape")
+            await until(lambda: isinstance(app.screen, RunsScreen), "home")
+            await until(lambda: "use less of it" in seen(pilot), "the hint")
+        await pilot.press("p")
+        await until(lambda: isinstance(app.screen, LaunchScreen) and is_there(app.screen), "the form")
+        screen = app.screen
+        assert isinstance(screen, LaunchScreen)
+        await settled(pilot, screen)
+        assert here(screen) == "vllm.max_model_len"
+        assert "✦ hint" in seen(pilot)
+        assert "vllm.max_model_len 4096 → 2048" in planned(screen)
+        await pilot.press("ctrl+l")
+        await until(lambda: len(launched(mine)) == 2, "the second run")
+        await until(lambda: isinstance(app.screen, RunScreen), "its screen")
+    specs = [one["spec"] for one in launched(mine)]
+    assert sorted(spec["vllm"]["max_model_len"] for spec in specs) == [2048, 4096]
+    assert [spec["training"]["seed"] for spec in specs] == [5, 5]
 
 
 async def test_a_broken_config_says_what_is_wrong_and_the_next_one_works(

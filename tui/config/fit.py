@@ -249,7 +249,7 @@ def _on_this_machine(estimate: _Estimate, machine: Machine, said: str) -> Fit:
     parts = [*estimate.server(), Part("KV cache", cache, "vllm.cpu_kvcache_space")]
     if estimate.kind == "train":
         parts += estimate.trainer(estimate.length)
-    device = Device("this machine, RAM", tuple(parts), machine.memory)
+    device = Device("this machine", tuple(parts), machine.memory)
     if machine.memory is None:
         return Fit("unknown", "this machine's memory is unknown", (device,), said, kv)
     if cache < estimate.kv_episode:

@@ -50,6 +50,7 @@ class ConfigList(Widget):
     ConfigList OptionList:focus > .option-list--option-highlighted {
         background: $primary-muted; color: $foreground; text-style: bold;
     }
+    ConfigList OptionList:ansi:focus > .option-list--option-highlighted { text-style: reverse; }
     ConfigList VerticalScroll {
         height: 1fr; border-top: solid $panel; scrollbar-size-vertical: 1; background: $background;
         &:focus { border-top: solid $primary; }

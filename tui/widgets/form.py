@@ -204,6 +204,12 @@ class Form(Widget):
         event.stop()
         self.query_one("#help", Static).update(help_text(event.field), layout=False)
 
+    @on(FormFields.ProblemMissed)
+    def _problem_missed(self, event: FormFields.ProblemMissed) -> None:
+        event.stop()
+        if first := next((field for field in self._fields if field.problem), None):
+            self.go_to(first.key)
+
     def _edit(self, field: Field, text: str | None) -> None:
         """Lay the input over the field, with the focus at once: the next key is meant for it."""
         if self._editing is not None:
@@ -273,7 +279,7 @@ class Form(Widget):
     def _nothing(self) -> str:
         if self.query_text:
             which = "no changed field" if self.changed_only else "no field"
-            return f"{which} has {plain(self.query_text)!r}: escape clears the search"
+            return f"{which} has {plain(self.query_text)!r}: escape clears it"
         return "nothing is changed: c shows every field" if self.changed_only else ""
 
     def _left_out(self) -> str:

@@ -119,6 +119,9 @@ class FormFields(ScrollView, can_focus=True):
         key: str
         text: str
 
+    class ProblemMissed(Message):
+        """The next problem was asked for, and none is among what is shown."""
+
     def __init__(self, edit: Callable[[Field, str | None], None], **options: Any) -> None:
         super().__init__(**options)
         self._edit = edit
@@ -270,6 +273,8 @@ class FormFields(ScrollView, can_focus=True):
         )
         if wrong:
             self.cursor = (later or wrong)[0] if by > 0 else (later or wrong)[-1]
+        else:
+            self.post_message(self.ProblemMissed())
 
     def _into_sight(self) -> None:
         """Scroll to the cursor's line, with its heading above and what is wrong with it below."""

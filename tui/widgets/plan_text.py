@@ -94,7 +94,7 @@ def _memory(fit: Fit, width: int, explain: bool) -> Iterator[Content]:
     yield Content.styled(f"{sign} {fit.verdict}", f"bold {colour}") + Content(f"  {plain(fit.why)}")
     for device in fit.devices:
         yield from _device(device, width, colour, explain)
-    for note in (fit.kv, fit.model):
+    for note in (fit.kv, f"counted with {fit.model}" if fit.model else ""):
         if note:
             yield _muted(note)
     if fit.devices:
@@ -139,8 +139,8 @@ def _figures(price: Price, outlook: Outlook) -> Iterator[Content]:
     timeout = duration(outlook.plan.request.spec.modal.timeout)
     yield Content.assemble((f"${price.hour:.2f}", "bold"), (" an hour", ""))
     yield Content.assemble((f"${price.most:.2f}", "bold"), (f" at most, in {timeout}", ""))
-    whose = plain(price.own) if price.own else "Modal's list prices"
-    yield _muted(f"{whose} of {price.date}, may have changed")
+    whose = price.own or "Modal's list prices"
+    yield _muted(f"{whose} of {price.date}, may have changed since: {price.source}")
 
 
 def _muted(text: str) -> Content:
