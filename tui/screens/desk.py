@@ -145,8 +145,10 @@ class Desk(App[None]):
         from tui.client import Client
 
         client = Client.default(self.settings)
-        # All that was imported stays: looking through it for garbage costs a third of opening a screen.
+        # All that was imported stays, and every repaint makes thousands of short-lived objects: looking for
+        # garbage through the one, and after every 700 of the other, costs a third of opening a screen.
         gc.freeze()
+        gc.set_threshold(10_000)
         return client
 
 
