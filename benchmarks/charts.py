@@ -22,13 +22,13 @@ from statistics import median
 from typing import Any, Protocol
 
 from textual.app import App, ComposeResult
-from textual.containers import Grid
 from textual.widget import Widget
 from textual.widgets import Sparkline
 
 from benchmarks.common import machine, spread, verdict
 from tui.store.series import Series
 from tui.widgets.chart import Chart
+from tui.widgets.chart_looks import ChartPalette
 from tui.widgets.chart_plot import ChartView
 
 CHARTS, POINTS, ROUNDS = 4, 10_000, 40
@@ -96,10 +96,16 @@ class Plotext:
             widget.refresh()
 
 
+class Field(ChartPalette):
+    """Two contenders beside one another."""
+
+    DEFAULT_CSS = "Field { layout: grid; }"
+
+
 class Bench(App[None]):
     """One contender after the other has the screen."""
 
-    CSS = "Grid { grid-size: 2; height: 1fr; } Grid > * { height: 1fr; width: 1fr; }"
+    CSS = "Field { grid-size: 2; height: 1fr; } Field > * { height: 1fr; width: 1fr; }"
 
     def __init__(self, contenders: dict[str, Contender]) -> None:
         super().__init__()
@@ -108,7 +114,7 @@ class Bench(App[None]):
     def compose(self) -> ComposeResult:
         """A grid for each, of which one is shown."""
         for name, contender in self.contenders.items():
-            with Grid(id=name):
+            with Field(id=name):
                 yield from contender.widgets
 
 
@@ -138,7 +144,7 @@ async def measure(contenders: dict[str, Contender], series: list[Series]) -> dic
     async with app.run_test(size=SIZE) as pilot:
         for number in range(ROUNDS + 2):
             for name, contender in contenders.items():
-                for grid in app.query(Grid):
+                for grid in app.query(Field):
                     grid.display = grid.id == name
                 await pilot.pause()  # shown, with all that there is: what is measured is one point more
                 for points in series:

@@ -18,7 +18,8 @@ from tui.screens.base import VfmScreen
 from tui.screens.desk import Desk
 from tui.store.series import Metrics
 from tui.widgets.chart import Chart
-from tui.widgets.charts_pane import ChartRun, ChartsPane
+from tui.widgets.chart_runs import ChartRun
+from tui.widgets.charts_pane import ChartsPane
 
 NAMES = ("reward", "eval/total", "loss", "kl", "entropy", "time/step")
 

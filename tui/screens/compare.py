@@ -21,7 +21,8 @@ from tui.screens.base import VfmScreen
 from tui.screens.requests import RunRequested
 from tui.store.compare import read_spec, scores
 from tui.store.series import Metrics
-from tui.widgets.charts_pane import ChartRun, ChartsPane
+from tui.widgets.chart_runs import ChartRun
+from tui.widgets.charts_pane import ChartsPane
 from tui.widgets.compare_rows import ComparedRun, compare_rows
 from tui.widgets.compare_table import Column, CompareTable
 from tui.words import plain

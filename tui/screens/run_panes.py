@@ -82,7 +82,8 @@ class RunPanes:
         return LogPane(self._feed.journal)
 
     def _charts(self) -> Widget:
-        from tui.widgets.charts_pane import ChartRun, ChartsPane
+        from tui.widgets.chart_runs import ChartRun
+        from tui.widgets.charts_pane import ChartsPane
 
         run = ChartRun(self._feed.record.run_id, self._feed.metrics)
         return ChartsPane([run], self._memory.get("run.charts"))

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 _CLOCK = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 _FLAT = 1e-12
+_TINY = 1e-290
+"""A span that cannot be cut into ticks: what is left of it would be 0."""
 
 
 def nice_step(span: float, most: int, *, whole: bool = False) -> float:
@@ -28,9 +30,9 @@ def nice_step(span: float, most: int, *, whole: bool = False) -> float:
 
 def bounds(low: float, high: float, most: int) -> tuple[float, float, float]:
     """(from, to, tick step): the range a little wider, at round numbers, so that it seldom changes."""
-    span = high - low
-    if span <= _FLAT * max(abs(low), abs(high)):
-        span = abs(low) * 0.2 or 1.0
+    span, largest = high - low, max(abs(low), abs(high))
+    if span <= max(_FLAT * largest, _TINY):
+        span = largest * 0.2 if largest > _TINY else 1.0
         low, high = low - span / 2, high + span / 2
     step = nice_step(span, most)
     fine = step / 4

@@ -26,6 +26,10 @@ _GPU = re.compile(r"gpu(\d+)_(percent|memory_gb)")
 _OTHER = re.compile(r".*_total_gb")
 
 
+_LARGEST = 1e15
+"""What no machine has: such a figure, or one that is no number, is left out."""
+
+
 @dataclass(frozen=True)
 class Figure:
     """One number of a sample."""
@@ -52,6 +56,7 @@ class Figure:
 
 def figures(sample: Mapping[str, float]) -> list[Figure]:
     """The figures of one sample: the machine's, the run's processes', each GPU's, then what else there is."""
+    sample = {key: value for key, value in sample.items() if -_LARGEST < value < _LARGEST}
     known = [key for key in _NAMES if key in sample]
     gpus = sorted((key for key in sample if _GPU.fullmatch(key)), key=_gpu_order)
     others = sorted(

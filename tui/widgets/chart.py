@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -23,7 +23,7 @@ from textual.widget import Widget
 from tui.store import axes
 from tui.store.chart_order import is_noisy, is_reward
 from tui.store.curves import Curve, Points
-from tui.widgets.chart_looks import Looks, cells, cut_values
+from tui.widgets.chart_looks import ChartPalette, Looks, cells, cut_values
 from tui.widgets.chart_plot import ChartLine, ChartView, Plot, cell_of, plot, x_of
 from tui.widgets.run_colours import run_colour, run_letter
 from tui.words import plain
@@ -32,30 +32,9 @@ from tui.words import plain
 class Chart(Widget, can_focus=True):
     """A metric's lines, one for each run that has it."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "chart--name",
-        "chart--value",
-        "chart--line",
-        "chart--reward",
-        "chart--axis",
-        "chart--grid",
-        "chart--cursor",
-        "chart--hole",
-        "chart--note",
-    }
     DEFAULT_CSS = """
     Chart { height: 1fr; width: 1fr; padding: 0 1; background: $surface; }
     Chart:focus { background-tint: $primary 7%; }
-    Chart > .chart--name { color: $foreground; text-style: bold; }
-    Chart:focus > .chart--name { color: $primary; text-style: bold underline; }
-    Chart > .chart--value { text-style: bold; }
-    Chart > .chart--line { color: $primary; }
-    Chart > .chart--reward { color: $accent; }
-    Chart > .chart--axis { color: $foreground 60%; }
-    Chart > .chart--grid { color: $foreground 25%; }
-    Chart > .chart--cursor { color: $foreground 60%; }
-    Chart > .chart--hole { color: $error; text-style: bold; }
-    Chart > .chart--note { color: $foreground 60%; }
     """
     view: reactive[ChartView] = reactive(ChartView())
 
@@ -163,17 +142,22 @@ class Chart(Widget, can_focus=True):
             self._plot_key = key
         theme = (self.app.theme, self.has_focus, self.rich_style, len(self.lines))
         if self._looks is None or self._looks.key != theme:
-            self._looks = Looks(self, theme, self._colours())
+            self._looks = Looks(self, self._palette, theme, self._colours())
         look = (key, self.view.cursor, theme)
         if look != self._strips_key:
             self._strips = self._render_plot(self._plot, self._looks)
             self._strips_key = look
 
+    @property
+    def _palette(self) -> Widget:
+        """What this chart lies in: it has the colours that all of its charts have in common."""
+        return next(node for node in self.ancestors if isinstance(node, ChartPalette))
+
     def _colours(self) -> list[Color]:
         """The colour of each line."""
         if self._alone:
             name = "chart--reward" if is_reward(self.metric) else "chart--line"
-            return [self.get_component_styles(name).color]
+            return [self._palette.get_component_styles(name).color]
         dark = self.app.current_theme.dark
         return [Color.parse(run_colour(line.mark, dark)) for line in self.lines]
 

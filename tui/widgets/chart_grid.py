@@ -9,51 +9,58 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from textual import events
-from textual.containers import VerticalScroll
 from textual.widget import Widget
 
 from tui.store.chart_order import chart_order
 from tui.widgets.chart import Chart
+from tui.widgets.chart_looks import ChartPalette
 
 MOST_COLUMNS = 4
 _NARROWEST = 50
 """Cells that a chart needs before another one may stand beside it."""
 _LEAST = 7
 """Rows that a chart needs."""
+MOST_CHARTS = 120
+"""Charts that have a place at once: a run may have thousands of metrics, and a filter finds the others."""
 _SHORT = 30
 """Rows below which charts are kept lower, so that more than one is in sight."""
 
 
-class ChartGrid(VerticalScroll, can_focus=False, inherit_bindings=False):
+class ChartGrid(ChartPalette, can_focus=False):
     """Charts by name, in the order in which people look for them."""
 
     DEFAULT_CSS = """
-    ChartGrid { layout: grid; grid-size: 1; grid-gutter: 1 2; height: 1fr; scrollbar-size-vertical: 1; }
+    ChartGrid {
+        layout: grid; grid-size: 1; grid-gutter: 1 2; height: 1fr; overflow: hidden auto;
+        scrollbar-size-vertical: 1;
+    }
     """
 
     def __init__(
         self,
-        passes: Callable[[str], bool],
+        make: Callable[[str], Chart],
+        passes: Callable[[str], bool] = lambda _: True,
         order: Callable[[Iterable[str]], list[str]] = chart_order,
         **options: Any,
     ) -> None:
         super().__init__(**options)
+        self.names: dict[str, None] = {}
+        """Every metric there is a chart of, or could be."""
         self.charts: dict[str, Chart] = {}
+        """Those that were ever shown."""
         self.one: str | None = None
         """The chart that has all of the place."""
         self.fixed_columns = 0
         """Charts side by side; 0: as many as fit."""
-        self._passes, self._order = passes, order
-
-    @property
-    def named(self) -> list[Chart]:
-        """The charts whose names pass, in order."""
-        return [self.charts[name] for name in self._order(self.charts) if self._passes(name)]
+        self._make, self._passes, self._order = make, passes, order
+        self._ordered: list[str] = []
+        self._named: list[str] = []
 
     @property
     def shown(self) -> list[Chart]:
-        """The charts that have a place: those whose names pass, or the one."""
-        return [self.charts[self.one]] if self.one in self.charts else self.named
+        """The charts that have a place: those whose names pass, as many as there may be, or the one."""
+        names = [self.one] if self.one in self.charts else self._named
+        return [self.charts[name] for name in names if name]
 
     @property
     def focused(self) -> Chart | None:
@@ -67,28 +74,37 @@ class ChartGrid(VerticalScroll, can_focus=False, inherit_bindings=False):
         fit = max(1, min((self.size.width + 2) // (_NARROWEST + 2), MOST_COLUMNS))
         return min(self.fixed_columns or fit, max(1, len(self.shown)))
 
-    def chart(self, name: str, unit: str = "") -> Chart:
-        """The chart of a metric; a new one has no place before `place()`."""
-        if name not in self.charts:
-            self.charts[name] = Chart(name, unit)
-        return self.charts[name]
-
-    def place(self) -> None:
-        """Mount what is new, where it belongs."""
-        following: Widget | None = None
-        for name in reversed(self._order(self.charts)):
-            if self.charts[name].parent is None:
-                self.mount(self.charts[name], before=following)
-            following = self.charts[name]
-        self.lay_out()
+    def offer(self, names: Iterable[str]) -> None:
+        """There are more metrics; `lay_out()` gives them their places."""
+        self.names |= dict.fromkeys(names)
 
     def lay_out(self) -> None:
-        """Show and hide, and give every chart its size."""
+        """Show and hide, mount what has no place yet, and give every chart its size."""
+        if len(self._ordered) != len(self.names):
+            self._ordered = self._order(self.names)
+        self._named = [name for name in self._ordered if self._passes(name)][:MOST_CHARTS]
+        self._mount_missing()
         shown = set(self.shown)
         for chart in self.charts.values():
             chart.display = chart in shown
         self.display = bool(shown)
         self.call_after_refresh(self._fit)
+
+    def _mount_missing(self) -> None:
+        """Make the charts that are shown for the first time, each run of neighbours at once."""
+        missing = {name for name in (*self._named, self.one) if name in self.names} - self.charts.keys()
+        if not missing:
+            return
+        self.charts |= {name: self._make(name) for name in missing}
+        following: Widget | None = None
+        together: list[Widget] = []
+        for name in (*reversed([name for name in self._ordered if name in self.charts]), ""):
+            if name in missing:
+                together.insert(0, self.charts[name])
+                continue
+            if together:
+                self.mount_all(together, before=following)
+            following, together = self.charts.get(name), []
 
     def go(self, by: int, *, pages: bool = False) -> None:
         """The keys go to the chart below or above, or to one as far off as a page; one alone to the next."""
@@ -114,7 +130,7 @@ class ChartGrid(VerticalScroll, can_focus=False, inherit_bindings=False):
         self._fit()
 
     def _neighbour(self, by: int) -> str | None:
-        names = [chart.metric for chart in self.named]
+        names = self._named
         at = names.index(self.one) + by if self.one in names else 0
         return names[max(0, min(at, len(names) - 1))] if names else None
 

@@ -6,10 +6,12 @@ Owns what ink looks like in a theme. Where ink lies is `chart_plot.py`'s.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
+from textual.containers import Container
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -21,17 +23,48 @@ _CURSOR = 0.15
 _QUIET = ("axis", "grid", "note", "cursor")
 
 
-class Looks:
-    """The styles of a chart in one theme, from its component classes and the colours of its lines."""
+class ChartPalette(Container):
+    """What charts lie in, with the styles of all of them: on each chart they would be worked out for each."""
 
-    def __init__(self, chart: Widget, key: object, colours: Sequence[Color]) -> None:
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "chart--name",
+        "chart--chosen",
+        "chart--line",
+        "chart--reward",
+        "chart--axis",
+        "chart--grid",
+        "chart--cursor",
+        "chart--hole",
+        "chart--note",
+    }
+    DEFAULT_CSS = """
+    ChartPalette > .chart--name { color: $foreground; text-style: bold; }
+    ChartPalette > .chart--chosen { color: $primary; text-style: bold underline; }
+    ChartPalette > .chart--line { color: $primary; }
+    ChartPalette > .chart--reward { color: $accent; }
+    ChartPalette > .chart--axis { color: $foreground 60%; }
+    ChartPalette > .chart--grid { color: $foreground 25%; }
+    ChartPalette > .chart--cursor { color: $foreground 60%; }
+    ChartPalette > .chart--hole { color: $error; text-style: bold; }
+    ChartPalette > .chart--note { color: $foreground 60%; }
+    """
+
+
+class Looks:
+    """The styles of a chart in one theme, from its palette and the colours of its lines."""
+
+    def __init__(self, chart: Widget, palette: Widget, key: object, colours: Sequence[Color]) -> None:
         self._ansi = chart.app.current_theme.ansi
         self.key = key
         """What they hold for: theme, focus …"""
         self.base = chart.rich_style
-        self._ground, self._chart, self._colours = chart.background_colors[1], chart, colours
+        self._ground, self._palette, self._colours = chart.background_colors[1], palette, colours
         self._inks: dict[int, Style] = {}
-        self.name, self.value, self.note = self._part("name"), Style(bold=True), self._part("note")
+        self.name, self.value, self.note = (
+            self._part("chosen" if chart.has_focus else "name"),
+            Style(bold=True),
+            self._part("note"),
+        )
         self.axis, self.grid, self.hole = self._part("axis"), self._part("grid"), self._part("hole")
         self.at_cursor = Style(bgcolor=self._ground.blend(chart.styles.color, _CURSOR).rich_color)
         self.cursor = self._part("cursor") + self.at_cursor
@@ -50,7 +83,7 @@ class Looks:
         return Strip([*row, Segment(" " * (width - used), self.base)] if used < width else row, width)
 
     def _part(self, name: str) -> Style:
-        styles = self._chart.get_component_styles(f"chart--{name}")
+        styles = self._palette.get_component_styles(f"chart--{name}")
         # The sixteen colours of a terminal do not blend: what should be quieter than text is dim.
         quiet = Style(dim=True) if self._ansi and name in _QUIET else Style()
         return self.base + Style(color=(self._ground + styles.color).rich_color) + styles.text_style + quiet

@@ -16,14 +16,14 @@ from tui.widgets.chart_plot import ChartView
 from tui.widgets.run_colours import run_colour, run_letter
 from tui.words import plain
 
-_KEYS = ("←→ read values", "0 all steps", "g columns")
+_KEYS = ("←→ read values", "g columns")
 """Keys that few guess, and that the footer has no room for."""
 
 
 def status(shown: int, known: int, view: ChartView, *, zoomed: bool) -> str:
     """`3 of 52 charts · smoothing 0.6 · steps 10 to 20 · cursor at step 12`."""
     text = axes.clock_text if view.by_time else axes.step_text
-    parts = [f"{shown} charts" if shown == known else f"{shown} of {known} charts"]
+    parts = [f"{shown} charts" if shown == known else f"{shown} of {known:,} charts"]
     parts.append(f"smoothing {view.smoothing:g}" if view.smoothing else "not smoothed")
     parts += ["log scale"] if view.log else []
     if zoomed:

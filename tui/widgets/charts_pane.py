@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from textual import events, on
@@ -23,10 +23,10 @@ from textual.widgets import Static
 from remote.contract.errors import VfmError
 from tui.store.chart_window import ChartWindow, nearest, reach, step_cursor
 from tui.store.log_query import compile_pattern
-from tui.store.series import Metrics
 from tui.widgets.chart import Chart
 from tui.widgets.chart_grid import MOST_COLUMNS, ChartGrid
 from tui.widgets.chart_plot import ChartView
+from tui.widgets.chart_runs import ChartRun, ChartRuns
 from tui.widgets.chart_said import legend, status, status_line
 from tui.widgets.filter_line import FilterLine
 from tui.words import plain
@@ -36,16 +36,6 @@ _FAST = 0.05
 """Share of what is shown that the cursor goes with Shift held."""
 _UNKNOWN = (0.0, math.inf)
 _EMPTY = "no numbers yet: the first step's metrics appear here"
-
-
-@dataclass(frozen=True)
-class ChartRun:
-    """A run whose metrics are drawn."""
-
-    label: str
-    metrics: Metrics
-    mark: int | None = None
-    """The run's number, which its colour, letter and pattern follow; unset: its place in the list."""
 
 
 class ChartsPane(Vertical):
@@ -86,10 +76,8 @@ class ChartsPane(Vertical):
 
     def __init__(self, runs: Sequence[ChartRun], state: dict[str, Any] | None = None, **options: Any) -> None:
         super().__init__(**options)
-        self._runs = [_marked(run, place) for place, run in enumerate(runs)]
-        self._alone = len(runs) == 1
-        self._grid = ChartGrid(self._passes)
-        self._known: set[tuple[str, int]] = set()
+        self._runs = ChartRuns(runs)
+        self._grid = ChartGrid(self._make, self._passes)
         self._ready = False
         self._filter, self._pattern = "", None
         self._window = ChartWindow()
@@ -121,22 +109,16 @@ class ChartsPane(Vertical):
         """The runs' metrics may have grown. Cheap: only what is in sight is drawn, where it grew."""
         if not self._ready:
             return
-        new = self._take_new_series()
+        new = self._runs.offer_new(self._grid)
         for chart in self._grid.charts.values():
             chart.refresh_data()
         self._show_view(self._view)
         if new:
-            self._grid.place()
             self._arrange()
 
     def set_runs(self, runs: Sequence[ChartRun]) -> None:
         """Show these runs; those that stay keep their looks."""
-        marked = [_marked(run, place) for place, run in enumerate(runs)]
-        for gone in {run.mark for run in self._runs} - {run.mark for run in marked}:
-            for chart in self._grid.charts.values():
-                chart.drop_line(gone or 0)
-            self._known = {pair for pair in self._known if pair[1] != gone}
-        self._runs = marked
+        self._runs.replace(runs, self._grid)
         self.refresh_data()
         self._arrange()
 
@@ -308,20 +290,13 @@ class ChartsPane(Vertical):
     def _passes(self, name: str) -> bool:
         return self._pattern is None or self._pattern.search(name.encode()) is not None
 
-    def _take_new_series(self) -> bool:
-        """Whether there is a chart that has no place yet."""
-        known = len(self._grid.charts)
-        for run in self._runs:
-            mark = run.mark or 0
-            for name, series in list(run.metrics.series.items()):
-                if (name, mark) in self._known:
-                    continue
-                self._known.add((name, mark))
-                self._grid.chart(name).add_line(run.label, mark, series, run.metrics.times, alone=self._alone)
-        return len(self._grid.charts) > known
+    def _make(self, name: str) -> Chart:
+        chart = self._runs.make(name)
+        chart.view = self._view
+        return chart
 
     def _extent(self) -> tuple[float, float] | None:
-        return reach([run.metrics.times for run in self._runs], by_time=self._view.by_time)
+        return reach([run.metrics.times for run in self._runs.runs], by_time=self._view.by_time)
 
     def _look(self, **changes: Any) -> None:
         """Look at the charts in another way, and say so."""
@@ -362,7 +337,7 @@ class ChartsPane(Vertical):
         empty, shown = self.query_one("#chart-empty", Static), bool(self.shown)
         empty.display = not shown
         empty.update(
-            Content(_EMPTY if not self._grid.charts else f"no chart is named like {plain(self._filter)}")
+            Content(_EMPTY if not self._grid.names else f"no chart is named like {plain(self._filter)}")
         )
         self.can_focus = not shown
         self._tell()
@@ -376,21 +351,17 @@ class ChartsPane(Vertical):
         """Legend and status line."""
         if not self._ready:
             return
-        runs = [(run.mark or 0, run.label) for run in self._runs]
+        runs = [(run.number, run.label) for run in self._runs.runs]
         lines = self.query_one("#chart-legend", Static)
-        lines.set_class(self._alone, "-hidden")
+        lines.set_class(self._runs.alone, "-hidden")
         lines.update(legend(runs, self.app.current_theme.dark, self.size.width - 2))
         zoomed = self._window.part is not None
-        shown, known = len(self.shown), len(self._grid.charts)
+        shown, known = len(self.shown), len(self._grid.names)
         said = status(shown, known, self._view, zoomed=zoomed)
         self.query_one("#chart-status", Static).update(status_line(said, self.size.width - 2))
 
 
 _PLACEHOLDER = "names of metrics, such as reward|loss; Enter keeps, Escape clears"
-
-
-def _marked(run: ChartRun, place: int) -> ChartRun:
-    return run if run.mark is not None else replace(run, mark=place)
 
 
 def _span(zoom: object) -> tuple[float, float] | None:

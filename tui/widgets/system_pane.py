@@ -52,7 +52,9 @@ class SystemPane(Vertical):
     def __init__(self, samples: Sequence[tuple[float, Mapping[str, float]]], **options: Any) -> None:
         super().__init__(**options)
         self._history = MachineHistory(samples)
-        self._grid = ChartGrid(lambda _: True, order=list)
+        self._grid = ChartGrid(self._make, order=list)
+        self._keys: dict[str, str] = {}
+        """Name of a chart → key of what was measured."""
         self._view = ChartView(by_time=True)
         self._ready = False
 
@@ -73,14 +75,13 @@ class SystemPane(Vertical):
         """There may be more samples."""
         if not self._ready or not self._history.refresh():
             return
-        known = len(self._grid.charts)
-        for key, series in self._history.over_time.items():
-            chart = self._grid.chart(label_of(key), _unit(key))
-            if not chart.lines:
-                chart.add_line("", 0, series, None, alone=True)
+        fresh = [key for key in self._history.over_time if label_of(key) not in self._keys]
+        self._keys |= {label_of(key): key for key in fresh}
+        for chart in self._grid.charts.values():
             chart.refresh_data()
-        if len(self._grid.charts) > known:
-            self._grid.place()
+        if fresh:
+            self._grid.offer(map(label_of, fresh))
+            self._grid.lay_out()
         self._show(self._view.cursor)
         self._tell()
 
@@ -88,7 +89,7 @@ class SystemPane(Vertical):
         """The keys go to a chart."""
         target = self._grid.focused or next(iter(self._grid.shown), None)
         if target is not None:
-            target.focus(scroll_visible)
+            self.screen.set_focus(target, scroll_visible)
         return self
 
     def on_resize(self, _: events.Resize) -> None:
@@ -130,6 +131,12 @@ class SystemPane(Vertical):
         event.stop()
         self._grid.show_one(None if self._grid.one else event.chart.metric)
 
+    def _make(self, label: str) -> Chart:
+        key = self._keys[label]
+        chart = Chart(label, _unit(key))
+        chart.add_line("", 0, self._history.over_time[key], None, alone=True)
+        return chart
+
     def _show(self, cursor: float | None) -> None:
         span = max(self._history.seconds, 1.0)
         leap = axes.clock_step(span, 50)
@@ -140,10 +147,10 @@ class SystemPane(Vertical):
     def _tell(self) -> None:
         """Meters, or why there are none."""
         latest = self._history.latest
+        found = figures(latest)
         meters, empty = self.query_one("#system-meters", Static), self.query_one("#system-empty", Static)
-        meters.display, empty.display = bool(latest), not latest
-        if latest:
-            found = figures(latest)
+        meters.display, empty.display = bool(found), not found
+        if found:
             names = max(len(plain(figure.label)) for figure in found)
             width = max(5, min(_BAR, self.size.width - names - 42))
             lines = [self._meter(figure, names, width) for figure in found]
