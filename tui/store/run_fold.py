@@ -13,10 +13,7 @@ from dataclasses import replace
 
 from remote.contract.events import (
     AnyEvent,
-    EndEvent,
-    FailureEvent,
     MetricsEvent,
-    PhaseEvent,
     ProgressEvent,
     decode_line,
 )
@@ -36,8 +33,6 @@ class RunFold:
     def __init__(self) -> None:
         self.position = 0
         """Bytes of the stream that are in."""
-        self.damaged = 0
-        """Events that were passed over, since their values are of no kind that they could be."""
         self.state = RunState()
         self._rewards: list[float] = []
         self._score: float | None = None
@@ -48,9 +43,7 @@ class RunFold:
         for line in lines:
             if line.startswith("\x1e") and not _PASSED_OVER.match(line):
                 event = decode_line(line)
-                if isinstance(event, str) or not _sound(event):
-                    self.damaged += 1
-                else:
+                if not isinstance(event, str):
                     self._add(event)
         self.position = position
 
@@ -104,28 +97,6 @@ class RunFold:
         if count.done <= first.done:
             return None
         return max(0.0, (count.t - first.t) / (count.done - first.done) * (count.total - count.done))
-
-
-def _sound(event: AnyEvent) -> bool:
-    """Whether the values of an event are what they should be: nobody checked them when it was decoded."""
-    if not isinstance(event.seq, int):
-        return False
-    match event:
-        case ProgressEvent():
-            return isinstance(event.what, str) and all(map(_is_number, (event.done, event.total, event.t)))
-        case MetricsEvent():
-            if not isinstance(event.values, dict) or not _is_number(event.step) or not _is_number(event.t):
-                return False
-            return all(isinstance(value, int | float) for value in event.values.values())
-        case PhaseEvent():
-            words = (event.phase, event.status, event.detail or "")
-            return _is_number(event.t) and all(isinstance(word, str) for word in words)
-        case FailureEvent():
-            return isinstance(event.message, str)
-        case EndEvent():
-            return isinstance(event.status, str) and _is_number(event.t)
-        case _:
-            return True
 
 
 def _is_number(value: object) -> bool:
