@@ -287,6 +287,9 @@ async def test_reset_takes_back_a_field_or_all_and_brings_it_back(opened: Opened
         await pilot.press("ctrl+r")
         assert screen.draft is not None
         assert list(screen.draft.typed) == ["training.steps"]
+        form(screen).go_to("training.steps")
+        await pilot.press("f4", "ctrl+r")  # no field is in sight of the keyboard
+        assert list(screen.draft.typed) == ["training.steps"]
         await pilot.press("R")
         assert screen.draft.typed == {}
         await pilot.press("R")

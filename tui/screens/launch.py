@@ -391,5 +391,7 @@ class LaunchScreen(VfmScreen):
             self.drafts.leave(self.draft)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Letters belong to the input that is typed into."""
+        """Letters belong to the input that is typed into; a field is reset where it is seen."""
+        if action == "reset":
+            return any(form.has_focus_within for form in self.query(Form))
         return not (action in ("reset_all", "copy", "explain") and isinstance(self.focused, Input))

@@ -27,14 +27,14 @@ Pick a config at the left, change it in the middle, see at the right what will h
 
 The sign at the right of a value says where it comes from; the line below the fields says it in full:
 
-| sign | the value is |
-|---|---|
-| `·` | the default |
-| `≡ file` | the config file's |
-| `⇒ model` | named for this environment in `model.overrides` |
-| `✎ you` | typed by you |
-| `✦ hint` | proposed by a failed run's hint |
-| `↻ run` | that of the run that is run again |
+| sign | | the value is |
+|---|---|---|
+| `·` | default | nobody's: the schema's default |
+| `≡` | file | the config file's |
+| `⇒` | model | named for this environment in `model.overrides` |
+| `✎` | you | typed by you |
+| `✦` | hint | proposed by a failed run's hint |
+| `↻` | run | that of the run that is run again |
 
 What you typed is kept when you leave.
 """
