@@ -11,7 +11,7 @@ import string
 import time
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from remote.contract.spec import ExperimentSpec
 
@@ -77,10 +77,10 @@ class RunRecord(BaseModel):
     backend: str
     status: Status = "pending"
     exit_code: int | None = None
-    created: float = Field(default_factory=time.time)
+    created: FiniteFloat = Field(default_factory=time.time)
     """Unix seconds."""
-    started: float | None = None
-    ended: float | None = None
+    started: FiniteFloat | None = None
+    ended: FiniteFloat | None = None
     experimenter: str = "default"
     experiment: str = "default"
     environment: str

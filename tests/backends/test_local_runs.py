@@ -267,10 +267,14 @@ async def test_a_supervisor_that_does_not_start_is_a_backend_error(local: LocalB
     assert await local.backend().runs() == []
 
 
-async def test_damaged_records_are_passed_over_with_a_notice(local: LocalBench) -> None:
+@pytest.mark.parametrize("damage", ["cut", "endless"])
+async def test_damaged_records_are_passed_over_with_a_notice(local: LocalBench, damage: str) -> None:
     backend = local.backend("end:done")
     run = await backend.launch(request())
-    local.write(run.outputs, "runs/half/record.json", b'{"run_id": "ha')
+    whole = run.model_dump_json()
+    endless = whole.replace(f'"created":{run.created}', '"created":Infinity')
+    assert endless != whole
+    local.write(run.outputs, "runs/half/record.json", (whole[:20] if damage == "cut" else endless).encode())
     assert [found.run_id for found in await backend.runs()] == [run.run_id]
     assert len(backend.notices) == 1
     assert "half" in backend.notices[0]
