@@ -23,6 +23,7 @@ from tests.pilot.conftest import NOW, ROOT, until
 from tui.app import VfmApp
 from tui.client import Client
 from tui.config.plan import Plan
+from tui.screens import launch
 from tui.screens import requests as ask
 from tui.screens.launch import LaunchScreen
 from tui.screens.run import RunScreen
@@ -478,13 +479,14 @@ async def test_a_run_is_edited_and_run_again(opened: Opened, mine: Settings) -> 
     assert (again["spec"]["training"]["steps"], again["spec"]["training"]["seed"]) == (7, 3)
 
 
-async def test_the_command_is_copied(opened: Opened) -> None:
+async def test_the_command_is_copied(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     async with opened() as (pilot, screen):
         await pilot.press("y")
         await until(lambda: bool(pilot.app.clipboard), "the clipboard")
         assert pilot.app.clipboard == "vfm launch configs/one.yaml --backend local"
+        monkeypatch.setattr(launch, "SETTLE", 3600)  # the plan that is shown stays that of before
         form(screen).go_to("training.steps")
-        await pilot.press("7", "enter", "y")  # before the plan is made anew
+        await pilot.press("7", "enter", "y")
         await until(lambda: pilot.app.clipboard.endswith(" --set training.steps=7"), "the clipboard")
 
 

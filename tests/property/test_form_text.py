@@ -58,6 +58,7 @@ def test_any_text_becomes_a_value_or_is_told_of(
         assert all(message.strip() for message in (*told.values(), *draft.general))
         if draft.is_sound:
             assert draft.resolved is not None
+            assert not any(one.problem for one in draft.typed.values())
         if row.key in draft.typed:
             assert fields[row.key].text == text
             assert fields[row.key].is_typed
