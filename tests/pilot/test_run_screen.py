@@ -450,6 +450,17 @@ async def test_a_split_on_a_narrow_terminal_lies_above_one_another(home: Path, a
         assert any("too small" in n.message for n in here._notifications)
 
 
+async def test_charts_that_were_seen_last_have_the_keys_as_soon_as_there_are_any(
+    home: Path, app: Any, tmp_path: Path
+) -> None:
+    make_run(home, "ended", story(5, 5))
+    memory = Memory(tmp_path / "app")
+    memory.put("run.layout", {"places": ["charts"], "active": 0, "split": None})
+    async with (here := app("ended", memory=memory)).run_test(size=NORMAL) as pilot:
+        await settled(here, pilot)
+        await until(lambda: getattr(here.focused, "metric", "") == "reward", "the first chart")
+
+
 async def test_the_layout_is_remembered(home: Path, app: Any, tmp_path: Path) -> None:
     make_run(home, "ended", story(5, 5))
     make_run(home, "another", story(2, 5))

@@ -53,7 +53,7 @@ class RunScreen(VfmScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "propose", "Apply the hint", id="run.propose"),
         Binding("c", "cancel", "Cancel", id="run.cancel"),
-        Binding("z", "zoom", "Zoom", id="run.zoom"),
+        Binding("z", "zoom", "Maximize", id="run.zoom"),
         Binding("r", "rerun", "Run again", id="run.rerun"),
         Binding("e", "edit", "Edit & run", id="run.edit"),
         Binding("d", "download", "Download", show=False, id="run.download"),

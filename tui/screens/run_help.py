@@ -10,14 +10,18 @@ Leaving changes nothing: the run goes on.
 
 | key | does |
 |---|---|
-| `1` … `6` | a pane; `Tab` goes to the next one that is seen |
-| `z` · `\\|` | this pane alone · several at once, or one |
+| `1`…`6` | a pane |
+| `Tab` | the next pane that is seen |
+| `z` | this pane alone, or all again |
+| `\\|` | several panes, or one |
 | `T` | timeline: one line or a chart |
+| `!` | the next error in the log |
+| `r` | run it again as it was |
+| `e` | edit its config and run it |
+| `p` | the same with the change that its hint proposes |
 | `c` | stop it; it saves what it has |
-| `r` · `e` | run it again · edit it first |
-| `p` | of a failed run: its config with the change that its hint proposes |
-| `d` · `x` | download its files · delete them |
-| `!` | the next error in the log, from any pane |
+| `d` | download its files |
+| `x` | delete them |
 
 **Panes.** All of them: `/` filters, `Enter` keeps the filter, `Escape` clears it.
 

@@ -173,6 +173,10 @@ class ChartsPane(Vertical):
         self._say("")
         self._arrange()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While somebody types, keys are letters."""
+        return action == "leave" or not self._ready or not self.query_one(FilterLine).has_focus_within
+
     def action_ask(self) -> None:
         """Open the line to type into, with what was typed last."""
         self.query_one(FilterLine).open()
@@ -340,6 +344,8 @@ class ChartsPane(Vertical):
             Content(_EMPTY if not self._grid.names else f"no chart is named like {plain(self._filter)}")
         )
         self.can_focus = not shown
+        if shown and self.screen.focused is self:
+            self.focus()  # it had the keys for want of a chart
         self._tell()
 
     def _say(self, text: str) -> None:
