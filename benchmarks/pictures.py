@@ -1,7 +1,7 @@
-"""The README's pictures, from real runs: `.venv/bin/python -m benchmarks.pictures RUN_DIR…`.
+"""The README's curves, from real runs: `.venv/bin/python -m benchmarks.pictures RUN_DIR…`.
 
-Writes `docs/curves.svg` (reward of each step and held-out score, a line a run) and `docs/run.svg` (what
-`vfm launch` showed of the first run).
+Writes `docs/curves.svg` (reward of each step and held-out score, a line a run). Pictures of the app are
+`screens.py`'s.
 """
 
 from __future__ import annotations
@@ -81,36 +81,12 @@ def line_of(rows: dict[int, dict[str, float]], steps: int, index: int, name: str
     yield f'<text x="{WIDTH - RIGHT + 42}" y="{y + 4}" fill="#222222">{name}</text>'
 
 
-def screen(run_dir: Path, first: int = 26, last: int = 12) -> str:
-    """The stream as the command line tells it, as a terminal's picture.
-
-    Left out: what vLLM and uv say, and lines that name folders of the machine that made the picture.
-    """
-    from rich.console import Console
-    from rich.text import Text
-
-    from tui.narrator import Narrator
-
-    narrator, shown = Narrator(colours=True), []
-    for line in (run_dir / "logs/stream.log").read_text(errors="replace").split("\n"):
-        shown += narrator.tell(line)
-    shown += narrator.rest()
-    home = str(run_dir.resolve().parents[3])
-    quiet = ("[vllm]", "[env]", "[image]", "[train] Loading")
-    kept = [line for line in shown if line and not line.startswith(quiet) and home not in line]
-    console = Console(record=True, width=100, file=open("/dev/null", "w"))  # noqa: SIM115
-    for line in [*kept[:first], "…", *kept[-last:]]:
-        console.print(Text.from_ansi(line), overflow="ellipsis", no_wrap=True)
-    return console.export_svg(title="vfm launch configs/local_demo.yaml")
-
-
 def main(arguments: list[str]) -> None:
-    """Write both pictures."""
+    """Write the picture, and print the numbers behind it."""
     runs = [Path(name) for name in arguments]
     docs = PROJECT / "docs"
     docs.mkdir(exist_ok=True)
     (docs / "curves.svg").write_text(curves(runs) + "\n")
-    (docs / "run.svg").write_text(screen(runs[0]))
     for run in runs:
         rows: dict[int, dict[str, Any]] = metrics(run)
         scores = {step: round(v["eval/total"], 3) for step, v in rows.items() if "eval/total" in v}

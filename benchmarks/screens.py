@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ DEMO, SMOKE = "configs/local_demo.yaml", "configs/local_smoke.yaml"
 SHORTER = ("training.steps=16", "training.learning_rate=2e-4")
 TOO_LONG = ("vllm.max_model_len=100000",)
 DEADLINE = 1800.0
+_FONTS = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)  # fetched from outside; any monospaced font will do
 NORMAL, SMALL, LARGE = (120, 36), (80, 24), (180, 50)
 
 
@@ -55,6 +57,8 @@ class Runs:
     demo: str
     other: str
     failed: str
+    outputs: str
+    """The demo's outputs volume."""
 
 
 async def find_or_launch(client: Client, config: str, sets: Sequence[str], wanted: str) -> RunRecord:
@@ -62,8 +66,9 @@ async def find_or_launch(client: Client, config: str, sets: Sequence[str], wante
     assert client.settings is not None
     resolved = resolve(config, sets, project_dir=PROJECT)
     plan = make_plan(resolved, client.settings, config_path=config)
+    typed = sorted(override.words for override in resolved.typed)
     for run in (await client.runs()).rows:
-        if run.config_path == config and run.status == wanted and await _typed(client, run) == sorted(sets):
+        if run.config_path == config and run.status == wanted and await _typed(client, run) == typed:
             return run
     print(f"launching {plan.command}")
     return await client.launch(plan)
@@ -92,7 +97,7 @@ def pictures(runs: Runs) -> list[Picture]:
         Picture("runs", None, (), runs.demo),
         Picture("runs-small", None, (), runs.demo, SMALL, "vfm-light"),
         Picture("launch", ask.LaunchRequested(DEMO, {"training.steps": 64}), (), "Launch"),
-        Picture("run", ask.RunRequested(runs.demo), ("1",), "following", LARGE),
+        Picture("run", ask.RunRequested(runs.demo), ("1", "S"), "following", LARGE),
         Picture("charts", ask.RunRequested(runs.demo), ("2",), "reward"),
         Picture("charts-light", ask.RunRequested(runs.demo), ("2",), "reward", SMALL, "vfm-light"),
         Picture("rollouts", ask.RunRequested(runs.demo), ("3",), "assistant"),
@@ -101,9 +106,9 @@ def pictures(runs: Runs) -> list[Picture]:
         Picture("files", ask.RunRequested(runs.demo), ("6",), "checkpoints"),
         Picture("failed", ask.RunRequested(runs.failed), ("1",), "max_model_len"),
         Picture("compare", ask.CompareRequested([runs.demo, runs.other]), (), "learning_rate"),
-        Picture("volumes", ask.FilesRequested(), (), "verifiers-outputs"),
+        Picture("volumes", ask.FilesRequested("local", runs.outputs, f"runs/{runs.demo}"), (), "checkpoints"),
         Picture("doctor", ask.DoctorRequested(), (), "local image"),
-        Picture("palette", ask.RunRequested(runs.demo), ("ctrl+p", *"download"), "download"),
+        Picture("palette", None, ("ctrl+p", *"le"), "le"),
         Picture("help", ask.RunRequested(runs.demo), ("f1",), "Help"),
     ]  # fmt: skip
 
@@ -121,7 +126,7 @@ async def take(picture: Picture, client: Client) -> None:
         for key in picture.keys:
             await pilot.press(key)
         await _calm(pilot, picture.text)
-        svg = app.export_screenshot(title=f"vfm-tui · {picture.name}")
+        svg = _FONTS.sub("", app.export_screenshot(title=f"vfm-tui · {picture.name}"))
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / f"{picture.name}.svg").write_text(svg)
     print(f"docs/screens/{picture.name}.svg")
@@ -151,7 +156,7 @@ async def live(client: Client, run: RunRecord, step: int) -> None:
         return
     async for _ in client.watch(run):
         if ((await client.state(run)).step or 0) >= step:
-            await take(Picture("live", ask.RunRequested(run.run_id), ("1",), "running", LARGE), client)
+            await take(Picture("live", ask.RunRequested(run.run_id), ("1", "S"), "running", LARGE), client)
             return
 
 
@@ -165,7 +170,7 @@ async def main(only: str | None) -> None:
     await until_over(client, other)
     failed = await find_or_launch(client, SMOKE, TOO_LONG, "failed")
     await until_over(client, failed)
-    for picture in pictures(Runs(demo.run_id, other.run_id, failed.run_id)):
+    for picture in pictures(Runs(demo.run_id, other.run_id, failed.run_id, demo.outputs)):
         if only in (None, picture.name):
             await take(picture, client)
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import click
 import pytest
 
+from tui.__main__ import vfm_tui
 from tui.cli.commands import vfm
 
 ROOT = Path(__file__).parents[2]
-PAPERS = [path for path in (ROOT / "README.md", ROOT / "ARCHITECTURE.md") if path.exists()]
+PAPERS = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "docs" / "app.md"]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
 
@@ -62,18 +63,24 @@ def test_files_that_papers_name_exist(paper: Path) -> None:
     assert not missing
 
 
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda p: p.name)
+def test_pictures_that_papers_show_exist(paper: Path) -> None:
+    shown = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", paper.read_text())
+    assert not [name for name in shown if not (paper.parent / name).is_file()]
+
+
 def commands(text: str) -> list[str]:
-    """Every `vfm …` line of a paper's shell blocks, without prompts, comments and placeholders."""
+    """Every `vfm …` and `vfm-tui …` line of a paper's shell blocks, without prompts and comments."""
     blocks = re.findall(r"```(?:bash|sh|shell|console)?\n(.*?)```", text, re.S)
     lines = [line.strip().removeprefix("$ ") for block in blocks for line in block.splitlines()]
-    return [line for line in lines if re.match(r"(\.venv/bin/)?vfm ", line)]
+    return [line for line in lines if re.match(r"(\.venv/bin/)?vfm(-tui)? ", line)]
 
 
 def parse(line: str) -> None:
-    """Parse a command line as `vfm` would, and run nothing. Raises `click.UsageError`."""
-    words = shlex.split(re.split(r"\s[|>&]", line)[0], comments=True)[1:]
-    command: click.Command = vfm
-    context = click.Context(command, info_name="vfm")
+    """Parse a command line as `vfm` or `vfm-tui` would, and run nothing. Raises `click.UsageError`."""
+    program, *words = shlex.split(re.split(r"\s[|>&]", line)[0], comments=True)
+    command: click.Command = vfm_tui if program.endswith("-tui") else vfm
+    context = click.Context(command, info_name=program)
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         name, found, words = command.resolve_command(context, words)
         assert found is not None
@@ -92,7 +99,14 @@ def test_commands_that_papers_show_parse(line: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["vfm lunch x", "vfm launch", "vfm launch x --stepps 3", "vfm image build moon", "vfm config shows x"],
+    [
+        "vfm-tui --wep",
+        "vfm lunch x",
+        "vfm launch",
+        "vfm launch x --stepps 3",
+        "vfm image build moon",
+        "vfm config shows x",
+    ],
 )
 def test_a_paper_with_a_wrong_command_would_be_caught(line: str) -> None:
     with pytest.raises(click.UsageError):
