@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from textual._context import visible_screen_stack
 from textual.message import Message
 from textual.pilot import Pilot
 
@@ -147,6 +148,9 @@ async def _calm(pilot: Pilot[None], text: str = "", still: float = 0.6) -> None:
 
 
 def _text(app: Any) -> str:
+    visible_screen_stack.set(
+        app._background_screens
+    )  # else a dialog's surroundings are drawn, and kept, blank
     return "\n".join("".join(part.text for part in line) for line in app.screen._compositor.render_strips())
 
 

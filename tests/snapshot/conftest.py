@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual._context import visible_screen_stack
 from textual.app import App
 from textual.message import Message
 from textual.pilot import Pilot
@@ -73,6 +74,9 @@ class Stage:
 
 def text_of(app: App[Any]) -> str:
     """Everything that is on the screen."""
+    visible_screen_stack.set(
+        app._background_screens
+    )  # else a dialog's surroundings are drawn, and kept, blank
     return "\n".join("".join(part.text for part in line) for line in app.screen._compositor.render_strips())
 
 

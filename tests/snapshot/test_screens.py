@@ -45,7 +45,7 @@ def test_runs(snap_compare: Compare, stage: Stage, size: Any, theme: str) -> Non
         (DONE, "1", "a warning"),
         (DONE, "2", "reward"),
         (DONE, "3", "crane"),
-        (DONE, "5", "wandb"),
+        (DONE, "5", "keys differ"),
         (DONE, "6", "checkpoints"),
         (FAILED, "1", "did not start"),
     ],
@@ -92,7 +92,7 @@ def test_doctor(
         yield Finding("image", "local image", "problem", "not built", "vfm image build local", "image")
 
     monkeypatch.setattr("tui.screens.doctor.examine", found)
-    before = stage.asked(ask.DoctorRequested(), "not built", "cp .env.example" if size[0] > 100 else "")
+    before = stage.asked(ask.DoctorRequested(), "not built", "vfm image build")
     assert snap_compare(stage.app(theme), terminal_size=size, run_before=before)
 
 
