@@ -97,7 +97,7 @@ def same_everywhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setattr("tui.config.machine.this_machine", lambda: Machine(24.0, False))
+    monkeypatch.setattr("tui.config.outlook.this_machine", lambda: Machine(24.0, False))
     yield
     monkeypatch.undo()
     time.tzset()
