@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +19,9 @@ from remote.contract.errors import BackendError, Hint
 from remote.contract.events import EndEvent, Event, MetricsEvent, PhaseEvent, ProgressEvent, encode_line
 from remote.contract.record import RunRecord
 from remote.contract.spec import ExperimentSpec
+from tests.backends.conftest import DEADLINE as DEADLINE
 from tests.backends.conftest import LocalBench
+from tests.backends.conftest import until as until
 from tui.backends.base import Backend, Volumes
 from tui.backends.local import LocalBackend
 from tui.client import Client
@@ -29,18 +30,6 @@ from tui.settings import Settings
 ROOT = Path(__file__).parents[2]
 NOW = 1_800_000_000.0
 """When tests with a frozen clock take place (Unix seconds)."""
-DEADLINE = 20.0
-
-
-async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], what: str) -> None:
-    """Wait for a condition; fail when it does not come true before the deadline."""
-    deadline = time.monotonic() + DEADLINE
-    while True:
-        found = condition()
-        if found if isinstance(found, bool) else await found:
-            return
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        await asyncio.sleep(0.01)
 
 
 @pytest.fixture
