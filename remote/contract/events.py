@@ -119,6 +119,16 @@ class EndEvent(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AttemptEvent(Event):
+    """The run was taken up again: the number of this go at it, from 2, and what ended the last one."""
+
+    type: ClassVar[str] = "attempt"
+    number: int
+    why: str
+    """`timeout`, `preempted` or `lost`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class UnknownEvent(Event):
     """An event of a kind that this version does not know; `data` is the whole object."""
 
@@ -135,6 +145,7 @@ AnyEvent = (
     | SystemEvent
     | FailureEvent
     | EndEvent
+    | AttemptEvent
     | UnknownEvent
 )
 
@@ -149,6 +160,7 @@ KINDS: dict[str, type[Event]] = {
         SystemEvent,
         FailureEvent,
         EndEvent,
+        AttemptEvent,
     )
 }
 

@@ -67,6 +67,22 @@ class LaunchRequest(BaseModel):
     """Absolute path of the folder that holds `environments/`; the backend fills it in."""
     git: dict[str, Any] = Field(default_factory=dict)
     """`{"revision": …, "dirty": …}` of the project, where it is a checkout."""
+    usd_per_hour: float | None = None
+    """What the machine costs, by the table of prices when the run is planned; None: unknown."""
+
+
+class Attempt(BaseModel):
+    """One machine's go at a run: a run that was interrupted has several."""
+
+    started: FiniteFloat
+    """Unix seconds."""
+    ended: FiniteFloat | None = None
+    why: str | None = None
+    """What ended it: a final status, or `timeout`, `preempted`, `lost`, after which another goes on."""
+    offset: int = 0
+    """Bytes of `logs/stream.log` that were there before it."""
+    container: str | None = None
+    """Modal's task id."""
 
 
 class RunRecord(BaseModel):
@@ -93,6 +109,10 @@ class RunRecord(BaseModel):
     """Versions of the packages that did the work."""
     identifiers: dict[str, str] = Field(default_factory=dict)
     """What the backend calls it: pid and start time locally, app and call ids on Modal."""
+    attempts: list[Attempt] = Field(default_factory=list)
+    """In order; one more for each time that the run was taken up."""
+    usd_per_hour: float | None = None
+    """What its machine costs, as estimated at launch."""
     failure: dict[str, Any] | None = None
     """The failure event's boundary, cause, message and hint."""
 
@@ -100,7 +120,7 @@ class RunRecord(BaseModel):
     def of(cls, request: LaunchRequest) -> RunRecord:
         """The record of a run that is about to begin."""
         shared = ("run_id", "kind", "backend", "experimenter", "experiment", "environment")
-        also = ("model", "outputs", "config_path", "git")
+        also = ("model", "outputs", "config_path", "git", "usd_per_hour")
         return cls(**{name: getattr(request, name) for name in (*shared, *also)})
 
     @property

@@ -48,6 +48,10 @@ class Section(BaseModel):
     )
 
 
+MOST_GPUS = {"A10G": 4}
+"""How many of a type one container may have, where that is fewer than 8 (Modal's guide to GPUs)."""
+
+
 class GpuSection(Section):
     """The GPUs that Modal attaches."""
 
@@ -55,6 +59,13 @@ class GpuSection(Section):
     """How many GPUs; with more than one, vLLM has the first and the trainers the others."""
     type: GpuType = "A100-40GB"
     """Which GPU: T4 and A10G for small models, A100 and up for production."""
+
+    @model_validator(mode="after")
+    def _there_are_so_many(self) -> GpuSection:
+        most = MOST_GPUS.get(self.type, 8)
+        if self.count > most:
+            raise ValueError(f"count = {self.count}: Modal has at most {most} {self.type} in one container")
+        return self
 
 
 class ModalSection(Section):
@@ -67,7 +78,18 @@ class ModalSection(Section):
     gpu: GpuSection = GpuSection()
     """The GPUs that Modal attaches."""
     timeout: int = Field(14400, ge=60, le=86400)
-    """Seconds after which a run is stopped; at most 24 hours. The local backend honours it too."""
+    """Seconds after which an attempt is stopped; at most 24 hours. The local backend honours it too."""
+    retries: int = Field(3, ge=0, le=10)
+    """How often a run on Modal that reached its timeout, or lost its machine, goes on by itself from its
+    last checkpoint. The local backend makes one attempt."""
+
+
+class BudgetSection(Section):
+    """What a run may cost. This machine costs nothing."""
+
+    max_usd: Float | None = Field(None, gt=0)
+    """The run saves and stops when its estimated cost, all attempts together, reaches this many US
+    dollars. Unset: no limit but the timeout."""
 
 
 class LoraSection(Section):
@@ -203,6 +225,9 @@ class VllmSection(Section):
     """Seconds that the server may take to start."""
     startup_retries: int = Field(1, ge=0, le=5)
     """How often a server that died while starting is started again, where that can help."""
+    gpus: int | None = Field(None, ge=1, le=7)
+    """GPUs that the server has for itself where `modal.gpu.count` is more than one; the trainers have the
+    others. Unset: one. A single GPU is shared."""
 
     @model_validator(mode="after")
     def _parser_given(self) -> VllmSection:
@@ -239,6 +264,8 @@ class ExperimentSpec(Section):
 
     modal: ModalSection = ModalSection()
     """Modal compute resources."""
+    budget: BudgetSection = BudgetSection()
+    """What a run may cost."""
     model: ModelSection = ModelSection()
     """Model configuration."""
     training: TrainingSection = TrainingSection()
@@ -256,6 +283,12 @@ class ExperimentSpec(Section):
             raise ValueError(
                 f"training.max_completion_length = {self.training.max_completion_length} leaves no "
                 f"room for a prompt in vllm.max_model_len = {self.vllm.max_model_len}"
+            )
+        count, gpus = self.modal.gpu.count, self.vllm.gpus
+        if gpus is not None and gpus >= count > 1:
+            raise ValueError(
+                f"vllm.gpus = {gpus} leaves the trainers none of modal.gpu.count = {count}: "
+                "lower it, or raise the count"
             )
         sync, lora = self.vllm.weight_sync, self.model.lora.enabled
         if lora and sync == "full":

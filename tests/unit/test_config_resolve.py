@@ -48,6 +48,7 @@ def test_the_guides_example_arrives_word_for_word() -> None:
         "memory": 32768,
         "gpu": {"count": 1, "type": "A100-40GB"},
         "timeout": 14400,
+        "retries": 3,
     }
     assert spec.model.base_model == "Qwen/Qwen2.5-1.5B-Instruct"
     assert spec.model.overrides == {"vf-bfcl-single-turn": "Salesforce/xLAM-2-3b-fc-r"}

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from remote.contract.events import (
     AnyEvent,
+    AttemptEvent,
     CheckpointEvent,
     EndEvent,
     FailureEvent,
@@ -70,6 +71,8 @@ class RunState:
     checkpoints: list[CheckpointEvent] = field(default_factory=list)
     rollouts: int = 0
     """Episodes shown so far."""
+    attempt: int = 1
+    """Which go at the run this is: more than 1 after an interruption."""
     failure: FailureEvent | None = None
     end: EndEvent | None = None
     unknown: int = 0
@@ -136,6 +139,8 @@ class RunState:
                 self.failure = event
             case EndEvent():
                 self._take_end(event)
+            case AttemptEvent():
+                self._take_attempt(event)
             case UnknownEvent():
                 self.unknown += 1
 
@@ -155,6 +160,14 @@ class RunState:
             self.step = event.step
             self._pace.append((event.step, event.t))
         self.metrics = {**self.metrics, **event.values}
+
+    def _take_attempt(self, event: AttemptEvent) -> None:
+        """What the lost machine was doing ended with it; the steps go on from a checkpoint."""
+        self.attempt, self.end = event.number, None
+        self._pace.clear()
+        for phase in self.phases.values():
+            if phase.ended is None:
+                phase.take("failed", event.t)
 
     def _take_end(self, event: EndEvent) -> None:
         """Nothing goes on after the end: what was open ended with the run."""
