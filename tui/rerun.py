@@ -18,6 +18,7 @@ from remote.contract.spec import ExperimentSpec
 from tui.client import Client
 from tui.config import layers, schema
 from tui.config.draft import RUN, YOU, Draft, value_at
+from tui.config.plan import Plan
 from tui.config.problems import ConfigProblems
 from tui.settings import Settings
 
@@ -28,9 +29,13 @@ async def rerun(client: Client, settings: Settings, run_id: str) -> RunRecord:
     Raises `RunNotFound`, `ConfigError` where the run does not say what it was, and what planning and
     launching raise.
     """
+    return await client.launch(await plan_again(client, settings, run_id))
+
+
+async def plan_again(client: Client, settings: Settings, run_id: str) -> Plan:
+    """What `rerun` would launch, and at what price. Raises what it raises but for the launch."""
     draft = await draft_of(client, settings, run_id)
-    plan = await asyncio.to_thread(draft.plan, settings)
-    return await client.launch(plan)
+    return await asyncio.to_thread(draft.plan, settings)
 
 
 async def draft_of(client: Client, settings: Settings, run_id: str) -> Draft:

@@ -45,6 +45,8 @@ class Settings:
     experiment: str = "default"
     env_file: Path = Path(".env")
     env_file_exists: bool = False
+    env_file_names: frozenset[str] = frozenset()
+    """The variables that `.env` names, those without a value too."""
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     """Name → value, for a run's environment. Never shown."""
     notices: tuple[str, ...] = ()
@@ -63,7 +65,8 @@ class Settings:
         project = _project(project_dir, process)
         env_file = project / ".env"
         exists = os.path.lexists(env_file)
-        values, notices = _read_env(env_file) if exists else ({}, [_missing(env_file)])
+        written, notices = _read_env(env_file) if exists else ({}, [_missing(env_file)])
+        values = {name: value for name, value in written.items() if value}
         both = {**values, **{name: value for name, value in process.items() if value}}
         names = (values.keys() | set(KNOWN_SECRETS)) - _OURS
         return cls(
@@ -74,6 +77,7 @@ class Settings:
             experiment=both.get("EXPERIMENT_NAME") or "default",
             env_file=env_file,
             env_file_exists=exists,
+            env_file_names=frozenset(written),
             secrets={name: both[name] for name in sorted(names) if both.get(name)},
             notices=tuple(notices),
         )
@@ -96,7 +100,8 @@ def glance(environ: Mapping[str, str] | None = None) -> Folders:
     try:
         env_file = _project(None, process) / ".env"
         named = env_file.is_file() and _NAMES_FOLDER.search(env_file.read_bytes())
-        values = _read_env(env_file)[0] if named else {}
+        written = _read_env(env_file)[0] if named else {}
+        values = {name: value for name, value in written.items() if value}
     except (ConfigError, OSError):
         values = {}  # `Settings.load` says what is wrong, where there is somebody to tell it to.
     both = {**values, **{name: value for name, value in process.items() if value}}
@@ -161,7 +166,7 @@ def _missing(path: Path) -> str:
     return f"there is no {path}: names and keys come from the process environment alone (see .env.example)"
 
 
-def _read_env(path: Path) -> tuple[dict[str, str], list[str]]:
+def _read_env(path: Path) -> tuple[dict[str, str | None], list[str]]:
     """The variables of a `.env`, and a notice for each line that is none. Values never reach a message."""
     from dotenv import dotenv_values
     from dotenv.parser import parse_stream
@@ -172,8 +177,7 @@ def _read_env(path: Path) -> tuple[dict[str, str], list[str]]:
             notices.append(f"{path}:{binding.original.line}: not KEY=VALUE, skipped")
         else:
             good.append(binding.original.string)
-    values = dotenv_values(stream=StringIO("".join(good)))
-    return {name: value for name, value in values.items() if value}, notices
+    return dict(dotenv_values(stream=StringIO("".join(good)))), notices
 
 
 def _text(path: Path) -> str:

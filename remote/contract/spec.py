@@ -64,7 +64,10 @@ class GpuSection(Section):
     def _there_are_so_many(self) -> GpuSection:
         most = MOST_GPUS.get(self.type, 8)
         if self.count > most:
-            raise ValueError(f"count = {self.count}: Modal has at most {most} {self.type} in one container")
+            raise ValueError(
+                f"modal.gpu.count = {self.count} is more than the {most} that Modal has of modal.gpu.type = "
+                f"{self.type} in one container: lower it, or take another type"
+            )
         return self
 
 

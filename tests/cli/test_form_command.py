@@ -33,6 +33,7 @@ def config(vfm: Vfm) -> Path:
     for name in ("vf_wordle", "vf_other"):
         (vfm.project / "environments" / name).mkdir(parents=True)
         (vfm.project / "environments" / name / "pyproject.toml").touch()
+    (vfm.project / ".env").write_text("WANDB_API_KEY=\n")
     path = vfm.project / "configs" / "it's mine.yaml"
     path.parent.mkdir()
     path.write_text(CONFIG)
@@ -55,7 +56,7 @@ def config(vfm: Vfm) -> Path:
 def test_it_plans_the_same(
     vfm: Vfm, config: Path, typed: Typing, kind: str, backend: str, named: bool
 ) -> None:
-    settings = Settings(vfm.project, vfm.home, "ada", "cli")
+    settings = Settings.load(vfm.project, {"EXPERIMENTER": "ada", "EXPERIMENT_NAME": "cli"})
     draft = Draft.load(str(config.relative_to(vfm.project)) if named else None, vfm.project)
     draft.kind, draft.backend = "evaluate" if kind == "evaluate" else "train", backend
     for key, text in typed.items():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.cli.conftest import Vfm
 
 
@@ -82,6 +84,23 @@ def test_a_dry_run_as_json(vfm: Vfm) -> None:
     assert plan["provenance"]["training.steps"] == {"layer": "set", "where": "--set training.steps=9"}
     assert plan["difference"] == [{"key": "training.steps", "from": 3, "to": 9}]
     assert plan["volumes"] == ["verifiers-outputs-ada-cli", "verifiers-cache-ada-cli"]
+
+
+def test_a_dry_run_on_modal_says_its_price(vfm: Vfm) -> None:
+    words = ("--backend", "modal", "--dry-run", "--set", "modal.gpu.type=H100", "--set", "budget.max_usd=2.5")
+    refused = vfm.launch(*words, script="")
+    assert refused.returncode == 2
+    assert f"there is no {vfm.project / '.env'}" in refused.stderr
+    assert "cp .env.example .env" in refused.stderr
+    (vfm.project / ".env").write_text("HF_TOKEN=\n")
+    told = vfm.launch(*words, script="").stdout
+    assert "1 × H100, 8 cores, 32 GiB" in told
+    assert "$4.58 an hour, at most $2.50, by its budget" in told
+    plan = json.loads(vfm.launch(*words, "--json", script="").stdout)
+    price = plan["price"]
+    assert (price["usd_at_most"], price["budget_usd"], price["attempts"]) == (2.5, 2.5, 4)
+    assert plan["usd_per_hour"] == pytest.approx(price["usd_per_hour"], abs=0.0001)
+    assert price["usd_without_budget"] == pytest.approx(4 * 4 * plan["usd_per_hour"], abs=0.01)
 
 
 def test_a_secret_reaches_the_worker_and_no_output(vfm: Vfm) -> None:

@@ -25,6 +25,7 @@ from tui.client import Client
 from tui.config.plan import Plan
 from tui.screens import launch
 from tui.screens import requests as ask
+from tui.screens.ask import Confirm
 from tui.screens.launch import LaunchScreen
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
@@ -65,7 +66,8 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def mine(settings: Settings, project: Path) -> Settings:
     """Settings of that project."""
-    return replace(settings, project_dir=project, secrets={"WANDB_API_KEY": "x"})
+    names = frozenset({"WANDB_API_KEY"})
+    return replace(settings, project_dir=project, env_file_names=names, secrets={"WANDB_API_KEY": "x"})
 
 
 class Landing(Screen[None]):
@@ -85,10 +87,15 @@ def opened(bench: LocalBench, mine: Settings, monkeypatch: pytest.MonkeyPatch) -
 
     @asynccontextmanager
     async def opening(
-        size: tuple[int, int] = (140, 45), *, script: str = "end:done", readonly: bool = False, **request: Any
+        size: tuple[int, int] = (140, 45),
+        *,
+        script: str = "end:done",
+        readonly: bool = False,
+        settings: Settings = mine,
+        **request: Any,
     ) -> AsyncIterator[tuple[App, LaunchScreen]]:
-        client = Client(mine, {"local": bench.backend(script)})
-        app = VfmApp(client, settings=mine, clock=lambda: NOW, readonly=readonly)
+        client = Client(settings, {"local": bench.backend(script)})
+        app = VfmApp(client, settings=settings, clock=lambda: NOW, readonly=readonly)
         async with app.run_test(size=size) as pilot:
             app.post_message(ask.LaunchRequested(**request))
             await until(lambda: isinstance(app.screen, LaunchScreen), "the form")
@@ -378,10 +385,36 @@ async def test_a_backend_that_is_not_there_is_told_of_in_place(opened: Opened, m
         await pilot.press("e")
         assert "16 bytes: float32" in planned(screen)
         await pilot.press("ctrl+l")
+        await until(lambda: isinstance(pilot.app.screen, Confirm), "the question about its price")
+        assert "$2.73 an hour, at most $43.71, in 4 attempts of 4 h 00 min" in seen(pilot)
+        await pilot.press("y")
         await until(lambda: "there is no backend 'modal'" in seen(pilot), "the error")
         assert pilot.app.screen is screen
         assert not screen.query_one("#launch", Button).disabled
         assert launched(mine) == []
+
+
+async def test_nothing_that_costs_money_starts_without_a_yes(opened: Opened, mine: Settings) -> None:
+    async with opened() as (pilot, screen):
+        await type_in(pilot, screen, "budget.max_usd", "5")
+        await pilot.press("f6", "ctrl+l")
+        await until(lambda: isinstance(pilot.app.screen, Confirm), "the question about its price")
+        assert "at most $5.00, by its budget" in seen(pilot)
+        await pilot.press("enter")  # the button that has the focus is no
+        await until(lambda: pilot.app.screen is screen, "the form")
+        assert not screen.query_one("#launch", Button).disabled
+        assert "there is no backend" not in seen(pilot)
+
+
+async def test_what_keeps_a_run_from_modal_is_told_where_it_is_seen(opened: Opened, mine: Settings) -> None:
+    async with opened(settings=replace(mine, env_file_names=frozenset()), size=(80, 24)) as (pilot, screen):
+        await pilot.press("f6")
+        await settled(pilot, screen)
+        await pilot.press("ctrl+l")
+        trouble = screen.query_one("#trouble", Static)
+        await until(lambda: not trouble.has_class("-hidden"), "what is wrong")
+        assert "cp .env.example .env" in str(trouble.content)
+        assert pilot.app.screen is screen
 
 
 async def test_read_only_launches_nothing(opened: Opened, mine: Settings) -> None:

@@ -24,7 +24,7 @@ def project(tmp_path: Path) -> Path:
         (tmp_path / "environments" / name).mkdir(parents=True)
         (tmp_path / "environments" / name / "pyproject.toml").touch()
     (tmp_path / "environments" / "no_package").mkdir()
-    (tmp_path / ".env").touch()
+    (tmp_path / ".env").write_text("EXPERIMENTER=\n")
     (tmp_path / "x.yaml").write_text(TEXT)
     return tmp_path
 
@@ -147,6 +147,54 @@ def test_modal_does_not_see_this_machines_paths(project: Path) -> None:
         plan(project, "model.base_model=./weights", backend="modal")
     there = plan(project, "model.base_model=/cache/weights", backend="modal")
     assert there.request.model == "/cache/weights"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [(None, "there is no {}"), ("", "{} is empty"), ("# a note\n\nno variable\n", "{} is empty")],
+)
+def test_a_run_on_modal_needs_an_env_file_that_says_something(
+    project: Path, text: str | None, words: str
+) -> None:
+    file = project / ".env"
+    file.unlink()
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        plan(project, backend="modal", HF_TOKEN="not from the file")
+    assert caught.value.message.startswith(words.format(file))
+    assert caught.value.hint is not None
+    assert "cp .env.example .env" in caught.value.hint.text
+    assert plan(project).request.backend == "local"  # a run on this machine needs none
+    file.write_text("HF_TOKEN=\n")
+    assert plan(project, backend="modal").request.backend == "modal"
+
+
+def test_what_a_run_costs_is_planned(project: Path) -> None:
+    sets = ("modal.gpu.type=H100", "modal.timeout=3600", "modal.retries=2")
+    made = plan(project, *sets, backend="modal")
+    assert made.price is not None
+    assert made.request.usd_per_hour == made.price.hour > 3.9
+    assert made.price.most == pytest.approx(made.price.hour * 3)
+    limited = plan(project, *sets, "budget.max_usd=5", backend="modal").price
+    assert limited is not None
+    assert (limited.most, limited.whole) == (5, made.price.most)
+    here = plan(project, *sets)
+    assert (here.request.usd_per_hour, here.price, here.notices) == (None, None, [])
+
+
+def test_a_budget_that_does_nothing_is_noticed(project: Path) -> None:
+    here = plan(project, "budget.max_usd=5").notices
+    assert here == [
+        "--set budget.max_usd=5: budget.max_usd has no effect on this machine, where a run costs nothing"
+    ]
+    broken = project / "own"
+    broken.mkdir()
+    (broken / "prices.toml").write_text("[gpu")
+    made = plan(project, "budget.max_usd=5", backend="modal", VFM_CONFIG_DIR=str(broken))
+    assert made.request.usd_per_hour is None
+    assert "the price is unknown: cannot use" in made.notices[0]
+    assert "has no effect while the price is unknown" in made.notices[1]
 
 
 @pytest.mark.parametrize("variable", ["EXPERIMENTER", "EXPERIMENT_NAME"])

@@ -203,6 +203,8 @@ def test_an_unknown_key_is_refused_with_the_nearest(tmp_path: Path, text: str, e
         ("model:\n  overrides: {wordle: [1]}\n", "model.overrides.wordle is [1], but should be text"),
         ("modal:\n  gpu: {count: 9}\n", "should be a whole number from 1 to 8"),
         ("modal:\n  gpu: {type: banana}\n", "should be one of T4"),
+        ("modal:\n  gpu: {type: A10}\n", "; did you mean A10G?"),
+        ("modal:\n  gpu: {type: h100}\n", "; did you mean H100?"),
         ("training:\n  environment_args: {x: [.nan]}\n", "should be a finite number"),
     ],
 )
@@ -211,6 +213,15 @@ def test_a_wrong_value_is_told_in_plain_words(tmp_path: Path, text: str, words: 
     assert problem.startswith(("x.yaml:1: ", "x.yaml:2: "))
     assert words in problem
     assert "Input should" not in problem
+
+
+def test_more_gpus_than_modal_has_are_told_where_they_are_asked_for(tmp_path: Path) -> None:
+    text = "modal:\n  gpu:\n    type: A10G\n    count: 5\n"
+    (there,) = problems(tmp_path, text)
+    assert there.startswith("x.yaml:4, x.yaml:3: modal.gpu.count = 5 is more than the 4 that Modal has of")
+    (typed,) = problems(tmp_path, text.replace("5", "4"), "modal.gpu.count=8")
+    assert typed.startswith("--set modal.gpu.count=8, x.yaml:3: modal.gpu.count = 8 is more")
+    assert given(tmp_path, text.replace("A10G", "H100")).spec.modal.gpu.count == 5
 
 
 def test_all_problems_are_told_at_once_with_their_places(tmp_path: Path) -> None:

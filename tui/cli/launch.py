@@ -57,16 +57,30 @@ def launch(
     if dry_run:
         print_json(plan_dict(plan)) if as_json else click.echo(plan_text(plan))
         return outcome.DONE
-    for notice in plan.notices:
-        outcome.say(f"note: {notice}")
+    if not detach:
+        return to_the_end(plan, as_json=as_json)
+    _tell_notices(plan)
     record = run(_launched(plan, detach, as_json))
-    if detach:
-        print_json(record.model_dump(mode="json")) if as_json else click.echo(record.run_id)
-        return outcome.DONE
+    print_json(record.model_dump(mode="json")) if as_json else click.echo(record.run_id)
+    return outcome.DONE
+
+
+def to_the_end(plan: Plan, *, as_json: bool = False) -> int:
+    """Launch, follow, and say how it ended; returns the exit code. Raises what launching raises."""
+    from tui.cli.client import run
     from tui.cli.follow import closing, exit_code
 
+    _tell_notices(plan)
+    record = run(_launched(plan, False, as_json))
     outcome.say(closing(record, plan.command))
     return exit_code(record)
+
+
+def _tell_notices(plan: Plan) -> None:
+    for notice in plan.notices:
+        outcome.say(f"note: {notice}")
+    if plan.price is not None:
+        outcome.say(f"Price: {price_text(plan)} (an estimate)")
 
 
 async def _launched(plan: Plan, detach: bool, as_json: bool) -> RunRecord:
@@ -103,11 +117,39 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
         "command": plan.command,
         "model_why": plan.model_why,
         "notices": list(plan.notices),
+        "price": _price_dict(plan),
     }
+
+
+def _price_dict(plan: Plan) -> dict[str, Any]:
+    price = plan.price
+    if price is None:
+        return {"usd_per_hour": None, "usd_at_most": None, "note": plan.price_note}
+    return {
+        "usd_per_hour": round(price.hour, 4),
+        "usd_at_most": round(price.most, 2),
+        "usd_without_budget": round(price.whole, 2),
+        "budget_usd": price.budget,
+        "attempts": price.attempts,
+        "timeout": price.timeout,
+        "date": price.date,
+        "source": price.source,
+    }
+
+
+def price_text(plan: Plan) -> str:
+    """What an hour of the plan costs, and all of it at most."""
+    from tui import costs
+
+    price = plan.price
+    if price is None:
+        return plan.price_note
+    return f"{costs.hourly(price)}, {costs.at_most(price)}"
 
 
 def plan_text(plan: Plan) -> str:
     """The plan as a person reads it."""
+    from tui import costs
     from tui.cli.config import spec_table
     from tui.config.overrides import spell
 
@@ -118,9 +160,12 @@ def plan_text(plan: Plan) -> str:
         "model": f"{request.model} ({plan.model_why})",
         "outputs": f"{request.outputs}:runs/{request.run_id}",
         "cache": request.cache,
+        "machine": costs.machine(request.spec) if plan.price else "",
+        "price": price_text(plan),
+        "budget": costs.budget(plan.price) if plan.price else "",
         "command": plan.command,
     }
-    lines = [f"{name + ':':13}{value}" for name, value in facts.items()]
+    lines = [f"{name + ':':13}{value}" for name, value in facts.items() if value]
     changed = [f"  {key}: {spell(old)} → {spell(new)}" for key, old, new in plan.diff]
     lines += ["", "Against the config:", *(changed or ["  nothing is changed"])]
     lines += ["", spec_table(request.spec, request.provenance)]

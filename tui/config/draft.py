@@ -190,7 +190,8 @@ class Draft:
 
     def _blame(self, problem: Problem) -> None:
         key = row_of(problem.key)
-        typed = [k for k in self.typed if k.rpartition(".")[2] in problem.message.split()]
+        words = problem.message.split()
+        typed = [k for k in self.typed if k in words or k.rpartition(".")[2] in words]
         if key is None or (typed and key not in self.typed and not problem.expected):
             key = row_of(typed[-1]) if typed else key
         if key is None:

@@ -149,8 +149,9 @@ def field_problem(key: Key, value: Any, where: str) -> Problem:
     expected = row.expected if row else _expected_elsewhere(key)
     default = row.default if row else None
     message = f"{dotted} is {shown(value)}, but should be {expected}"
-    if row and row.choices and (close := difflib.get_close_matches(str(value), map(str, row.choices), 1)):
-        message += f"; did you mean {close[0]}?"
+    choices = {str(choice).casefold(): choice for choice in row.choices} if row else {}
+    if close := difflib.get_close_matches(str(value).casefold(), choices, 1):
+        message += f"; did you mean {choices[close[0]]}?"
     if row and row.type == "text" and isinstance(value, int | float) and _finite(value):
         message += f" (write it in quotes: '{value}')"
     message += f" (default: {shown(default)})" if row else ""

@@ -14,7 +14,6 @@ from tui.config.draft import Draft, Field, blamed
 from tui.config.fit import Fit, fit
 from tui.config.machine import this_machine
 from tui.config.plan import Plan, make_plan
-from tui.config.prices import Price, prices
 from tui.config.resolve import Resolved
 from tui.settings import Settings
 
@@ -24,11 +23,8 @@ class Outlook:
     """The right side of the launch form."""
 
     plan: Plan | None = None
+    """With its price."""
     fit: Fit | None = None
-    price: Price | None = None
-    """None where it costs nothing, or nobody knows."""
-    price_note: str = ""
-    """Why there is no price, or what is wrong with the user's table."""
     refused: str = ""
     """Why it cannot be planned."""
     refused_key: str | None = None
@@ -44,8 +40,7 @@ def look(resolved: Resolved, settings: Settings, *, kind: Kind, backend: str, co
         return Outlook(refused=words, refused_key=key)
     machine = this_machine() if backend == "local" else None
     estimate = fit(resolved.spec, plan.request.model, kind=kind, backend=backend, machine=machine)
-    price, note = _price(resolved, settings, backend)
-    return Outlook(plan, estimate, price, note)
+    return Outlook(plan, estimate)
 
 
 def fields_of(draft: Draft, outlook: Outlook | None) -> list[Field]:
@@ -59,13 +54,3 @@ def fields_of(draft: Draft, outlook: Outlook | None) -> list[Field]:
         else field
         for field in fields
     ]
-
-
-def _price(resolved: Resolved, settings: Settings, backend: str) -> tuple[Price | None, str]:
-    if backend == "local":
-        return None, "free: it runs on this machine"
-    try:
-        price = prices(settings).of(resolved.spec)
-    except VfmError as error:
-        return None, str(error)
-    return price, "" if price else f"unknown: the table has no {resolved.spec.modal.gpu.type}"

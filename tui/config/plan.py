@@ -1,7 +1,7 @@
 """A resolved config into what a backend is asked to launch, and what people see before they say yes.
 
-Owns the checks that need this machine: the environment's folder, a model's path, volume names, the
-git revision. Directories where the run will run are left to the backend.
+Owns the checks that need this machine: the environment's folder, a model's path, volume names, `.env`
+for a run elsewhere, the git revision, the price. Directories where the run will run are left to the backend.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import Any
 
 from remote.contract import layout
 from remote.contract.builtin import BUILTIN, is_builtin
-from remote.contract.errors import EnvironmentMissing, Hint, ModelError
+from remote.contract.errors import ConfigError, EnvironmentMissing, Hint, ModelError
 from remote.contract.models import choose_model, module_names
 from remote.contract.record import Kind, LaunchRequest, new_run_id
+from tui.config.prices import Price, missing_price, price_of
 from tui.config.resolve import Resolved
 from tui.settings import Settings
 
@@ -38,6 +39,10 @@ class Plan:
     notices: list[str]
     model_why: str
     """Why this model: `model.base_model names it (configs/x.yaml:9)`."""
+    price: Price | None = None
+    """None where it costs nothing, or nobody knows."""
+    price_note: str = ""
+    """Why there is no price."""
 
 
 def make_plan(
@@ -48,9 +53,14 @@ def make_plan(
     backend: str = "local",
     config_path: Path | str | None = None,
 ) -> Plan:
-    """Plan a launch. Raises `EnvironmentMissing`, `ModelError`, or `ConfigError` on a volume's name."""
+    """Plan a launch. Raises `EnvironmentMissing`, `ModelError`, or `ConfigError` on a volume's name, and
+    on a missing or empty `.env` where the run is to be elsewhere.
+    """
     environment = find_environment(resolved, settings.project_dir)
     model, why = _model(resolved, backend)
+    if backend != "local":
+        _check_env_file(settings)
+    price, price_note = price_of(resolved.spec, settings, backend)
     path = None if config_path is None else str(config_path)
     who = (settings.experimenter, settings.experiment)
     request = LaunchRequest(
@@ -67,13 +77,17 @@ def make_plan(
         outputs=layout.outputs_volume(*who),
         cache=layout.cache_volume(*who),
         git=git_state(settings.project_dir),
+        usd_per_hour=price.hour if price else None,
     )
+    notices = [*settings.notices, *resolved.notices, *_wandb_notice(resolved, settings, kind)]
     return Plan(
         request=request,
         diff=_diff(resolved),
         command=_command(resolved, path, kind, backend),
-        notices=[*settings.notices, *resolved.notices, *_wandb_notice(resolved, settings, kind)],
+        notices=[*notices, *([] if price else missing_price(resolved, backend, price_note))],
         model_why=why,
+        price=price,
+        price_note=price_note,
     )
 
 
@@ -173,6 +187,18 @@ def _command(resolved: Resolved, config_path: str | None, kind: Kind, backend: s
     for override in resolved.typed:
         words += ["--set", override.words]
     return shlex.join(words)
+
+
+def _check_env_file(settings: Settings) -> None:
+    """`.env` is what a machine elsewhere gets of this one: without it a run there has no key and no name."""
+    if settings.env_file_names:
+        return
+    path = settings.env_file
+    what = f"{path} is empty: it sets nothing" if settings.env_file_exists else f"there is no {path}"
+    raise ConfigError(
+        f"{what}; a run on Modal takes its keys and names from it",
+        hint=Hint(f"in {settings.project_dir}: cp .env.example .env, then fill in what you have"),
+    )
 
 
 def _wandb_notice(resolved: Resolved, settings: Settings, kind: Kind) -> list[str]:

@@ -1,19 +1,20 @@
-"""What a launch would cost: an hour of the machine, and at most until its timeout.
+"""What a launch would cost: an hour of the machine, and what all of the run can come to at most.
 
 Owns the table (`prices.toml`, dated) and laying the user's own over it. How long a run really takes is
-nobody's to know before it runs; a local run costs nothing here.
+nobody's to know before it runs; a local run costs nothing here. The words are `tui/costs.py`'s.
 """
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from remote.contract.errors import ConfigError, Hint
 from remote.contract.spec import ExperimentSpec
+from tui.config.resolve import Resolved
 from tui.settings import Settings
 
 TABLE = Path(__file__).with_name("prices.toml")
@@ -28,13 +29,27 @@ class Price:
     hour: float
     gpu: float
     """The part of an hour that is the GPUs'."""
-    most: float
-    """What it can be at most: until the timeout."""
+    timeout: float
+    """Seconds that one attempt may last."""
     date: str
     """Of the table."""
     source: str
     own: str = ""
     """The user's file, where it changed anything."""
+    attempts: int = 1
+    """How many there may be: the first, and each retry."""
+    budget: float | None = None
+    """What the run may cost; None where nobody said."""
+
+    @property
+    def whole(self) -> float:
+        """What every attempt costs that lasts until its timeout."""
+        return self.hour * self.timeout / 3600 * self.attempts
+
+    @property
+    def most(self) -> float:
+        """What the run can come to: the budget, where that is reached first."""
+        return self.whole if self.budget is None else min(self.whole, self.budget)
 
 
 @dataclass(frozen=True)
@@ -52,7 +67,10 @@ class Prices:
     def of(self, spec: ExperimentSpec) -> Price | None:
         """What Modal asks for this spec's machine; None where the table lacks its GPU."""
         modal = spec.modal
-        return self.machine(modal.gpu.type, modal.gpu.count, modal.cpus, modal.memory, modal.timeout)
+        price = self.machine(modal.gpu.type, modal.gpu.count, modal.cpus, modal.memory, modal.timeout)
+        if price is None:
+            return None
+        return replace(price, attempts=modal.retries + 1, budget=spec.budget.max_usd)
 
     def machine(self, gpu: str, count: int, cpus: float, memory_mb: float, timeout: float) -> Price | None:
         """The same for a machine by its parts; `timeout` in seconds."""
@@ -60,7 +78,29 @@ class Prices:
             return None
         gpus = self.gpu[gpu] * count
         hour = gpus + self.cpu * cpus + self.memory * memory_mb / _GIB
-        return Price(hour, gpus, hour * timeout / 3600, self.date, self.source, self.own)
+        return Price(hour, gpus, timeout, self.date, self.source, self.own)
+
+
+def price_of(spec: ExperimentSpec, settings: Settings, backend: str) -> tuple[Price | None, str]:
+    """The price of a launch, or why there is none. Raises nothing: a table to mend is a reason too."""
+    if backend == "local":
+        return None, "free: it runs on this machine"
+    try:
+        price = prices(settings).of(spec)
+    except ConfigError as error:
+        return None, f"unknown: {error.message}"
+    return price, "" if price else f"unknown: the table has no {spec.modal.gpu.type}"
+
+
+def missing_price(resolved: Resolved, backend: str, note: str) -> list[str]:
+    """What people should know where there is no price, for the reason in `note`."""
+    unknown = backend != "local"
+    said = [f"the price is {note}"] if unknown else []
+    if resolved.spec.budget.max_usd is None:
+        return said
+    where = resolved.provenance["budget.max_usd"].where
+    why = "while the price is unknown" if unknown else "on this machine, where a run costs nothing"
+    return [*said, f"{where}: budget.max_usd has no effect {why}"]
 
 
 def price_per_hour(

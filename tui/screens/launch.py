@@ -313,12 +313,15 @@ class LaunchScreen(VfmScreen):
 
     async def _launch(self, draft: Draft) -> None:
         from remote.contract.errors import VfmError
+        from tui.screens.price_question import may_cost
 
         bar = self._bar
         try:
             outlook = await self._look()
             if outlook is None or outlook.plan is None:
                 self._refuse(outlook)
+                return
+            if not await may_cost(self.desk, [outlook.plan]):
                 return
             client = await self.desk.connect()
             record = await client.launch(outlook.plan)
@@ -341,7 +344,12 @@ class LaunchScreen(VfmScreen):
         if outlook is not None and self.is_attached:
             self._outlook = outlook
             self._show()
-            self._to_first_problem(outlook.refused_key)
+            if (
+                outlook.refused_key is None
+            ):  # no field is marked: what is wrong stands in the plan, if anywhere
+                self._tell_trouble(outlook.refused)
+            else:
+                self._to_first_problem(outlook.refused_key)
 
     def action_save(self) -> None:
         """Ask for a name, then save."""

@@ -9,7 +9,7 @@ Pick a config at the left, change it in the middle, see at the right what will h
 
 | key | does |
 |---|---|
-| `ctrl+l` | launch |
+| `ctrl+l` | launch; where that costs money, the price is asked about first |
 | `ctrl+s` | save as a new config; comments and layout stay |
 | `enter` | edit the field, or take its next choice |
 | `←` `→` `space` | step through choices |

@@ -13,11 +13,13 @@ from remote.contract import layout
 from remote.contract.errors import VfmError
 from tui.screens.ask import Confirm
 from tui.screens.desk import Desk
+from tui.screens.price_question import may_cost
 from tui.words import one_line, plain, size
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
     from tui.client import Client
+    from tui.config.plan import Plan
 
 
 class RunActions:
@@ -53,14 +55,22 @@ class RunActions:
         return await self._each(runs, _remove, "deleted") if sure else []
 
     async def rerun(self, run_ids: Sequence[str]) -> None:
-        """Start the same runs once more."""
-        from tui.rerun import rerun
+        """Start the same runs once more; where that costs money, ask first."""
+        from tui.rerun import plan_again
+
+        plans: dict[str, Plan] = {}
+
+        async def look(client: Client, run: RunRecord) -> None:
+            plans[run.run_id] = await plan_again(client, self._desk.settings, run.run_id)
 
         async def again(client: Client, run: RunRecord) -> None:
-            made = await rerun(client, self._desk.settings, run.run_id)
+            made = await client.launch(plans[run.run_id])
             self._say(f"{made.run_id} started: {run.run_id} once more")
 
-        await self._each(await self._records(run_ids), again, "")
+        runs = await self._records(run_ids)
+        await self._each(runs, look, "")
+        if await may_cost(self._desk, list(plans.values())):
+            await self._each([run for run in runs if run.run_id in plans], again, "")
 
     async def _records(self, run_ids: Sequence[str]) -> list[RunRecord]:
         """The runs as they stand now; only the backends that have them are asked, since others may hang."""

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from tui.words import duration, plain
+from tui import costs
+from tui.words import plain
 
 if TYPE_CHECKING:
     from tui.config.fit import Device, Fit
     from tui.config.outlook import Outlook
     from tui.config.plan import Plan
-    from tui.config.prices import Price
 
 VERDICTS = {
     "fits": ("✓", "$success"),
@@ -38,7 +38,7 @@ def plan_text(outlook: Outlook, width: int, *, explain: bool = False) -> Content
     parts = [
         *_head(outlook.plan),
         *_section("Changes", _changes(outlook.plan)),
-        *_section("Price", _price(outlook)),
+        *_section("Price", _price(outlook.plan)),
         *_section("Memory", _memory(outlook.fit, width, explain) if outlook.fit else []),
         *_section("Notices", [Content(f"! {plain(notice)}") for notice in outlook.plan.notices]),
         *_section("Volumes", [Content(plain(request.outputs)), Content(plain(request.cache))]),
@@ -126,21 +126,22 @@ def _bar(share: float, width: int) -> str:
     return f"{'█' * full}{partial}".ljust(width - 2, "░") + (" ▶" if over else "")
 
 
-def _price(outlook: Outlook) -> Iterator[Content]:
-    price = outlook.price
+def _price(plan: Plan) -> Iterator[Content]:
+    price = plan.price
     if price is None:
-        yield Content(plain(outlook.price_note))
+        yield Content(plain(plan.price_note))
         return
-    yield from _figures(price, outlook)
-
-
-def _figures(price: Price, outlook: Outlook) -> Iterator[Content]:
-    assert outlook.plan is not None
-    timeout = duration(outlook.plan.request.spec.modal.timeout)
-    yield Content.assemble((f"${price.hour:.2f}", "bold"), (" an hour", ""))
-    yield Content.assemble((f"${price.most:.2f}", "bold"), (f" at most, in {timeout}", ""))
+    yield _muted(costs.machine(plan.request.spec))
+    yield _figure(costs.hourly(price))
+    yield _figure(costs.at_most(price))
+    yield _muted(f"budget: {costs.budget(price)}")
     whose = price.own or "Modal's list prices"
     yield _muted(f"{whose} of {price.date}, may have changed since: {price.source}")
+
+
+def _figure(text: str) -> Content:
+    """A sentence whose sum of money is what counts."""
+    return Content(text).highlight_regex(r"\$[\d,.]*\d", style="bold")
 
 
 def _muted(text: str) -> Content:
