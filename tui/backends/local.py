@@ -7,30 +7,21 @@ first file to its last status, is `remote/supervisor.py`'s: a process that is st
 from __future__ import annotations
 
 import asyncio
-import json
 import shlex
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from remote.contract import layout
-from remote.contract.errors import (
-    BackendError,
-    ConfigError,
-    DiskError,
-    Hint,
-    RunNotFound,
-    VfmError,
-)
+from remote.contract.errors import BackendError, DiskError, Hint, RunNotFound
 from remote.contract.record import LaunchRequest, RunRecord
 from tui.backends.base import Batch, Volumes
 from tui.backends.local_stream import follow, is_alive, watch
 from tui.backends.local_volumes import LocalVolumes
+from tui.backends.processes import Program
 
 _Stamp = tuple[int, int, int]
 
@@ -53,7 +44,7 @@ class LocalBackend:
         python: str = sys.executable,
         worker: Sequence[str] | None = None,
     ) -> None:
-        self.home, self.project_dir, self.python = home.absolute(), project_dir.absolute(), python
+        self.home, self.project_dir = home.absolute(), project_dir.absolute()
         local = LocalVolumes(self.home)
         self.volumes: Volumes = local
         self._root = local.root
@@ -61,7 +52,7 @@ class LocalBackend:
         """What `runs` passed over at its last call, a sentence each."""
         self._env = {**(env or {}), **({"VFM_WORKER": shlex.join(worker)} if worker else {})}
         self._known: dict[Path, tuple[_Stamp, RunRecord]] = {}
-        self._children: list[subprocess.Popen[bytes]] = []
+        self._supervisor = Program("remote.supervisor", self.project_dir, python=python)
 
     async def launch(self, request: LaunchRequest) -> RunRecord:
         """Start a run that outlives this process; returns once its supervisor has it on record.
@@ -88,7 +79,7 @@ class LocalBackend:
     async def cancel(self, run: RunRecord) -> None:
         """Ask a run to stop; it has a minute to save what it has. A run that is over is left alone."""
         if not (await self.status(run)).ended_already:
-            await asyncio.to_thread(self._ask, "--stop", str(self.run_dir(run)))
+            await asyncio.to_thread(self._supervisor.ask, "--stop", str(self.run_dir(run)))
 
     async def status(self, run: RunRecord) -> RunRecord:
         """The record as it stands now; a run whose processes are gone is put on record as failed."""
@@ -111,48 +102,7 @@ class LocalBackend:
         }
         request = request.model_copy(update=here)
         document = {"home": str(self.home), "env": self._env, "request": request.model_dump(mode="json")}
-        answer = self._start(json.dumps(document).encode())
-        if "error" in answer:
-            raise _error(answer["error"])
-        return RunRecord.model_validate(answer["record"])
-
-    def _start(self, document: bytes) -> dict[str, Any]:
-        """A supervisor in a session of its own, and the one line with which it answers."""
-        self._children = [child for child in self._children if child.poll() is None]  # reaps the dead
-        child = self._spawn()
-        self._children.append(child)
-        assert child.stdin is not None
-        assert child.stdout is not None
-        try:
-            with child.stdin:
-                child.stdin.write(document)
-        except BrokenPipeError:
-            pass  # It died at once: what it printed says why.
-        with child.stdout:
-            said = child.stdout.read().decode(errors="replace")
-        return _answer(said)
-
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        try:
-            return subprocess.Popen(
-                [self.python, "-m", "remote.supervisor"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=self.project_dir,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise BackendError(
-                f"cannot start {self.python} in {self.project_dir}: {error.strerror}", cause=str(error)
-            ) from error
-
-    def _ask(self, *arguments: str) -> None:
-        """Have the far side do something to a run: only it writes run directories and knows pids."""
-        command = [self.python, "-m", "remote.supervisor", *arguments]
-        done = subprocess.run(command, cwd=self.project_dir, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise BackendError(_last_line(done.stderr) or "the supervisor's helper failed", cause=done.stderr)
+        return RunRecord.model_validate(self._supervisor.start(document)["record"])
 
     def _runs(self) -> list[RunRecord]:
         self.notices = []
@@ -174,7 +124,7 @@ class LocalBackend:
             return records
         cause = ""
         try:
-            self._ask("--settle", *map(str, dead))
+            self._supervisor.ask("--settle", *map(str, dead))
         except BackendError as error:
             cause = error.message
         return {**records, **{path: self._reread(path, records[path], cause) for path in dead}}
@@ -211,32 +161,3 @@ def _gone(record: RunRecord, cause: str) -> RunRecord:
     message = "nobody is left of the run, and its record could not be completed"
     failure = {"boundary": "worker", "cause": cause, "message": message, "hint": None}
     return record.moved("failed", exit_code=1, failure=failure)
-
-
-def _answer(said: str) -> dict[str, Any]:
-    """A supervisor's answer; whatever else it printed is evidence of why there is none."""
-    try:
-        answer = json.loads(_last_line(said))
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise BackendError(
-            f"the run's supervisor did not start: {_last_line(said) or 'it said nothing'}", cause=said
-        )
-    return answer
-
-
-def _last_line(text: str) -> str:
-    return text.strip().rpartition("\n")[2].strip()
-
-
-def _error(data: Mapping[str, Any]) -> VfmError:
-    """The failure that a supervisor told of."""
-    kinds: dict[str, type[VfmError]] = {"disk": DiskError, "backend": BackendError, "config": ConfigError}
-    hint = data.get("hint")
-    return kinds.get(data["boundary"], VfmError)(
-        data["message"],
-        boundary=data["boundary"],
-        cause=data["cause"],
-        hint=Hint(hint["text"], hint["key"], hint["from"], hint["to"]) if hint else None,
-    )
