@@ -1,0 +1,112 @@
+"""The HTTP side: contents that are too large for messages, and the blocks of volumes' files.
+
+Every address holds a token; what it stands for is kept here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+from modal_proto import api_pb2 as pb
+
+from tests.modal.cloud.faults import Faults
+from tests.modal.cloud.state import State, missing, new_id
+from tests.modal.cloud.wire import caller
+
+BLOCK = 8 * 1024 * 1024
+"""The size of a volume's blocks, Modal's own."""
+
+
+@dataclass
+class Piece:
+    """A part of a file; `size` 0 where it is to be written."""
+
+    path: Path
+    start: int = 0
+    size: int = 0
+
+
+class Blobs:
+    """BlobCreate, BlobGet, and the addresses that they and the volumes give out."""
+
+    def __init__(self, state: State, faults: Faults) -> None:
+        self._state = state
+        self._faults = faults
+        self._pieces: dict[str, Piece] = {}
+        self._runner: web.AppRunner | None = None
+        self._port = 0
+        self.public_port = 0
+        """The port that clients use; containers go straight to ours."""
+
+    async def start(self) -> int:
+        """Listen; returns the port."""
+        app = web.Application(client_max_size=1 << 40)
+        app.router.add_get("/{token}", self._get)
+        app.router.add_put("/{token}", self._put)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self._port = self._runner.addresses[0][1]
+        return self._port
+
+    async def stop(self) -> None:
+        """Let go of the port."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def url(self, piece: Piece) -> str:
+        """An address to read or write the piece, for whoever asks at this moment."""
+        token = secrets.token_urlsafe(16)
+        self._pieces[token] = piece
+        return f"http://127.0.0.1:{self._port if caller.get() else self.public_port}/{token}"
+
+    async def BlobCreate(self, request: pb.BlobCreateRequest) -> pb.BlobCreateResponse:
+        blob_id = new_id("bl")
+        urls = pb.UploadUrlList(items=[self.url(Piece(self._state.store / blob_id))])
+        return pb.BlobCreateResponse(blob_ids=[blob_id], upload_urls=urls)
+
+    async def BlobGet(self, request: pb.BlobGetRequest) -> pb.BlobGetResponse:
+        path = self._state.store / request.blob_id
+        if not path.is_file():
+            raise missing(f"Blob {request.blob_id}")
+        return pb.BlobGetResponse(download_url=self.url(Piece(path, 0, path.stat().st_size)))
+
+    async def _get(self, request: web.Request) -> web.StreamResponse:
+        piece = self._pieces.get(request.match_info["token"])
+        if piece is None or not piece.path.is_file():
+            raise web.HTTPNotFound
+        await asyncio.sleep(self._faults.block_delay)
+        with piece.path.open("rb") as file:
+            file.seek(piece.start)
+            data = file.read(piece.size)
+        if self._faults.truncate_blocks and len(data) > 1:
+            self._faults.truncate_blocks -= 1
+            return await self._truncated(request, data)
+        return web.Response(body=data)
+
+    async def _truncated(self, request: web.Request, data: bytes) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": str(len(data))})
+        await response.prepare(request)
+        await response.write(data[: len(data) // 2])
+        if request.transport is not None:
+            request.transport.close()
+        return response
+
+    async def _put(self, request: web.Request) -> web.Response:
+        piece = self._pieces.get(request.match_info["token"])
+        if piece is None:
+            raise web.HTTPNotFound
+        digest = hashlib.md5()
+        part = piece.path.with_suffix(".part")
+        with part.open("wb") as file:
+            async for chunk in request.content.iter_chunked(1 << 20):
+                digest.update(chunk)
+                file.write(chunk)
+        part.replace(piece.path)
+        return web.Response(headers={"ETag": f'"{digest.hexdigest()}"'})

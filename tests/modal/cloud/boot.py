@@ -1,0 +1,49 @@
+"""What a container's process runs: it has Modal ready, waits for its job, then becomes Modal's entry point.
+
+Runs as a file with `python -P`, outside the project, so that nothing but what was uploaded can be imported.
+The job is one line of JSON on stdin; a cloud that goes takes its containers along by closing that pipe.
+"""
+
+import json
+import os
+import runpy
+import signal
+import sys
+import threading
+
+import modal._container_entrypoint
+
+ENTRY = "modal._container_entrypoint"
+
+
+def end_with(pipe: int) -> None:
+    """End everything here when the cloud is gone."""
+    while os.read(pipe, 1):
+        pass
+    os.killpg(0, signal.SIGKILL)
+
+
+def main() -> None:
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(0, 1 << 20)
+        if not byte:
+            return
+        line += byte
+    job = json.loads(line)
+    pipe = os.dup(0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    threading.Thread(target=end_with, args=(pipe,), daemon=True).start()
+    os.environ.clear()
+    os.environ.update(job["env"])
+    os.chdir(job["cwd"])
+    # As `python -m` in that folder, but without the checkout that an editable install makes importable.
+    sys.path[:] = [job["cwd"], *(one for one in sys.path if one != job["hidden"])]
+    sys.argv = [ENTRY]
+    sys.modules.pop(ENTRY, None)
+    runpy.run_module(ENTRY, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    assert modal._container_entrypoint
+    main()

@@ -1,0 +1,211 @@
+"""Containers: real processes that run Modal's own entry point in a folder made of the uploaded files.
+
+Each has a folder of its own as its root, and an environment of its own: of this process's it gets only what
+every process needs. What it writes goes to its app's log, as it comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+from modal_proto import api_pb2 as pb
+
+from tests.modal.cloud import processes
+from tests.modal.cloud.faults import Faults
+from tests.modal.cloud.functions import handle
+from tests.modal.cloud.logs import STDERR, STDOUT
+from tests.modal.cloud.state import ENVIRONMENT, Container, Function, State, new_id
+from tests.modal.cloud.uploads import Uploads
+from tests.modal.cloud.volumes import metadata
+from tests.modal.cloud.wire import TASK_HEADER
+
+PROJECT = Path(__file__).parents[3]
+BOOT = Path(__file__).with_name("boot.py")
+_KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "TZ")
+
+
+class Process:
+    """A container's process and everything that it started."""
+
+    def __init__(self, child: asyncio.subprocess.Process, task_id: str) -> None:
+        self._child = child
+        self._task_id = task_id
+        self._readers: list[asyncio.Task[None]] = []
+        self._ended = asyncio.Event()
+
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._child.pid
+
+    @property
+    def code(self) -> int | None:
+        """How it ended; None while it lives."""
+        return self._child.returncode
+
+    def read(self, *readers: asyncio.Task[None]) -> None:
+        """Whose end belongs to the process's end."""
+        self._readers = list(readers)
+
+    def kill(self) -> None:
+        """SIGKILL, to all of it."""
+        processes.kill_all(self.pid, self._task_id)
+
+    async def drain(self) -> None:
+        """Wait until what it wrote so far has been read."""
+        await asyncio.sleep(0.01)
+
+    async def end(self, grace: float, *, interrupt: bool) -> None:
+        """End it: with SIGINT where it works, else by itself; by SIGKILL when `grace` seconds are over."""
+        if interrupt:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGINT)
+        try:
+            async with asyncio.timeout(grace):
+                await self._ended.wait()
+        except TimeoutError:
+            self.kill()
+            await self._ended.wait()
+
+    async def ended(self) -> None:
+        """Wait for its end, and for the last of what it wrote."""
+        await self._child.wait()
+        self.kill()  # whoever it left behind
+        await asyncio.gather(*self._readers)
+        self._ended.set()
+
+
+class Containers:
+    """Starts containers; one process is kept ready, with Modal imported, for the next one."""
+
+    def __init__(self, state: State, uploads: Uploads, faults: Faults) -> None:
+        self._state = state
+        self._uploads = uploads
+        self._faults = faults
+        self._ready: asyncio.Task[asyncio.subprocess.Process] | None = None
+        self.url = ""
+
+    def warm(self) -> None:
+        """Have a process ready for the container that will be wanted soon."""
+        if self._ready is None:
+            self._ready = asyncio.ensure_future(self._boot())
+
+    def prepare(self, function: Function) -> Container:
+        """A container on record, without a process."""
+        task_id = new_id("ta")
+        container = Container(task_id, function, self._state.folder / "containers" / task_id, {})
+        container.env = self._environment(container)
+        self._state.containers[task_id] = container
+        return container
+
+    async def start(self, container: Container) -> Process:
+        """Give the container its process."""
+        self.warm()
+        assert self._ready is not None
+        ready, self._ready = self._ready, None
+        child = await ready
+        container.process = process = Process(child, container.task_id)
+        process.read(
+            asyncio.ensure_future(self._follow(container, child.stdout, STDOUT)),
+            asyncio.ensure_future(self._follow(container, child.stderr, STDERR)),
+        )
+        self._furnish(container)
+        job = {"env": container.env, "cwd": str(container.root / "root"), "hidden": str(PROJECT)}
+        assert child.stdin is not None
+        child.stdin.write(json.dumps(job).encode() + b"\n")
+        return process
+
+    def kill_all(self) -> None:
+        """End every process, now."""
+        for container in self._state.containers.values():
+            if container.process is not None:
+                container.process.kill()
+        if self._ready is not None and self._ready.done() and not self._ready.cancelled():
+            processes.kill_all(self._ready.result().pid, "")
+
+    async def _boot(self) -> asyncio.subprocess.Process:
+        kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-P", str(BOOT),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            env={**kept, "MODAL_IS_REMOTE": "1", "PYTHONUNBUFFERED": "1"},
+            cwd=self._state.folder, start_new_session=True,
+        )  # fmt: skip
+
+    def _environment(self, container: Container) -> dict[str, str]:
+        definition = container.function.definition
+        env = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        root = container.root
+        env |= {
+            "HOME": str(root / "root"),
+            "PYTHONPATH": f"{root / 'root'}{os.pathsep}{root / 'pkg'}",
+            "PYTHONUNBUFFERED": "1",
+            "MODAL_IS_REMOTE": "1",
+            "MODAL_SERVER_URL": self.url,
+            "MODAL_ENVIRONMENT": ENVIRONMENT,
+            "MODAL_TASK_ID": container.task_id,
+            "MODAL_IMAGE_ID": definition.image_id,
+            "MODAL_DISABLE_API_PROXY": "1",
+            "MODAL_OVERRIDE_HEADERS": f"{TASK_HEADER}:{container.task_id}",
+            "MODAL_CONTAINER_ARGUMENTS_PATH": str(root / "arguments"),
+        }
+        for secret_id in definition.secret_ids:
+            env |= self._state.secrets.get(secret_id, {})
+        for mount in definition.volume_mounts:
+            folder = self._state.volumes[mount.volume_id].folder
+            # Without root there are no bind mounts: a function is told where /outputs is by VFM_OUTPUTS_DIR.
+            env[f"VFM_{PurePosixPath(mount.mount_path).name.upper()}_DIR"] = str(folder / mount.sub_path)
+        return env | self._state.container_env
+
+    def _furnish(self, container: Container) -> None:
+        root = container.root
+        for name in ("root", "pkg"):
+            (root / name).mkdir(parents=True)
+        hide = f"import sys\nsys.path[:] = [one for one in sys.path if one != {str(PROJECT)!r}]\n"
+        (root / "pkg" / "sitecustomize.py").write_text(hide)
+        self._uploads.link(list(container.function.definition.mount_ids), root)
+        (root / "arguments").write_bytes(self._arguments(container).SerializeToString())
+
+    def _arguments(self, container: Container) -> pb.ContainerArguments:
+        function = container.function
+        app = self._state.apps[function.app_id]
+        layout = pb.AppLayout(function_ids=app.function_ids)
+        ids = {function.function_id, *app.function_ids.values()}
+        ids |= {one.object_id for one in function.definition.object_dependencies}
+        for one in sorted(ids):
+            layout.objects.append(self._object(one))
+        return pb.ContainerArguments(
+            task_id=container.task_id,
+            function_id=function.function_id,
+            app_id=app.app_id,
+            function_def=function.definition,
+            environment_name=ENVIRONMENT,
+            app_layout=layout,
+        )
+
+    def _object(self, object_id: str) -> pb.Object:
+        if object_id in self._state.functions:
+            known = handle(self._state.functions[object_id])
+            return pb.Object(object_id=object_id, function_handle_metadata=known)
+        if object_id in self._state.volumes:
+            return pb.Object(object_id=object_id, volume_metadata=metadata(self._state.volumes[object_id]))
+        return pb.Object(object_id=object_id)
+
+    async def _follow(
+        self, container: Container, pipe: asyncio.StreamReader | None, source: pb.FileDescriptor.ValueType
+    ) -> None:
+        assert pipe is not None
+        log = self._state.apps[container.function.app_id].log
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        while data := await pipe.read(1 << 16):
+            text = decoder.decode(data)
+            size = self._faults.log_pieces or len(text) or 1
+            for at in range(0, len(text), size):
+                log.write(text[at : at + size], source, container=container)

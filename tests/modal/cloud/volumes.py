@@ -1,0 +1,174 @@
+"""Volumes: which there are and what files they hold, over folders of plain files.
+
+A folder that a test put under `volumes_dir` is a volume too. Changes are seen by everybody at once:
+commit and reload have nothing to do.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+
+from grpclib import GRPCError, Status
+from modal_proto import api_pb2 as pb
+
+from tests.modal.cloud.blobs import BLOCK, Blobs, Piece
+from tests.modal.cloud.state import OWNER, State, Volume, missing, new_id
+from tests.modal.cloud.wire import EMPTY, Empty
+
+_BATCH = 1000
+
+
+class Volumes:
+    """The volumes' RPCs, all but uploads (`uploads.py`)."""
+
+    def __init__(self, state: State, blobs: Blobs) -> None:
+        self._state = state
+        self._blobs = blobs
+
+    async def VolumeGetOrCreate(self, request: pb.VolumeGetOrCreateRequest) -> pb.VolumeGetOrCreateResponse:
+        known = self._by_name().get(request.deployment_name)
+        kind = request.object_creation_type
+        if known and kind == pb.OBJECT_CREATION_TYPE_CREATE_FAIL_IF_EXISTS:
+            raise GRPCError(Status.ALREADY_EXISTS, f"Volume '{known.name}' exists already")
+        if known is None and kind == pb.OBJECT_CREATION_TYPE_UNSPECIFIED:
+            raise missing(f"Volume '{request.deployment_name}'")
+        volume = known or self._create(request.deployment_name or new_id("tmp"), request.version)
+        return pb.VolumeGetOrCreateResponse(
+            volume_id=volume.volume_id, version=volume.version, metadata=metadata(volume)
+        )
+
+    async def VolumeGetById(self, request: pb.VolumeGetByIdRequest) -> pb.VolumeGetByIdResponse:
+        volume = self.find(request.volume_id)
+        return pb.VolumeGetByIdResponse(volume_id=volume.volume_id, metadata=metadata(volume))
+
+    async def VolumeList(self, request: pb.VolumeListRequest) -> pb.VolumeListResponse:
+        page = request.pagination
+        before = page.created_before or float("inf")
+        newest = sorted(self._by_name().values(), key=lambda v: v.created, reverse=True)
+        chosen = [v for v in newest if v.created < before][: page.max_objects or None]
+        items = [
+            pb.VolumeListItem(label=v.name, volume_id=v.volume_id, created_at=v.created, metadata=metadata(v))
+            for v in chosen
+        ]
+        return pb.VolumeListResponse(items=items)
+
+    async def VolumeDelete(self, request: pb.VolumeDeleteRequest) -> Empty:
+        volume = self.find(request.volume_id)
+        shutil.rmtree(volume.folder, ignore_errors=True)
+        del self._state.volumes[volume.volume_id]
+        return EMPTY
+
+    async def VolumeRename(self, request: pb.VolumeRenameRequest) -> Empty:
+        volume = self.find(request.volume_id)
+        volume.folder = volume.folder.rename(self._state.volumes_dir / request.name)
+        volume.name = request.name
+        return EMPTY
+
+    async def VolumeHeartbeat(self, request: pb.VolumeHeartbeatRequest) -> Empty:
+        return EMPTY
+
+    async def VolumeCommit(self, request: pb.VolumeCommitRequest) -> pb.VolumeCommitResponse:
+        self.find(request.volume_id)
+        return pb.VolumeCommitResponse(skip_reload=True)
+
+    async def VolumeReload(self, request: pb.VolumeReloadRequest) -> Empty:
+        self.find(request.volume_id)
+        return EMPTY
+
+    async def VolumeListFiles(
+        self, request: pb.VolumeListFilesRequest
+    ) -> AsyncIterator[pb.VolumeListFilesResponse]:
+        for batch in self._listing(request.volume_id, request.path, request.recursive):
+            yield pb.VolumeListFilesResponse(entries=batch)
+
+    async def VolumeListFiles2(
+        self, request: pb.VolumeListFiles2Request
+    ) -> AsyncIterator[pb.VolumeListFiles2Response]:
+        for batch in self._listing(request.volume_id, request.path, request.recursive):
+            yield pb.VolumeListFiles2Response(entries=batch)
+
+    async def VolumeGetFile2(self, request: pb.VolumeGetFile2Request) -> pb.VolumeGetFile2Response:
+        path = self.path(self.find(request.volume_id), request.path)
+        if not path.is_file():
+            raise missing(f"File {request.path}")
+        size = path.stat().st_size
+        start = min(request.start, size)
+        end = min(size, start + request.len) if request.len else size
+        # Blocks are those of the whole file: the first one of a range may be shorter.
+        cuts = [start, *range((start // BLOCK + 1) * BLOCK, end, BLOCK), end]
+        pieces = [Piece(path, a, b - a) for a, b in pairwise(cuts) if b > a]
+        urls = [self._blobs.url(piece) for piece in pieces]
+        return pb.VolumeGetFile2Response(get_urls=urls, size=size, start=start, len=end - start)
+
+    async def VolumeRemoveFile(self, request: pb.VolumeRemoveFileRequest) -> Empty:
+        return self._remove(request.volume_id, request.path, request.recursive)
+
+    async def VolumeRemoveFile2(self, request: pb.VolumeRemoveFile2Request) -> Empty:
+        return self._remove(request.volume_id, request.path, request.recursive)
+
+    def find(self, volume_id: str) -> Volume:
+        """The volume of that id; raises the protocol's error where there is none."""
+        if volume_id not in self._state.volumes:
+            raise missing(f"Volume {volume_id}")
+        return self._state.volumes[volume_id]
+
+    def path(self, volume: Volume, path: str) -> Path:
+        """Where a file of the volume lies; paths that leave it are refused."""
+        parts = PurePosixPath("/", path).parts[1:]
+        if ".." in parts:
+            raise GRPCError(Status.INVALID_ARGUMENT, f"Path {path} leaves the volume")
+        return volume.folder.joinpath(*parts)
+
+    def _by_name(self) -> dict[str, Volume]:
+        known = {volume.name: volume for volume in self._state.volumes.values()}
+        for folder in self._state.volumes_dir.iterdir():
+            if folder.name not in known and folder.is_dir():
+                known[folder.name] = self._create(folder.name, pb.VOLUME_FS_VERSION_UNSPECIFIED)
+        return known
+
+    def _create(self, name: str, version: pb.VolumeFsVersion.ValueType) -> Volume:
+        folder = self._state.volumes_dir / name
+        folder.mkdir(exist_ok=True)
+        volume = Volume(new_id("vo"), name, version or pb.VOLUME_FS_VERSION_V1, folder)
+        self._state.volumes[volume.volume_id] = volume
+        return volume
+
+    def _listing(self, volume_id: str, path: str, recursive: bool) -> Iterator[list[pb.FileEntry]]:
+        volume = self.find(volume_id)
+        place = self.path(volume, path)
+        if not place.exists():
+            raise missing(f"Path {path}")
+        found = [place] if place.is_file() else sorted(place.rglob("*") if recursive else place.iterdir())
+        entries = [_entry(volume, one) for one in found if one.exists()]
+        for at in range(0, max(len(entries), 1), _BATCH):
+            yield entries[at : at + _BATCH]
+
+    def _remove(self, volume_id: str, path: str, recursive: bool) -> Empty:
+        place = self.path(self.find(volume_id), path)
+        if not place.exists():
+            raise missing(f"Path {path}")
+        if not place.is_dir():
+            place.unlink()
+        elif recursive:
+            shutil.rmtree(place)
+        else:
+            raise GRPCError(Status.INVALID_ARGUMENT, f"{path} is a directory: remove it recursively")
+        return EMPTY
+
+
+def metadata(volume: Volume) -> pb.VolumeMetadata:
+    """What handles of the volume know of it."""
+    made = pb.CreationInfo(created_at=volume.created, created_by=OWNER)
+    return pb.VolumeMetadata(version=volume.version, name=volume.name, creation_info=made)
+
+
+def _entry(volume: Volume, path: Path) -> pb.FileEntry:
+    stat = path.stat()
+    kind = pb.FileEntry.DIRECTORY if path.is_dir() else pb.FileEntry.FILE
+    name = path.relative_to(volume.folder).as_posix()
+    return pb.FileEntry(
+        path=name, type=kind, mtime=int(stat.st_mtime), size=0 if path.is_dir() else stat.st_size
+    )
