@@ -88,8 +88,9 @@ class EventCallback(TrainerCallback):  # type: ignore[misc]
             return
         named = {RENAMED.get(name, name): value for name, value in logs.items()}
         laps = self._timer.lap()
-        tokens = named.get("completions/mean_length", 0.0) * args.train_batch_size
-        laps["tokens_per_second"] = tokens * args.gradient_accumulation_steps / max(laps["time/step"], 1e-9)
+        episodes = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        tokens = named.get("completions/mean_length", 0.0) * episodes
+        laps["tokens_per_second"] = tokens / max(laps["time/step"], 1e-9)
         self._recorder.metrics(state.global_step, {**named, **laps})
         self._recorder.emitter.progress(state.global_step, self._total, "steps")
         self._recorder.emitter.say("train", self._line(state.global_step, named, laps["time/step"]))

@@ -29,6 +29,8 @@ class SystemSampler:
         self._self = psutil.Process()
         self.peaks: dict[str, float] = {}
         """The largest value of each figure so far."""
+        self.trainers_rss: Callable[[], int] = lambda: 0
+        """Memory of trainers that are processes of their own, in bytes; it counts as the worker's."""
         self._thread = threading.Thread(target=self._loop, name="system", daemon=True)
 
     def start(self) -> None:
@@ -54,7 +56,7 @@ class SystemSampler:
             "cpu_percent": psutil.cpu_percent(None),
             "memory_gb": round((memory.total - memory.available) / GIB, 3),
             "memory_total_gb": round(memory.total / GIB, 3),
-            "worker_rss_gb": round(self._self.memory_info().rss / GIB, 3),
+            "worker_rss_gb": round((self._self.memory_info().rss + self.trainers_rss()) / GIB, 3),
             "server_rss_gb": round(self._server_rss() / GIB, 3),
             **_gpus(),
         }

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,13 @@ from trl import GRPOConfig, GRPOTrainer
 from remote.callbacks import EventCallback, StepTimer
 from remote.contract import layout
 from remote.contract.spec import ExperimentSpec
+from remote.contract.split import share
 from remote.evaluate import HeldOut
 from remote.logprob_guard import LogprobGuard, allowed_difference
+from remote.ranks import Ranks
 from remote.recorder import Recorder
 from remote.rollouts import Played, Rollouts, all_failed
-from remote.rows import blank_row, to_row
+from remote.rows import Row, blank_row, to_row
 from remote.shared_prompts import shared_logps
 from remote.weight_sync import WeightSync
 
@@ -42,18 +44,26 @@ def train(
     sync: WeightSync,
     recorder: Recorder,
     device: str,
+    trainers: int = 1,
 ) -> VfmTrainer:
-    """Train to the end, from the newest checkpoint of the run directory if there is one."""
+    """Train to the end, from the newest checkpoint of the run directory if there is one.
+
+    `trainers` processes do so at once; `rollouts`, `sync` and `recorder` are those of the first.
+    """
+    arguments = trainer_arguments(spec, run_dir, run_id, device, trainers)  # and the others are met
+    # Looking for weights that a pass left alone costs time, and only a mixture of experts leaves any.
+    arguments.ddp_find_unused_parameters = any(".experts." in name for name, _ in model.named_parameters())
+    ranks = Ranks()
     tasks = rollouts.tasks()
-    player = EpisodePlayer(spec, tasks, rollouts, sync, recorder, tokenizer.pad_token_id)
+    player = EpisodePlayer(spec, tasks, rollouts, sync, recorder, tokenizer.pad_token_id, ranks)
     held_out = HeldOut(spec, rollouts, recorder)
     trainer = VfmTrainer(
         guard=LogprobGuard(allowed_difference(spec)),
         player=player,
         model=model,
         processing_class=tokenizer,
-        args=trainer_arguments(spec, run_dir, run_id, device),
-        train_dataset=task_rows(tasks, spec),
+        args=arguments,
+        train_dataset=ranks.dealt(lambda: [task_rows(tasks, spec)] * ranks.count),
         callbacks=[EventCallback(recorder, player.timer, held_out, spec.training.steps)],
     )
     # It prints every metric as a rounded string; ours go out as events.
@@ -64,17 +74,19 @@ def train(
     return trainer
 
 
-def trainer_arguments(spec: ExperimentSpec, run_dir: Path, run_id: str, device: str) -> GRPOConfig:
+def trainer_arguments(
+    spec: ExperimentSpec, run_dir: Path, run_id: str, device: str, trainers: int = 1
+) -> GRPOConfig:
     """Where each key of the `training` section lands in TRL's configuration."""
-    t = spec.training
+    t, mine = spec.training, share(spec, trainers)
     exact = spec.model.dtype == "float32"
     return GRPOConfig(
         output_dir=str(run_dir / layout.CHECKPOINTS),
         run_name=run_id,
         max_steps=t.steps,
-        per_device_train_batch_size=t.batch_size,
-        gradient_accumulation_steps=t.gradient_accumulation_steps,
-        steps_per_generation=t.gradient_accumulation_steps,
+        per_device_train_batch_size=mine.batch_size,
+        gradient_accumulation_steps=mine.passes,
+        steps_per_generation=mine.passes,
         num_generations=t.num_generations,
         max_completion_length=t.max_completion_length,
         learning_rate=t.learning_rate,
@@ -105,6 +117,8 @@ def trainer_arguments(spec: ExperimentSpec, run_dir: Path, run_id: str, device: 
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_pin_memory=device != "cpu",
+        # The others wait while the first trainer scores held-out tasks or saves.
+        ddp_timeout=6 * 3600,
     )
 
 
@@ -121,7 +135,11 @@ def task_rows(tasks: Sequence[vf.Task[Any, Any, Any]], spec: ExperimentSpec) -> 
 
 @dataclass
 class EpisodePlayer:
-    """TRL's `rollout_func`: plays the episodes of a step and hands over their token rows."""
+    """TRL's `rollout_func`: plays the episodes of a step and hands over their token rows.
+
+    Of several trainers the first plays for all, so that the episodes of a step, their order and what is
+    reported of them do not depend on how many trainers there are.
+    """
 
     spec: ExperimentSpec
     tasks: Sequence[vf.Task[Any, Any, Any]]
@@ -129,6 +147,7 @@ class EpisodePlayer:
     sync: WeightSync
     recorder: Recorder
     blank_token: int
+    ranks: Ranks = field(default_factory=Ranks)
     trainer: Any = None
 
     def __post_init__(self) -> None:
@@ -136,15 +155,26 @@ class EpisodePlayer:
 
     def __call__(self, prompts: list[list[dict[str, Any]]], trainer: Any) -> dict[str, list[Any]]:
         """One row a prompt, repeats of a group included."""
+        step = trainer.state.global_step + 1
+        indices = self.ranks.gathered([int(prompt[-1]["task"]) for prompt in prompts])
+        return self.ranks.dealt(lambda: self._play(indices, step))
+
+    def _play(self, indices: list[int], step: int) -> list[dict[str, list[Any]]]:
+        """Everybody's episodes; as many rows for each trainer."""
         self.rollouts.model = self.sync.model
         with self.timer.measure("rollout"):
-            chosen = [self.tasks[int(prompt[-1]["task"])] for prompt in prompts]
+            chosen = [self.tasks[index] for index in indices]
             played = self.rollouts.play(chosen, temperature=self.spec.training.temperature)
-        step = trainer.state.global_step + 1
         if all(p.error for p in played):
             raise all_failed(played, f"step {step}")
         rows = [self._row(p) for p in played]
         self.recorder.rollouts(step, played, rows)
+        size = len(played) // self.ranks.count
+        return [
+            self._columns(played[at : at + size], rows[at : at + size]) for at in range(0, len(played), size)
+        ]
+
+    def _columns(self, played: Sequence[Played], rows: Sequence[Row | None]) -> dict[str, list[Any]]:
         usable = [row if row is not None else blank_row(self.blank_token) for row in rows]
         return {
             "prompt_ids": [row.prompt_ids for row in usable],
@@ -189,7 +219,9 @@ class VfmTrainer(GRPOTrainer):  # type: ignore[misc]
         self._shares_prompts = self.accelerator.device.type == "cpu" and not self.aux_loss_enabled
 
     def sync_weights(self) -> None:
-        """What TRL calls before it asks for episodes with new weights."""
+        """What TRL calls before it asks for episodes with new weights; all trainers' are the same."""
+        if not self._player.ranks.main:
+            return
         with self._player.timer.measure("sync"):
             self._player.publish()
 
@@ -219,5 +251,6 @@ class VfmTrainer(GRPOTrainer):  # type: ignore[misc]
         mask = inputs["completion_mask"] * inputs["tool_mask"]
         sampled = inputs["sampling_per_token_logps"]
         self._guard.check(self._newest_logps, sampled, mask, self.state.global_step + 1)
-        self._player.recorder.note({"sync/logp_difference": self._guard.last})
+        worst = self.accelerator.gather(self._newest_logps.new_tensor(self._guard.last)).max()
+        self._player.recorder.note({"sync/logp_difference": float(worst)})
         return loss

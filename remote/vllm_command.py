@@ -6,7 +6,7 @@ machine nor the process environment.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -64,8 +64,13 @@ def notices(spec: ExperimentSpec, device: Device) -> list[str]:
     return [f"vllm.block_size = {wanted}: on a CPU blocks are multiples of {CPU_BLOCK}, using {taken}"]
 
 
-def command(spec: ExperimentSpec, model: str, port: int, device: Device, served_name: str) -> list[str]:
-    """The arguments of `vllm`, from `serve` on. `model` is a hub id or a directory."""
+def command(
+    spec: ExperimentSpec, model: str, port: int, device: Device, served_name: str, gpus: int = 0
+) -> list[str]:
+    """The arguments of `vllm`, from `serve` on. `model` is a hub id or a directory.
+
+    `gpus` is how many the server has for itself; 0: it shares the one that there is, or has none.
+    """
     vllm = spec.vllm
     arguments = ["serve", model, "--served-model-name", served_name, "--host", HOST, "--port", str(port)]
     arguments += ["--max-model-len", str(vllm.max_model_len)]
@@ -78,6 +83,8 @@ def command(spec: ExperimentSpec, model: str, port: int, device: Device, served_
     arguments += ["--disable-uvicorn-access-log"]
     if device == "cuda":
         arguments += ["--gpu-memory-utilization", str(vllm.gpu_memory_utilization)]
+    if gpus > 1:
+        arguments += ["--tensor-parallel-size", str(gpus)]
     return arguments + _switches(spec) + _lora(spec, device)
 
 
@@ -100,8 +107,13 @@ def _lora(spec: ExperimentSpec, device: Device) -> list[str]:
     return ["--enable-lora", "--max-lora-rank", str(rank), "--max-loras", "1"]
 
 
-def environment(spec: ExperimentSpec, device: Device, threads: int, model: str = "") -> dict[str, str]:
-    """The variables that the server needs beside those it inherits. `threads`: OpenMP threads on a CPU."""
+def environment(
+    spec: ExperimentSpec, device: Device, threads: int, model: str = "", gpus: Sequence[str] = ()
+) -> dict[str, str]:
+    """The variables that the server needs beside those it inherits.
+
+    `threads`: OpenMP threads on a CPU; `gpus`: those that it has for itself.
+    """
     variables = {
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_DO_NOT_TRACK": "1",
@@ -119,8 +131,8 @@ def environment(spec: ExperimentSpec, device: Device, threads: int, model: str =
     }
     if device == "cpu":
         variables |= _cpu(spec, threads)
-    elif spec.modal.gpu.count > 1:
-        variables["CUDA_VISIBLE_DEVICES"] = "0"  # the trainers have the others
+    elif gpus:
+        variables["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     if resolve_weight_sync(spec, device) == "adapter":
         variables["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "1"
     else:

@@ -28,6 +28,7 @@ from remote.contract.errors import Hint, VfmError
 from remote.contract.events import EndEvent
 from remote.contract.record import LaunchRequest, Status
 from remote.emit import Emitter
+from remote.gpus import VISIBLE
 from remote.run_dir import RunDir, disk_error, is_disk_full
 
 CANCELLED = 143  # as a process that SIGTERM ended
@@ -48,6 +49,7 @@ class Worker:
         self.emit = emitter
         self.dir = RunDir(Path(request.run_dir))
         self.cache = Path(request.cache_dir)
+        self.rank, self.trainers = 0, 1
         self._stack = ExitStack()
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="prepare")
 
@@ -78,7 +80,10 @@ class Worker:
         with self.phase("prepare"):
             environment, model = self._prepare()
         server = self._start_server(model)
-        imported = self._pool.submit(_import_stack)
+        if self.placement.trainers > 1:
+            environment.result()
+            return self._train_by_many(model, server)
+        imported = self._pool.submit(import_stack)
         environment.result()
         work = self._train if self.request.kind == "train" else self._evaluate
         work(model, server, imported)
@@ -90,6 +95,7 @@ class Worker:
         from remote import environments
         from remote.models import prepare_model
 
+        self._place()
         folder = Path(self.request.project_dir) / "environments"
         module = environments.resolve(self.request.environment, folder)
         self.emit.banner(f"📦 Installing {module}...")
@@ -97,6 +103,15 @@ class Worker:
         self.emit.banner(f"🔍 Looking for the model {self.request.model}")
         model = prepare_model(self.request.model, self.cache, lambda line: self.emit.say("worker", line))
         return installed, model
+
+    def _place(self) -> None:
+        """Decide who has which GPU, before anything is started on one."""
+        from remote import gpus
+        from remote.vllm_server import image_device
+
+        self.placement = gpus.place(self.spec, self.request.kind, image_device(), os.environ)
+        if said := gpus.described(self.placement):
+            self.emit.say("worker", said)
 
     def _install(self, module: str, folder: Path) -> None:
         from remote import environments
@@ -111,9 +126,11 @@ class Worker:
         from remote.vllm_server import VllmServer
 
         self.emit.banner(f"🌐 Starting vLLM server with {self.request.model}...")
-        server = VllmServer(self.spec, str(model), self.emit)
+        server = VllmServer(self.spec, str(model), self.emit, gpus=self.placement.server)
         self._stack.callback(server.stop)
         server.start()
+        if self.placement.trained_on:  # before anything here asks what GPUs there are
+            os.environ[VISIBLE] = ",".join(self.placement.trained_on)
         from remote.system import SystemSampler
 
         self._sampler = SystemSampler(self.emit, server.rss_bytes)
@@ -151,6 +168,8 @@ class Worker:
         self.emit.banner("🏃 Starting GRPO training...")
         with self.phase("train"), self._server_watched(server), self._kept(learner, tokenizer):
             self._learn(learner, tokenizer, rollouts, sync, server.device)
+        if self.rank:
+            return
         self.emit.banner("💾 Saving the trained weights")
         with self.phase("save"):
             save_final(learner, tokenizer, self.dir.path / layout.FINAL)
@@ -160,7 +179,25 @@ class Worker:
 
         self._setup_wandb()
         run_dir, run_id = self.dir.path, self.request.run_id
-        train(self.spec, run_dir, run_id, learner, tokenizer, rollouts, sync, self.recorder, device)
+        how = (learner, tokenizer, rollouts, sync, self.recorder, device, self.trainers)
+        train(self.spec, run_dir, run_id, *how)
+
+    def _train_by_many(self, model: Any, server: Any) -> None:
+        """The same training, by processes of which each has a GPU."""
+        from remote.trainers import Trainers
+
+        trainers = Trainers(self.dir, self.placement, self.emit)
+        self._stack.callback(trainers.stop)
+        trainers.start(model, server)
+        self._sampler.trainers_rss = trainers.rss_bytes
+        server.wait_ready()
+        trainers.ready(server.base_url)
+        try:
+            with self._server_watched(server):
+                trainers.wait()
+        except Cancelled:
+            trainers.save_and_stop()
+            raise
 
     @contextmanager
     def _kept(self, learner: Any, tokenizer: Any) -> Iterator[None]:
@@ -220,12 +257,15 @@ class Worker:
 
     def _close(self) -> None:
         self.emit.phase("finish", "started")
+        self._close_all()
+        self.emit.phase("finish", "done")
+
+    def _close_all(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
         try:
             self._stack.close()
         except Exception as error:
             self.emit.say("worker", f"while stopping: {type(error).__name__}: {error}")
-        self.emit.phase("finish", "done")
 
     def _finish(self, status: Status, code: int, failure: VfmError | None) -> None:
         event = None if failure is None else self.emit.failure(failure)
@@ -294,7 +334,7 @@ def raise_on_signals() -> None:
         signal.signal(number, stop)
 
 
-def _import_stack() -> None:
+def import_stack() -> None:
     """Import what the trainer needs while the server starts."""
     import_module("peft")
     import_module("remote.train")
@@ -309,13 +349,18 @@ def main(arguments: list[str]) -> int:
     request = LaunchRequest.model_validate_json(Path(arguments[0]).read_bytes())
     emitter = Emitter(Path(request.run_dir), output)
     take_output(lambda line: emitter.say("train", line))
+    prepare_process(request)
+    return Worker(request, emitter).run()
+
+
+def prepare_process(request: LaunchRequest) -> None:
+    """What libraries are told before they are imported."""
     os.environ.setdefault("OPENAI_API_KEY", "unused-by-vllm")
     os.environ.setdefault("HF_HOME", str(Path(request.cache_dir) / "huggingface"))
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # TRL's own vLLM code, which this is about, is not used.
     warnings.filterwarnings("ignore", message="TRL currently supports vLLM")
-    return Worker(request, emitter).run()
 
 
 if __name__ == "__main__":

@@ -63,6 +63,12 @@ def variable(name: str) -> Probe:
     return probe
 
 
+def server_gpus(spec: ExperimentSpec, _: Any) -> Any:
+    from remote.gpus import place
+
+    return place(spec, "train", "cuda", {"CUDA_VISIBLE_DEVICES": "0,1,2,3"}).server
+
+
 def loaded(read: Callable[[Any], Any]) -> Probe:
     """Something of the model as it is loaded for training."""
 
@@ -305,6 +311,7 @@ ROWS: list[tuple[str, Any, Probe, Any]] = [
     ("vllm.tool_call_parser", "hermes", flag("--tool-call-parser"), "hermes"),
     ("vllm.port", 18123, port, 18123),
     ("vllm.weight_sync", "adapter", sync, "adapter"),
+    ("vllm.gpus", 2, server_gpus, ("0", "1")),
     ("wandb.project", "mine", wandb("WANDB_PROJECT"), "mine"),
     ("wandb.enabled", True, trl("report_to"), ["wandb"]),
 ]

@@ -124,8 +124,14 @@ def test_a_gpu_has_none_of_that() -> None:
 
 
 def test_the_first_of_several_gpus_is_the_servers() -> None:
-    assert environment(spec(modal={"gpu": {"count": 2}}), "cuda", 1)["CUDA_VISIBLE_DEVICES"] == "0"
+    variables = environment(spec(), "cuda", 1, gpus=["0", "GPU-8a2"])
+    assert variables["CUDA_VISIBLE_DEVICES"] == "0,GPU-8a2"
     assert "CUDA_VISIBLE_DEVICES" not in environment(spec(), "cuda", 1)
+
+
+def test_a_server_on_several_gpus_divides_the_model_among_them() -> None:
+    assert "--tensor-parallel-size 4" in " ".join(command(spec(), MODEL, 8123, "cuda", "policy", 4))
+    assert "--tensor-parallel-size" not in command(spec(), MODEL, 8123, "cuda", "policy", 1)
 
 
 def test_a_model_on_this_disk_asks_no_hub_and_nobody_is_told() -> None:

@@ -1,0 +1,177 @@
+"""One of several trainers: `python -m remote.trainer REQUEST.json FOLDER`, started by `trainers`.
+
+Owns what a trainer does differently from a worker that trains by itself: only the first one plays episodes,
+syncs weights, reports and saves, and its events go to the worker, which numbers them. The training is the
+worker's own (`Worker._train`); accelerate finds the others by the variables that `gpus` sets.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from remote import environments
+from remote.capture import take_output
+from remote.contract import layout
+from remote.contract.events import Event
+from remote.contract.record import LaunchRequest
+from remote.emit import Emitter, failure_event
+from remote.trainers import CREW, READY, SAVE
+from remote.vllm_command import Device, Sync
+from remote.worker import (
+    CANCELLED,
+    FAILED,
+    Cancelled,
+    Worker,
+    as_vfm_error,
+    ignore_signals,
+    import_stack,
+    prepare_process,
+)
+
+E = TypeVar("E", bound=Event)
+POLL = 0.1  # seconds between looks for the server's address
+
+
+class Ended(BaseException):
+    """The worker ends this trainer: what it has learnt is not wanted."""
+
+
+class Quiet(Emitter):
+    """What the other trainers tell everybody: nothing, since the first one says it."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def emit(self, event: E) -> E:
+        """Swallow the event."""
+        return event
+
+    def _write(self, text: str) -> None:
+        pass
+
+
+class RunningServer:
+    """The worker's server as a trainer sees it: an address, known once it answers."""
+
+    def __init__(self, folder: Path, served_name: str, weight_sync: Sync, device: Device) -> None:
+        self._folder = folder
+        self.served_name, self.weight_sync, self.device = served_name, weight_sync, device
+        self.base_url = ""
+
+    def wait_ready(self) -> None:
+        """Return once the worker has told the address."""
+        file = self._folder / READY
+        while not file.exists():
+            time.sleep(POLL)
+        self.base_url = json.loads(file.read_text())["base_url"]
+
+    def check(self) -> None:
+        """The worker watches the server."""
+
+
+class Bystander:
+    """In place of the episodes of a trainer that plays none."""
+
+    model = ""
+
+    def tasks(self, held_out: bool = False) -> Sequence[Any]:
+        """It has no tasks: the first trainer's are everybody's."""
+        return []
+
+
+class Trainer(Worker):
+    """The trainer of one rank."""
+
+    def __init__(self, request: LaunchRequest, emitter: Emitter, report: Emitter, rank: int) -> None:
+        super().__init__(request, emitter)
+        self._report = report
+        self.rank = rank
+        self.trainers = int(os.environ["WORLD_SIZE"])
+
+    def run_with(self, model: Path, server: RunningServer) -> int:
+        """Train; returns the exit code. What fails is reported to the worker."""
+        try:
+            self._train(model, server, self._pool.submit(import_stack))
+            return 0
+        except (Cancelled, Ended):
+            return CANCELLED
+        except BaseException as error:
+            self._tell(error)
+            return FAILED
+        finally:
+            ignore_signals()
+            self._close_all()
+
+    def _rollouts(self, server: Any) -> Any:
+        if self.rank:
+            return Bystander()
+        module = environments.resolve(
+            self.request.environment, Path(self.request.project_dir) / "environments"
+        )
+        environments.activate(self.cache / "environments" / module)
+        return super()._rollouts(server)
+
+    def _tell(self, error: BaseException) -> None:
+        failure = as_vfm_error(error)
+        if failure.__cause__ is not None or failure is not error:
+            path = Path(layout.LOGS) / f"traceback-trainer-{self.rank + 1}.txt"
+            text = "".join(traceback.format_exception(error))
+            try:
+                (self.dir.path / path).write_text(text, encoding="utf-8")
+                self._report.say("worker", f"the full traceback is in {path}")
+            except OSError:
+                self._report.say("worker", text)
+        self._report.emit(failure_event(failure))
+
+
+def _raise_on_signals(folder: Path) -> None:
+    """Let SIGTERM end this trainer in order; it saves only where the worker left word that it shall."""
+
+    def stop(number: int, frame: Any) -> None:
+        ignore_signals()
+        raise Cancelled if (folder / SAVE).exists() else Ended
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _known_trouble() -> None:
+    """Cards that cannot talk to each other directly hang in NCCL; accelerate's launcher would tell it."""
+    from accelerate.utils import check_cuda_p2p_ib_support
+
+    if not check_cuda_p2p_ib_support():
+        os.environ.setdefault("NCCL_P2P_DISABLE", "1")
+        os.environ.setdefault("NCCL_IB_DISABLE", "1")
+
+
+def main(arguments: list[str]) -> int:
+    """The door: see the module's docstring."""
+    request = LaunchRequest.model_validate_json(Path(arguments[0]).read_bytes())
+    folder, rank = Path(arguments[1]), int(os.environ["RANK"])
+    if rank == 0:
+        _raise_on_signals(folder)  # the others keep it company until they are ended
+    report = Emitter(None, os.dup(1))
+    name = "" if rank == 0 else f"trainer {rank + 1}: "
+    take_output(lambda line: report.say("train", name + line))
+    prepare_process(request)
+    told = json.loads((folder / CREW).read_text())
+    model = Path(told.pop("model"))
+    if told["device"] != "cpu":
+        _known_trouble()
+    trainer = Trainer(request, Quiet() if rank else report, report, rank)
+    return trainer.run_with(model, RunningServer(folder, **told))
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    # As the worker does; and nobody waits for a process group whose other members are gone.
+    os._exit(code)
