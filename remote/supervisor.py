@@ -1,14 +1,18 @@
-"""A local run's parent process: creates the run, builds or reuses the image, starts and watches the worker.
+"""A run's parent process: creates the run, builds or reuses the image, starts and watches the worker.
 
 Owns the run from its first file to its last status, whatever happens to the worker or to the launcher.
 
     python -m remote.supervisor                start the run described on stdin: {home, env, request}
+    python -m remote.supervisor --attempt      take up the run described on stdin, in a container of Modal's:
+                                               one line {request, head, container, identifiers}; the end of
+                                               stdin means that the container is gone
     python -m remote.supervisor --stop DIR     ask a run to stop
     python -m remote.supervisor --settle DIR…  complete the records of runs that nobody is left of
 
 Read from the environment: VFM_IMAGE_PYTHON (a Python to use in place of the image's), VFM_WORKER (a
 command in place of `python -m remote.worker`), VFM_STOP_GRACE (seconds that a worker has to save what
-it has, 60) and VFM_TIMEOUT (seconds, in place of modal.timeout).
+it has, 60) and VFM_TIMEOUT (seconds, in place of modal.timeout). SIGTERM stops the run; SIGUSR1 says that the
+machine is about to be taken away.
 """
 
 from __future__ import annotations
@@ -26,41 +30,72 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from remote import processes
+from remote import attempts, processes
 from remote.contract import layout
 from remote.contract.errors import BackendError, VfmError
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.emit import Emitter, failure_event
-from remote.ending import Asked, Ending, EventsTail, conclude, judge, last_text
+from remote.ending import (
+    INTERRUPTED,
+    Asked,
+    Ending,
+    EventsTail,
+    Interruption,
+    conclude,
+    interrupt,
+    judge,
+    last_text,
+)
 from remote.run_dir import RunDir, disk_error
 
 GRACE = 60.0
+PREEMPTED_GRACE = 20.0
+"""The same where Modal takes the machine away, which it does 30 seconds after saying so."""
 LEFTOVERS = 10.0
 """Seconds that processes of a dead worker's group have to end by themselves."""
 
 
 class Supervisor:
-    """One run, from the image to its last status."""
+    """One attempt at a run, from the image to its last status."""
 
     def __init__(
-        self, run_dir: RunDir, request: LaunchRequest, home: Path, lock: int, watch: processes.Watch
+        self,
+        run_dir: RunDir,
+        request: LaunchRequest,
+        home: Path | None,
+        lock: int,
+        watch: processes.Watch,
     ) -> None:
+        """`home` holds the local images; None is a container, which is in its image already."""
         self.run_dir, self.request, self.home, self.lock = run_dir, request, home, lock
         self.grace = float(os.environ.get("VFM_STOP_GRACE", GRACE))
-        self.timeout = float(os.environ.get("VFM_TIMEOUT", request.spec.modal.timeout))
+        self.timeout = float(os.environ.get("VFM_TIMEOUT", self._time_allowed()))
         self.watch = watch
-        self.tail = EventsTail(run_dir.path)
+        record = run_dir.record()
+        self.meter = attempts.meter(request.spec, record)
+        self.goes_on = home is None and attempts.goes_on(request.spec, record)
+        self.began = time.monotonic()
+        events = run_dir.path / layout.EVENTS
+        self.tail = EventsTail(run_dir.path, events.stat().st_size if events.exists() else 0)
 
     def run(self) -> int:
-        """See the run through; returns its exit code. Nothing that goes wrong is left unsaid."""
+        """See the attempt through; returns its exit code. Nothing that goes wrong is left unsaid."""
         ending = self._ending()
         self.watch.interrupts = False
+        if isinstance(ending, Interruption):
+            interrupt(self.run_dir, ending.why, fd=1)
+            return INTERRUPTED
         return conclude(self.run_dir, ending, self.tail.said, fd=1).exit_code
 
-    def _ending(self) -> Ending:
+    def _time_allowed(self) -> float:
+        """Seconds until the worker is stopped: a container ends for good at modal.timeout, saved or not."""
+        timeout = self.request.spec.modal.timeout
+        return timeout if self.home is not None else timeout - min(self.grace + 30, timeout / 10)
+
+    def _ending(self) -> Ending | Interruption:
         try:
-            code, asked = self._watch(self._start(self._image()))
-            return judge(self.tail.read(), code, asked, self.request, last_text(self.run_dir.path))
+            code, asked = self._watch(self._start(self._python()))
+            return self._judge(code, asked)
         except processes.Stopped:
             return Ending("cancelled", 128 + signal.SIGTERM)
         except VfmError as error:
@@ -70,13 +105,22 @@ class Supervisor:
         except Exception as error:
             return Ending("failed", 1, self._crashed(error))
 
-    def _image(self) -> Path:
+    def _judge(self, code: int, asked: Asked | None) -> Ending | Interruption:
+        said = self.tail.read()
+        if said.end is None and (asked == "preempted" or (asked == "timeout" and self.goes_on)):
+            return Interruption(asked)
+        spent = self.meter.spent(time.monotonic() - self.began)
+        return judge(said, code, asked, self.request, last_text(self.run_dir.path), spent)
+
+    def _python(self) -> Path:
         """The image's Python. A request to stop interrupts the build at once: there is nothing to save."""
+        given = os.environ.get("VFM_IMAGE_PYTHON")
+        if self.home is None:
+            return Path(given or sys.executable)
         self.watch.interrupts = True
         if self.watch.stop_asked:
             raise processes.Stopped
         emit = Emitter(self.run_dir.path)
-        given = os.environ.get("VFM_IMAGE_PYTHON")
         if given:
             emit.phase("image", "started")
             emit.phase("image", "done", "VFM_IMAGE_PYTHON")
@@ -94,34 +138,72 @@ class Supervisor:
         command = shlex.split(given) if given else [str(python), "-m", "remote.worker"]
         worker = processes.start_gated([*command, str(self.run_dir.path / layout.REQUEST)], self.lock)
         record = self.run_dir.record()
-        who = {"worker_pid": str(worker.pid), "worker_started": processes.start_time(worker.pid)}
-        identifiers = {**record.identifiers, **who}
-        self.run_dir.write_record(record.moved("running", started=time.time(), identifiers=identifiers))
+        identifiers = {**record.identifiers, **self._known_as(worker)}
+        started = record.started or time.time()
+        self.run_dir.write_record(record.moved("running", started=started, identifiers=identifiers))
         processes.release(worker)
         return worker
+
+    def _known_as(self, worker: subprocess.Popen[bytes]) -> dict[str, str]:
+        """How others find the worker; nobody reaches into a container."""
+        if self.home is None:
+            return {}
+        return {"worker_pid": str(worker.pid), "worker_started": processes.start_time(worker.pid)}
 
     def _watch(self, worker: subprocess.Popen[bytes]) -> tuple[int, Asked | None]:
         """Wait for the worker's end, bring it about where it is due, and clear its group."""
         asked: Asked | None = None
-        expiry, kill_at = time.monotonic() + self.timeout, float("inf")
+        kill_at = float("inf")
         while (code := worker.poll()) is None:
             now = time.monotonic()
-            if asked is None and (self.watch.stop_asked or now >= expiry):
-                asked = "cancel" if self.watch.stop_asked else "timeout"
-                kill_at, expiry = now + self.grace, float("inf")
+            if asked is None and (asked := self._due(now)) is not None:
+                kill_at = now + self._patience(asked)
                 self._ask(worker, asked)
             elif kill_at == float("inf") and self.tail.read().end is not None:
                 kill_at = now + self.grace  # It has said its end: it may not hang on its way out.
             if now >= kill_at:
                 worker.kill()
-            self.watch.sleep(min(1.0, max(kill_at - now, 0.05), max(expiry - now, 0.05)))
+            left = self._seconds_left(now) if asked is None else kill_at - now
+            self._sleep(worker, min(1.0, max(min(left, kill_at - now), 0.05)))
         processes.end_group(worker.pid, LEFTOVERS)
         return code, asked
 
+    def _due(self, now: float) -> Asked | None:
+        """Why the worker has to stop now, if it has."""
+        if self.watch.stop_asked:
+            return "cancel"
+        if self.watch.preempted and self.home is None:
+            return "preempted"
+        if now - self.began >= self.timeout:
+            return "timeout"
+        return "budget" if self.meter.seconds_left(now - self.began) <= 0 else None
+
+    def _seconds_left(self, now: float) -> float:
+        took = now - self.began
+        return min(self.timeout - took, self.meter.seconds_left(took))
+
+    def _patience(self, asked: Asked) -> float:
+        return min(self.grace, PREEMPTED_GRACE) if asked == "preempted" else self.grace
+
     def _ask(self, worker: subprocess.Popen[bytes], asked: Asked) -> None:
-        why = "a stop was asked for" if asked == "cancel" else f"the time is up ({self.timeout:g} s)"
-        Emitter(None).say("worker", f"⏹ {why}: the worker has {self.grace:g} s to save what it has")
-        worker.send_signal(signal.SIGTERM)
+        whys = {
+            "cancel": "a stop was asked for",
+            "preempted": "the machine is about to be taken away",
+            "timeout": f"the time is up ({self.timeout:g} s)",
+            "budget": f"budget.max_usd = {self.request.spec.budget.max_usd} is reached",
+        }
+        patience = self._patience(asked)
+        Emitter(None).say("worker", f"⏹ {whys[asked]}: the worker has {patience:g} s to save what it has")
+        resumed = asked == "preempted" or (asked == "timeout" and self.goes_on)
+        worker.send_signal(signal.SIGUSR2 if resumed else signal.SIGTERM)
+
+    def _sleep(self, worker: subprocess.Popen[bytes], seconds: float) -> None:
+        try:
+            self.watch.sleep(seconds)
+        except processes.Abandoned:
+            # The container is gone, and with it everything in it: nothing that is said now counts.
+            processes.signal_group(worker.pid, signal.SIGKILL)
+            os._exit(128 + signal.SIGKILL)
 
     def _crashed(self, error: Exception) -> VfmError:
         """A fault of ours: the traceback goes to a file, the sentence to the user."""
@@ -166,7 +248,7 @@ def _fill(run_dir: RunDir, request: LaunchRequest) -> tuple[RunRecord, int]:
     record = run_dir.create(request)
     pid = os.getpid()
     who = {"pid": str(pid), "started": processes.start_time(pid)}
-    return run_dir.write_record(record.model_copy(update={"identifiers": who})), lock
+    return attempts.begin(run_dir, record.model_copy(update={"identifiers": who})), lock
 
 
 def start(document: dict[str, Any]) -> int:
@@ -179,11 +261,36 @@ def start(document: dict[str, Any]) -> int:
     try:
         run_dir, record, lock = create(request)
     except VfmError as error:
-        event = failure_event(error)
-        names = ("boundary", "message", "cause", "hint")
-        _answer({"error": {name: getattr(event, name) for name in names}})
+        _answer({"error": failure_event(error).on_record()})
         return 1
     supervisor = Supervisor(run_dir, request, Path(document["home"]), lock, watch)
+    _answer({"record": record.model_dump(mode="json")})
+    _leave_launcher(run_dir.path / layout.STREAM)
+    return supervisor.run()
+
+
+def take_up(document: dict[str, Any]) -> int:
+    """One more attempt, or the first, at a run whose directory is there; answers as `start` does."""
+    request = LaunchRequest.model_validate(document["request"])
+    os.environ["PYTHONPATH"] = request.project_dir
+    watch = processes.Watch()
+    watch.leash = os.dup(0)
+    run_dir = RunDir(Path(request.run_dir))
+    try:
+        run_dir.write_request(request)
+        told = (document["head"], document["container"], document["identifiers"])
+        record = attempts.take_up(run_dir, *told)
+    except (VfmError, OSError, ValueError) as error:
+        if not isinstance(error, VfmError):
+            error = BackendError(f"the run cannot be taken up: {error}")
+        _answer({"error": failure_event(error).on_record()})
+        return 1
+    if record.ended_already:
+        _answer({"record": record.model_dump(mode="json")})
+        return record.exit_code or 0
+    # Nobody else is in this container, so the lock guards nothing; a volume is no place for one.
+    lock = os.open(os.devnull, os.O_RDONLY)
+    supervisor = Supervisor(run_dir, request, None, lock, watch)
     _answer({"record": record.model_dump(mode="json")})
     _leave_launcher(run_dir.path / layout.STREAM)
     return supervisor.run()
@@ -262,6 +369,8 @@ def main(arguments: list[str]) -> int:
         match arguments:
             case []:
                 return start(json.load(sys.stdin))
+            case ["--attempt"]:
+                return take_up(json.loads(sys.stdin.buffer.readline()))
             case ["--stop", path]:
                 stop(Path(path))
             case ["--settle", *paths]:

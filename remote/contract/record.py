@@ -128,6 +128,15 @@ class RunRecord(BaseModel):
         """Whether the run is over, one way or another."""
         return self.status in FINAL
 
+    def with_attempt_ended(self, why: str, ended: float | None = None) -> RunRecord:
+        """A copy whose last attempt is over; as it is where that has been said before."""
+        if not self.attempts or self.attempts[-1].ended is not None:
+            return self
+        *earlier, last = self.attempts
+        when = max(last.started, time.time() if ended is None else ended)
+        last = last.model_copy(update={"ended": when, "why": why})
+        return self.model_copy(update={"attempts": [*earlier, last]})
+
     def moved(self, status: Status, **also: Any) -> RunRecord:
         """A copy in another status; raises `ValueError` on a step back."""
         if status != self.status and status not in _NEXT[self.status]:

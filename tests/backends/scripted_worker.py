@@ -2,10 +2,11 @@
 
 `VFM_SCRIPT` holds words, done one after another: `lines:N`, `steps:N`, `failure:MESSAGE`,
 `hint:KEY=OLD>NEW` (a failure that this change mends), `raw:TEXT` (Python escapes), `wait:PATH` (until the
-file exists), `touch:PATH`, `pause:SECONDS`, `kill:SIGNAL`, `exit:CODE`, `end:STATUS`, `stubborn` (SIGTERM
-is ignored), `polite` (SIGTERM ends it as the real worker does), `child:PATH` (leaves a process in its group
-and writes its pid), `env:NAME=PATH`, `limit:BYTES` (the supervisor may write no file beyond that size: a
-disk that is full).
+file exists), `touch:PATH`, `pause:SECONDS`, `kill:SIGNAL`, `orphan:SIGNAL` (to the supervisor), `exit:CODE`,
+`end:STATUS`, `stubborn` (SIGTERM is ignored), `polite` (SIGTERM ends it as the real worker does),
+`child:PATH` (leaves a process in its group and writes its pid), `env:NAME=PATH`, `limit:BYTES` (the supervisor
+may write no file beyond that size: a disk that is full), `first:WORD` and `later:WORD` (only in the run's first
+attempt, or in those after it).
 """
 
 from __future__ import annotations
@@ -69,6 +70,24 @@ class Script:
 
     def kill(self, name: str) -> None:
         os.kill(os.getpid(), getattr(signal, name))
+
+    def orphan(self, name: str) -> None:
+        os.kill(os.getppid(), getattr(signal, name))
+
+    def first(self, word: str) -> None:
+        self._if(len(self._attempts()) <= 1, word)
+
+    def later(self, word: str) -> None:
+        self._if(len(self._attempts()) > 1, word)
+
+    def _if(self, holds: bool, word: str) -> None:
+        name, _, argument = word.partition(":")
+        if holds:
+            getattr(self, name)(argument)
+
+    def _attempts(self) -> list[object]:
+        found: list[object] = json.loads((self.run_dir / "record.json").read_bytes())["attempts"]
+        return found
 
     def exit(self, code: str) -> None:
         os._exit(int(code))
