@@ -1,0 +1,161 @@
+"""Files of a volume on their way to this machine: at once, in blocks, resumed, verified.
+
+Owns what is fetched, in which order, and what is left alone because it is here. What lies on disk meanwhile
+is `part.py`'s, and how a block is asked for `source.py`'s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from remote.contract.errors import DiskError, Hint
+from tui.backends.base import Entry, Progress, Transfer
+from tui.backends.local_copy import off_loop
+from tui.backends.modal.blocks import Block
+from tui.backends.modal.in_turn import Job, in_turn
+from tui.backends.modal.part import BLOCK, Part, Wanted, has_the_size, is_marked, mark, write_whole
+from tui.backends.modal.source import GO_ON, Source, changed, known
+
+AT_ONCE = 32
+"""Requests under way together."""
+BUDGET = 4 * BLOCK
+"""Bytes on their way together: what is lost at most when the process is killed, and held in memory."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A block of a file that is asked for; of a file that has one block only, the whole of it."""
+
+    wanted: Wanted
+    start: int
+    size: int
+    part: Part | None = None
+    """None for a file of one block, which is written in one go."""
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the file is whole with it."""
+        return self.start + self.size == self.wanted.size
+
+
+class Download:
+    """One download. `look` asks the server for a file's entry as it is now."""
+
+    def __init__(
+        self,
+        source: Source,
+        transfer: Transfer,
+        progress: Progress,
+        look: Callable[[str], Awaitable[Entry]],
+    ) -> None:
+        self._source, self._transfer, self._progress, self._look = source, transfer, progress, look
+
+    async def run(self, files: list[Wanted]) -> None:
+        """Bring these files here. Raises `DiskError` and `BackendError`, both say that it can go on."""
+        try:
+            marked = await off_loop(lambda _: {file.path for file in files if is_marked(file)})
+            for file in files:
+                if file.path in marked:
+                    self._skip(file)
+            await self._bring([file for file in files if file.path not in marked])
+        except OSError as error:
+            raise DiskError(
+                f"cannot write {self._transfer.path}: {error.strerror or error}",
+                cause=str(error),
+                hint=Hint(f"mend that and {GO_ON}"),
+            ) from error
+
+    async def _bring(self, files: list[Wanted]) -> None:
+        async with aclosing(in_turn(self._jobs(files), AT_ONCE, BUDGET)) as answers:
+            async for piece, block in answers:
+                await self._take(piece, block)
+
+    async def _jobs(self, files: list[Wanted]) -> AsyncGenerator[Job[Piece, Block], None]:
+        """Small files first: many requests, few bytes; then large ones, block after block."""
+        for wanted in sorted(files, key=lambda file: file.size > BLOCK):
+            if wanted.size <= BLOCK:
+                yield Job(Piece(wanted, 0, wanted.size), partial(self._small, wanted), wanted.size)
+            elif not await self._is_here(wanted):
+                async for job in self._large(wanted):
+                    yield job
+
+    async def _large(self, wanted: Wanted) -> AsyncGenerator[Job[Piece, Block], None]:
+        part = Part(wanted)
+        kept = await self._on_disk(wanted, part.open)
+        if kept == wanted.size:
+            await self._finish(wanted, part)
+        self._transfer.done += kept
+        self._progress(self._transfer)
+        if kept == wanted.size:
+            return
+        urls = await self._source.addresses(wanted, kept, wanted.size - kept)
+        for (start, size), url in zip(wanted.blocks(kept), urls, strict=True):
+            piece = Piece(wanted, start, size, part)
+            yield Job(piece, partial(self._source.fetch, wanted, start, size, url), size)
+
+    async def _small(self, wanted: Wanted) -> Block:
+        """All of a file; `data` is None where the file is here, identical."""
+        here = await known(wanted, 0, wanted.size)
+        if wanted.size == 0:
+            block = Block(bytearray(), hashlib.sha256().digest())
+        else:
+            block = await self._source.fetch(wanted, 0, wanted.size, known=here)
+        return Block(None, block.digest) if block.digest in here else block
+
+    async def _is_here(self, wanted: Wanted) -> bool:
+        """Whether each block of the file that is here is what the server says that its own is."""
+        if not await off_loop(lambda _: has_the_size(wanted)):
+            return False
+        async with aclosing(in_turn(self._comparisons(wanted), AT_ONCE, BUDGET)) as answers:
+            async for _, same in answers:
+                if not same:
+                    return False
+        await self._on_disk(wanted, lambda _: mark(wanted))
+        self._skip(wanted)
+        return True
+
+    async def _comparisons(self, wanted: Wanted) -> AsyncGenerator[Job[None, bool], None]:
+        urls = await self._source.addresses(wanted, 0, wanted.size)
+        for (start, size), url in zip(wanted.blocks(), urls, strict=True):
+            yield Job(None, partial(self._source.is_same, wanted, start, size, url), size)
+
+    async def _take(self, piece: Piece, block: Block) -> None:
+        """Put a block where it belongs."""
+        wanted, part, data = piece.wanted, piece.part, block.data
+        if data is None:
+            await self._on_disk(wanted, lambda _: mark(wanted))
+            return self._skip(wanted)
+        if part is None:
+            await self._on_disk(wanted, lambda _: write_whole(wanted, data))
+        else:
+            await self._on_disk(wanted, lambda _: part.append(data, block.digest))
+            if piece.is_last:
+                await self._finish(wanted, part)
+        self._transfer.done += piece.size
+        self._transfer.fetched += piece.size
+        return self._progress(self._transfer)
+
+    async def _finish(self, wanted: Wanted, part: Part) -> None:
+        """A file that became another one meanwhile is not taken; one that was appended to is, as it was."""
+        now = await self._look(wanted.path)
+        if now.size < wanted.size or (now.size == wanted.size and now.modified != wanted.modified):
+            await self._on_disk(wanted, lambda _: part.forget())
+            raise changed(wanted, "became another file while it was downloaded")
+        await self._on_disk(wanted, lambda _: part.finish())
+
+    async def _on_disk(self, wanted: Wanted, work: Callable[[threading.Event], T]) -> T:
+        self._transfer.path = str(wanted.target)
+        return await off_loop(work)
+
+    def _skip(self, wanted: Wanted) -> None:
+        self._transfer.path = str(wanted.target)
+        self._transfer.done += wanted.size
+        self._transfer.skipped.append(str(wanted.target))
+        self._progress(self._transfer)

@@ -1,0 +1,101 @@
+"""The volume's side of a download: where the blocks of a file are, and each block as it should be.
+
+Owns asking again, by new addresses, for what did not come well, and what to say when it never does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from functools import partial
+from typing import TYPE_CHECKING
+
+from remote.contract.errors import BackendError, DiskError, Hint, VfmError
+from tui.backends.local_copy import off_loop
+from tui.backends.modal import blocks
+from tui.backends.modal.part import Wanted, has_the_size
+from tui.backends.modal.session import PATIENCE, within
+
+if TYPE_CHECKING:
+    import modal
+
+ATTEMPTS = 3
+GO_ON = "start it again: it goes on where it broke off"
+
+
+class Source:
+    """A volume that files are downloaded from. Every error says that the download can go on."""
+
+    def __init__(self, volume: modal.Volume, silence: float) -> None:
+        self._volume, self._silence = volume, silence
+
+    async def addresses(self, wanted: Wanted, start: int, size: int, *, exact: bool = False) -> list[str]:
+        """Where each block of a part of the file is. Raises `DiskError` where the file has changed."""
+        try:
+            async with within(PATIENCE, f"download {wanted.path}"):
+                found = await blocks.locate(self._volume, wanted.path, start, size, exact=exact)
+            if (found.start, found.length) != (start, size):
+                raise changed(wanted, "became shorter while it was downloaded")
+            return [url for url, _ in found.blocks()]
+        except blocks.Missing as error:
+            raise changed(wanted, "is no longer in the volume") from error
+        except blocks.Damaged as error:
+            raise _lost(wanted, error) from error
+        except BackendError as error:
+            hint = f"{error.hint.text}; {GO_ON}" if error.hint else GO_ON
+            raise BackendError(error.message, cause=error.cause, hint=Hint(hint)) from error
+
+    async def fetch(
+        self, wanted: Wanted, start: int, size: int, url: str = "", known: frozenset[bytes] = frozenset()
+    ) -> blocks.Block:
+        """A block. Asked for again, it is by another address: the first one may have become too old."""
+        for attempt in range(1, ATTEMPTS + 1):
+            url = url or (await self.addresses(wanted, start, size, exact=attempt > 1))[0]
+            try:
+                return await blocks.fetch(url, size, self._silence, known)
+            except (blocks.Damaged, *blocks.LOST) as error:
+                if attempt == ATTEMPTS:
+                    raise _lost(wanted, error) from error
+                await asyncio.sleep(0.1 * 4**attempt)
+                url = ""
+        raise AssertionError
+
+    async def is_same(self, wanted: Wanted, start: int, size: int, url: str) -> bool:
+        """Whether the server says that its block is the one that is here. Nothing is carried over."""
+        try:
+            there = await blocks.digest_of(url, self._silence)
+        except blocks.LOST as error:
+            raise _lost(wanted, error) from error
+        return there is not None and there in await known(wanted, start, size)
+
+
+async def known(wanted: Wanted, start: int, size: int) -> frozenset[bytes]:
+    """What the server may call this block of the file that is here; nothing where there is none."""
+    return await off_loop(partial(_digests, wanted, start, size))
+
+
+def changed(wanted: Wanted, what: str) -> DiskError:
+    """What to say of a file that is not in the volume any more as it was listed."""
+    return DiskError(
+        f"{wanted.path} {what}",
+        hint=Hint("download it again; if a run is just writing it, wait for the run's end"),
+    )
+
+
+def _digests(wanted: Wanted, start: int, size: int, _stop: threading.Event) -> frozenset[bytes]:
+    if not has_the_size(wanted):
+        return frozenset()
+    with wanted.target.open("rb") as file:
+        file.seek(start)
+        return blocks.digests(file.read(size))
+
+
+def _lost(wanted: Wanted, error: Exception) -> VfmError:
+    """What to say of a block that did not come."""
+    cause = str(error) or type(error).__name__
+    if isinstance(error, blocks.Damaged):
+        return DiskError(
+            f"{wanted.path} does not arrive as it is in the volume", cause=cause, hint=Hint(GO_ON)
+        )
+    where = f"the connection to Modal was lost while {wanted.path} was downloaded"
+    return BackendError(where, cause=cause, hint=Hint(GO_ON))

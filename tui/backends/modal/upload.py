@@ -1,0 +1,217 @@
+"""Files of this machine on their way into a volume: only what the server lacks.
+
+Owns the two ways that Modal has. Into a volume of version 2 files go block by block, and blocks that the
+server has are not sent again: what broke off goes on. Into one of version 1 they go file by file, through
+Modal's public upload; a file that broke off begins anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import threading
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from remote.contract.errors import BackendError, DiskError, Hint
+from tui.backends.base import Progress, Transfer
+from tui.backends.local_copy import Stopped, digest, off_loop
+from tui.backends.modal import blocks
+from tui.backends.modal.in_turn import Job, end, in_turn
+from tui.backends.modal.part import BLOCK
+from tui.backends.modal.session import PATIENCE, within
+
+if TYPE_CHECKING:
+    import modal
+
+AT_ONCE = 4
+ATTEMPTS = 3
+FILES, BYTES = 200, 16 * BLOCK
+"""How many files and bytes are made a volume's together: what they have reached stays if the rest fails."""
+COMMIT = 60.0
+"""Seconds that the server may take to make files a volume's."""
+TELL = 0.25
+GO_ON = "start it again: it goes on where it broke off"
+
+
+@dataclass(frozen=True)
+class Given:
+    """A file of this machine, where it goes in the volume, and whether a file of its size is there."""
+
+    source: Path
+    path: str
+    size: int
+    may_be_there: bool
+
+
+class Upload:
+    """One upload."""
+
+    def __init__(self, volume: modal.Volume, transfer: Transfer, progress: Progress, silence: float) -> None:
+        self._volume, self._transfer, self._progress = volume, transfer, progress
+        self._silence = silence
+
+    async def run(self, files: list[Given]) -> None:
+        """Bring these files there. Raises `DiskError` and `BackendError`."""
+        send = self._in_blocks if await blocks.in_blocks(self._volume) else self._as_files
+        try:
+            for batch in _batches(files):
+                await send(batch)
+        except OSError as error:
+            raise DiskError(
+                f"cannot read {self._transfer.path}: {error.strerror or error}",
+                cause=str(error),
+                hint=Hint(f"mend that and {GO_ON}"),
+            ) from error
+
+    async def _in_blocks(self, batch: list[Given]) -> None:
+        sums = [await self._sums(given) for given in batch]
+        receipts: dict[bytes, bytes] = {}
+        gaps = await self._write_down(sums, receipts)
+        lacking = {(file, block): url for file, block, url in gaps}
+        for number, given in enumerate(batch):
+            there = [b.size for i, b in enumerate(sums[number].blocks) if (number, i) not in lacking]
+            self._arrived(given, sum(there), whole=len(there) == len(sums[number].blocks))
+        async with aclosing(in_turn(self._puts(batch, sums, lacking), AT_ONCE, AT_ONCE * BLOCK)) as answers:
+            async for (number, block), receipt in answers:
+                receipts[block.digest] = receipt
+                self._sent(batch[number], block.size)
+        if lacking and await self._write_down(sums, receipts):
+            raise DiskError(
+                f"the server still lacks blocks of {batch[0].path} and what was sent with it",
+                hint=Hint("did the files change meanwhile? Start it again"),
+            )
+
+    async def _puts(
+        self, batch: list[Given], sums: list[blocks.Sums], lacking: dict[tuple[int, int], str]
+    ) -> AsyncGenerator[Job[tuple[int, blocks.Sum], bytes], None]:
+        for (number, index), url in lacking.items():
+            block = sums[number].blocks[index]
+            yield Job((number, block), partial(self._put, batch[number], block, url), block.size)
+
+    async def _put(self, given: Given, block: blocks.Sum, url: str) -> bytes:
+        data = await asyncio.to_thread(_read, given.source, block)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await blocks.put(url, data, self._silence)
+            except blocks.LOST as error:
+                if attempt == ATTEMPTS:
+                    where = f"the connection to Modal was lost while {given.source} was uploaded"
+                    cause = str(error) or type(error).__name__
+                    raise BackendError(where, cause=cause, hint=Hint(GO_ON)) from error
+                await asyncio.sleep(0.1 * 4**attempt)
+        raise AssertionError
+
+    async def _as_files(self, batch: list[Given]) -> None:
+        """All of them are given to Modal's own upload, which sends those whose contents the server lacks."""
+        digests = [await off_loop(partial(_whole, given)) for given in batch]
+        async with within(PATIENCE, f"upload {batch[0].source}"):
+            lacking = await blocks.lacking(self._volume, digests)
+        sent = [given for given, digest in zip(batch, digests, strict=True) if digest in lacking]
+        counter = blocks.Counter()
+        pairs = [(given.source, "/" + given.path) for given in batch]
+        sending = asyncio.ensure_future(self._send_files(pairs, sum(given.size for given in sent), counter))
+        start = self._transfer.done
+        try:
+            while not (await asyncio.wait({sending}, timeout=TELL))[0]:
+                self._transfer.done = start + min(counter.bytes, sum(given.size for given in sent))
+                self._progress(self._transfer)
+            await sending
+        finally:
+            await end([sending])
+        self._transfer.done = start
+        for given in batch:
+            if given in sent:
+                self._sent(given, given.size)
+            else:
+                self._arrived(given, given.size, whole=True)
+
+    async def _send_files(self, files: list[tuple[Path, str]], size: int, counter: blocks.Counter) -> None:
+        try:
+            async with within(COMMIT + size / blocks.SLOWEST, f"upload {files[0][0]}"):
+                await blocks.put_files(self._volume, files, counter)
+        except BackendError as error:
+            raise _goes_on(error) from error
+
+    async def _write_down(
+        self, sums: list[blocks.Sums], receipts: dict[bytes, bytes]
+    ) -> list[tuple[int, int, str]]:
+        try:
+            async with within(COMMIT, f"upload {sums[0].path}"):
+                return await blocks.write_down(self._volume, sums, receipts)
+        except BackendError as error:
+            raise _goes_on(error) from error
+
+    async def _sums(self, given: Given) -> blocks.Sums:
+        self._transfer.path = str(given.source)
+        return await off_loop(partial(_sums, given))
+
+    def _arrived(self, given: Given, size: int, *, whole: bool) -> None:
+        """So much of a file was there before."""
+        self._transfer.path = str(given.source)
+        self._transfer.done += size
+        if whole and given.may_be_there:
+            self._transfer.skipped.append(given.path)
+        self._progress(self._transfer)
+
+    def _sent(self, given: Given, size: int) -> None:
+        self._transfer.path = str(given.source)
+        self._transfer.done += size
+        self._transfer.fetched += size
+        self._progress(self._transfer)
+
+
+def given(source: Path, target: PurePosixPath, there: dict[str, int]) -> list[Given]:
+    """A file, or the files of a folder, with where each goes; `there`: what the volume has, by size."""
+    files = [source] if source.is_file() else [path for path in sorted(source.rglob("*")) if path.is_file()]
+    return [_given(file, str(target / file.relative_to(source)), there) for file in files]
+
+
+def _given(file: Path, path: str, there: dict[str, int]) -> Given:
+    size = file.stat().st_size
+    return Given(file, path, size, there.get(path) == size)
+
+
+def _batches(files: list[Given]) -> Iterator[list[Given]]:
+    batch: list[Given] = []
+    for given in files:
+        if batch and (len(batch) == FILES or sum(g.size for g in batch) + given.size > BYTES):
+            yield batch
+            batch = []
+        batch.append(given)
+    if batch:
+        yield batch
+
+
+def _sums(given: Given, stop: threading.Event) -> blocks.Sums:
+    """Sizes and digests of a file's blocks as they are now."""
+    found = []
+    with given.source.open("rb") as file:
+        mode = os.fstat(file.fileno()).st_mode & 0o7777
+        for start in range(0, given.size, BLOCK):
+            if stop.is_set():
+                raise Stopped
+            data = file.read(min(BLOCK, given.size - start))
+            sent = data.rstrip(b"\0")
+            found.append(blocks.Sum(start, len(data), len(sent), hashlib.sha256(sent).digest()))
+    return blocks.Sums(given.path, mode, given.size, found)
+
+
+def _read(source: Path, block: blocks.Sum) -> bytes:
+    with source.open("rb") as file:
+        file.seek(block.start)
+        return file.read(block.length)
+
+
+def _whole(given: Given, stop: threading.Event) -> str:
+    return digest(given.source, given.size, stop).hexdigest()
+
+
+def _goes_on(error: BackendError) -> BackendError:
+    hint = f"{error.hint.text}; {GO_ON}" if error.hint else GO_ON
+    return BackendError(error.message, cause=error.cause, hint=Hint(hint))

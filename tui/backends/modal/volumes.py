@@ -1,0 +1,199 @@
+"""Modal's volumes: listed, read in ranges, downloaded, uploaded to, removed from.
+
+Owns finding a volume and keeping every path inside it. Downloads are `download.py`'s, uploads `upload.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from remote.contract.errors import ConfigError, Hint
+from tui.backends.base import Entry, Progress, Transfer, VolumeInfo
+from tui.backends.modal.part import Wanted
+from tui.backends.modal.paths import below, inside
+from tui.backends.modal.session import PATIENCE, Session, within
+
+if TYPE_CHECKING:
+    import modal
+
+PREFIX = "verifiers-"
+SILENCE = 10.0
+"""Seconds without a byte after which a block counts as lost."""
+LISTING = 60.0
+"""Seconds that a recursive listing may take: there may be many thousand files."""
+T = TypeVar("T")
+
+# Within the class `list` is the method.
+_Infos: TypeAlias = list[VolumeInfo]
+_Entries: TypeAlias = list[Entry]
+
+
+class ModalVolumes:
+    """The volumes of the workspace, as `tui.backends.base.Volumes` says."""
+
+    def __init__(self, session: Session, silence: float = SILENCE) -> None:
+        self._session, self._silence = session, silence
+        self._found: dict[str, modal.Volume] = {}
+
+    async def volumes(self) -> _Infos:
+        """All volumes of ours, by name. Raises `BackendError`."""
+        client = await self._session.client()
+        import modal
+
+        async with within(PATIENCE, "list the volumes"):
+            found = [v for v in await modal.Volume.objects.list.aio(client=client) if _is_ours(v.name)]
+            infos = [await volume.info.aio() for volume in found]
+        self._found |= {volume.name: volume for volume in found if volume.name}
+        named = [VolumeInfo(i.name or "", "modal", i.created_at.timestamp()) for i in infos]
+        return sorted(named, key=lambda info: info.name)
+
+    async def list(self, volume: str, path: str = "", *, recursive: bool = False) -> _Entries:
+        """What lies under a path, folders first, then by name; a file lists itself."""
+        place = inside(volume, path)
+
+        async def ask(found: modal.Volume) -> _Entries:
+            async with within(LISTING if recursive else PATIENCE, f"list {volume}"):
+                entries = await found.listdir.aio(place or "/", recursive=recursive)
+            return [_entry(e.path, int(e.type), e.size, e.mtime) for e in entries]
+
+        entries = await self._on(volume, place, ask)
+        return sorted(entries, key=lambda entry: (not entry.is_dir, entry.path))
+
+    async def read(self, volume: str, path: str, offset: int = 0, size: int = -1) -> bytes:
+        """A range of a file; `size` -1 is all the rest. Only this range is carried over."""
+        place = inside(volume, path)
+        await _prepared()
+        from tui.backends.modal.read import read
+
+        return await self._on(volume, place, lambda found: read(found, place, offset, size))
+
+    async def download(
+        self, volume: str, path: str, dest: Path, progress: Progress | None = None
+    ) -> Transfer:
+        """Copy a folder to `dest/<its name>`, or a file to `dest` (into it where that is a folder).
+
+        What broke off goes on: large files from their `.part` file, block by block. Every block is verified
+        by the SHA-256 that the server names, where it names one, and by its size. A file that is here
+        counts as identical by its size and the time of change that its download gave it, or else by its
+        contents. What is neither file nor folder (a link) is left out, as Modal's own tools do.
+        Raises `DiskError` and `BackendError`.
+        """
+        place = inside(volume, path)
+        entries = await self.list(volume, place, recursive=True)
+        is_file = len(entries) == 1 and entries[0].path == place and not entries[0].is_dir
+        name = PurePosixPath(place).name or volume
+        target = dest / name if not is_file or await asyncio.to_thread(dest.is_dir) else dest
+        files = [
+            Wanted(volume, e.path, e.size, e.modified, target / below(place, e.path))
+            for e in entries
+            if not e.is_dir
+        ]
+        transfer = Transfer(total=sum(file.size for file in files))
+
+        await _prepared()
+        from tui.backends.modal.download import Download
+        from tui.backends.modal.source import Source
+
+        source = Source(await self._volume(volume), self._silence)
+        await Download(source, transfer, progress or _nobody, partial(self._look, volume)).run(files)
+        return transfer
+
+    async def upload(
+        self, volume: str, source: Path, path: str, progress: Progress | None = None
+    ) -> Transfer:
+        """Copy a file, or a folder and what is in it, to `path/<its name>`, as `download` does.
+
+        Raises `DiskError` and `BackendError`, and `ConfigError` where the path leaves the volume or there
+        is no such source.
+        """
+        place, source = inside(volume, path), Path(os.path.abspath(source))
+        target = PurePosixPath(place) / source.name
+        found = await self._volume(volume)
+        if not await asyncio.to_thread(source.exists):
+            raise ConfigError(f"there is no {source}", hint=Hint("name a file or folder of this machine"))
+        there = await self._sizes(volume, str(target))
+        await _prepared()
+        from tui.backends.modal.upload import Upload, given
+
+        files = await asyncio.to_thread(given, source, target, there)
+        transfer = Transfer(total=sum(file.size for file in files))
+        await Upload(found, transfer, progress or _nobody, self._silence).run(files)
+        return transfer
+
+    async def remove(self, volume: str, path: str) -> None:
+        """Delete a file or a folder; never a whole volume."""
+        place = inside(volume, path)
+        if not place:
+            raise ConfigError(
+                f"{path!r} is the whole volume {volume}", hint=Hint("name a folder or file in it")
+            )
+        entries = await self.list(volume, place)
+        is_file = len(entries) == 1 and entries[0].path == place
+
+        async def ask(found: modal.Volume) -> None:
+            async with within(LISTING, f"delete {place}"):
+                await found.remove_file.aio(place, recursive=not is_file)
+
+        await self._on(volume, place, ask)
+
+    async def _sizes(self, volume: str, path: str) -> dict[str, int]:
+        """The files that are there under a path, if there is such a path."""
+        try:
+            return {e.path: e.size for e in await self.list(volume, path, recursive=True) if not e.is_dir}
+        except FileNotFoundError:
+            return {}
+
+    async def _look(self, volume: str, path: str) -> Entry:
+        return (await self.list(volume, path))[0]
+
+    async def _on(self, name: str, path: str, ask: Callable[[modal.Volume], Awaitable[T]]) -> T:
+        """Ask a volume; one that was looked up before may have been deleted and made again since."""
+        known = name in self._found
+        volume = await self._volume(name)
+        from modal.exception import NotFoundError
+
+        try:
+            return await ask(volume)
+        except NotFoundError as error:
+            self._found.pop(name, None)
+            if known and (await self._volume(name)).object_id != volume.object_id:
+                return await self._on(name, path, ask)
+            raise FileNotFoundError(f"there is no {path!r} in volume {name}") from error
+
+    async def _volume(self, name: str) -> modal.Volume:
+        if not _is_ours(name) or "/" in name:
+            raise FileNotFoundError(f"there is no volume {name!r}")
+        if name not in self._found:
+            client = await self._session.client()
+            import modal
+
+            try:
+                async with within(PATIENCE, f"find the volume {name}"):
+                    self._found[name] = await modal.Volume.from_name(name, client=client).hydrate.aio()
+            except (modal.exception.NotFoundError, modal.exception.InvalidError) as error:
+                raise FileNotFoundError(f"there is no volume {name!r}") from error
+        return self._found[name]
+
+
+def _is_ours(name: str | None) -> bool:
+    return bool(name) and str(name).startswith(PREFIX)
+
+
+def _entry(path: str, kind: int, size: int, modified: float) -> Entry:
+    is_dir = kind == 2
+    return Entry(path.removeprefix("/"), is_dir, 0 if is_dir else size, float(modified))
+
+
+def _nobody(_: Transfer) -> None:
+    """Whoever wants to know nothing of the progress."""
+
+
+async def _prepared() -> None:
+    """Import what speaks to the store of blocks, off the event loop."""
+    await asyncio.to_thread(importlib.import_module, "tui.backends.modal.blocks")
