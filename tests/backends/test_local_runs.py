@@ -42,6 +42,9 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+MARK = "VFM_TEST_FOLDER"
+
+
 def start_launcher(local: LocalBench, wanted: LaunchRequest, folder: Path) -> subprocess.Popen[bytes]:
     env = {
         "VFM_SCRIPT": "lines:20 pause:0.3 lines:20 end:done",
@@ -53,23 +56,23 @@ def start_launcher(local: LocalBench, wanted: LaunchRequest, folder: Path) -> su
     command = [sys.executable, "-m", "tests.backends.launcher"]
     arguments = [str(folder / "request.json"), str(local.home), str(folder / "env.json")]
     return subprocess.Popen(
-        [*command, *arguments], cwd=PROJECT, stdout=subprocess.PIPE, start_new_session=True
+        [*command, *arguments],
+        cwd=PROJECT,
+        env={**os.environ, MARK: str(folder)},
+        stdout=subprocess.PIPE,
+        start_new_session=True,
     )
 
 
-# What the launcher has printed when it is killed, and seconds after that: the dice are cast anew each time.
-MOMENTS = [
-    ("launching", 0.0),
-    *(("launching", random.uniform(0.0, 0.8)) for _ in range(3)),
-    ("launched", 0.0),
-    ("line 5", random.uniform(0.0, 0.2)),
-]
+# What the launcher has printed when it is killed, and at most how many seconds after that.
+MOMENTS = [("launching", 0.0), *[("launching", 0.8)] * 3, ("launched", 0.0), ("line 5", 0.2)]
 
 
-@pytest.mark.parametrize(("word", "delay"), MOMENTS, ids=[f"{word}-{delay:.3f}" for word, delay in MOMENTS])
+@pytest.mark.parametrize(("word", "within"), MOMENTS)
 async def test_a_launcher_killed_at_any_moment_leaves_no_run_or_a_whole_one(
-    local: LocalBench, tmp_path: Path, word: str, delay: float
+    local: LocalBench, tmp_path: Path, word: str, within: float
 ) -> None:
+    delay = random.uniform(0.0, within)  # the dice are cast anew each time
     wanted = request()
     launcher = start_launcher(local, wanted, tmp_path)
     assert launcher.stdout is not None
@@ -81,7 +84,7 @@ async def test_a_launcher_killed_at_any_moment_leaves_no_run_or_a_whole_one(
     launcher.stdout.close()
     run_dir = local.home / "volumes" / wanted.outputs / "runs" / wanted.run_id
     # A supervisor that was given its request whole goes on by itself; one that was not, leaves nothing.
-    await until(lambda: (run_dir / layout.RECORD).exists() or not supervisors(), "the supervisor")
+    await until(lambda: (run_dir / layout.RECORD).exists() or not supervisors(tmp_path), "the supervisor")
     runs = await local.backend().runs()
     if not runs:
         assert word == "launching"
@@ -92,15 +95,20 @@ async def test_a_launcher_killed_at_any_moment_leaves_no_run_or_a_whole_one(
     assert (await local.backend().status(runs[0])).status == "done"
 
 
-def supervisors() -> list[str]:
-    """Processes that are starting a run (those of other tests count too, and end soon)."""
-    command_lines = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+def supervisors(folder: Path) -> list[str]:
+    """Processes that are starting the run of a launcher that was started in this folder."""
+    mark = f"{MARK}={folder}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            command_lines.append(path.read_bytes().replace(b"\0", b" ").decode())
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            if command.strip().endswith("-m remote.supervisor") and mark in (
+                process / "environ"
+            ).read_bytes().split(b"\0"):
+                found.append(command)
         except OSError:
             continue
-    return [line for line in command_lines if line.strip().endswith("-m remote.supervisor")]
+    return found
 
 
 async def test_a_run_whose_processes_are_all_killed_has_failed(local: LocalBench, tmp_path: Path) -> None:
