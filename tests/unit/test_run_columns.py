@@ -100,6 +100,8 @@ def test_a_cost_makes_room_for_itself() -> None:
         (sparkline([1, 1, 1], 5), "▁▁▁  "),
         (sparkline([], 3), "   "),
         (sparkline([0, 0, 6, 6], 2), "▁▇"),
+        (sparkline([0.0, -5e-324], 2), "▁▁"),  # a range too small to be divided by
+        (sparkline([-1.7e308, 0.0, 1.7e308], 3), "▁▄▇"),  # and one too wide to be a number
         (dollars(None), "–"),
         (dollars(1.239), "$1.24"),
         (dollars(12345.6), "$12k"),

@@ -51,7 +51,7 @@ COLUMNS = (
     Column("progress", "progress", 18, 30, 2, high_first=True),
     Column("reward", "reward", 14, 28, 3, high_first=True),
     Column("age", "age", 4, 4, 5, right=True),
-    Column("cost", "cost", 7, 7, 8, right=True, high_first=True),
+    Column("cost", "est. cost", 7, 9, 8, "est. $", right=True, high_first=True),
     Column("backend", "backend", 7, 8, 9),
     Column("kind", "kind", 8, 8, 10),
     Column("user", "user", 8, 14, 11),
@@ -130,10 +130,11 @@ def sparkline(values: Sequence[float], width: int) -> str:
         return " " * max(width, 0)
     count = min(width, len(values))
     cuts = [i * len(values) // count for i in range(count + 1)]
-    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(cuts)]
-    low, high = min(means), max(means)
-    scale = (len(_BARS) - 1) / (high - low) if high > low else 0.0
-    return "".join(_BARS[round((mean - low) * scale)] for mean in means).ljust(width)
+    means = [sum(value / (b - a) for value in values[a:b]) for a, b in pairwise(cuts)]
+    low = min(means) / 2
+    span = max(means) / 2 - low  # halves: the widest range has no float of its own
+    heights = [(mean / 2 - low) / span if span else 0.0 for mean in means]
+    return "".join(_BARS[round(height * (len(_BARS) - 1))] for height in heights).ljust(width)
 
 
 def bar(share: float, width: int, style: str) -> Cell:
