@@ -315,8 +315,27 @@ def test_refused_options_are_named_as_the_keys_that_the_user_wrote() -> None:
     assert caught.value.hint.key == "training.environment_args.turns"
 
 
-def test_vf_wordle_is_a_whole_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[[Path, str], str]
+@pytest.mark.parametrize(
+    ("module", "code", "said", "notice"),
+    [
+        (
+            "vf_wordle",
+            "words; print(len(words.answers()), len(words.guesses()))",
+            "3568 6748",
+            "SCOWL-COPYRIGHT",
+        ),
+        ("vf_bfcl_single_turn", "entries; print(len(entries.select()))", "3491", "NOTICE"),
+    ],
+    ids=["vf_wordle", "vf_bfcl_single_turn"],
+)
+def test_our_environments_are_whole_packages(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    run: Callable[[Path, str], str],
+    module: str,
+    code: str,
+    said: str,
+    notice: str,
 ) -> None:
     """Built by hatchling (from uv's cache or the package index); verifiers is made out to be installed."""
     info = tmp_path / "installed" / "verifiers-0.4.0.dist-info"
@@ -324,8 +343,8 @@ def test_vf_wordle_is_a_whole_package(
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: verifiers\nVersion: 0.4.0\n")
     monkeypatch.syspath_prepend(str(info.parent))
     target = tmp_path / "overlay"
-    environments.install("vf_wordle", ROOT / "environments", target, lambda line: None)
-    code = "from vf_wordle import words; print(len(words.answers()), len(words.guesses()), words.__file__)"
-    assert run(target, code) == f"3568 6748 {target / 'vf_wordle' / 'words.py'}"
-    notice = Path("vf_wordle", "data", "SCOWL-COPYRIGHT")
-    assert (target / notice).read_bytes() == (ROOT / "environments" / "vf_wordle" / notice).read_bytes()
+    environments.install(module, ROOT / "environments", target, lambda line: None)
+    assert run(target, f"import {module}; print({module}.__file__)") == str(target / module / "__init__.py")
+    assert run(target, f"from {module} import {code}") == said
+    kept = Path(module, "data", notice)
+    assert (target / kept).read_bytes() == (ROOT / "environments" / module / kept).read_bytes()

@@ -1,0 +1,163 @@
+"""Options of the environment, and the tasks that they make: one question each.
+
+Owns what a task holds, its prompt and its rewards. How functions reach the model as tools is `env`'s.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import verifiers.v1 as vf
+from pydantic import Field, field_validator
+
+from vf_bfcl_single_turn import entries, parser, prompts, scoring, tools
+from vf_bfcl_single_turn.entries import Entry
+
+
+class VfBfclSingleTurnConfig(vf.TasksetConfig):
+    """Options; the defaults are all questions of the training split, with native tools."""
+
+    categories: list[str] = Field(default_factory=lambda: ["all"])
+    """Berkeley's categories, or groups of them: all, live, non_live."""
+    split: entries.Split = "train"
+    """Questions to train on, or those held out (a fifth of the function sets, by a hash), or all."""
+    tools: Literal["native", "prompt"] = "native"
+    """`native`: the request's tools, called by the server's tool parser. `prompt`: described in the system
+    message, called in text."""
+    examples: int = Field(0, ge=0, le=prompts.MOST_EXAMPLES)
+    """Worked examples in the system message; only where the functions are in the prompt."""
+    num_tasks: int | None = Field(None, ge=1)
+    """At most this many tasks."""
+    max_prompt_chars: int | None = Field(None, ge=1)
+    """Leave out questions that are longer, functions included; four characters are about a token."""
+    shuffle: bool = True
+    """Mix the categories; else the files' order."""
+    seed: int = 0
+    """Decides the order of shuffled tasks."""
+    weights: dict[str, float] = Field(default_factory=dict)
+    """Weights of reward parts that differ from the defaults: correct, format, functions."""
+
+    @field_validator("categories", mode="before")
+    @classmethod
+    def _several(cls, given: Any) -> Any:
+        return [given] if isinstance(given, str) else given
+
+    @field_validator("categories")
+    @classmethod
+    def _categories_exist(cls, given: list[str]) -> list[str]:
+        if not given:
+            raise ValueError("name at least one category")
+        return list(entries.expand(given))
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_fit(cls, given: dict[str, float]) -> dict[str, float]:
+        return scoring.check_weights(given)
+
+
+class BfclData(vf.TaskData):
+    """A task as it is recorded; the ground truth is not part of the prompt."""
+
+    category: str
+    functions: list[dict[str, Any]]
+    ground_truth: list[dict[str, Any]]
+    tools: list[dict[str, Any]] = Field(default_factory=list)
+    """What the request offers as tools; empty where the functions are in the prompt."""
+
+
+class BfclTask(vf.Task[BfclData, vf.State, vf.TaskConfig]):
+    """One question, judged by the calls of the one reply."""
+
+    def hooks(self, attr: str) -> list[Any]:
+        """As verifiers has them, without rewards that weigh nothing: those are metrics only."""
+        return [hook for hook in super().hooks(attr) if getattr(hook, "_vf_weight", 1.0) != 0]
+
+    @vf.stop
+    async def answered(self, trace: vf.Trace) -> bool:
+        """A single turn: a harness that goes on by itself is stopped at its second request."""
+        return trace.num_turns >= 1
+
+    @vf.reward(weight=scoring.WEIGHTS["correct"])
+    async def correct(self, trace: vf.Trace) -> float:
+        """Whether the calls are right: 1 or 0."""
+        return self._score(trace).correct
+
+    @vf.reward(weight=scoring.WEIGHTS["format"])
+    async def format(self, trace: vf.Trace) -> float:
+        """How cleanly calls are written."""
+        return self._score(trace).format
+
+    @vf.reward(weight=scoring.WEIGHTS["functions"])
+    async def functions(self, trace: vf.Trace) -> float:
+        """The share of calls that go to the right functions."""
+        return self._score(trace).functions
+
+    @vf.metric
+    async def reading(self, trace: vf.Trace) -> dict[str, float]:
+        """What is worth watching beside `correct`, whether it is weighed or not."""
+        score = self._score(trace)
+        return {"format": score.format, "functions": score.functions, "calls": float(score.calls)}
+
+    def _score(self, trace: vf.Trace) -> scoring.Score:
+        data = self.data
+        if data.tools and not trace.tools:
+            raise RuntimeError("the functions were not offered as tools: set tools to prompt")
+        replies = [message for message in trace.messages if message.role == "assistant"]
+        reply = replies[-1] if replies else vf.AssistantMessage()
+        native = [(call.name, call.arguments) for call in reply.tool_calls or []]
+        entry = Entry(data.id or "", data.category, [], data.functions, data.ground_truth)
+        return scoring.score(entry, parser.read(reply.content or "", native), bool(data.tools))
+
+
+class VfBfclSingleTurnTaskset(vf.Taskset[BfclTask, VfBfclSingleTurnConfig]):
+    """One task for each question of the chosen categories and split."""
+
+    def load(self) -> list[BfclTask]:
+        """All tasks, in the seed's or the files' order."""
+        config = self.config
+        chosen = entries.select(
+            config.categories,
+            config.split,
+            seed=config.seed if config.shuffle else None,
+            limit=config.num_tasks,
+            longest=config.max_prompt_chars,
+        )
+        task_config = self._task_config()
+        return [BfclTask(self._data(entry), task_config) for entry in chosen]
+
+    def _task_config(self) -> vf.TaskConfig:
+        """The task's own config, with the weights as verifiers changes those of rewards."""
+        given = self.config.task
+        weights = scoring.check_weights(self.config.weights)
+        rewards = {name: {"weight": weight} for name, weight in weights.items()}
+        return type(given).model_validate({**given.model_dump(), "rewards": {**rewards, **given.rewards}})
+
+    def _data(self, entry: Entry) -> BfclData:
+        native = self.config.tools == "native"
+        said, messages = _without_system(entry.messages)
+        if not native:
+            described = prompts.system(entry.functions, self.config.examples)
+            said = f"{described}\n\n{said}" if said else described
+        return BfclData(
+            id=entry.id,
+            name=entry.id,
+            category=entry.category,
+            functions=entry.functions,
+            ground_truth=entry.ground_truth,
+            tools=tools.as_tools(entry.functions) if native else [],
+            system_prompt=said or None,
+            prompt=_prompt(messages),
+        )
+
+
+def _without_system(messages: list[dict[str, str]]) -> tuple[str, list[dict[str, str]]]:
+    if messages[0]["role"] == "system":
+        return messages[0]["content"], messages[1:]
+    return "", messages
+
+
+def _prompt(messages: list[dict[str, str]]) -> str | vf.Messages:
+    if len(messages) == 1 and messages[0]["role"] == "user":
+        return messages[0]["content"]
+    kinds = {"user": vf.UserMessage, "assistant": vf.AssistantMessage}
+    return [kinds[message["role"]](content=message["content"]) for message in messages]
