@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from signal import SIGTERM
@@ -33,16 +33,19 @@ from remote.run_dir import RunDir, write_atomic
 
 CREW, READY, SAVE = "crew.json", "ready.json", "save"
 SAVING = 50.0  # seconds that the first trainer has to save, within those that the supervisor gives the worker
-AFTERMATH = 3.0  # seconds after a failure in which the others' ends may still explain it
+AFTERMATH = 1.5  # seconds after a failure in which the others' ends may still explain it
 SILENCE = 1.0  # seconds by which a death without a word may be noticed later than what it did to the others
 PROGRAM = (sys.executable, "-m", "remote.trainer")
 
 
 class Trainers:
-    """All trainers of a run, from their start to `stop`."""
+    """All trainers of a run, from their start to `stop`. `program` is what is run in place of ours."""
 
-    def __init__(self, run_dir: RunDir, placement: Placement, emitter: Emitter) -> None:
+    def __init__(
+        self, run_dir: RunDir, placement: Placement, emitter: Emitter, *, program: Sequence[str] = PROGRAM
+    ) -> None:
         self._run_dir, self._placement, self._emit = run_dir, placement, emitter
+        self._program = program
         self._folder = Path(tempfile.mkdtemp(prefix="vfm-trainers-"))
         self._changed = threading.Event()
         self._failures: list[tuple[FailureEvent, int]] = []
@@ -62,7 +65,7 @@ class Trainers:
 
     def _start(self, rank: int, port: int) -> GuardedProcess:
         variables = trainer_environment(self._placement, rank, port)
-        command = [*PROGRAM, str(self._run_dir.path / layout.REQUEST), str(self._folder)]
+        command = [*self._program, str(self._run_dir.path / layout.REQUEST), str(self._folder)]
         started = GuardedProcess(
             command, _with_this_project(os.environ) | variables, lambda line: self._on_line(rank, line)
         )
