@@ -4,9 +4,9 @@
 `hint:KEY=OLD>NEW` (a failure that this change mends), `raw:TEXT` (Python escapes), `wait:PATH` (until the
 file exists), `touch:PATH`, `pause:SECONDS`, `kill:SIGNAL`, `orphan:SIGNAL` (to the supervisor), `exit:CODE`,
 `end:STATUS`, `stubborn` (SIGTERM is ignored), `polite` (SIGTERM ends it as the real worker does),
-`child:PATH` (leaves a process in its group and writes its pid), `env:NAME=PATH`, `limit:BYTES` (the supervisor
-may write no file beyond that size: a disk that is full), `first:WORD` and `later:WORD` (only in the run's first
-attempt, or in those after it).
+`child:PATH` (leaves a process in its group and writes its pid), `env:NAME=PATH`, `limit:BYTES` (the
+supervisor may write no file beyond that size: a disk that is full), `attempt:N=WORD` (a word of the run's
+Nth attempt alone).
 """
 
 from __future__ import annotations
@@ -74,15 +74,10 @@ class Script:
     def orphan(self, name: str) -> None:
         os.kill(os.getppid(), getattr(signal, name))
 
-    def first(self, word: str) -> None:
-        self._if(len(self._attempts()) <= 1, word)
-
-    def later(self, word: str) -> None:
-        self._if(len(self._attempts()) > 1, word)
-
-    def _if(self, holds: bool, word: str) -> None:
+    def attempt(self, text: str) -> None:
+        number, _, word = text.partition("=")
         name, _, argument = word.partition(":")
-        if holds:
+        if int(number) == len(self._attempts()):
             getattr(self, name)(argument)
 
     def _attempts(self) -> list[object]:

