@@ -48,21 +48,29 @@ class Listing(Generic[Row]):
 
 
 class LazyBackends(Mapping[str, Backend]):
-    """Backends that are made when they are first asked for: importing one may take a second."""
+    """Backends that are made when they are first asked for: importing one may take a second.
 
-    def __init__(self, makers: Mapping[str, Callable[[], Backend]]) -> None:
-        self._makers, self._made = makers, dict[str, Backend]()
+    One that `is_listed` refuses is there for whoever names it, and passed over by those who ask all.
+    """
+
+    def __init__(
+        self, makers: Mapping[str, Callable[[], Backend]], is_listed: Callable[[str], bool] = lambda _: True
+    ) -> None:
+        self._makers, self._made, self._is_listed = makers, dict[str, Backend](), is_listed
 
     def __getitem__(self, name: str) -> Backend:
         if name not in self._made:
             self._made[name] = self._makers[name]()
         return self._made[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._makers
+
     def __iter__(self) -> Iterator[str]:
-        return iter(self._makers)
+        return filter(self._is_listed, self._makers)
 
     def __len__(self) -> int:
-        return len(self._makers)
+        return sum(1 for _ in self)
 
 
 class Client:
@@ -73,14 +81,25 @@ class Client:
 
     @classmethod
     def default(cls, settings: Settings) -> Client:
-        """The client of a user's settings."""
+        """The client of a user's settings. Modal is passed over for as long as nobody is signed in to it."""
 
         def local() -> Backend:
             from tui.backends.local import LocalBackend
 
             return LocalBackend(settings.home, settings.project_dir, settings.secrets)
 
-        return cls(settings, LazyBackends({"local": local}))
+        def modal() -> Backend:
+            from tui.backends.modal.backend import ModalBackend
+
+            return ModalBackend(settings.home, settings.project_dir, settings.secrets, settings.env_file)
+
+        def is_listed(name: str) -> bool:
+            from tui.backends.modal import sign_in
+            from tui.settings import surroundings
+
+            return name != "modal" or bool(sign_in.how(settings.secrets, surroundings()))
+
+        return cls(settings, LazyBackends({"local": local, "modal": modal}, is_listed))
 
     def backend(self, name: str) -> Backend:
         """A backend by name. Raises `BackendError`."""
@@ -163,6 +182,10 @@ class Client:
     async def status(self, run: RunRecord) -> RunRecord:
         """The run's record as it stands now."""
         return await self.backend(run.backend).status(run)
+
+    async def billed(self, run: RunRecord) -> float | None:
+        """US dollars that a bill says the run cost so far; None where none does. Raises `BackendError`."""
+        return await self.backend(run.backend).billed(run)
 
     async def cancel(self, run: RunRecord) -> None:
         """Ask a run to stop; it saves what it has. A run that is over is left alone."""

@@ -132,6 +132,11 @@ def surroundings(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**plain, **{name: "set" for name in _WHETHER if process.get(name)}}
 
 
+def environment(also: Mapping[str, str]) -> dict[str, str] | None:
+    """This process's environment with a few variables more, for a child; None where it is the same."""
+    return {**os.environ, **also} if also else None
+
+
 def _project(given: Path | None, process: Mapping[str, str]) -> Path:
     named = process.get("VFM_PROJECT")
     path = given or (Path(named).expanduser() if named else Path(__file__).parent.parent)

@@ -47,6 +47,11 @@ class FrameReader:
     def __init__(self) -> None:
         self._held = b""
 
+    @property
+    def torn(self) -> bool:
+        """Whether something has begun whose end is still to come."""
+        return bool(self._held)
+
     def feed(self, text: str) -> list[Frame | str]:
         """What the text completes: frames, and lines (without newline) that no frame holds."""
         self._held += text.encode(errors="replace")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import signal
 import sys
 import time
@@ -22,6 +23,7 @@ from remote.contract.record import LaunchRequest, RunRecord, new_run_id
 from remote.contract.spec import ExperimentSpec
 from tui.backends.base import Backend
 from tui.backends.local import LocalBackend
+from tui.backends.modal.backend import ModalBackend
 
 PROJECT = Path(__file__).parents[2]
 WORKER = Path(__file__).parent / "scripted_worker.py"
@@ -72,6 +74,10 @@ class Bench(Protocol):
         """Put a file into a volume."""
         ...
 
+    def close(self) -> None:
+        """End whatever a failed test left running."""
+        ...
+
 
 class LocalBench:
     """The local backend in a home of its own."""
@@ -117,7 +123,45 @@ def _started(pid: int) -> str:
         return ""
 
 
-BENCHES: dict[str, Callable[[Path], LocalBench]] = {"local": LocalBench}
+class ModalBench:
+    """The Modal backend with a home and a cloud of its own."""
+
+    name = "modal"
+
+    def __init__(self, folder: Path) -> None:
+        from tests.modal.cloud import Cloud  # imports Modal's library
+
+        self.home, self.env_file = folder / "home", folder / "project.env"
+        self.env_file.write_text("EXPERIMENTER=ann\n")
+        self.cloud = Cloud(folder / "cloud")
+        self.cloud.state.volume_version = 2  # uploads to volumes of the first version go on file by file
+        self.cloud.start()
+        self._before = {name: os.environ.get(name) for name in self.cloud.env}
+        os.environ.update(self.cloud.env)
+
+    def backend(self, script: str = "end:done", **env: str) -> ModalBackend:
+        """See `Bench`; every backend of a bench has the same home, as another process would."""
+        worker = shlex.join([sys.executable, str(WORKER)])
+        given = {"VFM_SCRIPT": script, "VFM_IMAGE_PYTHON": sys.executable, "VFM_STOP_GRACE": "5"}
+        return ModalBackend(self.home, PROJECT, {**given, "VFM_WORKER": worker, **env}, self.env_file)
+
+    def write(self, volume: str, path: str, data: bytes) -> None:
+        """See `Bench`."""
+        file = self.cloud.volumes_dir / volume / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+
+    def close(self) -> None:
+        """End every container, and let go of the environment."""
+        self.cloud.stop()
+        for name, value in self._before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+BENCHES: dict[str, Callable[[Path], Bench]] = {"local": LocalBench, "modal": ModalBench}
 
 
 @pytest.fixture

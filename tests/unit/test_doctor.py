@@ -196,24 +196,22 @@ MODAL = '[old]\ntoken_id = "x"\ntoken_secret = "hush"\n[work]\ntoken_id = "y"\na
 def test_modals_sign_in(project: Path, tmp_path: Path) -> None:
     file = tmp_path / "modal.toml"
     environ = {"MODAL_CONFIG_PATH": str(file)}
-    both = ("local", "modal")
-    found = look(machine.modal, project, environ=environ, backends=both)
+    found = look(machine.modal, project, environ=environ)
     assert (found.state, found.command) == ("note", "modal setup")
     file.write_text(MODAL)
-    found = look(machine.modal, project, environ=environ, backends=both)
+    found = look(machine.modal, project, environ=environ)
     assert (found.state, found.detail) == ("ok", f"signed in by {file}, profile work")
     file.write_text("[[[")
-    assert look(machine.modal, project, environ=environ, backends=both).state == "note"
-    told = look(machine.modal, project, environ=environ, backends=("local",)).detail
-    assert "this version has no Modal backend yet" in told
+    assert look(machine.modal, project, environ=environ).state == "note"
+    file.write_text('[work]\noauth_refresh_token = "hush"\n')
+    assert look(machine.modal, project, environ=environ).state == "ok"
 
 
 def test_modals_tokens_count_wherever_they_stand(project: Path) -> None:
-    both = ("local", "modal")
     inherited = {"MODAL_TOKEN_ID": "set", "MODAL_TOKEN_SECRET": "set"}
-    assert look(machine.modal, project, environ=inherited, backends=both).state == "ok"
+    assert look(machine.modal, project, environ=inherited).state == "ok"
     dotenv = "MODAL_TOKEN_ID=a\nMODAL_TOKEN_SECRET=b\n"
-    assert look(machine.modal, project, dotenv, backends=both).state == "ok"
+    assert look(machine.modal, project, dotenv).state == "ok"
 
 
 def test_tools(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

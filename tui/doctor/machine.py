@@ -9,9 +9,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import tomllib
 from pathlib import Path
 
+from tui.backends.modal import sign_in
 from tui.doctor.finding import Finding, Surroundings
 
 PYTHONS = ((3, 11), (3, 12))
@@ -94,35 +94,11 @@ def _failure(stream: str) -> str:
 
 def modal(around: Surroundings) -> Finding:
     """Whether Modal knows who this is. Nothing of Modal is imported, and nobody is asked."""
-    title = "Modal"
-    signed_in = _signed_in(around)
-    if "modal" not in around.backends:
-        told = "this version has no Modal backend yet: runs go to this machine"
-        return Finding(
-            "modal", title, "note" if not signed_in else "ok", f"{told}\n{signed_in or 'not signed in'}"
-        )
-    if signed_in:
-        return Finding("modal", title, "ok", signed_in)
-    told = "not signed in: runs on Modal cannot be launched or listed"
-    return Finding("modal", title, "note", told, "modal setup")
-
-
-def _signed_in(around: Surroundings) -> str:
-    """How Modal would know who this is; nothing where it would not."""
-    both = ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET")
     secrets = around.settings.secrets if around.settings else {}
-    if all(name in around.environ or name in secrets for name in both):
-        return "signed in by MODAL_TOKEN_ID and MODAL_TOKEN_SECRET"
-    path = Path(around.environ.get("MODAL_CONFIG_PATH") or "~/.modal.toml").expanduser()
-    try:
-        profiles = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return ""
-    except (OSError, ValueError):
-        return ""  # a file that Modal cannot read signs nobody in
-    whole = {name: p for name, p in profiles.items() if isinstance(p, dict) and p.get("token_id")}
-    active = next((name for name, profile in whole.items() if profile.get("active")), next(iter(whole), ""))
-    return f"signed in by {path}, profile {active}" if active else ""
+    if signed_in := sign_in.how(secrets, around.environ):
+        return Finding("modal", "Modal", "ok", signed_in)
+    told = "not signed in: runs on Modal cannot be launched or listed"
+    return Finding("modal", "Modal", "note", told, "modal setup")
 
 
 def tools(around: Surroundings) -> Finding:

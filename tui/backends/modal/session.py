@@ -27,6 +27,10 @@ _clients: dict[tuple[str, str, str], Client] = {}
 _one_at_a_time = threading.Lock()
 
 
+class NotSignedIn(BackendError):
+    """Modal does not know who asks: only the user can change that."""
+
+
 class Session:
     """How this user is known to Modal: by tokens of `.env`, or else as Modal's own library finds out."""
 
@@ -107,10 +111,10 @@ def unreachable(what: str, cause: str) -> BackendError:
     return BackendError(f"cannot reach Modal ({server()}) to {what}", cause=cause, hint=hint)
 
 
-def not_signed_in(cause: str = "") -> BackendError:
+def not_signed_in(cause: str = "") -> NotSignedIn:
     """What to say where Modal does not know who asks."""
     hint = Hint("run `modal setup`, or put MODAL_TOKEN_ID and MODAL_TOKEN_SECRET into .env")
-    return BackendError("not signed in to Modal", cause=cause, hint=hint)
+    return NotSignedIn("not signed in to Modal", cause=cause, hint=hint)
 
 
 def _ours(error: Exception, what: str) -> BackendError | None:

@@ -1,0 +1,196 @@
+"""The Modal backend: a run is a detached app of its own, its files lie in a volume.
+
+Owns putting the parts together, and what may be launched. What runs on Modal's machines, and the program that
+gets it there, are `remote/`'s: processes that are started, never imported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from pathlib import Path
+
+from remote.contract.errors import BackendError, ConfigError, Hint
+from remote.contract.record import LaunchRequest, RunRecord
+from tui.backends.base import Batch, Volumes
+from tui.backends.local_stream import read_batch
+from tui.backends.modal import calls
+from tui.backends.modal.bring import Bringer
+from tui.backends.modal.journal import Journal
+from tui.backends.modal.records import Records, each
+from tui.backends.modal.session import Session
+from tui.backends.modal.settle import Settler
+from tui.backends.modal.status import Standing
+from tui.backends.modal.volumes import ModalVolumes
+from tui.backends.modal.watch import Watch
+from tui.backends.processes import Program
+from tui.settings import environment
+
+_ASSIGNMENT = re.compile(rb"^\s*(?:export\s+)?[A-Za-z_]\w*\s*=", re.MULTILINE)
+_Key = tuple[str, str]
+
+
+class ModalBackend:
+    """Runs on Modal.
+
+    `env` holds the secrets of `env_file` that runs get. Modal's own tokens among them are for this machine's
+    processes alone: no container sees them.
+    """
+
+    name = "modal"
+
+    def __init__(
+        self,
+        home: Path,
+        project_dir: Path,
+        env: Mapping[str, str] | None = None,
+        env_file: Path | None = None,
+        *,
+        python: str = sys.executable,
+    ) -> None:
+        self.home, self.project_dir = home.absolute(), project_dir.absolute()
+        self._env_file = env_file or self.project_dir / ".env"
+        self._env = {name: value for name, value in (env or {}).items() if not name.startswith("MODAL_")}
+        self._session = Session(env)
+        self.volumes: Volumes = ModalVolumes(self._session)
+        self._records = Records(self.home / "modal", self.volumes)
+        self._launcher = Program(
+            "remote.launcher", self.project_dir, python=python, environment=environment(self._session.tokens)
+        )
+        settler = Settler(self._session, self._records, self.volumes, self._launcher, self._bringer)
+        self._standing = Standing(self._session, self._records, settler.settle)
+        self._bringers: dict[_Key, Bringer] = {}
+        self._watches: dict[_Key, Watch] = {}
+
+    @property
+    def notices(self) -> list[str]:
+        """What `runs` passed over at its last call, a sentence each."""
+        return self._records.notices
+
+    async def launch(self, request: LaunchRequest) -> RunRecord:
+        """Start a run that outlives this process; returns once it is on record in its volume.
+
+        Raises `ConfigError` where there is no `.env` to give it, and `BackendError`.
+        """
+        await asyncio.to_thread(self._check_env_file)
+        request = request.model_copy(update={"backend": self.name})
+        document = {"home": str(self.home), "env": self._env, "request": request.model_dump(mode="json")}
+        answer = await asyncio.to_thread(self._launcher.start, document)
+        return RunRecord.model_validate(answer["record"])
+
+    async def follow(
+        self, run: RunRecord, position: int = 0, *, live: bool = True
+    ) -> AsyncGenerator[Batch, None]:
+        """The run's output from a byte position of its journal; ends with the run.
+
+        Where `live` is false it ends with what there is now. A last line without its newline is given only
+        once the run is over.
+        """
+        if not live:
+            await self._watch(run).catch_up()
+            over = await self._complete(run)
+            while batch := await self._read(run, position, over):
+                position = batch.position
+                yield batch
+            return
+        async with aclosing(self._watch(run).sizes()) as sizes:
+            async for _ in sizes:
+                while batch := await self._read(run, position, False):
+                    position = batch.position
+                    yield batch
+        while batch := await self._read(run, position, True):
+            position = batch.position
+            yield batch
+
+    def journal(self, run: RunRecord) -> Path:
+        """The copy of the run's output that watching keeps on this machine."""
+        return self._bringer(run).journal.path
+
+    def watch(self, run: RunRecord) -> AsyncIterator[int]:
+        """Keep the journal up to date across every break of the connection; ends when all of it is there."""
+        return self._watch(run).sizes()
+
+    async def cancel(self, run: RunRecord) -> None:
+        """Ask a run to stop; it has a minute to save what it has. A run that is over is left alone."""
+        if await asyncio.to_thread(self._records.launching, run):
+            await asyncio.to_thread(self._launcher.ask, "--stop", str(self._records.run_dir(run)))
+            return
+        record = await self._standing.of(run)
+        if not record.ended_already:
+            await self._cancel(record)
+
+    async def status(self, run: RunRecord) -> RunRecord:
+        """The record as it stands now; a run that nobody is left of is put on record as it ended."""
+        return await self._standing.of(run)
+
+    async def runs(self) -> list[RunRecord]:
+        """Every run of every experiment, newest first; damaged records go to `notices`."""
+        return await each(await self._records.all(), self._settled)
+
+    async def billed(self, run: RunRecord) -> float | None:
+        """What Modal says that the run has cost, in US dollars; None where it does not say."""
+        from tui.backends.modal.billing import billed
+
+        return await billed(self._session, run)
+
+    async def _settled(self, record: RunRecord) -> RunRecord:
+        return record if record.ended_already else await self._standing.settled(record)
+
+    async def _cancel(self, record: RunRecord) -> None:
+        client = await self._session.client()
+        from modal.exception import NotFoundError
+
+        call, app = record.identifiers.get("call"), record.identifiers.get("app")
+        try:
+            if call:
+                await calls.cancel(client, call)
+            elif app:
+                await calls.stop(client, app)
+            else:
+                raise BackendError(
+                    f"{record.run_id} is being launched on another machine",
+                    hint=Hint("cancel it there, or here once it has started"),
+                )
+        except NotFoundError as error:
+            raise BackendError(
+                f"Modal knows nothing of {record.run_id} any more", cause=str(error)
+            ) from error
+
+    async def _read(self, run: RunRecord, position: int, over: bool) -> Batch | None:
+        """The next lines of the journal; None where there are no more now."""
+        journal = self._bringer(run).journal
+        if not await asyncio.to_thread(journal.size):
+            return None
+        batch = await asyncio.to_thread(read_batch, journal.path, position, over)
+        return batch if batch.lines else None
+
+    async def _complete(self, run: RunRecord) -> bool:
+        return (await asyncio.to_thread(self._bringer(run).journal.cursor)).complete
+
+    def _bringer(self, run: RunRecord) -> Bringer:
+        key = (run.outputs, run.run_id)
+        if key not in self._bringers:
+            journal = Journal(self._records.run_dir(run))
+            self._bringers[key] = Bringer(self._session, self.volumes, journal)
+        return self._bringers[key]
+
+    def _watch(self, run: RunRecord) -> Watch:
+        key = (run.outputs, run.run_id)
+        if key not in self._watches:
+            parts = (self._session, self._records, self._standing, self._bringer(run), run)
+            self._watches[key] = Watch(*parts)
+        return self._watches[key]
+
+    def _check_env_file(self) -> None:
+        """Modal makes an empty secret of a missing file in silence: keys would be missing an hour later."""
+        hint = Hint(f"cp .env.example .env, then put your names and keys into {self._env_file}")
+        try:
+            text = self._env_file.read_bytes()
+        except OSError as error:
+            said = f"there is no {self._env_file}, which a run on Modal gets its keys from"
+            raise ConfigError(said, cause=error.strerror or str(error), hint=hint) from error
+        if not _ASSIGNMENT.search(text):
+            raise ConfigError(f"{self._env_file} names no variable", hint=hint)

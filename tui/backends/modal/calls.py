@@ -1,0 +1,116 @@
+"""A run's function call and app: whether they go on, what became of them, and how they are stopped.
+
+Owns asking Modal. What a run's record says and what is made of a death is `status.py`'s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+from tui.backends.modal.session import PATIENCE, within
+
+if TYPE_CHECKING:
+    from modal.client import Client
+
+# `expired`: Modal has forgotten; `launch`: it was never called, and nobody is left who would.
+How = Literal["returned", "raised", "timeout", "memory", "cancelled", "lost", "expired", "launch"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call ended."""
+
+    how: How
+    text: str = ""
+    """What was raised, in one line."""
+    exit_code: int | None = None
+    """Of a function that left by `sys.exit`."""
+
+
+async def outcome(client: Client, call: str, seconds: float = 0.0) -> Outcome | None:
+    """How a call ended; None where it goes on after so many seconds.
+
+    Nothing that it raised is raised here, not even `SystemExit`. Raises `BackendError`; `NotFoundError` where
+    there is no such call.
+    """
+    async with within(seconds + PATIENCE, "ask how the run stands"):
+        found: Outcome | None = await _ask().aio(client, call, seconds)
+        return found
+
+
+async def is_over(client: Client, app: str) -> bool:
+    """Whether an app is stopped. Raises `BackendError`; `NotFoundError` where there is no such app."""
+    import modal
+    from modal.types import AppState
+
+    async with within(PATIENCE, "ask how the run stands"):
+        info = await (await modal.App.lookup.aio(app, client=client)).info.aio(refresh=True)
+    return info.lifecycle.state in (AppState.STOPPED, AppState.DISABLED)
+
+
+async def cancel(client: Client, call: str) -> None:
+    """Cancel a call; its function may save what it has. Raises as `outcome` does."""
+    import modal
+
+    async with within(PATIENCE, "stop the run"):
+        await modal.FunctionCall.from_id(call, client=client).cancel.aio()
+
+
+async def stop(client: Client, app: str) -> None:
+    """Stop an app and all that runs in it, at once. Raises as `is_over` does."""
+    import modal
+
+    async with within(PATIENCE, "stop the run"):
+        await (await modal.App.lookup.aio(app, client=client)).stop.aio()
+
+
+@cache
+def _ask() -> Any:
+    """`FunctionCall.get`, but with the status that it keeps to itself, and with nothing raised."""
+    from modal._utils.async_utils import synchronize_api
+    from modal._utils.function_utils import _process_result
+    from modal_proto import api_pb2
+
+    async def function_get_outputs(client: Client, call: str, seconds: float) -> Outcome | None:
+        asked = api_pb2.FunctionGetOutputsRequest(
+            function_call_id=call, timeout=seconds, last_entry_id="0-0", requested_at=0.0
+        )
+        answer = await client._stub.FunctionGetOutputs(asked)
+        if not answer.outputs:
+            return None if answer.num_unfinished_inputs else Outcome("expired")
+        output = answer.outputs[0]
+        try:
+            await _process_result(output.result, output.data_format, client._stub, client)
+        except BaseException as error:
+            return _judged(output.result, error)
+        return Outcome("returned")
+
+    return synchronize_api(function_get_outputs, target_module=__name__)  # type: ignore[no-untyped-call]
+
+
+def _judged(result: Any, error: BaseException) -> Outcome:
+    """What a call that did not return came to."""
+    from modal_proto import api_pb2
+
+    status = api_pb2.GenericResult.GenericStatus.Name(result.status).removeprefix("GENERIC_STATUS_")
+    known: dict[str, How] = {
+        "TIMEOUT": "timeout",
+        "TERMINATED": "cancelled",
+        "INTERNAL_FAILURE": "lost",
+        "IDLE_TIMEOUT": "lost",
+        "KERNEL_OOM_KILL": "memory",
+        "MEMORY_MANAGER_EVICTION": "memory",
+        "MEMORY_THRASHING_EVICTION": "memory",
+    }
+    if status in known:
+        return Outcome(known[status], _line(result.exception or str(error)))
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        return Outcome("raised", f"SystemExit: {error.code}", code)
+    return Outcome("raised", _line(f"{type(error).__name__}: {error}"))
+
+
+def _line(text: str) -> str:
+    return text.strip().partition("\n")[0]

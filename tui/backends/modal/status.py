@@ -1,0 +1,146 @@
+"""How a run stands: by its record, or by what became of its call where the record does not say.
+
+Owns telling a run that goes on from one that nobody is left of, and what is put on record of such a death.
+A server that cannot be reached changes nothing: only what is certain is settled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from remote.contract.record import RunRecord
+from tui.backends.modal import calls
+from tui.backends.modal.calls import Outcome
+from tui.backends.modal.records import Records
+from tui.backends.modal.session import Session
+
+_PAUSES = (0.0, 0.3, 0.6, 1.2, 2.0)
+"""Seconds before each look at a record that should have become final by now: a commit takes its time."""
+
+
+class Standing:
+    """Answers how runs stand."""
+
+    def __init__(
+        self, session: Session, records: Records, settle: Callable[[RunRecord, Outcome], Awaitable[RunRecord]]
+    ) -> None:
+        self._session, self._records, self._settle = session, records, settle
+        self._settling: dict[tuple[str, str], asyncio.Lock] = {}
+
+    async def of(self, run: RunRecord) -> RunRecord:
+        """The record as it stands now; a run that nobody is left of is put on record as it ended.
+
+        Raises `RunNotFound` and `BackendError`.
+        """
+        here = await asyncio.to_thread(self._records.here, run.outputs, run.run_id)
+        if here is not None and here.ended_already:
+            return here
+        if here is not None and await asyncio.to_thread(self._records.launching, run):
+            return here
+        record = await self._records.fetch(run)
+        return record if record.ended_already else await self.settled(record)
+
+    async def settled(self, record: RunRecord) -> RunRecord:
+        """An open record, once it is completed where its run is over."""
+        if await asyncio.to_thread(self._records.launching, record):
+            return record
+        lock = self._settling.setdefault((record.outputs, record.run_id), asyncio.Lock())
+        async with lock:
+            outcome = await self._outcome(record)
+            if outcome is None:
+                return record
+            for pause in _PAUSES if outcome.how == "returned" else _PAUSES[:2]:
+                await asyncio.sleep(pause)
+                record = await self._records.fetch(record)
+                if record.ended_already:
+                    return record
+            return await self._settle(record, outcome)
+
+    async def _outcome(self, record: RunRecord) -> Outcome | None:
+        """How the run's call ended; None while it goes on, and where that cannot be told."""
+        call, app = record.identifiers.get("call"), record.identifiers.get("app")
+        if not app and not call:
+            # Only the machine that launched it knows whether its launcher lives.
+            return Outcome("launch") if "pid" in record.identifiers else None
+        client = await self._session.client()
+        from modal.exception import NotFoundError
+
+        try:
+            found = await calls.outcome(client, call) if call else None
+            if found is None and app and await calls.is_over(client, app):
+                # What the call came to may be told a moment later than that its app is over.
+                found = await calls.outcome(client, call, 2.0) if call else None
+                return found or Outcome("lost")
+            return found
+        except NotFoundError:
+            return Outcome("expired")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What goes on record of a run that could not say itself how it ended: `--settle`'s document."""
+
+    status: str
+    exit_code: int
+    error: dict[str, Any] | None = None
+
+    def document(self, text: list[str]) -> dict[str, Any]:
+        """What the launcher's program is told; `text` are the last lines of Modal's about the run."""
+        return {"status": self.status, "exit_code": self.exit_code, "error": self.error, "text": text}
+
+
+def judge(outcome: Outcome, spec: dict[str, Any], last_line: str) -> Ending:
+    """The verdict on a run that has left its record open; `spec` is the run's, as JSON."""
+    match outcome.how:
+        case "cancelled":
+            return Ending("cancelled", 143)
+        case "timeout":
+            return Ending("failed", 124, _timeout(spec))
+        case "memory":
+            return Ending("failed", 137, _memory(spec, last_line))
+        case "launch":
+            again = "launch it again"
+            return Ending("failed", 1, _error("the launch was interrupted", "", again, boundary="backend"))
+        case "raised" if outcome.exit_code is not None:
+            said = f"the function on Modal ended with code {outcome.exit_code} without saying why"
+            return Ending("failed", outcome.exit_code or 1, _error(said, last_line, _LOG))
+        case "raised":
+            said = "the function on Modal failed"
+            return Ending("failed", 1, _error(said, outcome.text or last_line, _LOG))
+        case "returned":
+            said = "the function on Modal ended, but the run's record does not say how"
+            return Ending("failed", 1, _error(said, last_line, _LOG))
+        case _:
+            said = "nobody is left of the run: its container was lost, and Modal has started no other"
+            return Ending("failed", 1, _error(said, outcome.text or last_line, "launch it again"))
+
+
+_LOG = "its log says more: the last lines of logs/stream.log in the run directory"
+
+
+def _error(
+    message: str, cause: str, hint: str, change: tuple[str, Any, Any] | None = None, boundary: str = "worker"
+) -> dict[str, Any]:
+    key, old, new = change or (None, None, None)
+    advice = {"text": hint, "key": key, "from": old, "to": new}
+    return {"boundary": boundary, "message": message, "cause": cause, "hint": advice}
+
+
+def _timeout(spec: dict[str, Any]) -> dict[str, Any]:
+    seconds = int(spec.get("modal", {}).get("timeout", 0))
+    longer = min(2 * seconds, 86400)  # Modal's longest
+    said = f"the run took longer than modal.timeout = {seconds} s and was stopped"
+    if longer <= seconds:
+        return _error(said, "", "raise modal.retries: each attempt resumes from the last checkpoint")
+    change = ("modal.timeout", seconds, longer)
+    return _error(said, "", f"allow more time: --set modal.timeout={longer}", change)
+
+
+def _memory(spec: dict[str, Any], last_line: str) -> dict[str, Any]:
+    mib = int(spec.get("modal", {}).get("memory", 0))
+    said = f"the container ran out of memory (modal.memory = {mib} MiB)"
+    hint = f"give it more: --set modal.memory={2 * mib}"
+    return _error(said, last_line, hint, ("modal.memory", mib, 2 * mib))
