@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from remote.contract.errors import BackendError, VfmError
 from tui import patience
-from tui.run_price import price_an_hour
+from tui.run_price import estimate, price_an_hour
 from tui.store.run_fold import RunFold
 from tui.store.run_rows import Key, RunRow, advice
 
@@ -198,7 +198,7 @@ class BackendRuns:
             raise
         except VfmError:
             pass  # it has said nothing yet, or what it said is gone: the record is all there is
-        self._put(fold.row(row))
+        self._put(fold.row(row), record)
         if not row.live:
             self._folds.pop(key, None)
 
@@ -210,9 +210,9 @@ class BackendRuns:
         self._asked_price.add(row.key)
         return replace(row, price=price)
 
-    def _put(self, row: RunRow) -> None:
+    def _put(self, row: RunRow, record: RunRecord) -> None:
         """A row has changed, perhaps in mid-merge; one whose status changed meanwhile is read again."""
-        row = replace(row, complete=not row.live, cost=_cost(row, self._clock()))
+        row = replace(row, complete=not row.live, cost=_cost(record, row.price, self._clock()))
         for rows in (self.rows, self._merging):
             known = rows.get(row.key)
             if known is not None and known.status == row.status and known != row:
@@ -228,6 +228,7 @@ def _row(record: RunRecord, known: RunRow | None) -> RunRow:
     if known is None:
         fixed = ("run_id", "kind", "backend", "experimenter", "experiment", "environment", "model", "outputs")
         known = RunRow(**{name: getattr(record, name) for name in (*fixed, "created", "config_path")})
+    price = record.usd_per_hour
     return replace(
         known,
         status=record.status,
@@ -235,10 +236,11 @@ def _row(record: RunRecord, known: RunRow | None) -> RunRow:
         ended=record.ended,
         failure=str(failure.get("message") or ""),
         complete=False,
+        price=known.price if price is None else price,
         **advice(failure.get("hint")),
     )
 
 
-def _cost(row: RunRow, now: float) -> float | None:
-    seconds = row.seconds(now)
-    return None if row.price is None or seconds is None else round(row.price * seconds / 3600, 4)
+def _cost(record: RunRecord, price: float | None, now: float) -> float | None:
+    cost = estimate(record, now, price)
+    return None if cost is None else round(cost, 4)

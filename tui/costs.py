@@ -26,6 +26,11 @@ def estimated(amount: float) -> str:
     return f"est. {usd(amount)}"
 
 
+def billed(amount: float) -> str:
+    """`Modal billed $0.41`: what the bill says, beside the estimate."""
+    return f"Modal billed {usd(amount)}"
+
+
 def machine(spec: ExperimentSpec) -> str:
     """`2 × H100, 8 cores, 32 GiB`."""
     modal = spec.modal

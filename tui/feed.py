@@ -86,14 +86,19 @@ class Feed:
     async def _fold(self, over: bool) -> AsyncIterator[None]:
         """Take in all there is. A long past is told of as it is read."""
         loop = asyncio.get_running_loop()
-        told, phases = loop.time(), len(self.state.phases)
+        told, stage = loop.time(), self._stage
         while size := await self._take(over):
             self.folded += size
             if loop.time() - told > BETWEEN:
                 yield
                 told = loop.time()
-        if len(self.state.phases) != phases and not over:
+        if self._stage != stage and not over:
             self.record = await self.client.status(self.record)  # a worker puts more on record as it goes
+
+    @property
+    def _stage(self) -> tuple[int, int]:
+        """What changes when more is on record."""
+        return self.state.attempt, len(self.state.phases)
 
     async def _take(self, over: bool) -> int:
         events, size = await asyncio.to_thread(self._read, over)

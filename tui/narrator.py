@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from remote.contract import events as ev
+from tui.store.told import taken_up
 from tui.words import duration, number, plain, visible
 
 _FIRST = ("reward", "eval/total", "eval/solved", "loss", "kl", "entropy", "grad_norm")
@@ -63,6 +64,7 @@ class Narrator:
             ev.CheckpointEvent: lambda e: f"💾 checkpoint of step {e.step} · {e.path}",
             ev.FailureEvent: self._remember_failure,
             ev.EndEvent: self._remember_end,
+            ev.AttemptEvent: self._attempt,
         }
         teller = tellers.get(type(event))
         return None if teller is None else teller(event)
@@ -96,6 +98,13 @@ class Narrator:
     def _metrics(self, event: ev.MetricsEvent) -> str:
         of = f"/{self._steps:.0f}" if self._steps else ""
         return f"step {event.step}{of} " + " · ".join(f"{k} {number(v)}" for k, v in chosen(event.values))
+
+    def _attempt(self, event: ev.AttemptEvent) -> str:
+        """What was remembered of the attempt before says nothing of this one."""
+        self.failure = self.end = None
+        self._began.clear()
+        self._told.clear()
+        return taken_up(event)
 
     def _remember_failure(self, event: ev.FailureEvent) -> None:
         self.failure = event

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remote.contract.events import Event, MetricsEvent, PhaseEvent, ProgressEvent, UnknownEvent, encode_line
+from remote.contract.events import (
+    AttemptEvent,
+    Event,
+    FailureEvent,
+    MetricsEvent,
+    PhaseEvent,
+    ProgressEvent,
+    UnknownEvent,
+    encode_line,
+)
 from tui.cli.outcome import failure_text
 from tui.narrator import Narrator
 from tui.words import duration, plain, size, table, visible
@@ -68,6 +77,17 @@ def test_progress_is_told_now_and_then() -> None:
     told = _told(*events)
     assert 9 <= len(told) <= 12
     assert told[-1] == "  1,000/1,000 packages"
+
+
+def test_an_interrupted_run_is_said_to_go_on_and_its_failure_forgotten() -> None:
+    narrator = Narrator()
+    lost = FailureEvent(boundary="vllm", cause="", message="the server is gone")
+    again = AttemptEvent(number=2, why="preempted")
+    told = [text for event in (lost, again) for text in narrator.tell(encode_line(event))]
+    assert told == [
+        "↻ attempt 2 (the machine was preempted): the run goes on from its last checkpoint",
+    ]
+    assert narrator.failure is None
 
 
 def test_what_a_newer_worker_says_does_no_harm() -> None:

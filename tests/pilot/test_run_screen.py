@@ -15,7 +15,9 @@ from textual.message import Message
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
+from remote.contract.errors import BackendError
 from remote.contract.events import (
+    AttemptEvent,
     Event,
     FailureEvent,
     MetricsEvent,
@@ -24,10 +26,11 @@ from remote.contract.events import (
     SystemEvent,
     encode_line,
 )
+from remote.contract.record import Attempt, RunRecord
 from tests.backends.conftest import LocalBench, request
-from tests.pilot.conftest import NOW, make_run, story, until
-from tui import run_price
+from tests.pilot.conftest import NOW, ROOT, make_run, story, until
 from tui.app import VfmApp
+from tui.backends.local import LocalBackend
 from tui.client import Client
 from tui.memory import Memory
 from tui.screens import requests as ask
@@ -35,6 +38,7 @@ from tui.screens.ask import Confirm
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
 from tui.settings import Settings
+from tui.widgets.config_pane import FactList
 from tui.widgets.failure_panel import FailurePanel
 from tui.widgets.log_pane import LogPane
 from tui.widgets.panes import Panes
@@ -79,6 +83,11 @@ def shown(app: App, widget: type | str) -> str:
     found = app.screen.query_one(widget)
     lines = [found.render_line(y) for y in range(found.size.height)]
     return "\n".join("".join(segment.text for segment in line).rstrip() for line in lines)
+
+
+def facts(app: App) -> str:
+    """What the config pane lists, a line each; nothing while it is not there."""
+    return "\n".join(str(option.prompt) for found in app.screen.query(FactList) for option in found.options)
 
 
 def ready(app: App, *, over: bool = True) -> Any:
@@ -215,17 +224,43 @@ async def test_an_evaluation_counts_episodes(home: Path, app: Any) -> None:
         assert "train" not in shown(here, Timeline)
 
 
-async def test_what_it_costs_is_told_where_that_is_known(
-    home: Path, app: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def price(*_: object) -> float:
-        return 2.0
+class Far(LocalBackend):
+    """Modal, as far as a run that was interrupted once is concerned."""
 
-    monkeypatch.setattr(run_price, "price_an_hour", price)
-    make_run(home, "ended", story(5, 5), started=NOW - 3600, ended=NOW - 1800)
-    async with (here := app("ended")).run_test(size=NORMAL) as pilot:
+    name = "modal"
+    bill: float | BackendError | None = 0.41
+
+    async def billed(self, run: RunRecord) -> float | None:
+        """See `Backend`."""
+        if isinstance(self.bill, BackendError):
+            raise self.bill
+        return self.bill
+
+
+@pytest.mark.parametrize(
+    ("bill", "words"), [(0.41, "Modal billed $0.41"), (BackendError("no answer"), "not to be had: no answer")]
+)
+async def test_an_interrupted_run_says_its_attempt_and_what_it_cost(
+    home: Path, app: Any, client: Client, bill: Any, words: str
+) -> None:
+    client.backends = {"modal": (far := Far(home, ROOT))}
+    far.bill = bill
+    attempts = [
+        Attempt(started=NOW - 3600, ended=NOW - 2700, why="preempted"),
+        Attempt(started=NOW - 1800, ended=NOW - 900, why="done"),
+    ]
+    again = AttemptEvent(number=2, why="preempted", t=NOW - 1800)
+    events = [*story(3, 5, start=NOW - 3600), again, *story(5, 5, start=NOW - 1800)[2:]]
+    times = {"created": NOW - 3700, "started": NOW - 3600, "ended": NOW - 900}
+    make_run(home, "ended", events, backend="modal", attempts=attempts, usd_per_hour=2.0, **times)
+    async with (here := app("ended")).run_test(size=(120, 44)) as pilot:
         await settled(here, pilot)
-        await until(lambda: "30 min 00 s · $1.00" in shown(here, RunStatus), "the cost")
+        await until(lambda: "45 min 00 s · est. $1.00" in shown(here, RunStatus), "the cost")
+        assert "✓ done  15m ago · attempt 2 (the machine was preempted)" in shown(here, RunStatus)
+        assert "↻ attempt 2" in shown(here, Timeline)
+        await pilot.press("5")
+        await until(lambda: words in facts(here), "the bill")
+        assert "15 min 00 s · the machine was preempted" in facts(here)
 
 
 # --- failures ----------------------------------------------------------------------------------------

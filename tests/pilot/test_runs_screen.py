@@ -14,8 +14,8 @@ from textual.message import Message
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, Static
 
-from remote.contract.events import FailureEvent, MetricsEvent, ProgressEvent, encode_line
-from remote.contract.record import RunRecord
+from remote.contract.events import AttemptEvent, FailureEvent, MetricsEvent, ProgressEvent, encode_line
+from remote.contract.record import Attempt, RunRecord
 from remote.contract.spec import ExperimentSpec
 from tests.backends.conftest import LocalBench, request
 from tests.pilot.conftest import NOW, ROOT, SignedOutBackend, SilentBackend, make_run, story, until
@@ -391,6 +391,27 @@ async def test_what_a_run_on_modal_costs(home: Path, home_app: Made) -> None:
         assert price is not None
         assert app.table.shown[0].cost == pytest.approx(price.hour / 2, abs=0.001)
         assert f"${price.hour / 2:.2f}" in app.painted()
+        assert "est. cost" in app.painted()
+
+
+async def test_a_runs_own_price_counts_for_the_time_that_it_had_a_machine(home: Path, home_app: Made) -> None:
+    class Far(LocalBackend):
+        name = "modal"
+
+    attempts = [
+        Attempt(started=NOW - 7200, ended=NOW - 5400, why="preempted"),
+        Attempt(started=NOW - 3600, ended=NOW - 1800),
+    ]
+    again = AttemptEvent(number=2, why="preempted", t=NOW - 3600)
+    shared = {"backend": "modal", "started": NOW - 7200, "ended": NOW - 1800}
+    story_of_two = [*story(2, 4), again, *story(4, 4)]
+    make_run(home, "m1111-wordle", story_of_two, attempts=attempts, usd_per_hour=2.0, **shared)
+    app = home_app({"modal": Far(home, ROOT)})
+    async with app.run_test(size=(200, 40)):
+        await listed(app)
+        await until(lambda: app.table.shown[0].cost is not None, "the cost")
+        assert app.table.shown[0].cost == pytest.approx(2.0)
+        assert "attempt 2 (the machine was preempted)  ·  est. $2.00" in app.line("detail")
 
 
 async def test_the_cursor_stays_on_its_run(home: Path, home_app: Made) -> None:
@@ -659,7 +680,7 @@ async def test_columns_come_and_go_with_the_room(home: Path, home_app: Made) -> 
         await pilot.resize_terminal(200, 60)
         await until(lambda: "user" in app.painted().split("\n")[0], "room for more")
         header = app.painted().split("\n")[0].split()
-        assert {"experiment", "model", "cost", "backend", "kind"} <= set(header)
+        assert {"experiment", "model", "est.", "backend", "kind"} <= set(header)
         assert "Qwen/Qwen2.5-7B-Instruct" in app.painted()
         assert all(len(line) == len(app.painted().split("\n")[0]) for line in app.painted().split("\n"))
 

@@ -26,8 +26,8 @@ LIVE = Standing(
 def test_a_run_under_way() -> None:
     assert first_line(LIVE, 80).plain.startswith("● running  train · step 43   ━━━")
     assert first_line(LIVE, 80).plain.endswith("42/200  21 %  ETA 13 min")
-    assert second_line(LIVE, 80).plain.startswith("vf_wordle · builtin/smollm2-135m · modal  ")
-    assert second_line(LIVE, 80).plain.endswith("reward 0.4123 · 8 min 20 s · $0.12")
+    assert second_line(LIVE, 84).plain.startswith("vf_wordle · builtin/smollm2-135m · modal  ")
+    assert second_line(LIVE, 80).plain.endswith("reward 0.4123 · 8 min 20 s · est. $0.12")
 
 
 @pytest.mark.parametrize("width", range(20, 210, 9))
@@ -37,6 +37,14 @@ def test_lines_fit(run: Standing, width: int) -> None:
         assert line.cell_length == width if width >= 65 else line.cell_length <= width
     assert first_line(run, width).plain.startswith(f"{'✓ done' if run.ended_ago else '● running'}")
     assert second_line(run, width).plain.startswith("vf_wordle")
+
+
+def test_another_attempt_says_why_where_there_is_room() -> None:
+    again = replace(LIVE, attempt="attempt 2 (the machine was preempted)")
+    assert " · attempt 2 (the machine was preempted)" in first_line(again, 120).plain
+    narrow = first_line(again, 70).plain
+    assert " · attempt 2  " in narrow
+    assert narrow.endswith("ETA 13 min")
 
 
 def test_what_is_known_at_first_is_little() -> None:

@@ -6,9 +6,9 @@ from itertools import count
 
 import pytest
 
-from remote.contract.events import EndEvent, PhaseEvent, ProgressEvent
+from remote.contract.events import AttemptEvent, EndEvent, PhaseEvent, ProgressEvent
 from tui.store.runs import RunState
-from tui.store.spans import Span, doing, spans, under_way
+from tui.store.spans import Span, attempt_span, doing, spans, under_way
 from tui.widgets.timeline_text import chart, line, short
 
 Told = tuple[float, str, str] | tuple[float, str, str, str]
@@ -50,9 +50,9 @@ def by_name(found: list[Span]) -> dict[str, Span]:
 
 
 def texts(
-    state: RunState, now: float, width: int = 100, status: str = "running", **options: bool
+    state: RunState, now: float, width: int = 100, status: str = "running", unfold: bool = False
 ) -> list[str]:
-    return [row.plain.rstrip() for row in chart(spans(state, "train", now, status), width, **options)]
+    return [row.plain.rstrip() for row in chart(spans(state, "train", now, status), width, unfold=unfold)]
 
 
 def test_what_is_done_goes_on_and_is_ahead() -> None:
@@ -181,6 +181,28 @@ def test_bars_are_in_proportion_and_what_is_left_is_dashed() -> None:
     assert vllm.count("━") == train.count("━")
     assert abs(train.count("╌") - 2 * train.count("━")) <= 1
     assert train.index("━") > vllm.rindex("━")
+
+
+def test_an_attempt_is_marked_and_what_was_done_before_it_stays_on_the_axis() -> None:
+    state = said(*READY)
+    state.add(AttemptEvent(seq=1_000_000, t=200.0, number=2, why="preempted"))
+    state.add(PhaseEvent(seq=1_000_001, t=200.0, phase="prepare", status="started"))
+    found, now = spans(state, "train", 220.0, "running"), attempt_span(state, 220.0, "running")
+    assert {span.name: span.state for span in found if span.earlier} == {
+        "prepare": "now",
+        "vllm": "ahead",
+        "train": "ahead",
+    }
+    again, image, prepare, vllm, train, rest = (row.plain.rstrip() for row in chart(found, 100, attempt=now))
+    assert again.startswith("↻ attempt 2         20 s  ")
+    assert again.endswith(" the machine was preempted ╷")
+    assert again.index("╷") == prepare.index("╺")  # where its own bars begin
+    assert prepare.index("─") < vllm.index("─") < train.index("─") < again.index("╷")
+    assert (image.split()[0], vllm.split()[0], rest) == ("✓", "○", "○ save  ○ finish")
+    assert line(found, 60, now).plain.startswith("↻ attempt 2  ")
+    for width in range(41, 200, 13):
+        assert all(row.cell_length <= width for row in chart(found, width, attempt=now, eta=60.0))
+        assert line(found, width, now).cell_length <= width
 
 
 def test_the_shortest_phase_is_still_seen() -> None:

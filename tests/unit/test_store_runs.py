@@ -8,6 +8,7 @@ from itertools import count
 import pytest
 
 from remote.contract.events import (
+    AttemptEvent,
     CheckpointEvent,
     EndEvent,
     FailureEvent,
@@ -70,6 +71,31 @@ def test_what_was_open_ends_with_the_run() -> None:
         [phase(0, 1, "train", "started"), EndEvent(seq=1, t=5, status="failed", exit_code=1)]
     )
     assert (state.phases["train"].status, state.phases["train"].ended) == ("failed", 5)
+
+
+def test_what_a_lost_machine_did_is_done_again() -> None:
+    """Its times stay, up to when it was last heard of; the steps go on from a checkpoint."""
+    failure = FailureEvent(seq=6, t=6, boundary="vllm", cause="c", message="m")
+    state = RunState().add_all(
+        [
+            phase(0, 0, "image", "started"),
+            phase(1, 1, "image", "done"),
+            phase(2, 1, "vllm", "started"),
+            phase(3, 3, "vllm", "done"),
+            phase(4, 3, "train", "started"),
+            MetricsEvent(seq=5, t=5, step=7, values={"reward": 0.5}),
+            failure,
+            AttemptEvent(seq=1_000_000, t=100, number=2, why="preempted"),
+            phase(1_000_001, 101, "vllm", "started"),
+        ]
+    )
+    assert (state.attempt, state.failure, state.step) == (2, None, 7)
+    assert {name: (p.started, p.ended) for name, p in state.phases.items()} == {
+        "image": (0, 1),
+        "vllm": (101, None),
+    }
+    assert state.earlier == {"vllm": [(1, 3)], "train": [(3, 6)]}
+    assert state.eta(10) is None  # the pace across the gap would say nothing
 
 
 def test_a_supervisors_last_word_outranks_the_workers() -> None:

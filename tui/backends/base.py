@@ -131,3 +131,7 @@ class Backend(Protocol):
     async def runs(self) -> list[RunRecord]:
         """Every run of every experiment, newest first."""
         ...
+
+    async def billed(self, run: RunRecord) -> float | None:
+        """US dollars that the backend's own bill says a run cost so far; None where no bill says so."""
+        ...

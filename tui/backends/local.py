@@ -85,6 +85,10 @@ class LocalBackend:
         """The record as it stands now; a run whose processes are gone is put on record as failed."""
         return await asyncio.to_thread(self._status, self.run_dir(run))
 
+    async def billed(self, run: RunRecord) -> float | None:
+        """None: this machine sends no bill."""
+        return None
+
     async def runs(self) -> list[RunRecord]:
         """Every run of every experiment, newest first; damaged records go to `notices`."""
         return await asyncio.to_thread(self._runs)

@@ -55,10 +55,19 @@ def closing(run: RunRecord, command: str = "") -> str:
         message, cause = str(failure.get("message", "")), str(failure.get("cause", ""))
         lines.append(outcome.failure_text(message, cause, failure.get("hint"), again))
     took = f" after {duration(run.ended - run.created)}" if run.ended else ""
+    took += _cost(run)
     where = f"{run.outputs}:{layout.run_path(run.run_id)}"
     lines.append(f"Run {run.run_id}: {run.status}{took}. Its outputs are in {where}")
     lines.append(f"  vfm get {where} .")
     return "\n".join(lines)
+
+
+def _cost(run: RunRecord) -> str:
+    from tui.costs import estimated
+    from tui.run_price import estimate
+
+    cost = estimate(run, run.ended) if run.ended else None
+    return "" if cost is None else f", {estimated(cost)}"
 
 
 def exit_code(run: RunRecord) -> int:

@@ -15,6 +15,7 @@ from tui.cli.outcome import complain
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
     from tui.client import Client
+    from tui.store.runs import RunState
 
 run_argument = click.argument("run", shell_complete=choices.runs)
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
@@ -30,16 +31,39 @@ def runs(as_json: bool) -> int:
 
     listing = run(connect().runs())
     if as_json:
-        print_json([record.model_dump(mode="json") for record in listing.rows])
+        print_json([_as_dict(record) for record in listing.rows])
     else:
+        header = ["RUN", "STATUS", "KIND", "BACKEND", "ENVIRONMENT", "MODEL", "CREATED", "TOOK"]
         cells = [
-            (r.run_id, r.status, r.kind, r.backend, r.environment, r.model, moment(r.created), _took(r))
+            [r.run_id, r.status, r.kind, r.backend, r.environment, r.model, moment(r.created), _took(r)]
             for r in listing.rows
         ]
-        click.echo(
-            table(("RUN", "STATUS", "KIND", "BACKEND", "ENVIRONMENT", "MODEL", "CREATED", "TOOK"), cells)
-        )
+        if any(record.usd_per_hour is not None for record in listing.rows):  # else it would be dashes alone
+            header.append("EST. COST")
+            cells = [[*row, _cost(record)] for row, record in zip(cells, listing.rows, strict=True)]
+        click.echo(table(header, cells))
     return complain(listing)
+
+
+def _as_dict(record: RunRecord) -> dict[str, Any]:
+    """The record's own fields, and what the run is estimated to have cost by now."""
+    return {**record.model_dump(mode="json"), "estimated_usd": _estimate(record)}
+
+
+def _estimate(record: RunRecord) -> float | None:
+    import time
+
+    from tui.run_price import estimate
+
+    cost = estimate(record, time.time())
+    return None if cost is None else round(cost, 4)
+
+
+def _cost(record: RunRecord) -> str:
+    from tui.costs import usd
+
+    cost = _estimate(record)
+    return "–" if cost is None else usd(cost)
 
 
 def _took(record: RunRecord) -> str:
@@ -56,15 +80,15 @@ def _took(record: RunRecord) -> str:
 def show(run: str, as_json: bool) -> int:
     """What is known of RUN: its record, phases, last numbers, checkpoints."""
     from tui.cli import client as shared
-    from tui.cli.summary import as_dict, as_text
+    from tui.cli.summary import Cost, as_dict, as_text, cost_of
 
-    async def known() -> tuple[RunRecord, Any]:
+    async def known() -> tuple[RunRecord, RunState, Cost]:
         client = shared.connect()
-        record = await client.find(run)
-        return await client.status(record), await client.state(record)
+        record = await client.status(await client.find(run))
+        return record, await client.state(record), await cost_of(client, record)
 
-    record, state = shared.run(known())
-    shared.print_json(as_dict(record, state)) if as_json else click.echo(as_text(record, state))
+    record, state, cost = shared.run(known())
+    shared.print_json(as_dict(record, state, cost)) if as_json else click.echo(as_text(record, state, cost))
     return outcome.DONE
 
 

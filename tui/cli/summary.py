@@ -5,21 +5,61 @@ Owns the shape of that document, for people and as JSON. The fold is `tui/store/
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from remote.contract.errors import BackendError
 from tui.words import duration, moment, number, visible
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
+    from tui.client import Client
     from tui.store.runs import PhaseState, RunState
 
 
-def as_dict(record: RunRecord, state: RunState) -> dict[str, Any]:
-    """The record's own fields, and under `state` what its events add up to."""
+@dataclass(frozen=True)
+class Cost:
+    """What a run costs, in US dollars; None where that is unknown, or nothing."""
+
+    hour: float | None = None
+    estimated: float | None = None
+    """By the time that its machines took."""
+    seconds: float | None = None
+    """That time."""
+    billed: float | None = None
+    """What the backend's bill says, of a run that is over; where it says anything."""
+    note: str = ""
+    """Why that could not be asked."""
+
+
+async def cost_of(client: Client, record: RunRecord) -> Cost:
+    """What is known of a run's cost; asks the backend where its record says no price, and for the bill.
+
+    Raises `BackendError` for the price; a bill that cannot be had is none.
+    """
+    from tui.run_price import estimate, machine_seconds, price_an_hour
+
+    now = time.time()
+    hour = await price_an_hour(client, record)
+    known = Cost(hour, estimate(record, now, hour), None if hour is None else machine_seconds(record, now))
+    if record.backend == "local" or not record.ended_already:
+        return known
+    try:
+        return replace(known, billed=await client.billed(record))
+    except BackendError as error:
+        return replace(known, note=f"the bill is not to be had: {error.message}")
+
+
+def as_dict(record: RunRecord, state: RunState, cost: Cost) -> dict[str, Any]:
+    """The record's own fields, what it costs, and under `state` what its events add up to."""
     return {
         **record.model_dump(mode="json"),
+        "estimated_usd": cost.estimated,
+        "billed_usd": cost.billed,
         "state": {
             "phases": [_phase(phase) for phase in state.phases.values()],
+            "attempt": state.attempt,
             "step": state.step,
             "total_steps": state.total_steps,
             "eta": state.eta(),
@@ -41,13 +81,17 @@ def _phase(phase: PhaseState) -> dict[str, Any]:
     }
 
 
-def as_text(record: RunRecord, state: RunState) -> str:
+def as_text(record: RunRecord, state: RunState, cost: Cost) -> str:
     """The same for a person: what matters most comes first."""
     from tui.cli.follow import closing
+    from tui.store.told import attempt
 
     facts = {
         "run": f"{record.run_id} ({record.kind} on {record.backend})",
         "status": record.status,
+        "attempt": attempt(state.attempt, state.taken_up.why).removeprefix("attempt ")
+        if state.taken_up
+        else "",
         "step": "" if state.step is None else f"{state.step} of {state.total_steps or '?'}",
         "time left": "" if (eta := state.eta()) is None else f"about {duration(eta)}",
         "environment": record.environment,
@@ -56,12 +100,26 @@ def as_text(record: RunRecord, state: RunState) -> str:
         "created": moment(record.created),
         "ended": moment(record.ended) if record.ended else "",
         "revision": _revision(record.git),
+        "cost": _cost(cost),
     }
     lines = [visible(f"{name + ':':13}{value}") for name, value in facts.items() if value]
     lines += [f"{'phases:':13}{_phases(state)}"] if state.phases else []
     lines += [f"{'checkpoint:':13}step {c.step} · {visible(c.path)}" for c in state.checkpoints]
     lines += [f"  {visible(name)} {number(value)}" for name, value in sorted(state.metrics.items())]
     return "\n".join([*lines, "", closing(record)])
+
+
+def _cost(cost: Cost) -> str:
+    from tui.costs import billed, estimated, usd
+
+    said = []
+    if cost.estimated is not None and cost.hour is not None and cost.seconds is not None:
+        said.append(f"{estimated(cost.estimated)} ({duration(cost.seconds)} at {usd(cost.hour)} an hour)")
+    if cost.billed is not None:
+        said.append(billed(cost.billed))
+    if cost.note:
+        said.append(cost.note)
+    return " · ".join(said)
 
 
 def _phases(state: RunState) -> str:

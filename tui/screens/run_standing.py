@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tui.run_price import estimate
 from tui.store.spans import FINAL, doing, spans
+from tui.store.told import attempt
 from tui.widgets.run_status import Standing
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ def standing(feed: Feed, now: float, price: float | None = None) -> Standing:
         eta=None if over else state.eta(),
         reward=_reward(feed),
         elapsed=elapsed,
-        cost=None if price is None else price * elapsed / 3600,
+        cost=estimate(record, until, price),
+        attempt=attempt(state.attempt, state.taken_up.why) if state.taken_up else "",
         ended_ago=max(0.0, now - end) if over and end else None,
     )
 

@@ -31,7 +31,8 @@ _SEPARATOR = b"\x1e"
 _HEAD = 512
 """Bytes that tell what kind of event a line is."""
 _HIDDEN = re.compile(
-    rb'^\x1e\{"v":\d+,"seq":-?\d+,"t":[^,\n]+,"type":"(?!(?:phase|checkpoint|failure|end)")', re.MULTILINE
+    rb'^\x1e\{"v":\d+,"seq":-?\d+,"t":[^,\n]+,"type":"(?!(?:phase|checkpoint|failure|end|attempt)")',
+    re.MULTILINE,
 )
 _TIME = re.compile(rb'\x1e\{"v":\d+,"seq":-?\d+,"t":(\d+(?:\.\d+)?)')
 _FIRST_TIME = re.compile(b"^" + _TIME.pattern, re.MULTILINE)

@@ -19,6 +19,7 @@ from remote.contract.events import (
 )
 from tui.store.run_rows import RunRow, advice, thin
 from tui.store.runs import RunState
+from tui.store.told import attempt
 
 REWARDS = ("reward", "eval/total")
 """Metrics that a row shows as its reward: a training's, an evaluation's."""
@@ -70,6 +71,7 @@ class RunFold:
             reward=self._rewards[-1] if train and self._rewards else self._score,
             rewards=thin(self._rewards),
             phase=_phase(state) if row.live else "",
+            attempt=attempt(state.attempt, state.taken_up.why) if state.taken_up else "",
         )
 
     def _add(self, event: AnyEvent) -> None:

@@ -49,6 +49,7 @@ class RunRow:
     started: float | None = None
     ended: float | None = None
     cost: float | None = None
+    """What it is estimated to have cost, all attempts together."""
     price: float | None = None
     """What an hour of it costs; None where that is unknown, or nothing."""
     failure: str = ""
@@ -61,6 +62,8 @@ class RunRow:
     """What that key is to become."""
     phase: str = ""
     """What goes on now, such as `vllm · loading weights`."""
+    attempt: str = ""
+    """Which go at the run it is, and why, where it is not the first."""
     config_path: str | None = None
     complete: bool = False
     """Whether everything that the run has said is in."""

@@ -26,6 +26,7 @@ from remote.contract.events import (
 )
 
 _PACE = 20  # steps that the estimate looks back on
+_NOT_AGAIN = frozenset({"image"})  # phases that an attempt finds done
 
 
 @dataclass
@@ -73,6 +74,10 @@ class RunState:
     """Episodes shown so far."""
     attempt: int = 1
     """Which go at the run this is: more than 1 after an interruption."""
+    taken_up: AttemptEvent | None = None
+    """What was said when the run was last taken up again, and why it had to be."""
+    earlier: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    """Phase → when attempts before this one were in it (Unix seconds)."""
     failure: FailureEvent | None = None
     end: EndEvent | None = None
     unknown: int = 0
@@ -88,8 +93,8 @@ class RunState:
             return False
         self.last_seq = max(self.last_seq, event.seq)
         self.first_t = event.t if self.first_t is None else self.first_t
-        self.last_t = event.t
         self._take(event)
+        self.last_t = event.t
         return True
 
     def add_all(self, events: Iterable[AnyEvent]) -> RunState:
@@ -162,12 +167,16 @@ class RunState:
         self.metrics = {**self.metrics, **event.values}
 
     def _take_attempt(self, event: AttemptEvent) -> None:
-        """What the lost machine was doing ended with it; the steps go on from a checkpoint."""
-        self.attempt, self.end = event.number, None
+        """What was done on a machine that is gone is done again; the steps go on from a checkpoint."""
+        self.attempt, self.taken_up = event.number, event
+        self.failure = self.end = None
         self._pace.clear()
-        for phase in self.phases.values():
-            if phase.ended is None:
-                phase.take("failed", event.t)
+        for name in [name for name in self.phases if name not in _NOT_AGAIN]:
+            phase = self.phases.pop(name)
+            if phase.started is not None:
+                # Until it was last heard of: the next machine may have been long in coming.
+                ended = phase.ended or self.last_t or event.t
+                self.earlier.setdefault(name, []).append((phase.started, max(phase.started, ended)))
 
     def _take_end(self, event: EndEvent) -> None:
         """Nothing goes on after the end: what was open ended with the run."""

@@ -6,10 +6,11 @@ Owns reading them out of a run's state. Drawing them is a widget's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from remote.contract.events import PHASES
 from tui.store.runs import PhaseState, RunState
+from tui.store.told import because
 
 FINAL = frozenset({"done", "failed", "cancelled"})
 _NOT_IN = {"train": "evaluate", "evaluate": "train"}
@@ -30,6 +31,8 @@ class Span:
     """How it ended, where that was said."""
     parts: tuple[Span, ...] = ()
     """Sub-phases in the order in which they began."""
+    earlier: tuple[tuple[float, float], ...] = ()
+    """When attempts before this one were in it."""
 
     @property
     def seconds(self) -> float | None:
@@ -48,7 +51,20 @@ def spans(state: RunState, kind: str, now: float, status: str) -> list[Span]:
     `now` is the user's clock: a run whose machine's clock is ahead of it never has negative times.
     """
     now = max(now, state.last_t or now) if status not in FINAL else (state.last_t or now)
-    return [_span(name, state.phases.get(name), now, status) for name in _names(state, kind)]
+    return [
+        replace(_span(name, state.phases.get(name), now, status), earlier=tuple(state.earlier.get(name, ())))
+        for name in _names(state, kind)
+    ]
+
+
+def attempt_span(state: RunState, now: float, status: str) -> Span | None:
+    """The go at the run that it is in, or ended in, where it is not the first; what made it need one."""
+    event = state.taken_up
+    if event is None:
+        return None
+    over = status in FINAL
+    end = (state.last_t or now) if over else max(now, state.last_t or now)
+    return Span(f"attempt {event.number}", status if over else "now", event.t, end, because(event.why))
 
 
 def _names(state: RunState, kind: str) -> Iterator[str]:

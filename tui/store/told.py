@@ -4,6 +4,27 @@ from __future__ import annotations
 
 from remote.contract import events as ev
 
+_WHY = {
+    "timeout": "its timeout was reached",
+    "preempted": "the machine was preempted",
+    "lost": "the machine was lost",
+}
+
+
+def because(why: str) -> str:
+    """What ended an attempt, in words: `the machine was preempted`."""
+    return _WHY.get(why, why)
+
+
+def attempt(number: int, why: str) -> str:
+    """`attempt 2 (the machine was preempted)`: which go at a run it is, and what ended the one before."""
+    return f"attempt {number} ({because(why)})"
+
+
+def taken_up(event: ev.AttemptEvent) -> str:
+    """What an interrupted run says when it is taken up again."""
+    return f"↻ {attempt(event.number, event.why)}: the run goes on from its last checkpoint"
+
 
 def tell(event: ev.AnyEvent) -> str:
     """What a phase, a checkpoint, a failure or the end says; other kinds by their name."""
@@ -15,6 +36,8 @@ def tell(event: ev.AnyEvent) -> str:
             return f"💾 checkpoint of step {event.step} · {event.path}"
         case ev.FailureEvent():
             return f"✗ failed ({event.boundary}): {event.message}"
+        case ev.AttemptEvent():
+            return taken_up(event)
         case ev.EndEvent():
             return f"◼ {event.status} · exit code {event.exit_code}"
         case _:

@@ -23,7 +23,7 @@ from textual.widgets.option_list import Option
 from remote.contract import layout
 from remote.contract.errors import VfmError
 from tui.widgets.filter_line import FilterLine
-from tui.words import moment, plain
+from tui.words import duration, moment, plain
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
@@ -104,6 +104,8 @@ class ConfigPane(Vertical):
         self._client, self._record = client, record
         self._filter, self._problem = "", ""
         self._config: list[Fact] = []
+        self._bill = ""
+        """What the backend's bill says, once it was asked; it is asked once the run is over."""
         self._shown: list[Fact] = []
 
     def compose(self) -> ComposeResult:
@@ -117,12 +119,14 @@ class ConfigPane(Vertical):
         """Fetch the run's spec."""
         self._fetch()
         self._list()
+        self._ask_bill()
 
     def show_record(self, record: RunRecord) -> None:
         """More may be on record than before."""
         if record is not self._record:
             self._record = record
             self._list()
+            self._ask_bill()
 
     def state(self) -> dict[str, Any]:
         """What is worth remembering."""
@@ -147,9 +151,27 @@ class ConfigPane(Vertical):
             self._problem = f"{path} is damaged: {error}"
         self._list()
 
+    def _ask_bill(self) -> None:
+        """Ask for the bill of a run that is over, once."""
+        if self._record.backend != "local" and self._record.ended_already and not self._bill:
+            self._bill = "asking …"
+            self._list()
+            self._fetch_bill()
+
+    @work(group="bill", description="ask what the run was billed", exit_on_error=False)
+    async def _fetch_bill(self) -> None:
+        from tui.costs import billed
+
+        try:
+            amount = await self._client.billed(self._record)
+            self._bill = "no bill says so yet" if amount is None else billed(amount)
+        except VfmError as error:
+            self._bill = f"not to be had: {error.message}"
+        self._list()
+
     def _list(self) -> None:
         """The rows that are to be seen, by section."""
-        facts = [*self._config, *_on_record(self._record)]
+        facts = [*self._config, *_on_record(self._record), *_costs(self._record, self._bill)]
         shown = [fact for fact in facts if fact.matches(self._filter)]
         if self.only:
             shown = [fact for fact in shown if fact.sign != " "]
@@ -260,6 +282,25 @@ def _on_record(record: RunRecord) -> Iterator[Fact]:
         *(("versions", name, value) for name, value in record.versions.items()),
     )
     return (Fact(section, name, "–" if value is None else str(value)) for section, name, value in told)
+
+
+def _costs(record: RunRecord, bill: str) -> Iterator[Fact]:
+    """Attempts, and what they cost; of a run under way the screen's status line says how much by now."""
+    from tui.costs import estimated, usd
+    from tui.run_price import estimate
+    from tui.store.told import because
+
+    for number, attempt in enumerate(record.attempts, 1):
+        took = "" if attempt.ended is None else f"{duration(attempt.ended - attempt.started)} · "
+        why = because(attempt.why) if attempt.why else "under way"
+        yield Fact("attempts", f"attempt {number}", f"{took}{why}")
+    cost = estimate(record, record.ended) if record.ended else None
+    if record.usd_per_hour is not None:
+        yield Fact("cost", "an hour", usd(record.usd_per_hour))
+    if cost is not None:
+        yield Fact("cost", "estimated", estimated(cost))
+    if bill:
+        yield Fact("cost", "billed", bill)
 
 
 def _options(facts: Sequence[Fact]) -> Iterator[Option]:

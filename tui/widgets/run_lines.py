@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from textual.content import Content
 
+from tui.costs import estimated
 from tui.run_list import RunList
 from tui.store.run_rows import RunRow
 from tui.words import STATUS_SIGNS, duration, moment, plain, status_words
@@ -117,6 +118,10 @@ def _when(row: RunRow, now: float) -> Content:
         parts.append(f"about {duration(row.eta)} left")
     if row.live and row.phase:
         parts.append(f"now {plain(row.phase)}")
+    if row.attempt:
+        parts.append(plain(row.attempt))
+    if row.cost is not None:
+        parts.append(estimated(row.cost))
     return Content.styled("  ·  ".join(parts), "$text-muted")
 
 

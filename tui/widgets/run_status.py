@@ -12,6 +12,7 @@ from textual.app import RenderResult
 from textual.content import Content
 from textual.widget import Widget
 
+from tui.costs import estimated
 from tui.words import age, duration, number, plain, status_words
 
 STATUS_STYLES = {
@@ -45,7 +46,9 @@ class Standing:
     ended_ago: float | None = None
     """Seconds since the end."""
     cost: float | None = None
-    """USD so far."""
+    """USD so far, by the table of prices."""
+    attempt: str = ""
+    """Which go at the run it is, and why, where it is not the first."""
 
 
 class RunStatus(Widget):
@@ -76,6 +79,7 @@ def first_line(run: Standing, width: int) -> Content:
     if said:
         left += Content(f"  {plain(said)}")
     figures = _progress(run)
+    left += _attempt(run, width - left.cell_length - figures.cell_length)
     room = width - left.cell_length - figures.cell_length - 4
     if run.total and room >= 10:
         share = (run.step or 0) / run.total
@@ -120,13 +124,25 @@ def _progress(run: Standing) -> Content:
     return said
 
 
+def _attempt(run: Standing, room: int) -> Content:
+    """Which go at the run it is, and why, if there is room for that."""
+    if not run.attempt:
+        return Content("")
+    said = _DOT + Content.styled(plain(run.attempt), "$warning")
+    return said if said.cell_length <= room else _DOT + Content.styled(_short(run.attempt), "$warning")
+
+
+def _short(attempt: str) -> str:
+    return plain(attempt.partition(" (")[0])
+
+
 def _figures(run: Standing) -> Iterable[Content]:
     if run.reward is not None:
         yield Content.styled("reward ", "$text-muted") + Content.styled(number(run.reward), "bold")
     if run.elapsed is not None:
         yield Content(duration(run.elapsed))
     if run.cost is not None:
-        yield Content(f"${run.cost:,.2f}")
+        yield Content(estimated(run.cost))
 
 
 def _ended(run: Standing) -> str:

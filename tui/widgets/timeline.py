@@ -14,7 +14,7 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from tui.store.runs import RunState
-from tui.store.spans import Span, spans
+from tui.store.spans import Span, attempt_span, spans
 from tui.widgets.timeline_text import chart, line
 
 _WIDE, _TALL, _TALLER = 96, 30, 46
@@ -34,11 +34,13 @@ class Timeline(Widget):
         """True: one line. False: the chart. None: whatever fits."""
         self._eta: float | None = None
         self._spans: Sequence[Span] = spans(state or RunState(), kind, now, "running")
+        self._attempt: Span | None = None
         self._lines: list[Content] = []
 
     def show(self, state: RunState, kind: str, now: float, status: str) -> None:
         """Draw a run as it stands; `now` in Unix seconds."""
         self._spans, self._eta = spans(state, kind, now, status), state.eta()
+        self._attempt = attempt_span(state, now, status)
         self._draw()
 
     def fold(self, folded: bool | None) -> None:
@@ -74,5 +76,6 @@ class Timeline(Widget):
 
     def _laid_out(self, width: int) -> list[Content]:
         if width <= 0 or self.is_folded:
-            return [line(self._spans, max(width, 1))]
-        return chart(self._spans, width, eta=self._eta, unfold=self.screen.size.height >= _TALLER)
+            return [line(self._spans, max(width, 1), self._attempt)]
+        unfold = self.screen.size.height >= _TALLER
+        return chart(self._spans, width, eta=self._eta, unfold=unfold, attempt=self._attempt)
