@@ -6,8 +6,10 @@ Every address holds a token; what it stands for is kept here.
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,15 +22,17 @@ from tests.modal.cloud.wire import caller
 
 BLOCK = 8 * 1024 * 1024
 """The size of a volume's blocks, Modal's own."""
+_CHUNK = 1 << 18
 
 
 @dataclass
 class Piece:
-    """A part of a file; `size` 0 where it is to be written."""
+    """A part of a file; `size` 0 where it is to be written. `bare`: without the zeros at its end."""
 
     path: Path
     start: int = 0
     size: int = 0
+    bare: bool = False
 
 
 class Blobs:
@@ -60,6 +64,11 @@ class Blobs:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    @property
+    def have_digests(self) -> bool:
+        """Whether blocks say what they are; only such a block may come without the zeros at its end."""
+        return self._faults.block_digests
+
     def url(self, piece: Piece) -> str:
         """An address to read or write the piece, for whoever asks at this moment."""
         token = secrets.token_urlsafe(16)
@@ -85,18 +94,36 @@ class Blobs:
         with piece.path.open("rb") as file:
             file.seek(piece.start)
             data = file.read(piece.size)
-        if self._faults.truncate_blocks and len(data) > 1:
-            self._faults.truncate_blocks -= 1
-            return await self._truncated(request, data)
-        return web.Response(body=data)
+        return await self._send(request, piece.path, data.rstrip(b"\0") if piece.bare else data)
 
-    async def _truncated(self, request: web.Request, data: bytes) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Length": str(len(data))})
-        await response.prepare(request)
-        await response.write(data[: len(data) // 2])
-        if request.transport is not None:
+    async def _send(self, request: web.Request, path: Path, data: bytes) -> web.StreamResponse:
+        headers = {"Content-Length": str(len(data))}
+        if self.have_digests:
+            digest = base64.b64encode(hashlib.sha256(data).digest()).decode()
+            headers["Repr-Digest"] = f"sha-256=:{digest}:"
+        if truncated := self._now("truncate_blocks") and len(data) > 1:
+            data = data[: len(data) // 2]
+        if self._now("damage_blocks"):
+            data = bytes([data[0] ^ 1]) + data[1:]
+        if stalled := self._now("stall_blocks"):
+            data = data[: len(data) // 2]
+        response = web.StreamResponse(headers=headers)
+        with suppress(ConnectionError):  # clients may leave
+            await response.prepare(request)
+            for at in range(0, len(data), _CHUNK):
+                await response.write(data[at : at + _CHUNK])
+                self._state.served.append((path, len(data[at : at + _CHUNK])))
+        while stalled and request.transport is not None:
+            await asyncio.sleep(0.05)
+        if truncated and request.transport is not None:
             request.transport.close()
         return response
+
+    def _now(self, fault: str) -> bool:
+        """Whether a fault that is counted happens now."""
+        left = int(getattr(self._faults, fault))
+        setattr(self._faults, fault, max(0, left - 1))
+        return left > 0
 
     async def _put(self, request: web.Request) -> web.Response:
         piece = self._pieces.get(request.match_info["token"])

@@ -149,7 +149,7 @@ class InContainers:
         # What a function wrote before it ended is in the log before anybody hears of its end.
         container = self._container()
         if container.process is not None:
-            await container.process.drain()
+            container.process.drain()
         for item in request.outputs:
             self._scheduler.put(container, item)
         return EMPTY

@@ -7,20 +7,23 @@ every process needs. What it writes goes to its app's log, as it comes.
 from __future__ import annotations
 
 import asyncio
-import codecs
 import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from modal_proto import api_pb2 as pb
 
 from tests.modal.cloud import processes
 from tests.modal.cloud.faults import Faults
 from tests.modal.cloud.functions import handle
-from tests.modal.cloud.logs import STDERR, STDOUT
+from tests.modal.cloud.logs import STDERR, STDOUT, Source
+from tests.modal.cloud.output import Tap
 from tests.modal.cloud.state import ENVIRONMENT, Container, Function, State, new_id
 from tests.modal.cloud.uploads import Uploads
 from tests.modal.cloud.volumes import metadata
@@ -34,10 +37,10 @@ _KEPT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "TZ")
 class Process:
     """A container's process and everything that it started."""
 
-    def __init__(self, child: asyncio.subprocess.Process, task_id: str) -> None:
+    def __init__(self, child: asyncio.subprocess.Process, taps: tuple[Tap, Tap]) -> None:
         self._child = child
-        self._task_id = task_id
-        self._readers: list[asyncio.Task[None]] = []
+        self._taps = taps
+        self._mark = ""
         self._ended = asyncio.Event()
 
     @property
@@ -50,17 +53,23 @@ class Process:
         """How it ended; None while it lives."""
         return self._child.returncode
 
-    def read(self, *readers: asyncio.Task[None]) -> None:
-        """Whose end belongs to the process's end."""
-        self._readers = list(readers)
+    def give(self, container: Container, job: dict[str, Any], write: Callable[[Source, str], None]) -> None:
+        """Let it become the container."""
+        self._mark = container.task_id
+        for tap, source in zip(self._taps, (STDOUT, STDERR), strict=True):
+            tap.open(partial(write, source))
+        assert self._child.stdin is not None
+        self._child.stdin.write(json.dumps(job).encode() + b"\n")
 
     def kill(self) -> None:
         """SIGKILL, to all of it."""
-        processes.kill_all(self.pid, self._task_id)
+        # A dead process's number may be somebody else's by now.
+        processes.kill_all(self.pid if self.code is None else None, self._mark)
 
-    async def drain(self) -> None:
-        """Wait until what it wrote so far has been read."""
-        await asyncio.sleep(0.01)
+    def drain(self) -> None:
+        """Take in what it wrote so far."""
+        for tap in self._taps:
+            tap.drain()
 
     async def end(self, grace: float, *, interrupt: bool) -> None:
         """End it: with SIGINT where it works, else by itself; by SIGKILL when `grace` seconds are over."""
@@ -75,10 +84,12 @@ class Process:
             await self._ended.wait()
 
     async def ended(self) -> None:
-        """Wait for its end, and for the last of what it wrote."""
+        """Wait for its end, and take in the last of what it wrote."""
         await self._child.wait()
         self.kill()  # whoever it left behind
-        await asyncio.gather(*self._readers)
+        self.drain()
+        for tap in self._taps:
+            tap.close()
         self._ended.set()
 
 
@@ -89,7 +100,7 @@ class Containers:
         self._state = state
         self._uploads = uploads
         self._faults = faults
-        self._ready: asyncio.Task[asyncio.subprocess.Process] | None = None
+        self._ready: asyncio.Task[Process] | None = None
         self.url = ""
 
     def warm(self) -> None:
@@ -110,34 +121,34 @@ class Containers:
         self.warm()
         assert self._ready is not None
         ready, self._ready = self._ready, None
-        child = await ready
-        container.process = process = Process(child, container.task_id)
-        process.read(
-            asyncio.ensure_future(self._follow(container, child.stdout, STDOUT)),
-            asyncio.ensure_future(self._follow(container, child.stderr, STDERR)),
-        )
+        process = await ready
         self._furnish(container)
         job = {"env": container.env, "cwd": str(container.root / "root"), "hidden": str(PROJECT)}
-        assert child.stdin is not None
-        child.stdin.write(json.dumps(job).encode() + b"\n")
+        process.give(container, job, partial(self._log, container))
+        container.process = process
         return process
 
-    def kill_all(self) -> None:
+    async def close(self) -> None:
         """End every process, now."""
-        for container in self._state.containers.values():
-            if container.process is not None:
-                container.process.kill()
-        if self._ready is not None and self._ready.done() and not self._ready.cancelled():
-            processes.kill_all(self._ready.result().pid, "")
+        alive = [one.process for one in self._state.containers.values() if one.process and not one.ended]
+        if self._ready is not None:
+            alive.append(await self._ready)
+        for process in alive:
+            process.kill()
+        await asyncio.gather(*(process.ended() for process in alive))
 
-    async def _boot(self) -> asyncio.subprocess.Process:
+    async def _boot(self) -> Process:
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        return await asyncio.create_subprocess_exec(
+        taps = Tap(), Tap()
+        child = await asyncio.create_subprocess_exec(
             sys.executable, "-P", str(BOOT),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.PIPE, stdout=taps[0].writing_end, stderr=taps[1].writing_end,
             env={**kept, "MODAL_IS_REMOTE": "1", "PYTHONUNBUFFERED": "1"},
             cwd=self._state.folder, start_new_session=True,
         )  # fmt: skip
+        for tap in taps:
+            os.close(tap.writing_end)
+        return Process(child, taps)
 
     def _environment(self, container: Container) -> dict[str, str]:
         definition = container.function.definition
@@ -198,14 +209,9 @@ class Containers:
             return pb.Object(object_id=object_id, volume_metadata=metadata(self._state.volumes[object_id]))
         return pb.Object(object_id=object_id)
 
-    async def _follow(
-        self, container: Container, pipe: asyncio.StreamReader | None, source: pb.FileDescriptor.ValueType
-    ) -> None:
-        assert pipe is not None
-        log = self._state.apps[container.function.app_id].log
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        while data := await pipe.read(1 << 16):
-            text = decoder.decode(data)
-            size = self._faults.log_pieces or len(text) or 1
-            for at in range(0, len(text), size):
-                log.write(text[at : at + size], source, container=container)
+    def _log(self, container: Container, source: Source, text: str) -> None:
+        size = self._faults.log_pieces or len(text) or 1
+        for at in range(0, len(text), size):
+            self._state.apps[container.function.app_id].log.write(
+                text[at : at + size], source, container=container
+            )

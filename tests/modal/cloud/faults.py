@@ -35,6 +35,12 @@ class Faults:
         """Seconds that every block of a volume's file waits: a slow volume."""
         self.truncate_blocks = 0
         """So many of the next blocks end in the middle, and their connection with them."""
+        self.damage_blocks = 0
+        """So many of the next blocks come with a byte that is another one."""
+        self.stall_blocks = 0
+        """So many of the next blocks stop in the middle, and their connection stays open."""
+        self.block_digests = False
+        """Blocks say what their SHA-256 is."""
         self.build_lines: list[str] = []
         """What each layer of an image prints while it is built, after the commands themselves."""
         self.build_delay = 0.0
@@ -47,6 +53,10 @@ class Faults:
         """Log streams give every batch twice."""
         self.reorder_logs = False
         """Log streams give neighbouring batches in the wrong order."""
+        self.drop_logs = 0
+        """So many of the next entries of containers never come in log streams; `fetch` has them."""
+        self.forget_logs = False
+        """`fetch` has not got them either."""
         self.log_pieces = 0
         """Longest message of a log entry, in characters; 0 leaves what a container wrote at once together."""
         self.grace = 5.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import TypeAlias
 
 from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
 from modal_proto import api_pb2 as pb
@@ -17,6 +18,7 @@ from tests.modal.cloud.signals import Signal
 from tests.modal.cloud.state import App, Container, Function, State
 
 _Question = pb.AppGetLogsRequest | pb.AppFetchLogsRequest | pb.AppCountLogsRequest
+Source: TypeAlias = pb.FileDescriptor.ValueType
 STDOUT, STDERR, SYSTEM = pb.FILE_DESCRIPTOR_STDOUT, pb.FILE_DESCRIPTOR_STDERR, pb.FILE_DESCRIPTOR_INFO
 
 
@@ -35,7 +37,7 @@ class Log:
     def write(
         self,
         text: str,
-        source: pb.FileDescriptor.ValueType = STDOUT,
+        source: Source = STDOUT,
         *,
         container: Container | None = None,
         image_id: str = "",
@@ -61,6 +63,7 @@ class Logs:
     def __init__(self, state: State, faults: Faults) -> None:
         self._state = state
         self._faults = faults
+        self._dropped = set[str]()
 
     async def AppGetLogs(self, request: pb.AppGetLogsRequest) -> AsyncIterator[pb.TaskLogsBatch]:
         app = self._state.app(request.app_id)
@@ -105,7 +108,9 @@ class Logs:
     ) -> Iterator[pb.TaskLogsBatch]:
         since, until = request.since.ToNanoseconds(), request.until.ToNanoseconds()
         for batch in app.log.batches:
-            if since <= batch.items[0].timestamp_ns < until and self._asked_for(batch, request):
+            forgotten = self._faults.forget_logs and batch.entry_id in self._dropped
+            inside = since <= batch.items[0].timestamp_ns < until
+            if inside and not forgotten and self._asked_for(batch, request):
                 yield batch
 
     def _asked_for(self, batch: pb.TaskLogsBatch, request: _Question) -> bool:
@@ -121,9 +126,16 @@ class Logs:
         )
 
     def _disturbed(self, batches: list[pb.TaskLogsBatch]) -> list[pb.TaskLogsBatch]:
+        batches = [one for one in batches if not self._drops(one)]
         if self._faults.reorder_logs:
             batches = [one for at in range(0, len(batches), 2) for one in reversed(batches[at : at + 2])]
         return [one for one in batches for _ in range(2 if self._faults.duplicate_logs else 1)]
+
+    def _drops(self, batch: pb.TaskLogsBatch) -> bool:
+        if batch.entry_id not in self._dropped and batch.task_id and self._faults.drop_logs > 0:
+            self._faults.drop_logs -= 1
+            self._dropped.add(batch.entry_id)
+        return batch.entry_id in self._dropped
 
 
 def _names(function: Function | None) -> tuple[str, ...]:

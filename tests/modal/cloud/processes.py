@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 
-def kill_all(pid: int, task_id: str) -> None:
-    """SIGKILL a process, what it started, and what those left behind with the container's mark."""
+def kill_all(pid: int | None, task_id: str) -> None:
+    """SIGKILL a process that is alive, what it started, and what bears the container's mark."""
     for _ in range(5):  # one that forks at this moment is found the next time
         found = _family(pid, task_id)
         for each in found:
@@ -19,10 +19,11 @@ def kill_all(pid: int, task_id: str) -> None:
             return
 
 
-def _family(pid: int, task_id: str) -> set[int]:
+def _family(pid: int | None, task_id: str) -> set[int]:
     parents = {int(one.name): _parent(one) for one in Path("/proc").iterdir() if one.name.isdigit()}
     mark = f"MODAL_TASK_ID={task_id}\0".encode()
-    found = {pid} | {one for one in parents if task_id and mark in _environ(one)}
+    found = {pid} if pid else set()
+    found |= {one for one in parents if task_id and mark in _environ(one)}
     while more := {one for one, parent in parents.items() if parent in found} - found:
         found |= more
     return {one for one in found if parents.get(one) is not None} - {os.getpid()}

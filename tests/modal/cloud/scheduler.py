@@ -89,7 +89,7 @@ class Scheduler:
 
     def alive(self, app: App) -> list[Container]:
         """The app's containers that have not ended."""
-        return [c for c in self._state.containers.values() if c.process and c.function.app_id == app.app_id]
+        return [c for c in self._living() if c.function.app_id == app.app_id]
 
     def settle(self, app: App) -> None:
         """Let an app end that nobody is connected to and that has nothing to do any more."""
@@ -126,9 +126,10 @@ class Scheduler:
         return self._state.apps[container.function.app_id]
 
     def _of(self, function_id: str) -> list[Container]:
-        return [
-            c for c in self._state.containers.values() if c.process and c.function.function_id == function_id
-        ]
+        return [c for c in self._living() if c.function.function_id == function_id]
+
+    def _living(self) -> list[Container]:
+        return [c for c in self._state.containers.values() if not c.ended]
 
     def _at_work(self) -> list[tuple[Container, Input]]:
         return [(c, one) for c in self._state.containers.values() for one in c.running.values()]
@@ -142,8 +143,11 @@ class Scheduler:
         """A container's whole life, started for the sake of an input."""
         container = self._containers.prepare(one.call.function)
         process = await self._containers.start(container)
+        if container.stopping:
+            process.kill()
         await process.ended()
-        container.process, container.exit_code = None, process.code
+        container.ended, container.exit_code = time.time(), process.code
+        container.changed.fire()
         running = list(container.running.values())
         container.running.clear()
         for each in running:
@@ -226,7 +230,8 @@ class Scheduler:
                         self._forget(one)
         alive = self.alive(app)
         await asyncio.gather(*(self._end(container) for container in alive))
-        while self.alive(app):  # until each one's end is on record
-            await asyncio.sleep(0)
+        for container in alive:
+            while not container.ended:
+                await container.changed.wait()
         app.state, app.stopped = pb.APP_STATE_STOPPED, time.time()
         app.log.changed.fire()

@@ -171,8 +171,8 @@ class Cloud:
         self._blobs.public_port = self._gates[1].port
         self._open.set()
         await self._closing.wait()
-        self._containers.kill_all()
         for gate in self._gates:
             await gate.refuse()
+        await self._containers.close()
         server.close()
         await self._blobs.stop()

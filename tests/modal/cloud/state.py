@@ -112,7 +112,7 @@ class Call:
 
 @dataclass
 class Container:
-    """A container, from its start on; `process` is gone when it has ended."""
+    """A container; it has no `process` before it is started."""
 
     task_id: str
     function: Function
@@ -130,6 +130,7 @@ class Container:
     """How many inputs it took."""
     changed: Signal = field(default_factory=Signal)
     started: float = field(default_factory=time.time)
+    ended: float = 0.0
     exit_code: int | None = None
 
 
@@ -173,6 +174,10 @@ class State:
     mounts: dict[str, list[pb.MountFile]] = field(default_factory=dict)
     container_env: dict[str, str] = field(default_factory=dict)
     billing: list[pb.WorkspaceBillingReportItem] = field(default_factory=list)
+    served: list[tuple[Path, int]] = field(default_factory=list)
+    """The blocks that were asked for: file, and bytes that were sent of it."""
+    volume_version: pb.VolumeFsVersion.ValueType = pb.VOLUME_FS_VERSION_V1
+    """What folders that tests made are, as volumes."""
 
     @property
     def volumes_dir(self) -> Path:

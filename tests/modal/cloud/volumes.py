@@ -99,7 +99,8 @@ class Volumes:
         end = min(size, start + request.len) if request.len else size
         # Blocks are those of the whole file: the first one of a range may be shorter.
         cuts = [start, *range((start // BLOCK + 1) * BLOCK, end, BLOCK), end]
-        pieces = [Piece(path, a, b - a) for a, b in pairwise(cuts) if b > a]
+        bare = request.client_pads_blocks and self._blobs.have_digests
+        pieces = [Piece(path, a, b - a, bare) for a, b in pairwise(cuts) if b > a]
         urls = [self._blobs.url(piece) for piece in pieces]
         return pb.VolumeGetFile2Response(get_urls=urls, size=size, start=start, len=end - start)
 
@@ -126,7 +127,8 @@ class Volumes:
         known = {volume.name: volume for volume in self._state.volumes.values()}
         for folder in self._state.volumes_dir.iterdir():
             if folder.name not in known and folder.is_dir():
-                known[folder.name] = self._create(folder.name, pb.VOLUME_FS_VERSION_UNSPECIFIED)
+                known[folder.name] = self._create(folder.name, self._state.volume_version)
+                known[folder.name].created = folder.stat().st_mtime
         return known
 
     def _create(self, name: str, version: pb.VolumeFsVersion.ValueType) -> Volume:
