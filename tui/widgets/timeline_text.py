@@ -172,7 +172,7 @@ class _Axis:
         return cls(min(starts, default=0.0), end, cells, eta)
 
     def draw(self, span: Span) -> Content:
-        """The bar of one span, at least half a cell long, its note behind it; before it the `earlier` ones."""
+        """The bar of one span, at least half a cell long, its note behind it; the `earlier` ones before."""
         bar = Content("")
         if self._cells < _LEAST_BAR:
             return bar

@@ -1,0 +1,76 @@
+"""What Modal billed for a run, asked of a server of its protocol by the real client."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from grpclib import Status
+from modal_proto import api_pb2 as pb
+
+from remote.contract.errors import BackendError
+from remote.contract.record import RunRecord
+from tests.modal.cloud import Cloud
+from tui.backends.modal.backend import ModalBackend
+
+HOUR = 3600
+BEGAN = time.time() // HOUR * HOUR - 5 * HOUR
+"""A whole hour, some hours ago."""
+
+
+def run(**fields: Any) -> RunRecord:
+    """A run of an hour and a half, over for a while."""
+    names = {"kind": "train", "backend": "modal", "environment": "e", "model": "m", "outputs": "v"}
+    times = {"created": BEGAN + 1800, "ended": BEGAN + 1800 + 5400, "status": "done"}
+    return RunRecord(**{"run_id": "mine", **names, **times, "identifiers": {"app": "ap-mine"}, **fields})
+
+
+def line(app: str, hour: int, cost: str, **tags: str) -> pb.WorkspaceBillingReportItem:
+    """An hour of an app on the bill."""
+    made = pb.WorkspaceBillingReportItem(object_id=app, cost=cost, tags=tags)
+    made.interval.FromSeconds(int(BEGAN) + hour * HOUR)
+    return made
+
+
+@pytest.fixture
+def backend(cloud: Cloud, tmp_path: Path) -> ModalBackend:
+    """The backend over a workspace whose report has two hours of the run, and more of others."""
+    cloud.billing.extend(
+        [
+            line("ap-mine", 0, "0.25", run="mine"),
+            line("ap-mine", 1, "0.16", run="mine"),
+            line("ap-other", 1, "7", run="other"),
+            line("ap-mine", 9, "70", run="mine"),
+        ]
+    )
+    return ModalBackend(tmp_path / "home", tmp_path)
+
+
+def test_the_bill_of_a_run_is_that_of_its_app_or_of_its_tag(backend: ModalBackend) -> None:
+    assert asyncio.run(backend.billed(run())) == pytest.approx(0.41)
+    assert asyncio.run(backend.billed(run(identifiers={}))) == pytest.approx(0.41)
+    assert asyncio.run(backend.billed(run(run_id="another", identifiers={}))) is None
+
+
+def test_an_hour_that_is_not_over_is_not_on_the_bill_yet(backend: ModalBackend) -> None:
+    assert asyncio.run(backend.billed(run(status="running", ended=None))) is None
+    assert asyncio.run(backend.billed(run(ended=time.time()))) is None
+
+
+@pytest.mark.parametrize(
+    "status", [Status.PERMISSION_DENIED, Status.UNIMPLEMENTED, Status.FAILED_PRECONDITION]
+)
+def test_a_workspace_without_a_report_is_no_error(
+    cloud: Cloud, backend: ModalBackend, status: Status
+) -> None:
+    cloud.faults.errors["WorkspaceBillingReport"] = status
+    assert asyncio.run(backend.billed(run())) is None
+
+
+def test_a_wrong_token_is_an_error(cloud: Cloud, backend: ModalBackend) -> None:
+    cloud.faults.wrong_token = True
+    with pytest.raises(BackendError, match="not signed in"):
+        asyncio.run(backend.billed(run()))
