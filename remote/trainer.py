@@ -23,15 +23,14 @@ from remote.contract import layout
 from remote.contract.events import Event
 from remote.contract.record import LaunchRequest
 from remote.emit import Emitter, failure_event
+from remote.stopping import Cancelled, ignore_signals
 from remote.trainers import CREW, READY, SAVE
 from remote.vllm_command import Device, Sync
 from remote.worker import (
     CANCELLED,
     FAILED,
-    Cancelled,
     Worker,
     as_vfm_error,
-    ignore_signals,
     import_stack,
     prepare_process,
 )
@@ -65,6 +64,11 @@ class RunningServer:
         self._folder = folder
         self.served_name, self.weight_sync, self.device = served_name, weight_sync, device
         self.base_url = ""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the worker has asked the first trainer to save and end."""
+        return (self._folder / SAVE).exists()
 
     def wait_ready(self) -> None:
         """Return once the worker has told the address."""
@@ -104,7 +108,8 @@ class Trainer(Worker):
         except (Cancelled, Ended):
             return CANCELLED
         except BaseException as error:
-            self._tell(error)
+            if not server.stopped:  # else the first trainer is gone, as it was asked to
+                self._tell(error)
             return FAILED
         finally:
             ignore_signals()

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,13 @@ class WeightSync:
         self._base = base
         self._server = server
         self._http = httpx.Client(base_url=server.base_url, timeout=TIMEOUT)
-        self._folder = Path(tempfile.mkdtemp(prefix="vfm-weights-", dir=_fast_disk()))
         self.model = server.served_name
         self.version = 0
+
+    @cached_property
+    def _folder(self) -> Path:
+        """Where versions are written: made with the first, since of several trainers only one writes any."""
+        return Path(tempfile.mkdtemp(prefix="vfm-weights-", dir=_fast_disk()))
 
     def sync_weights(self) -> None:
         """Bring the server to the trainer's weights; raises `SyncError` where it refuses."""
@@ -50,7 +55,8 @@ class WeightSync:
     def close(self) -> None:
         """Remove what was written for the server."""
         self._http.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self.version:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _publish(self) -> None:
         raise NotImplementedError

@@ -151,6 +151,29 @@ def test_with_two_gpus_the_server_has_the_first_and_training_the_second() -> Non
     assert "KV cache" not in parts(trainer)
 
 
+def test_each_side_divides_its_part_among_its_gpus() -> None:
+    two = estimate("Qwen/Qwen2.5-3B-Instruct", modal={"gpu": {"type": "A100-40GB", "count": 2}})
+    six = estimate(
+        "Qwen/Qwen2.5-3B-Instruct", modal={"gpu": {"type": "A100-40GB", "count": 6}}, vllm={"gpus": 2}
+    )
+    assert [device.name for device in six.devices] == ["A100-40GB 1–2: vLLM", "A100-40GB 3–6: trainer, each"]
+    (server, trainer), (half, each) = ([parts(device) for device in found.devices] for found in (two, six))
+    assert half["vLLM weights"] == pytest.approx(server["vLLM weights"] / 2)
+    assert each["activations, at most"] == trainer["activations, at most"], "batches stay, passes are divided"
+    assert set(each) - set(trainer) == {"gradients in exchange"}
+
+
+def test_gpus_that_episodes_cannot_be_divided_among_are_not_estimated() -> None:
+    found = estimate("Qwen/Qwen2.5-3B-Instruct", modal={"gpu": {"type": "A100-40GB", "count": 4}})
+    assert found.verdict == "unknown"
+    assert "cannot be divided among 3 trainers" in found.why
+
+
+def test_an_evaluation_on_several_gpus_says_which_are_idle() -> None:
+    found = estimate(kind="evaluate", modal={"gpu": {"type": "A100-40GB", "count": 4}})
+    assert "on A100-40GB 1: the other GPUs would be idle" in found.why
+
+
 def test_an_evaluation_holds_the_server_alone() -> None:
     found = estimate(kind="evaluate")
     assert found.verdict == "fits"

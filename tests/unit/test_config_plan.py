@@ -233,3 +233,13 @@ def test_the_revision_is_the_checkouts(tmp_path: Path) -> None:
 def test_without_git_there_is_no_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert git_state(tmp_path) == {}
+
+
+def test_gpus_that_a_steps_episodes_cannot_be_divided_among_are_refused_by_their_keys(project: Path) -> None:
+    four = "modal.gpu.count=4"
+    with pytest.raises(ConfigError, match=r"training\.batch_size × .* = 64 episodes .* 3 trainers") as caught:
+        plan(project, four, backend="modal")
+    assert caught.value.hint is not None
+    assert caught.value.hint.key == "vllm.gpus"
+    plan(project, four, f"vllm.gpus={caught.value.hint.new}", backend="modal")
+    plan(project, four)  # this machine has the GPUs that it has

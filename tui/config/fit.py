@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from remote.contract.errors import ConfigError
 from remote.contract.record import Kind
 from remote.contract.spec import ExperimentSpec
+from remote.contract.split import Split, share, split
 from tui.config.model_shapes import Shape, shape_of
 
 Verdict = Literal["fits", "tight", "does not fit", "unknown"]
@@ -97,6 +99,10 @@ def fit(spec: ExperimentSpec, model: str, *, kind: Kind, backend: str, machine: 
     estimate = _Estimate(spec, shape, kind)
     if backend == "local":
         return _on_this_machine(estimate, machine or Machine(), _said(shape))
+    try:
+        estimate.divide(spec.modal.gpu.count)
+    except ConfigError as error:
+        return Fit("unknown", error.message, model=_said(shape))
     return _on_gpus(estimate, spec.modal.gpu.type, spec.modal.gpu.count, _said(shape))
 
 
@@ -109,6 +115,19 @@ class _Estimate:
         self.weights = shape.parameters * self.bytes / GIB
         self.length = min(spec.model.max_token_length, spec.vllm.max_model_len)
         """Tokens of the longest episode that is trained on."""
+        self.split = Split(1, 1, shared=True)
+        self.share = share(spec, 1)
+
+    def divide(self, gpus: int) -> None:
+        """Take so many GPUs. Raises `ConfigError` where the launch does not fit their number."""
+        self.split = split(self.spec, gpus)
+        if self.kind == "train":
+            self.share = share(self.spec, self.split.trainers)
+
+    @property
+    def part(self) -> int:
+        """Among how many GPUs vLLM divides the model and its cache."""
+        return max(self.split.server, 1)
 
     @property
     def kv_token(self) -> int:
@@ -117,12 +136,14 @@ class _Estimate:
 
     @property
     def kv_episode(self) -> float:
-        """GiB of the KV cache that one episode of full length takes."""
-        return self.kv_token * self.spec.vllm.max_model_len / GIB
+        """GiB of each GPU's KV cache that one episode of full length takes."""
+        return self.kv_token * self.spec.vllm.max_model_len / GIB / self.part
 
     def server(self) -> Iterator[Part]:
-        """What vLLM cannot do without."""
-        yield Part("vLLM weights", self.weights, f"{_count(self.shape.parameters)} × {self.bytes} bytes")
+        """What vLLM cannot do without, on each of its GPUs."""
+        how = f"{_count(self.shape.parameters)} × {self.bytes} bytes"
+        how += f", divided among {self.part} GPUs" if self.part > 1 else ""
+        yield Part("vLLM weights", self.weights / self.part, how)
         yield Part("vLLM overhead", VLLM_GIB, "context and activations: a guess")
 
     def trainer(self, length: int) -> Iterator[Part]:
@@ -146,16 +167,23 @@ class _Estimate:
             count = self.shape.adapter(lora.rank)
             how = f"{_count(count)} × 16 bytes: float32 weights, gradients and AdamW's two moments"
             yield Part("LoRA adapter, optimiser", count * 16 / GIB, how)
+            yield from self._exchanged(count * 4)
         else:
             count = self.shape.parameters
             how = f"{_count(count)} × {3 * self.bytes} bytes: gradients and AdamW's two moments"
             yield Part("gradients, optimiser", count * 3 * self.bytes / GIB, how)
+            yield from self._exchanged(count * self.bytes)
             head = self.shape.vocab * self.shape.hidden * 4
             yield Part("output layer's gradient", head / GIB, "float32 while it is summed up")
 
+    def _exchanged(self, gradients: int) -> Iterator[Part]:
+        """What several trainers hold beside: buckets with a copy of every gradient."""
+        if self.split.trainers > 1:
+            yield Part("gradients in exchange", gradients / GIB, "a copy, in buckets that trainers add up")
+
     def _per_token(self, length: int) -> Iterator[Part]:
         t = self.spec.training
-        tokens = t.batch_size * length
+        tokens = self.share.batch_size * length
         a_layer = self._layer_bytes(length)
         if t.gradient_checkpointing:
             kept = self.shape.layers * self.shape.hidden * self.bytes + a_layer
@@ -203,14 +231,16 @@ def _on_gpus(estimate: _Estimate, gpu: str, count: int, said: str) -> Fit:
         return Fit("does not fit", why, (Device(gpu, server, capacity),), said, kv)
     if estimate.kind == "evaluate":
         why = "an evaluation holds the server alone"
+        if count > estimate.part:
+            why += f", on {_numbered(gpu, 1, estimate.part)}: the other GPUs would be idle"
         return Fit("fits", why, (Device(gpu, server, capacity),), said, kv)
     context = Part("CUDA context", CUDA_GIB, "a guess")
     training = (context, *estimate.trainer(estimate.length))
     devices: tuple[Device, ...]
     if count > 1:
         devices = (
-            Device(f"{gpu} 1: vLLM", server, capacity),
-            Device(f"{gpu} 2{f'–{count}' if count > 2 else ''}: trainer, each", training, capacity),
+            Device(f"{_numbered(gpu, 1, estimate.part)}: vLLM", server, capacity),
+            Device(f"{_numbered(gpu, estimate.part + 1, count)}: trainer, each", training, capacity),
         )
         room = capacity - CUDA_GIB
     else:
@@ -218,6 +248,10 @@ def _on_gpus(estimate: _Estimate, gpu: str, count: int, said: str) -> Fit:
         room = capacity - taken - CUDA_GIB
     verdict, why = _judged(estimate, room, room - (1 - TIGHT) * capacity)
     return Fit(verdict, why, devices, said, kv)
+
+
+def _numbered(gpu: str, first: int, last: int) -> str:
+    return f"{gpu} {first}" if first == last else f"{gpu} {first}–{last}"
 
 
 def _judged(estimate: _Estimate, room: float, comfortable: float) -> tuple[Verdict, str]:

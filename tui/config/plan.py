@@ -19,6 +19,7 @@ from remote.contract.builtin import BUILTIN, is_builtin
 from remote.contract.errors import ConfigError, EnvironmentMissing, Hint, ModelError
 from remote.contract.models import choose_model, module_names
 from remote.contract.record import Kind, LaunchRequest, new_run_id
+from remote.contract.split import share, split
 from tui.config.prices import Price, missing_price, price_of
 from tui.config.resolve import Resolved
 from tui.settings import Settings
@@ -54,12 +55,15 @@ def make_plan(
     config_path: Path | str | None = None,
 ) -> Plan:
     """Plan a launch. Raises `EnvironmentMissing`, `ModelError`, or `ConfigError` on a volume's name, and
-    on a missing or empty `.env` where the run is to be elsewhere.
+    on a missing or empty `.env`, or GPUs that a step's episodes cannot be divided among, where the run is to
+    be elsewhere.
     """
     environment = find_environment(resolved, settings.project_dir)
     model, why = _model(resolved, backend)
     if backend != "local":
         _check_env_file(settings)
+        if kind == "train":
+            share(resolved.spec, split(resolved.spec, resolved.spec.modal.gpu.count).trainers)
     price, price_note = price_of(resolved.spec, settings, backend)
     path = None if config_path is None else str(config_path)
     who = (settings.experimenter, settings.experiment)
