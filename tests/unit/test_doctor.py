@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from remote.contract.errors import ConfigError, Hint
+from remote.contract.errors import BackendError, ConfigError, Hint
 from tui.doctor import CHECKS, Check, Finding, Surroundings, examine, machine, setup, terminal
 from tui.settings import Settings, surroundings
 
@@ -58,6 +58,13 @@ def test_a_missing_env_file_is_a_note_with_a_command(project: Path) -> None:
     found = look(setup.env, project)
     assert (found.state, found.act) == ("note", "env")
     assert found.command == f"cp {project}/.env.example {project}/.env"
+
+
+def test_an_empty_env_file_is_a_note_for_whoever_goes_to_modal(project: Path) -> None:
+    found = look(setup.env, project, "# nothing yet\n")
+    assert (found.state, found.command) == ("note", f"cp {project}/.env.example {project}/.env")
+    assert "a run on Modal is refused until it names something" in found.detail
+    assert look(setup.env, project, "EXPERIMENTER=\n").state == "ok"
 
 
 def test_an_env_file_is_told_by_names_never_values(project: Path) -> None:
@@ -212,6 +219,59 @@ def test_modals_tokens_count_wherever_they_stand(project: Path) -> None:
     assert look(machine.modal, project, environ=inherited).state == "ok"
     dotenv = "MODAL_TOKEN_ID=a\nMODAL_TOKEN_SECRET=b\n"
     assert look(machine.modal, project, dotenv).state == "ok"
+
+
+SIGNED_IN = {"MODAL_TOKEN_ID": "set", "MODAL_TOKEN_SECRET": "set"}
+
+
+def asked(project: Path, answer: Any, environ: dict[str, str] = SIGNED_IN, **check: Any) -> Finding:
+    """The finding about Modal, whose volumes are listed, or refused, or never told."""
+
+    async def volumes_of(backend: str) -> Any:
+        assert backend == "modal"
+        if answer is None:
+            await asyncio.Event().wait()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    [modal] = [replace(check_, **check) for check_ in CHECKS if check_.id == "modal"]
+    around = look(lambda around: around, project, environ=environ, volumes_of=volumes_of)  # type: ignore[arg-type, return-value]
+
+    async def found() -> Finding:
+        [finding] = [finding async for finding in examine(around, [modal])]  # type: ignore[arg-type]
+        return finding
+
+    return asyncio.run(found())
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "words", "command"),
+    [
+        (["one"], "ok", "it answers: 1 volume of runs there", ""),
+        (
+            BackendError("not signed in to Modal", hint=Hint("run `modal setup`")),
+            "problem",
+            "not",
+            "modal setup",
+        ),
+        (BackendError("cannot reach Modal", hint=Hint("are you online?")), "problem", "are you online?", ""),
+        (RuntimeError("of the library"), "problem", "RuntimeError: of the library", ""),
+        (None, "problem", "no answer within 0 s", ""),
+    ],
+)
+def test_modal_is_asked_whether_it_answers(
+    project: Path, answer: Any, state: str, words: str, command: str
+) -> None:
+    found = asked(project, answer, deadline=0.2 if answer is None else 10.0)
+    assert (found.state, found.command) == (state, command)
+    assert words in found.detail
+    assert "MODAL_TOKEN_ID" in found.detail
+
+
+def test_nobody_is_asked_where_nobody_is_signed_in(project: Path, tmp_path: Path) -> None:
+    found = asked(project, AssertionError("asked"), {"MODAL_CONFIG_PATH": str(tmp_path / "none")})
+    assert (found.state, found.command) == ("note", "modal setup")
 
 
 def test_tools(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

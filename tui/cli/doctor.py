@@ -57,7 +57,7 @@ def _around() -> Surroundings:
         return around
     from dataclasses import replace
 
-    return replace(around, backends=tuple(Client.default(around.settings).backends))
+    return replace(around, volumes_of=Client.default(around.settings).volumes_of)
 
 
 def _told(finding: Finding) -> str:

@@ -1,17 +1,17 @@
 """All checks at once, each off the event loop, alone and with a deadline.
 
 Owns the list of checks in the order in which people need them, and what becomes of one that hangs or
-breaks. What a check looks at is `setup`'s, `machine`'s and `terminal`'s.
+breaks. What a check looks at is `setup`'s, `machine`'s, `terminal`'s and `reach`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 
-from tui.doctor import machine, setup, terminal
+from tui.doctor import machine, reach, setup, terminal
 from tui.doctor.finding import Finding, Surroundings
 
 
@@ -25,6 +25,8 @@ class Check:
     """Blocks; runs in a thread of its own."""
     deadline: float = 10.0
     """Seconds that it may take."""
+    ask: Callable[[Surroundings, Finding], Awaitable[Finding]] | None = None
+    """Where all is well so far, what somebody elsewhere says to it; it may take as long once more."""
 
 
 CHECKS: tuple[Check, ...] = (
@@ -35,7 +37,7 @@ CHECKS: tuple[Check, ...] = (
     Check("project", "configs", setup.project),
     Check("env", ".env", setup.env),
     Check("names", "your names", setup.names),
-    Check("modal", "Modal", machine.modal),
+    Check("modal", "Modal", machine.modal, ask=reach.modal),
     Check("tools", "git and uv", machine.tools),
     Check("settings", "settings.toml", setup.settings, deadline=70.0),
     Check("colours", "colours", terminal.colours),
@@ -53,10 +55,22 @@ async def examine(around: Surroundings, checks: Sequence[Check] = CHECKS) -> Asy
 
 async def _one(check: Check, around: Surroundings) -> Finding:
     try:
-        return await asyncio.wait_for(_in_thread(check, around), check.deadline)
+        finding = await asyncio.wait_for(_in_thread(check, around), check.deadline)
     except TimeoutError:
         detail = f"no answer within {check.deadline:.0f} s: the disk or a program that was asked hangs"
         return Finding(check.id, check.title, "problem", detail)
+    return await _asked(check, around, finding) if check.ask and finding.state == "ok" else finding
+
+
+async def _asked(check: Check, around: Surroundings, finding: Finding) -> Finding:
+    assert check.ask is not None
+    try:
+        return await asyncio.wait_for(check.ask(around, finding), check.deadline)
+    except TimeoutError:
+        told = f"no answer within {check.deadline:.0f} s"
+    except Exception as error:  # whatever a backend's libraries raise: the other checks go on
+        told = f"could not be asked: {type(error).__name__}: {error}"
+    return replace(finding, state="problem", detail=f"{finding.detail}\n{told}")
 
 
 def _in_thread(check: Check, around: Surroundings) -> asyncio.Future[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -48,7 +48,8 @@ class Surroundings:
     project_dir: Path
     environ: Mapping[str, str] = field(default_factory=dict)
     """The variables of `tui.settings.surroundings`."""
-    backends: tuple[str, ...] = ("local",)
+    volumes_of: Callable[[str], Awaitable[Sequence[object]]] | None = None
+    """Lists a backend's volumes, to see whether it answers; None where nobody is to be asked."""
     size: tuple[int, int] | None = None
     """Columns and rows of the terminal; None where there is none."""
     encoding: str = "utf-8"
@@ -59,7 +60,7 @@ class Surroundings:
         cls,
         *,
         settings: Settings | None = None,
-        backends: tuple[str, ...] = ("local",),
+        volumes_of: Callable[[str], Awaitable[Sequence[object]]] | None = None,
         size: tuple[int, int] | None = None,
         encoding: str = "utf-8",
     ) -> Surroundings:
@@ -79,7 +80,7 @@ class Surroundings:
             folders.config_dir,
             project,
             surroundings(),
-            backends,
+            volumes_of,
             size,
             encoding,
         )

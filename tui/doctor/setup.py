@@ -25,11 +25,15 @@ def env(around: Surroundings) -> Finding:
     if missing:
         detail += f"\nnot set: {', '.join(missing)} (a run on this machine needs none of them)"
     if not settings.env_file_exists:
-        return _no_env(around, detail)
+        return _no_env(around, f"a run on Modal is refused without it\n{detail}")
     if settings.notices:
         return Finding(
             "env", title, "problem", "\n".join([*settings.notices, detail]), f"$EDITOR {_quoted(path)}"
         )
+    if not settings.env_file_names:
+        told = f"{path} is empty: a run on Modal is refused until it names something\n{detail}"
+        example = around.project_dir / ".env.example"
+        return Finding("env", title, "note", told, f"cp {_quoted(example)} {_quoted(path)}")
     return Finding("env", title, "ok", detail)
 
 

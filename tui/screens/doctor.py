@@ -186,7 +186,7 @@ from here, **Enter** does at once, and its output is shown.
         return await asyncio.to_thread(
             Surroundings.of_this_machine,
             settings=self.desk.settings,
-            backends=tuple(client.backends),
+            volumes_of=client.volumes_of,
             size=size,
             encoding=encoding,
         )
