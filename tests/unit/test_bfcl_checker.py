@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -126,6 +127,14 @@ def test_what_is_no_call_is_refused_and_not_an_error(junk: list[Any]) -> None:
         assert not judge(entries.load(category)[0], junk).valid
 
 
+def test_one_call_is_of_one_function() -> None:
+    (entry,) = entries.select(["simple"], limit=1)
+    (right,) = breakages.reference(entry.functions, entry.ground_truth)
+    verdict = judge(entry, [{**right, "another_function": {}}])
+    assert not verdict.valid
+    assert verdict.error.endswith("is not one call")
+
+
 def test_a_value_nested_beyond_reason_is_refused() -> None:
     deep: list[Any] = []
     for _ in range(100_000):
@@ -168,9 +177,8 @@ def test_tools_have_json_types_and_names_that_lead_back() -> None:
             assert len(set(names)) == len(names)
             calls = tools.with_own_names([{name: {}} for name in names], entry.functions)
             assert calls == [{function["name"]: {}} for function in entry.functions]
-            assert not {'"type": "dict"', '"type": "float"', '"type": "any"'} & set(
-                json.dumps(offered).split(", ")
-            )
+            assert not re.search(r'"type": "(dict|float|tuple|any)"', json.dumps(offered))
+            assert all(re.fullmatch(r"[A-Za-z0-9_-]+", name) for name in names)
 
 
 def test_no_function_set_is_on_both_sides_of_the_split() -> None:
