@@ -9,10 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transformers import TrainerCallback
 
+from remote import checkpoints
 from remote.contract import layout
 from remote.recorder import Recorder
 
@@ -29,6 +31,8 @@ class StepTimer:
     def __init__(self) -> None:
         self._spent: dict[str, float] = {}
         self._began = time.perf_counter()
+        self.optimising = False
+        """The weights are on their way to the next step, which does not count yet."""
 
     @contextmanager
     def measure(self, part: str) -> Iterator[None]:
@@ -69,6 +73,7 @@ class EventCallback(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Before the first step: how does the model do that we start from?"""
+        self._recorder.step = state.global_step
         if state.global_step == 0:
             self._held_out.play(0)
         self._recorder.emitter.progress(state.global_step, self._total, "steps")
@@ -76,6 +81,7 @@ class EventCallback(TrainerCallback):  # type: ignore[misc]
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Gradients are clipped; the optimiser is about to use them."""
+        self._timer.optimising = True
         self._optimiser_began = time.perf_counter()
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -105,10 +111,13 @@ class EventCallback(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Score held-out tasks where the config asks for it between the first step and the last."""
+        self._timer.optimising = False
         if self._held_out.due(state.global_step):
             with self._timer.measure("eval"):
                 self._held_out.play(state.global_step)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """A checkpoint was written."""
+        """A checkpoint was written, by the first of several trainers."""
+        if state.is_world_process_zero:
+            checkpoints.mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
         self._recorder.checkpoint(state.global_step, layout.checkpoint_path(state.global_step))

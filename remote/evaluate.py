@@ -59,6 +59,7 @@ def evaluate(spec: ExperimentSpec, rollouts: Rollouts, recorder: Recorder) -> di
     tasks = rollouts.tasks(held_out=True)[: options.num_examples]
     planned = [task for task in tasks for _ in range(options.rollouts_per_example)]
     finished: list[Played] = []
+    recorder.forget(TRACES)  # of an attempt that was interrupted
 
     def done(played: Played) -> None:
         finished.append(played)

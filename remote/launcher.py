@@ -274,6 +274,7 @@ async def launch(document: dict[str, Any]) -> int:
         record = await run.prepare()
     except VfmError as error:
         _answer({"error": failure_event(error).on_record()})
+        _redirect(os.open(os.devnull, os.O_WRONLY))  # Modal's client takes a while to end.
         return 1
     _answer({"record": record.model_dump(mode="json")})
     _leave_asker(run.run_dir.path)
@@ -303,9 +304,12 @@ def _leave_asker(run_dir: Path) -> None:
     """From here on stdout is the run's stream; what libraries warn of goes to a file beside it."""
     append = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     stream = os.open(run_dir / layout.STREAM, append)
-    warnings = os.open(run_dir / layout.LOGS / "launcher.log", append, 0o644)
+    _redirect(stream, os.open(run_dir / layout.LOGS / "launcher.log", append, 0o644))
+
+
+def _redirect(output: int, warnings: int | None = None) -> None:
     null = os.open(os.devnull, os.O_RDONLY)
-    for fd, target in ((null, 0), (stream, 1), (warnings, 2)):
+    for fd, target in ((null, 0), (output, 1), (output if warnings is None else warnings, 2)):
         os.dup2(fd, target)
 
 

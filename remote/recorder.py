@@ -71,6 +71,10 @@ class Recorder:
                 del data["turns"]
                 out.write(json.dumps({"step": step, **data}, ensure_ascii=False) + "\n")
 
+    def forget(self, path: str) -> None:
+        """Remove a file of episodes, which will be played again."""
+        (self._run_dir / path).unlink(missing_ok=True)
+
     def show(self, step: int, played: Sequence[Played]) -> None:
         """Send some episodes as events: best and worst first."""
         good = sorted((p for p in played if p.error is None), key=lambda p: p.reward, reverse=True)

@@ -13,9 +13,14 @@ from remote.contract.spec import ExperimentSpec
 
 
 def variables(spec: ExperimentSpec, run_dir: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that wandb reads; WANDB_MODE=offline where there is no key."""
-    found = {"WANDB_PROJECT": spec.wandb.project, "WANDB_DIR": str(run_dir)}
-    return found if environ.get("WANDB_API_KEY") else {**found, "WANDB_MODE": "offline"}
+    """The variables that wandb reads; WANDB_MODE=offline where there is no key.
+
+    The report's id is the run's (the directory's name), so that all attempts at a run are one report.
+    """
+    found = {"WANDB_PROJECT": spec.wandb.project, "WANDB_DIR": str(run_dir), "WANDB_RUN_ID": run_dir.name}
+    if environ.get("WANDB_API_KEY"):
+        return {**found, "WANDB_RESUME": "allow"}
+    return {**found, "WANDB_MODE": "offline"}
 
 
 def finish() -> None:

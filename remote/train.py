@@ -17,9 +17,9 @@ from typing import Any
 import verifiers.v1 as vf
 from datasets import Dataset
 from transformers import PrinterCallback
-from transformers.trainer_utils import get_last_checkpoint
 from trl import GRPOConfig, GRPOTrainer
 
+from remote import checkpoints
 from remote.callbacks import EventCallback, StepTimer
 from remote.contract import layout
 from remote.contract.spec import ExperimentSpec
@@ -31,6 +31,7 @@ from remote.recorder import Recorder
 from remote.rollouts import Played, Rollouts, all_failed
 from remote.rows import Row, blank_row, to_row
 from remote.shared_prompts import shared_logps
+from remote.stopping import Interrupted
 from remote.weight_sync import WeightSync
 
 
@@ -46,7 +47,7 @@ def train(
     device: str,
     trainers: int = 1,
 ) -> VfmTrainer:
-    """Train to the end, from the newest checkpoint of the run directory if there is one.
+    """Train to the end, from the newest whole checkpoint of the run directory if there is one.
 
     `trainers` processes do so at once; `rollouts`, `sync` and `recorder` are those of the first.
     """
@@ -70,7 +71,12 @@ def train(
     trainer.remove_callback(PrinterCallback)
     player.trainer = trainer
     held_out.before_play = player.publish
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(run_dir / layout.CHECKPOINTS)))
+    newest = ranks.dealt(lambda: [checkpoints.go_back(run_dir)] * ranks.count)
+    try:
+        trainer.train(resume_from_checkpoint=newest)
+    except Interrupted:
+        trainer.keep()
+        raise
     return trainer
 
 
@@ -224,6 +230,17 @@ class VfmTrainer(GRPOTrainer):  # type: ignore[misc]
             return
         with self._player.timer.measure("sync"):
             self._player.publish()
+
+    def keep(self) -> None:
+        """Save the last whole step for the machine that goes on, as far as it has not been.
+
+        An optimiser that was caught half-way has weights of no step: then the last checkpoint has to do.
+        """
+        step = self.state.global_step
+        folder = Path(self.args.output_dir) / f"checkpoint-{step}"
+        if step and not self._player.timer.optimising and not checkpoints.is_whole(folder):
+            self._save_checkpoint(self.model, trial=None)
+            self.callback_handler.on_save(self.args, self.state, self.control)
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         """One forward and backward pass; the time that episodes and sync take within is not its own."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import platform
-import signal
 import sys
 import time
 import warnings
@@ -30,14 +29,12 @@ from remote.contract.record import LaunchRequest, Status
 from remote.emit import Emitter
 from remote.gpus import VISIBLE
 from remote.run_dir import RunDir, disk_error, is_disk_full
+from remote.stopping import Cancelled, Interrupted, ignore_signals, raise_on_signals
 
 CANCELLED = 143  # as a process that SIGTERM ended
 FAILED = 1
+INTERRUPTED = 75  # as `ending` has it
 PACKAGES = ("torch", "transformers", "trl", "peft", "verifiers", "vllm", "accelerate", "datasets", "wandb")
-
-
-class Cancelled(BaseException):
-    """The run was asked to stop (SIGTERM, SIGINT)."""
 
 
 class Worker:
@@ -61,6 +58,8 @@ class Worker:
         try:
             self._phases()
             status, code = "done", 0
+        except Interrupted:
+            code = INTERRUPTED
         except Cancelled:
             status, code = "cancelled", CANCELLED
             self.emit.banner("🛑 Stopped on request")
@@ -70,8 +69,11 @@ class Worker:
                 self._save_traceback(error)
         finally:
             ignore_signals()
-            self._close()
-            self._finish(status, code, failure)
+            if code == INTERRUPTED:  # The run is not over: whoever asked for this puts it on record.
+                self._close_all()
+            else:
+                self._close()
+                self._finish(status, code, failure)
         return code
 
     def _phases(self) -> None:
@@ -250,6 +252,8 @@ class Worker:
         self.emit.phase(name, "started")
         try:
             yield
+        except Interrupted:
+            raise
         except BaseException:
             self.emit.phase(name, "failed")
             raise
@@ -315,23 +319,6 @@ def as_vfm_error(error: BaseException) -> VfmError:
     return VfmError(
         f"{type(error).__name__}: {error}", boundary="train", cause=where(error, "remote"), hint=hint
     )
-
-
-def ignore_signals() -> None:
-    """While a run is being wound up, a second Ctrl-C changes nothing."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
-
-
-def raise_on_signals() -> None:
-    """Make SIGTERM and SIGINT end the run in order."""
-
-    def stop(number: int, frame: Any) -> None:
-        ignore_signals()
-        raise Cancelled(signal.Signals(number).name)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
 
 
 def import_stack() -> None:

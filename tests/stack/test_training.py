@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -138,22 +139,47 @@ def test_the_guard_catches_a_sync_that_is_switched_off(
     assert caught.value.hint.key == "training.max_logp_difference"
 
 
-def test_a_run_in_step_trains_resumes_and_accounts_for_its_time(
-    tmp_path: Path, reload_server: Any, tiny_model: Path, rollouts: Any, emitter: Emitter
+def test_a_run_in_step_trains_accounts_for_its_time_and_goes_on_where_it_was_interrupted(
+    tmp_path: Path,
+    reload_server: Any,
+    tiny_model: Path,
+    rollouts: Any,
+    emitter: Emitter,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _train(tmp_path, reload_server, tiny_model, rollouts, emitter, steps=2, save_steps=2)
+    from remote.stopping import Interrupted
+
+    play, plays = rollouts.play, iter(range(1, 9))
+
+    def interrupted_in_step_3(tasks: Any, **how: Any) -> Any:
+        if next(plays) == 3:
+            (tmp_path / "rollouts/step-000003.jsonl").write_text("half of it\n")
+            raise Interrupted
+        return play(tasks, **how)
+
+    monkeypatch.setattr(rollouts, "play", interrupted_in_step_3)
+    with pytest.raises(Interrupted):
+        _train(tmp_path, reload_server, tiny_model, rollouts, emitter, steps=3, save_steps=3)
+    monkeypatch.undo()
     first = metrics(tmp_path)
     assert sorted(first) == [1, 2]
     for values in first.values():
         assert values["sync/logp_difference"] < 1e-4
         parts = sum(values[f"time/{part}"] for part in ("rollout", "sync", "train", "other"))
         assert parts == pytest.approx(values["time/step"], rel=1e-6)
+    # Killed while it saved the next one: a folder that only looks like a checkpoint.
+    shutil.copytree(tmp_path / "checkpoints/checkpoint-2", tmp_path / "checkpoints/checkpoint-3")
+    (tmp_path / "checkpoints/checkpoint-3/optimizer.pt").write_bytes(b"")
+
     resumed = _train(tmp_path, reload_server, tiny_model, rollouts, emitter, steps=3, save_steps=3)
     assert resumed.state.global_step == 3
     after = metrics(tmp_path)
     assert sorted(after) == [1, 2, 3]
+    assert {step: after[step] for step in first} == first, "steps before the interruption were repeated"
     assert after[3]["num_tokens"] > after[2]["num_tokens"]
     assert after[3]["sync/logp_difference"] < 1e-4
+    assert len((tmp_path / "rollouts/step-000003.jsonl").read_text().splitlines()) == 8
+    assert (tmp_path / "checkpoints/checkpoint-3/complete.json").exists()
 
 
 def test_failed_episodes_are_counted_and_train_nothing(
