@@ -6,13 +6,12 @@ is `part.py`'s, and how a block is asked for `source.py`'s.
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from remote.contract.errors import DiskError, Hint
 from tui.backends.base import Entry, Progress, Transfer
@@ -20,10 +19,12 @@ from tui.backends.local_copy import off_loop
 from tui.backends.modal.blocks import Block
 from tui.backends.modal.in_turn import Job, in_turn
 from tui.backends.modal.part import BLOCK, Part, Wanted, has_the_size, is_marked, mark, write_whole
-from tui.backends.modal.source import GO_ON, Source, changed, known
+from tui.backends.modal.source import GO_ON, Source, changed
 
-AT_ONCE = 32
-"""Requests under way together."""
+AT_ONCE = 8
+"""Blocks and groups of small files under way together."""
+GROUP = 16
+"""Files of a group."""
 BUDGET = 4 * BLOCK
 """Bytes on their way together: what is lost at most when the process is killed, and held in memory."""
 T = TypeVar("T")
@@ -31,18 +32,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Piece:
-    """A block of a file that is asked for; of a file that has one block only, the whole of it."""
+    """A block of a large file, that goes to its part file."""
 
     wanted: Wanted
     start: int
     size: int
-    part: Part | None = None
-    """None for a file of one block, which is written in one go."""
+    part: Part
 
     @property
     def is_last(self) -> bool:
         """Whether the file is whole with it."""
         return self.start + self.size == self.wanted.size
+
+
+Tag: TypeAlias = Piece | tuple[Wanted, ...]
+"""What an answer is for: a block, or small files that are asked for together."""
 
 
 class Download:
@@ -67,26 +71,35 @@ class Download:
             await self._bring([file for file in files if file.path not in marked])
         except OSError as error:
             raise DiskError(
-                f"cannot write {self._transfer.path}: {error.strerror or error}",
+                f"cannot write {error.filename or self._transfer.path}: {error.strerror or error}",
                 cause=str(error),
                 hint=Hint(f"mend that and {GO_ON}"),
             ) from error
 
     async def _bring(self, files: list[Wanted]) -> None:
         async with aclosing(in_turn(self._jobs(files), AT_ONCE, BUDGET)) as answers:
-            async for piece, block in answers:
-                await self._take(piece, block)
+            async for tag, found in answers:
+                if isinstance(tag, Piece):
+                    await self._take(tag, *found)
+                else:
+                    await self._take_small(tag, found)
 
-    async def _jobs(self, files: list[Wanted]) -> AsyncGenerator[Job[Piece, Block], None]:
-        """Small files first: many requests, few bytes; then large ones, block after block."""
-        for wanted in sorted(files, key=lambda file: file.size > BLOCK):
-            if wanted.size <= BLOCK:
-                yield Job(Piece(wanted, 0, wanted.size), partial(self._small, wanted), wanted.size)
-            elif not await self._is_here(wanted):
+    async def _jobs(self, files: list[Wanted]) -> AsyncGenerator[Job[Tag, Sequence[Block]], None]:
+        """Small files, of which many go together, between the blocks of the large ones."""
+        small = _together(file for file in files if file.size <= BLOCK)
+        for wanted in files:
+            if wanted.size > BLOCK and not await self._is_here(wanted):
                 async for job in self._large(wanted):
                     yield job
+                    if group := next(small, None):
+                        yield self._group(group)
+        for group in small:
+            yield self._group(group)
 
-    async def _large(self, wanted: Wanted) -> AsyncGenerator[Job[Piece, Block], None]:
+    def _group(self, group: tuple[Wanted, ...]) -> Job[Tag, Sequence[Block]]:
+        return Job(group, partial(self._source.fetch_small, group), sum(file.size for file in group))
+
+    async def _large(self, wanted: Wanted) -> AsyncGenerator[Job[Tag, Sequence[Block]], None]:
         part = Part(wanted)
         kept = await self._on_disk(wanted, part.open)
         if kept == wanted.size:
@@ -98,16 +111,10 @@ class Download:
         urls = await self._source.addresses(wanted, kept, wanted.size - kept)
         for (start, size), url in zip(wanted.blocks(kept), urls, strict=True):
             piece = Piece(wanted, start, size, part)
-            yield Job(piece, partial(self._source.fetch, wanted, start, size, url), size)
+            yield Job(piece, partial(self._block, piece, url), size)
 
-    async def _small(self, wanted: Wanted) -> Block:
-        """All of a file; `data` is None where the file is here, identical."""
-        here = await known(wanted, 0, wanted.size)
-        if wanted.size == 0:
-            block = Block(bytearray(), hashlib.sha256().digest())
-        else:
-            block = await self._source.fetch(wanted, 0, wanted.size, known=here)
-        return Block(None, block.digest) if block.digest in here else block
+    async def _block(self, piece: Piece, url: str) -> Sequence[Block]:
+        return [await self._source.fetch(piece.wanted, piece.start, piece.size, url)]
 
     async def _is_here(self, wanted: Wanted) -> bool:
         """Whether each block of the file that is here is what the server says that its own is."""
@@ -128,19 +135,20 @@ class Download:
 
     async def _take(self, piece: Piece, block: Block) -> None:
         """Put a block where it belongs."""
-        wanted, part, data = piece.wanted, piece.part, block.data
-        if data is None:
-            await self._on_disk(wanted, lambda _: mark(wanted))
-            return self._skip(wanted)
-        if part is None:
-            await self._on_disk(wanted, lambda _: write_whole(wanted, data))
-        else:
-            await self._on_disk(wanted, lambda _: part.append(data, block.digest))
-            if piece.is_last:
-                await self._finish(wanted, part)
-        self._transfer.done += piece.size
-        self._transfer.fetched += piece.size
-        return self._progress(self._transfer)
+        wanted, part, data = piece.wanted, piece.part, block.data or []
+        await self._on_disk(wanted, lambda _: part.append(data, block.digest))
+        if piece.is_last:
+            await self._finish(wanted, part)
+        self._came(wanted, piece.size)
+
+    async def _take_small(self, files: Sequence[Wanted], found: Sequence[Block]) -> None:
+        pairs = list(zip(files, found, strict=True))
+        await self._on_disk(files[0], lambda _: _write(pairs))
+        for wanted, block in pairs:
+            if block.data is None:
+                self._skip(wanted)
+            else:
+                self._came(wanted, wanted.size)
 
     async def _finish(self, wanted: Wanted, part: Part) -> None:
         """A file that became another one meanwhile is not taken; one that was appended to is, as it was."""
@@ -154,8 +162,34 @@ class Download:
         self._transfer.path = str(wanted.target)
         return await off_loop(work)
 
+    def _came(self, wanted: Wanted, size: int) -> None:
+        self._transfer.path = str(wanted.target)
+        self._transfer.done += size
+        self._transfer.fetched += size
+        self._progress(self._transfer)
+
     def _skip(self, wanted: Wanted) -> None:
         self._transfer.path = str(wanted.target)
         self._transfer.done += wanted.size
         self._transfer.skipped.append(str(wanted.target))
         self._progress(self._transfer)
+
+
+def _together(files: Iterable[Wanted]) -> Iterator[tuple[Wanted, ...]]:
+    """Groups of files that are asked for with one another: few, and no more bytes than a block has."""
+    group: tuple[Wanted, ...] = ()
+    for file in files:
+        if group and (len(group) == GROUP or sum(f.size for f in group) + file.size > BLOCK):
+            yield group
+            group = ()
+        group += (file,)
+    if group:
+        yield group
+
+
+def _write(pairs: Sequence[tuple[Wanted, Block]]) -> None:
+    for wanted, block in pairs:
+        if block.data is None:
+            mark(wanted)
+        else:
+            write_whole(wanted, block.data)

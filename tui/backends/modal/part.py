@@ -11,7 +11,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,9 +33,9 @@ class Wanted:
     modified: float
     target: Path
 
-    def blocks(self, start: int = 0) -> Iterator[tuple[int, int]]:
+    def blocks(self, first: int = 0) -> Iterator[tuple[int, int]]:
         """Where each block begins, from one of them on, and how many bytes it has."""
-        for start in range(start, self.size, BLOCK):
+        for start in range(first, self.size, BLOCK):
             yield start, min(BLOCK, self.size - start)
 
 
@@ -59,10 +59,10 @@ class Part:
             file.truncate(kept)
         return kept
 
-    def append(self, block: bytes | bytearray, digest: bytes) -> None:
+    def append(self, block: Iterable[bytes], digest: bytes) -> None:
         """One block more. Its sum is written after it: without one, a block counts as not there."""
         with self._part.open("ab") as file:
-            file.write(block)
+            file.writelines(block)
         with self._sums.open("a") as file_of_sums:
             file_of_sums.write(digest.hex() + "\n")
 
@@ -99,11 +99,12 @@ class Part:
                 yield line
 
 
-def write_whole(wanted: Wanted, data: bytes | bytearray) -> None:
+def write_whole(wanted: Wanted, data: Iterable[bytes]) -> None:
     """Write a small file in one go; whoever looks sees all of it or nothing."""
     part = part_of(wanted.target)
     part.parent.mkdir(parents=True, exist_ok=True)
-    part.write_bytes(data)
+    with part.open("wb") as file:
+        file.writelines(data)
     _name(part, wanted)
 
 

@@ -24,16 +24,14 @@ async def read(volume: modal.Volume, path: str, offset: int, size: int) -> bytes
         found = await blocks.locate(volume, path, offset, max(size, 0))
     if size == 0 or found.start < offset:
         return b""  # the file ends before
-    data = bytearray()
-    for url, length in found.blocks():
-        data += await _block(path, url, length)
-    return bytes(data if size < 0 else data[:size])
+    data = b"".join([b"".join(await _block(path, url, length)) for url, length in found.blocks()])
+    return data if size < 0 else data[:size]
 
 
-async def _block(path: str, url: str, length: int) -> bytearray:
+async def _block(path: str, url: str, length: int) -> list[bytes]:
     for last in (False, True):
         try:
-            return (await blocks.fetch(url, length, SILENCE)).data or bytearray()
+            return (await blocks.fetch(url, length, SILENCE)).data or []
         except (blocks.Damaged, *blocks.LOST) as error:
             if last:
                 hint = Hint("try again; https://status.modal.com says how Modal is")

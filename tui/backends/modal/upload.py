@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 from remote.contract.errors import BackendError, DiskError, Hint
 from tui.backends.base import Progress, Transfer
 from tui.backends.local_copy import Stopped, digest, off_loop
-from tui.backends.modal import blocks
-from tui.backends.modal.in_turn import Job, end, in_turn
+from tui.backends.modal import blocks, sending
+from tui.backends.modal.in_turn import Job, in_turn
 from tui.backends.modal.part import BLOCK
 from tui.backends.modal.session import PATIENCE, within
 
@@ -35,7 +35,6 @@ FILES, BYTES = 200, 16 * BLOCK
 """How many files and bytes are made a volume's together: what they have reached stays if the rest fails."""
 COMMIT = 60.0
 """Seconds that the server may take to make files a volume's."""
-TELL = 0.25
 GO_ON = "start it again: it goes on where it broke off"
 
 
@@ -58,7 +57,7 @@ class Upload:
 
     async def run(self, files: list[Given]) -> None:
         """Bring these files there. Raises `DiskError` and `BackendError`."""
-        send = self._in_blocks if await blocks.in_blocks(self._volume) else self._as_files
+        send = self._in_blocks if await sending.in_blocks(self._volume) else self._as_files
         try:
             for batch in _batches(files):
                 await send(batch)
@@ -88,66 +87,57 @@ class Upload:
             )
 
     async def _puts(
-        self, batch: list[Given], sums: list[blocks.Sums], lacking: dict[tuple[int, int], str]
-    ) -> AsyncGenerator[Job[tuple[int, blocks.Sum], bytes], None]:
+        self, batch: list[Given], sums: list[sending.Sums], lacking: dict[tuple[int, int], str]
+    ) -> AsyncGenerator[Job[tuple[int, sending.Sum], bytes], None]:
         for (number, index), url in lacking.items():
             block = sums[number].blocks[index]
             yield Job((number, block), partial(self._put, batch[number], block, url), block.size)
 
-    async def _put(self, given: Given, block: blocks.Sum, url: str) -> bytes:
+    async def _put(self, given: Given, block: sending.Sum, url: str) -> bytes:
         data = await asyncio.to_thread(_read, given.source, block)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return await blocks.put(url, data, self._silence)
+                return await sending.put(url, data, self._silence)
             except blocks.LOST as error:
                 if attempt == ATTEMPTS:
                     where = f"the connection to Modal was lost while {given.source} was uploaded"
                     cause = str(error) or type(error).__name__
                     raise BackendError(where, cause=cause, hint=Hint(GO_ON)) from error
-                await asyncio.sleep(0.1 * 4**attempt)
+                await asyncio.sleep(0.1 * 3**attempt)
         raise AssertionError
 
     async def _as_files(self, batch: list[Given]) -> None:
         """All of them are given to Modal's own upload, which sends those whose contents the server lacks."""
         digests = [await off_loop(partial(_whole, given)) for given in batch]
         async with within(PATIENCE, f"upload {batch[0].source}"):
-            lacking = await blocks.lacking(self._volume, digests)
+            lacking = await sending.lacking(self._volume, digests)
         sent = [given for given, digest in zip(batch, digests, strict=True) if digest in lacking]
-        counter = blocks.Counter()
-        pairs = [(given.source, "/" + given.path) for given in batch]
-        sending = asyncio.ensure_future(self._send_files(pairs, sum(given.size for given in sent), counter))
-        start = self._transfer.done
+        seconds = COMMIT + sum(given.size for given in sent) / sending.SLOWEST
         try:
-            while not (await asyncio.wait({sending}, timeout=TELL))[0]:
-                self._transfer.done = start + min(counter.bytes, sum(given.size for given in sent))
-                self._progress(self._transfer)
-            await sending
-        finally:
-            await end([sending])
-        self._transfer.done = start
+            async with (
+                within(seconds, f"upload {batch[0].source}"),
+                self._volume.batch_upload.aio(force=True) as upload,
+            ):
+                for given in batch:
+                    upload.put_file(given.source, "/" + given.path)
+        except BackendError as error:
+            raise _goes_on(error) from error
         for given in batch:
             if given in sent:
                 self._sent(given, given.size)
             else:
                 self._arrived(given, given.size, whole=True)
 
-    async def _send_files(self, files: list[tuple[Path, str]], size: int, counter: blocks.Counter) -> None:
-        try:
-            async with within(COMMIT + size / blocks.SLOWEST, f"upload {files[0][0]}"):
-                await blocks.put_files(self._volume, files, counter)
-        except BackendError as error:
-            raise _goes_on(error) from error
-
     async def _write_down(
-        self, sums: list[blocks.Sums], receipts: dict[bytes, bytes]
+        self, sums: list[sending.Sums], receipts: dict[bytes, bytes]
     ) -> list[tuple[int, int, str]]:
         try:
             async with within(COMMIT, f"upload {sums[0].path}"):
-                return await blocks.write_down(self._volume, sums, receipts)
+                return await sending.write_down(self._volume, sums, receipts)
         except BackendError as error:
             raise _goes_on(error) from error
 
-    async def _sums(self, given: Given) -> blocks.Sums:
+    async def _sums(self, given: Given) -> sending.Sums:
         self._transfer.path = str(given.source)
         return await off_loop(partial(_sums, given))
 
@@ -188,7 +178,7 @@ def _batches(files: list[Given]) -> Iterator[list[Given]]:
         yield batch
 
 
-def _sums(given: Given, stop: threading.Event) -> blocks.Sums:
+def _sums(given: Given, stop: threading.Event) -> sending.Sums:
     """Sizes and digests of a file's blocks as they are now."""
     found = []
     with given.source.open("rb") as file:
@@ -198,11 +188,11 @@ def _sums(given: Given, stop: threading.Event) -> blocks.Sums:
                 raise Stopped
             data = file.read(min(BLOCK, given.size - start))
             sent = data.rstrip(b"\0")
-            found.append(blocks.Sum(start, len(data), len(sent), hashlib.sha256(sent).digest()))
-    return blocks.Sums(given.path, mode, given.size, found)
+            found.append(sending.Sum(start, len(data), len(sent), hashlib.sha256(sent).digest()))
+    return sending.Sums(given.path, mode, given.size, found)
 
 
-def _read(source: Path, block: blocks.Sum) -> bytes:
+def _read(source: Path, block: sending.Sum) -> bytes:
     with source.open("rb") as file:
         file.seek(block.start)
         return file.read(block.length)

@@ -1,0 +1,162 @@
+"""What Modal's downloads rest on: paths that stay inside, part files that survive, answers in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import threading
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from remote.contract.errors import ConfigError, DiskError
+from tui.backends.modal.in_turn import Job, in_turn
+from tui.backends.modal.part import BLOCK, Part, Wanted, is_marked, sums_of, write_whole
+from tui.backends.modal.paths import below, inside
+
+GO = threading.Event()
+
+
+@pytest.mark.parametrize("path", ["/etc", "..", "a/../b", "a/\0b"])
+def test_a_typed_path_that_leaves_is_refused(path: str) -> None:
+    with pytest.raises(ConfigError, match="leaves the volume"):
+        inside("verifiers-x", path)
+
+
+def test_a_typed_path_is_tidied() -> None:
+    assert [inside("verifiers-x", path) for path in ("", ".", "a//b/", "./a")] == ["", "", "a/b", "a"]
+
+
+@pytest.mark.parametrize("named", ["/runs/r1/a", "runs/r1/../../a", "runs/r2/a", "runs/r1/a\0", "..", "a"])
+def test_a_name_of_the_servers_stays_in_its_folder(named: str) -> None:
+    assert str(below("runs/r1", "runs/r1/deep/a")) == "deep/a"
+    with pytest.raises(DiskError, match="does not lie in"):
+        below("runs/r1", named)
+
+
+def filled(folder: Path, size: int = 2 * BLOCK + 5) -> tuple[Wanted, list[bytes]]:
+    """A part file with all of its blocks."""
+    wanted = Wanted("verifiers-x", "a", size, 1000.0, folder / "a")
+    blocks = [bytes([65 + number]) * length for number, (_, length) in enumerate(wanted.blocks())]
+    part = Part(wanted)
+    part.open(GO)
+    for block in blocks:
+        part.append([block], hashlib.sha256(block).digest())
+    return wanted, blocks
+
+
+def test_a_part_file_keeps_what_has_come_and_gets_its_name(tmp_path: Path) -> None:
+    wanted, blocks = filled(tmp_path)
+    part = Part(wanted)
+    assert part.open(GO) == wanted.size
+    part.finish()
+    assert (tmp_path / "a").read_bytes() == b"".join(blocks)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert is_marked(wanted)
+
+
+def cut(path: Path, size: int) -> None:
+    """What a process leaves that was killed while it wrote."""
+    os.truncate(path, size)
+
+
+def damage(path: Path, at: int) -> None:
+    """A byte that is another one."""
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(b"?")
+
+
+@pytest.mark.parametrize(
+    ("harm", "kept"),
+    [
+        (lambda target: cut(target.with_name("a.part"), BLOCK + 7), BLOCK),
+        (lambda target: damage(target.with_name("a.part"), BLOCK + 7), BLOCK),
+        (lambda target: damage(target.with_name("a.part"), 0), 0),
+        (lambda target: cut(sums_of(target), sums_of(target).stat().st_size - 66), BLOCK),
+        (lambda target: sums_of(target).unlink(), 0),
+        (lambda target: target.with_name("a.part").unlink(), 0),
+    ],
+)
+def test_only_whole_blocks_as_they_came_are_kept(
+    tmp_path: Path, harm: Callable[[Path], None], kept: int
+) -> None:
+    wanted, blocks = filled(tmp_path)
+    harm(wanted.target)
+    part = Part(wanted)
+    assert part.open(GO) == kept
+    for block in blocks[kept // BLOCK :]:
+        part.append([block], hashlib.sha256(block).digest())
+    part.finish()
+    assert wanted.target.read_bytes() == b"".join(blocks)
+
+
+def test_another_files_part_is_not_continued(tmp_path: Path) -> None:
+    wanted, _ = filled(tmp_path)
+    later = Wanted(wanted.volume, wanted.path, wanted.size, 2000.0, wanted.target)
+    assert Part(later).open(GO) == 0
+
+
+def test_the_longest_names_have_part_files(tmp_path: Path) -> None:
+    for length in (255, 250, 245):
+        wanted = Wanted("verifiers-x", "a", 1, 1000.0, tmp_path / ("n" * length))
+        Part(wanted).open(GO)
+        write_whole(wanted, [b"1"])
+        assert wanted.target.read_bytes() == b"1"
+
+
+class Asked:
+    """Questions that are answered when the test says so."""
+
+    def __init__(self, sizes: list[int]) -> None:
+        self.sizes, self.begun, self.ended = sizes, list[int](), list[int]()
+        self.answers = [asyncio.get_running_loop().create_future() for _ in sizes]
+        self.closed = False
+
+    async def jobs(self) -> AsyncGenerator[Job[int, str], None]:
+        try:
+            for number, size in enumerate(self.sizes):
+                yield Job(number, partial(self.ask, number), size)
+        finally:
+            self.closed = True
+
+    async def ask(self, number: int) -> str:
+        self.begun.append(number)
+        try:
+            return str(await self.answers[number])
+        finally:
+            self.ended.append(number)
+
+
+async def test_answers_come_in_the_order_of_their_questions() -> None:
+    asked = Asked([1, 1, 1])
+    for number in (2, 1, 0):
+        asked.answers[number].set_result(f"{number}!")
+    async with aclosing(in_turn(asked.jobs(), 3, 100)) as found:
+        assert [pair async for pair in found] == [(0, "0!"), (1, "1!"), (2, "2!")]
+
+
+async def test_no_more_is_under_way_than_may_be() -> None:
+    few, small = Asked([1] * 5), Asked([40] * 5)
+    for asked, at_once in ((few, 2), (small, 5)):
+        async with aclosing(in_turn(asked.jobs(), at_once, 100)) as found:
+            first = asyncio.ensure_future(anext(found))
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert asked.begun == [0, 1]
+            asked.answers[0].set_result("")
+            await first
+
+
+async def test_one_that_fails_ends_the_others_before_it_is_told() -> None:
+    asked = Asked([1] * 3)
+    asked.answers[0].set_exception(OSError("no"))
+    with pytest.raises(OSError, match="no"):
+        async with aclosing(in_turn(asked.jobs(), 3, 100)) as found:
+            await anext(found)
+    assert sorted(asked.ended) == sorted(asked.begun)
+    assert asked.closed
