@@ -34,7 +34,7 @@ def text(line: FormLine) -> str:
 
 
 def test_sections_stand_as_in_the_yaml(draft: Draft) -> None:
-    first = [text(line) for line in lines(draft)[:10]]
+    first = [text(line) for line in lines(draft)[:14]]
     assert first == [
         "modal",
         "  cpus",
@@ -43,6 +43,10 @@ def test_sections_stand_as_in_the_yaml(draft: Draft) -> None:
         "    count",
         "    type",
         "  timeout",
+        "  retries",
+        "",
+        "budget",
+        "  max_usd",
         "",
         "model",
         "  base_model",
