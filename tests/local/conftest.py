@@ -54,9 +54,9 @@ class Shell:
         out, err = child.communicate(timeout=DEADLINE)
         return subprocess.CompletedProcess(args, child.returncode, out, err)
 
-    def launched(self, *args: str) -> str:
+    def launched(self, *args: str, **env: str) -> str:
         """Launch the smoke config detached, with more arguments; returns the run's id."""
-        done = self("launch", "configs/local_smoke.yaml", "--detach", *args)
+        done = self("launch", "configs/local_smoke.yaml", "--detach", *args, **env)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

@@ -95,10 +95,12 @@ def test_the_whole_story_and_a_launcher_that_is_killed_in_the_middle(shell: Shel
 
 
 def test_a_worker_that_is_killed_leaves_nothing_running_and_says_so(shell: Shell) -> None:
-    run_id = shell.launched(*MANY_STEPS)
+    run_id = shell.launched(*MANY_STEPS, VFM_TRAINERS="2")
     shell.await_event(run_id, first_step)
     running = processes_of(shell.home)
     assert any("EngineCore" in command for command in running.values())
+    trainers = [c for c in running.values() if "remote.trainer" in c and "guardian" not in c]
+    assert len(trainers) == 2
     os.kill(int(shell.record(run_id)["identifiers"]["worker_pid"]), signal.SIGKILL)
     record = shell.await_end(run_id)
     assert record["status"] == "failed"
