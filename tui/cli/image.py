@@ -1,16 +1,21 @@
 """`vfm image build`: build a backend's image ahead of the first launch.
 
-Owns showing the build; the build is `remote/local_image`'s, a process that is started, never imported.
+Owns showing the build. Building is `remote/local_image`'s and `remote/launcher`'s: processes that are
+started, never imported.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tui.cli import outcome
+
+if TYPE_CHECKING:
+    from tui.settings import Settings
 
 
 @click.group()
@@ -19,25 +24,42 @@ def image() -> None:
 
 
 @image.command()
-@click.argument("backend", type=click.Choice(["local"]))
+@click.argument("backend", type=click.Choice(["local", "modal"]))
 def build(backend: str) -> int:
-    """Build BACKEND's image, or find it built already; print its Python's path."""
+    """Build BACKEND's image, or find it built already, so that no launch waits for it.
+
+    For local the image's Python is printed: its path.
+    """
     from tui.settings import Settings
 
     settings = Settings.load()
+    return _build_local(settings) if backend == "local" else _build_modal(settings)
+
+
+def _build_local(settings: Settings) -> int:
     builder = [sys.executable, "-m", "remote.local_image", "--home", str(settings.home)]
     code = _build(builder, settings.project_dir)
     return _print_where(builder, settings.project_dir) if code == outcome.DONE else code
 
 
-def _build(builder: list[str], project_dir: Path) -> int:
+def _build_modal(settings: Settings) -> int:
+    from tui.backends.modal.session import Session
+    from tui.settings import environment
+
+    builder = [sys.executable, "-m", "remote.launcher", "--build"]
+    return _build(builder, settings.project_dir, environment(Session(settings.secrets).tokens))
+
+
+def _build(builder: list[str], project_dir: Path, env: dict[str, str] | None = None) -> int:
     """The builder's stream goes to stderr as a person reads it."""
     import subprocess
 
     from tui.narrator import Narrator
 
     narrator = Narrator()
-    child = subprocess.Popen(builder, cwd=project_dir, stdout=subprocess.PIPE, text=True, errors="replace")
+    child = subprocess.Popen(
+        builder, cwd=project_dir, env=env, stdout=subprocess.PIPE, text=True, errors="replace"
+    )
     assert child.stdout is not None
     try:
         for line in child.stdout:
@@ -48,10 +70,11 @@ def _build(builder: list[str], project_dir: Path) -> int:
         if child.poll() is None:  # interrupted: the builder clears up after itself
             child.terminate()
             child.wait()
-    if narrator.failure:
-        failure = narrator.failure
-        outcome.say(outcome.failure_text(failure.message, failure.cause, failure.hint))
-    return outcome.RUN_FAILED if code or narrator.failure else outcome.DONE
+    failure = narrator.failure
+    if failure is None:
+        return outcome.RUN_FAILED if code else outcome.DONE
+    outcome.say(outcome.failure_text(failure.message, failure.cause, failure.hint))
+    return outcome.UNREACHABLE if failure.boundary == "backend" else outcome.RUN_FAILED
 
 
 def _print_where(builder: list[str], project_dir: Path) -> int:
