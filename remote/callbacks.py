@@ -16,6 +16,7 @@ from transformers import TrainerCallback
 
 from remote import checkpoints
 from remote.contract import layout
+from remote.ranks import Ranks
 from remote.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -64,11 +65,14 @@ class StepTimer:
 class EventCallback(TrainerCallback):  # type: ignore[misc]
     """Turns what the trainer tells its callbacks into events."""
 
-    def __init__(self, recorder: Recorder, timer: StepTimer, held_out: HeldOut, total: int) -> None:
+    def __init__(
+        self, recorder: Recorder, timer: StepTimer, held_out: HeldOut, total: int, ranks: Ranks
+    ) -> None:
         self._recorder = recorder
         self._timer = timer
         self._held_out = held_out
         self._total = total
+        self._ranks = ranks
         self._optimiser_began = 0.0
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -117,7 +121,8 @@ class EventCallback(TrainerCallback):  # type: ignore[misc]
                 self._held_out.play(state.global_step)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """A checkpoint was written, by the first of several trainers."""
+        """A checkpoint was written, by the first of several trainers; each has added its random state."""
+        self._ranks.wait()
         if state.is_world_process_zero:
             checkpoints.mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
         self._recorder.checkpoint(state.global_step, layout.checkpoint_path(state.global_step))

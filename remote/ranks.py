@@ -26,11 +26,22 @@ class Ranks:
         self.count = dist.get_world_size() if together else 1
         self.rank = dist.get_rank() if together else 0
         self._group = dist.new_group(backend="gloo", timeout=PATIENCE) if self.count > 1 else None
+        self.left = False
+        """Whether this one goes on by itself: the others are not to be waited for."""
 
     @property
     def main(self) -> bool:
         """Whether this one plays episodes, syncs weights, reports and saves."""
         return self.rank == 0
+
+    def leave(self) -> None:
+        """Go on without the others, which may be anywhere: nothing may wait for them from here on."""
+        self.left, self._group, self.count = True, None, 1
+
+    def wait(self) -> None:
+        """Return once every trainer is here."""
+        if self._group is not None:
+            dist.barrier(group=self._group)
 
     def gathered(self, values: list[T]) -> list[T]:
         """On the main one: everybody's values in the order of ranks. Elsewhere: nothing."""

@@ -65,7 +65,7 @@ def train(
         processing_class=tokenizer,
         args=arguments,
         train_dataset=ranks.dealt(lambda: [task_rows(tasks, spec)] * ranks.count),
-        callbacks=[EventCallback(recorder, player.timer, held_out, spec.training.steps)],
+        callbacks=[EventCallback(recorder, player.timer, held_out, spec.training.steps, ranks)],
     )
     # It prints every metric as a rounded string; ours go out as events.
     trainer.remove_callback(PrinterCallback)
@@ -235,12 +235,19 @@ class VfmTrainer(GRPOTrainer):  # type: ignore[misc]
         """Save the last whole step for the machine that goes on, as far as it has not been.
 
         An optimiser that was caught half-way has weights of no step: then the last checkpoint has to do.
+        Of several trainers the first alone is here.
         """
+        self._player.ranks.leave()
         step = self.state.global_step
         folder = Path(self.args.output_dir) / f"checkpoint-{step}"
         if step and not self._player.timer.optimising and not checkpoints.is_whole(folder):
             self._save_checkpoint(self.model, trial=None)
             self.callback_handler.on_save(self.args, self.state, self.control)
+
+    def store_flos(self) -> None:
+        """A number that trainers add up with every checkpoint, which one that left cannot wait for."""
+        if not self._player.ranks.left:
+            super().store_flos()
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         """One forward and backward pass; the time that episodes and sync take within is not its own."""

@@ -23,17 +23,10 @@ from remote.contract import layout
 from remote.contract.events import Event
 from remote.contract.record import LaunchRequest
 from remote.emit import Emitter, failure_event
-from remote.stopping import Cancelled, ignore_signals
+from remote.stopping import Cancelled, Interrupted, ignore_signals
 from remote.trainers import CREW, READY, SAVE
 from remote.vllm_command import Device, Sync
-from remote.worker import (
-    CANCELLED,
-    FAILED,
-    Worker,
-    as_vfm_error,
-    import_stack,
-    prepare_process,
-)
+from remote.worker import CANCELLED, FAILED, Worker, as_vfm_error, import_stack, prepare_process
 
 E = TypeVar("E", bound=Event)
 POLL = 0.1  # seconds between looks for the server's address
@@ -105,7 +98,7 @@ class Trainer(Worker):
         try:
             self._train(model, server, self._pool.submit(import_stack))
             return 0
-        except (Cancelled, Ended):
+        except (Cancelled, Interrupted, Ended):
             return CANCELLED
         except BaseException as error:
             if not server.stopped:  # else the first trainer is gone, as it was asked to
@@ -138,13 +131,16 @@ class Trainer(Worker):
 
 
 def _raise_on_signals(folder: Path) -> None:
-    """Let SIGTERM end this trainer in order; it saves only where the worker left word that it shall."""
+    """Let signals end this trainer in order; SIGTERM saves only where the worker left word that it shall."""
 
     def stop(number: int, frame: Any) -> None:
         ignore_signals()
+        if number == signal.SIGUSR2:
+            raise Interrupted
         raise Cancelled if (folder / SAVE).exists() else Ended
 
-    signal.signal(signal.SIGTERM, stop)
+    for number in (signal.SIGTERM, signal.SIGUSR2):
+        signal.signal(number, stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

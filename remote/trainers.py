@@ -19,7 +19,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from signal import SIGTERM
+from signal import SIGUSR2, Signals
 from typing import Any
 
 import remote
@@ -93,17 +93,22 @@ class Trainers:
         if any(process.exit_code for process in self._processes):
             self._fail()
 
-    def save_and_stop(self) -> None:
-        """Ask the first to save what was learnt, while the others go on; then end all."""
+    def save_and_stop(self, signum: Signals) -> None:
+        """Ask the first to save what was learnt, while the others go on; then end all.
+
+        SIGTERM: the training is over. SIGUSR2: another machine goes on with it, so no phase has failed.
+        """
         first = self._processes[0] if self._processes else None
         if first is not None and first.exit_code is None:
             (self._folder / SAVE).touch()
             with suppress(ProcessLookupError):
-                os.kill(first.group, SIGTERM)
+                os.kill(first.group, signum)
             if not first.exited.wait(SAVING):
                 self._emit.say(
                     "worker", f"the trainers did not stop within {SAVING:.0f} s: nothing was saved"
                 )
+        if signum == SIGUSR2:
+            self._open.clear()
         self.stop()
 
     def stop(self) -> None:

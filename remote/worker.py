@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from importlib import import_module, metadata
 from pathlib import Path
+from signal import SIGTERM, SIGUSR2
 from typing import Any
 
 from remote import tracking
@@ -197,8 +198,8 @@ class Worker:
         try:
             with self._server_watched(server):
                 trainers.wait()
-        except Cancelled:
-            trainers.save_and_stop()
+        except (Cancelled, Interrupted) as asked:
+            trainers.save_and_stop(SIGUSR2 if isinstance(asked, Interrupted) else SIGTERM)
             raise
 
     @contextmanager

@@ -165,8 +165,27 @@ wait_for(folder / "never")
 def test_a_stop_lets_the_first_save_while_the_others_keep_it_company(make: Make, tmp_path: Path) -> None:
     trainers = make(STOPPABLE)
     wait_for(tmp_path / layout.EVENTS)
-    trainers.save_and_stop()
+    trainers.save_and_stop(signal.SIGTERM)
     assert [e["type"] for e in events(tmp_path)] == ["metrics", "checkpoint"]
+    assert not alive(tmp_path)
+
+
+def test_a_machine_that_is_taken_away_ends_no_phase(make: Make, tmp_path: Path) -> None:
+    trainers = make(
+        """
+        def stop(*_):
+            tell(CheckpointEvent(step=3, path="checkpoints/checkpoint-3"))
+            sys.exit(143)
+
+        if rank == 0:
+            signal.signal(signal.SIGUSR2, stop)
+            tell(PhaseEvent(phase="train", status="started"))
+        wait_for(folder / "never")
+        """
+    )
+    wait_for(tmp_path / layout.EVENTS)
+    trainers.save_and_stop(signal.SIGUSR2)
+    assert [e["type"] for e in events(tmp_path)] == ["phase", "checkpoint"]
     assert not alive(tmp_path)
 
 
