@@ -129,6 +129,7 @@ class AttemptThread(threading.Thread):
         stream = self._run_dir.path / layout.STREAM
         committer = Committer(self._run_dir.path, self._commit)
         mirror = Mirror(stream, len(record.attempts), record.attempts[-1].offset, committer.notice, self._out)
+        committer.commit()  # before anything is printed: the next attempt must know that there was this one
         mirror.start()
         committer.start()
         code = supervisor.wait()
@@ -193,7 +194,7 @@ class Committer(threading.Thread):
 
     def run(self) -> None:
         """Commit when it is due, until `finish`."""
-        committed, last = "", 0.0
+        committed, last = "", time.monotonic()
         while not self._over.is_set():
             stamp, now = self._stamp(), time.monotonic()
             if self._due.is_set() or stamp != committed or (self._grown and now - last >= COMMIT_EVERY):

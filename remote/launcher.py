@@ -34,12 +34,11 @@ from remote.contract.record import LaunchRequest, RunRecord
 from remote.emit import Emitter, failure_event
 from remote.ending import CANCELLED, Ending, EventsTail, conclude
 from remote.run_dir import RunDir, disk_error
+from remote.staging import known_on_modal, staged, upload
 
 if TYPE_CHECKING:
     import modal
 
-STAGED = "modal"
-"""The folder of VFM_HOME that holds what is staged and cached of Modal's runs."""
 TOKENS = ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET")
 EVIDENCE = 15
 """Last lines of a build that failed that go on record."""
@@ -52,7 +51,7 @@ class Launch:
         self.request = request.model_copy(update=places(request))
         # Modal's own variables are not for containers, which have others of these names.
         self.secrets = {name: value for name, value in secrets.items() if not name.startswith("MODAL_")}
-        self.run_dir = RunDir(home / STAGED / request.outputs / layout.run_path(request.run_id))
+        self.run_dir = staged(home, request)
         self._created = False
 
     async def prepare(self) -> RunRecord:
@@ -83,7 +82,7 @@ class Launch:
         if self.run_dir.path.exists() or await calls.holds(self.volume, path):
             raise BackendError(f"there is a run {request.run_id} already: launch again for a new name")
         record = self._stage()
-        await self._upload(layout.RECORD, layout.SPEC, layout.REQUEST)
+        await upload(self.volume, self.run_dir, layout.RECORD, layout.SPEC, layout.REQUEST)
         return record
 
     def _stage(self) -> RunRecord:
@@ -136,14 +135,13 @@ class Launch:
 
     async def _spawn(self, function: Any, emit: Emitter) -> None:
         """From the call on the stream is the container's: nothing more is said here."""
-        await self._upload(layout.RECORD)
+        await upload(self.volume, self.run_dir, layout.RECORD)
         emit.say("worker", f"⏳ waiting for a machine on Modal: {machine(self.request)}")
         head = (self.run_dir.path / layout.STREAM).read_text(encoding="utf-8", errors="replace")
         async with self._calls.within("start the run", 60.0):
             call = await function.spawn.aio(self.request.model_dump_json(), head)
         self._identify(call=call.object_id)
-        record = self.run_dir.record()
-        self.run_dir.write_record(record.model_copy(update={"identifiers": _on_modal(record)}))
+        self.run_dir.write_record(known_on_modal(self.run_dir.record()))
 
     def _identify(self, **ids: str | None) -> None:
         record = self.run_dir.record()
@@ -155,17 +153,13 @@ class Launch:
         """The run is over before a machine had it: on record here, in the volume, and no app is left."""
         said = EventsTail(self.run_dir.path).read()
         conclude(self.run_dir, ending, said, fd=1)
-        record = self.run_dir.record()
-        self.run_dir.write_record(record.model_copy(update={"identifiers": _on_modal(record)}))
+        record = self.run_dir.write_record(known_on_modal(self.run_dir.record()))
         # Where Modal cannot be reached any more, the staged run says how it ended, and settling brings it up.
         with suppress(VfmError):
             if app_id := record.identifiers.get("app"):
                 await self._calls.stop_app(app_id, self.client)
         with suppress(VfmError):
-            await self._upload(layout.RECORD, layout.EVENTS, layout.STREAM)
-
-    async def _upload(self, *names: str) -> None:
-        await upload(self._calls, self.volume, self.run_dir, names)
+            await upload(self.volume, self.run_dir, layout.RECORD, layout.EVENTS, layout.STREAM)
 
 
 class Building:
@@ -227,22 +221,6 @@ def users_image() -> modal.Image:
             hint=Hint("it has to define `image`, a modal.Image"),
         ) from error
     return found  # type: ignore[no-any-return]
-
-
-async def upload(calls: Any, volume: modal.Volume, run_dir: RunDir, names: tuple[str, ...]) -> None:
-    """Files of a staged run into its volume; the record without what is only known here."""
-    folder = layout.run_path(run_dir.path.name)
-    files = {str(folder / name): (run_dir.path / name).read_bytes() for name in names}
-    if layout.RECORD in names:
-        record = run_dir.record()
-        record = record.model_copy(update={"identifiers": _on_modal(record)})
-        files[str(folder / layout.RECORD)] = record.model_dump_json(indent=2).encode() + b"\n"
-    await calls.put(volume, files)
-
-
-def _on_modal(record: RunRecord) -> dict[str, str]:
-    """A record's identifiers without the launcher's."""
-    return {name: value for name, value in record.identifiers.items() if name in ("app", "call")}
 
 
 def places(request: LaunchRequest) -> dict[str, str]:
@@ -337,13 +315,13 @@ async def build() -> int:
     return 0
 
 
-def stop(staged: Path) -> None:
+def stop(folder: Path) -> None:
     """Ask a launch to stop; one that is over is left alone."""
-    lock = processes.take_lock(staged)
+    lock = processes.take_lock(folder)
     if lock is not None:
         os.close(lock)
         return
-    who = RunDir(staged).record().identifiers
+    who = RunDir(folder).record().identifiers
     pid = int(who.get("pid", 0))
     if pid and processes.is_alive(pid, who.get("started", "")):
         os.kill(pid, signal.SIGTERM)

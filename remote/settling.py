@@ -20,8 +20,8 @@ from remote.contract.events import RECORD_SEPARATOR, decode_line
 from remote.contract.record import RunRecord
 from remote.emit import failure_event
 from remote.ending import Ending, Said, conclude, end_torn_line
-from remote.launcher import upload
 from remote.run_dir import RunDir, disk_error, write_atomic
+from remote.staging import upload
 
 
 async def settle_and_answer(staged: Path, document: dict[str, Any]) -> int:
@@ -54,17 +54,16 @@ async def settle(run_dir: RunDir, document: dict[str, Any]) -> RunRecord:
 async def _settle(run_dir: RunDir, document: dict[str, Any]) -> RunRecord:
     record = run_dir.record()
     client = await calls.connect()
-    volume = await calls.volume(record.outputs, client)
+    volume = await calls.volume(record.outputs, client, create=True)  # a launch may have died before
     known = await calls.read_json(volume, f"{layout.run_path(record.run_id)}/{layout.RECORD}")
     if known is not None:
-        record = RunRecord.model_validate(known)
-        record = record.model_copy(update={"identifiers": {**record.identifiers, **_ids(run_dir)}})
+        record = _brought_together(record, RunRecord.model_validate(known))
     if record.ended_already:
         return run_dir.write_record(record)
     before = _Before(run_dir)
     try:
         _complete(run_dir, record, document)
-        await upload(calls, volume, run_dir, (layout.STREAM, layout.EVENTS, layout.RECORD))
+        await upload(volume, run_dir, layout.STREAM, layout.EVENTS, layout.RECORD)
     except BaseException:
         before.restore()
         raise
@@ -73,9 +72,15 @@ async def _settle(run_dir: RunDir, document: dict[str, Any]) -> RunRecord:
     return run_dir.record()
 
 
-def _ids(run_dir: RunDir) -> dict[str, str]:
-    known = run_dir.record().identifiers
-    return {name: known[name] for name in ("app", "call") if name in known}
+def _brought_together(staged: RunRecord, there: RunRecord) -> RunRecord:
+    """The volume's record with what only this side knows: ids, and where the attempts' parts begin here,
+    since the stream that was seen may be longer than what was ever committed."""
+    ids = {name: staged.identifiers[name] for name in ("app", "call") if name in staged.identifiers}
+    changes: dict[str, Any] = {"identifiers": {**there.identifiers, **ids}}
+    if len(staged.attempts) == len(there.attempts):
+        pairs = zip(there.attempts, staged.attempts, strict=True)
+        changes["attempts"] = [one.model_copy(update={"offset": seen.offset}) for one, seen in pairs]
+    return there.model_copy(update=changes)
 
 
 def _complete(run_dir: RunDir, record: RunRecord, document: dict[str, Any]) -> None:

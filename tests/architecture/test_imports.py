@@ -93,8 +93,8 @@ def test_the_contract_needs_pydantic_and_nothing_of_ours() -> None:
     assert not modules & (HEAVY | SCREENS | {"tui", "yaml", "dotenv", "modal", "click"})
 
 
-@pytest.mark.parametrize("module", ["remote.supervisor", "remote.emit", "remote.run_dir", "remote.images"])
-def test_what_the_local_backend_starts_needs_no_training_stack(module: str) -> None:
+@pytest.mark.parametrize("module", ["remote.supervisor", "remote.container", "remote.images"])
+def test_what_a_run_begins_with_needs_no_training_stack_and_no_modal(module: str) -> None:
     assert not loaded(f"import {module}") & (HEAVY | SCREENS | {"tui", "modal", "yaml", "dotenv"})
 
 
@@ -115,9 +115,8 @@ def _ours(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tui").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
 def test_the_near_side_knows_only_the_contract(path: Path) -> None:
-    allowed = {"remote.app", "remote"} if path.match("tui/backends/modal.py") else {"remote"}
-    far = {name for name in _ours(path) if name.startswith("remote")}
-    assert not {name for name in far if name not in allowed and not name.startswith("remote.contract")}
+    far = {name for name in _ours(path) if name.startswith("remote")} - {"remote"}
+    assert not {name for name in far if not name.startswith("remote.contract")}
 
 
 @pytest.mark.parametrize(

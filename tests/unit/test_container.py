@@ -178,6 +178,7 @@ def test_a_checkpoint_is_committed_while_the_run_goes_on(stage: Stage, tmp_path:
 
     def commit() -> None:
         stage.commits.append("commit")
+        assert len(stage.commits) > 1 or not stage.output(), "something is printed that is not on record"
         if b'"checkpoint"' in stage.stream():
             go.touch()
 

@@ -1,0 +1,40 @@
+"""A run on Modal as it is staged on the user's machine: where, and what of it goes into its volume.
+
+The staged folder is a run directory. Its record also names the launcher while that lives, which nobody
+elsewhere is told.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from remote.contract import layout
+from remote.contract.record import LaunchRequest, RunRecord
+from remote.run_dir import RunDir
+
+FOLDER = "modal"
+"""The folder of VFM_HOME that holds what is staged and cached of Modal's runs."""
+
+
+def staged(home: Path, request: LaunchRequest) -> RunDir:
+    """Where a run is staged."""
+    return RunDir(home / FOLDER / request.outputs / layout.run_path(request.run_id))
+
+
+def known_on_modal(record: RunRecord) -> RunRecord:
+    """The record without the launcher's identifiers."""
+    kept = {name: value for name, value in record.identifiers.items() if name in ("app", "call")}
+    return record.model_copy(update={"identifiers": kept})
+
+
+async def upload(volume: Any, run_dir: RunDir, *names: str) -> None:
+    """Files of a staged run into its volume (a `modal.Volume`). Raises `BackendError`."""
+    from remote import modal_calls  # takes a second
+
+    folder = layout.run_path(run_dir.path.name)
+    files = {str(folder / name): (run_dir.path / name).read_bytes() for name in names}
+    if layout.RECORD in names:
+        record = known_on_modal(run_dir.record())
+        files[str(folder / layout.RECORD)] = record.model_dump_json(indent=2).encode() + b"\n"
+    await modal_calls.put(volume, files)
