@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ DEADLINE = 30.0
 BUSY = "import time\nprint('busy', flush=True)\nwhile True: time.sleep(0.05)"
 STUBBORN = "import time\ntry: time.sleep(60)\nexcept BaseException: time.sleep(60)"
 CAREFUL = "import time\nprint('busy')\ntry:\n  while True: time.sleep(0.05)\nfinally: print('saved')"
+DEEP = "import subprocess\nsubprocess.Popen(['setsid', 'sleep', '77'])\n"
 
 
 @dataclass
@@ -145,10 +146,13 @@ async def test_a_call_runs_in_a_container_and_everything_it_was_given_reaches_it
             await (await bench.spawn("1 / 0")).get.aio()
         with pytest.raises(SystemExit):
             await (await bench.spawn("raise SystemExit(3)")).get.aio()
+        await (await bench.spawn(DEEP)).get.aio()
+        assert any(str(cloud.folder) in place for place in _places())
     again = await modal.App.lookup.aio(bench.app_id)
     assert await again.get_tags.aio() == {"run": "one"}
     await until(lambda: cloud.apps[bench.app_id].done, "the app's end, as nobody is connected to it")
     assert all(one.ended for one in cloud.containers.values())
+    assert not any(str(cloud.folder) in place for place in _places()), "they took along what they started"
 
 
 async def test_logs_have_their_history_go_on_live_and_end_with_the_app(cloud: Cloud) -> None:
@@ -310,8 +314,7 @@ def test_a_cloud_that_stops_leaves_no_process(tmp_path: Path) -> None:
         "from tests.modal import test_cloud\n"
         "async def main():\n"
         "    async with test_cloud.running(cloud) as bench:\n"
-        "        deep = \"import os, subprocess\\nsubprocess.Popen(['setsid', 'sleep', '77'])\\n\"\n"
-        "        await bench.busy(deep + test_cloud.BUSY)\n"
+        "        await bench.busy(test_cloud.DEEP + test_cloud.BUSY)\n"
         "        print(*(one.process.pid for one in cloud.containers.values()), flush=True)\n"
         "        sys.stdin.readline()\n"
         "        cloud.stop()\n"
@@ -340,7 +343,7 @@ def test_a_cloud_that_stops_leaves_no_process(tmp_path: Path) -> None:
         while _works(container):
             assert time.monotonic() - began < 5
         if clean:
-            assert str(folder) not in _commands_and_places()
+            assert not any(str(folder) in place for place in _places())
 
 
 def _works(pid: int) -> bool:
@@ -350,12 +353,10 @@ def _works(pid: int) -> bool:
         return False
 
 
-def _commands_and_places() -> str:
+def _places() -> list[str]:
     """The folders that processes of this machine work in."""
     found = []
     for place in Path("/proc").glob("[0-9]*/cwd"):
-        try:
+        with suppress(OSError):
             found.append(os.readlink(place))
-        except OSError:
-            continue
-    return "\n".join(found)
+    return found
