@@ -54,10 +54,11 @@ Opened = Callable[..., AbstractAsyncContextManager[tuple[App, LaunchScreen]]]
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project of two configs, with this checkout's environments."""
+    """A project of two configs, with one of this checkout's environments."""
     folder = tmp_path / "project"
     (folder / "configs").mkdir(parents=True)
-    (folder / "environments").symlink_to(ROOT / "environments")
+    (folder / "environments").mkdir()
+    (folder / "environments" / "vf_wordle").symlink_to(ROOT / "environments" / "vf_wordle")
     (folder / "configs" / "one.yaml").write_text(CONFIG)
     (folder / "configs" / "two.yaml").write_text(OTHER)
     return folder

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remote.contract.events import (
+    AttemptEvent,
     EndEvent,
     Event,
     FailureEvent,
@@ -151,6 +152,16 @@ def test_a_training_in_mid_course() -> None:
     assert (row.step, row.total_steps, row.reward, row.eta) == (5, 20, 0.5, 150.0)
     assert row.rewards == (0.1, 0.2, 0.3, 0.4, 0.5)
     assert (row.phase, fold.position, fold.over) == ("train", 500, False)
+
+
+def test_steps_that_are_done_again_count_once() -> None:
+    fold = RunFold()
+    steps = [MetricsEvent(step=n, values={"reward": n / 10}) for n in (1, 2, 3)]
+    again = [MetricsEvent(step=n, values={"reward": n / 5}) for n in (3, 4)]
+    fold.take(_lines(*steps, AttemptEvent(number=2, why="lost"), *again), 1)
+    row = fold.row(RunRow("a", status="running"))
+    assert (row.reward, row.rewards) == (0.8, (0.1, 0.2, 0.6, 0.8))
+    assert row.attempt == "attempt 2 (the machine was lost)"
 
 
 def test_an_evaluation_counts_episodes_and_shows_its_score() -> None:

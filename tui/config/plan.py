@@ -201,7 +201,7 @@ def _check_env_file(settings: Settings) -> None:
     what = f"{path} is empty: it sets nothing" if settings.env_file_exists else f"there is no {path}"
     raise ConfigError(
         f"{what}; a run on Modal takes its keys and names from it",
-        hint=Hint(f"in {settings.project_dir}: cp .env.example .env, then fill in what you have"),
+        hint=Hint(f"cp .env.example .env (in {settings.project_dir}), then fill in what you have"),
     )
 
 

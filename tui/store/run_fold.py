@@ -35,7 +35,8 @@ class RunFold:
         self.position = 0
         """Bytes of the stream that are in."""
         self.state = RunState()
-        self._rewards: list[float] = []
+        self._rewards: dict[int, float] = {}
+        """By step: one that was lost with a machine is done again."""
         self._score: float | None = None
         self._first: dict[str, ProgressEvent] = {}
 
@@ -56,6 +57,7 @@ class RunFold:
     def row(self, row: RunRow) -> RunRow:
         """The row with what the stream says."""
         state, train = self.state, row.kind == "train"
+        rewards = list(self._rewards.values())
         count = state.progress.get(_COUNTED.get(row.kind, "steps"))
         done, total = (int(count.done), int(count.total)) if count else (None, None)
         eta = None
@@ -68,8 +70,8 @@ class RunFold:
             step=done,
             total_steps=total or None,
             eta=eta,
-            reward=self._rewards[-1] if train and self._rewards else self._score,
-            rewards=thin(self._rewards),
+            reward=rewards[-1] if train and rewards else self._score,
+            rewards=thin(rewards),
             phase=_phase(state) if row.live else "",
             attempt=attempt(state.attempt, state.taken_up.why) if state.taken_up else "",
         )
@@ -89,7 +91,7 @@ class RunFold:
                 continue
             value = float(f"{value:.6g}")  # more digits would only fill the cache
             if name == "reward":
-                self._rewards.append(value)
+                self._rewards[event.step] = value
             else:
                 self._score = value
 

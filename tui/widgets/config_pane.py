@@ -286,7 +286,7 @@ def _on_record(record: RunRecord) -> Iterator[Fact]:
 
 def _costs(record: RunRecord, bill: str) -> Iterator[Fact]:
     """Attempts, and what they cost; of a run under way the screen's status line says how much by now."""
-    from tui.costs import estimated, usd
+    from tui.costs import usd
     from tui.run_price import estimate
     from tui.store.told import because
 
@@ -298,7 +298,7 @@ def _costs(record: RunRecord, bill: str) -> Iterator[Fact]:
     if record.usd_per_hour is not None:
         yield Fact("cost", "an hour", usd(record.usd_per_hour))
     if cost is not None:
-        yield Fact("cost", "estimated", estimated(cost))
+        yield Fact("cost", "estimated", usd(cost))
     if bill:
         yield Fact("cost", "billed", bill)
 

@@ -23,7 +23,7 @@ class PlanPanel(VerticalScroll):
     """What will happen."""
 
     DEFAULT_CSS = """
-    PlanPanel { background: $background; scrollbar-size-vertical: 1; }
+    PlanPanel { background: $background; scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
     PlanPanel > Static { height: auto; width: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
