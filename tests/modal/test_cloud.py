@@ -155,6 +155,26 @@ async def test_a_call_runs_in_a_container_and_everything_it_was_given_reaches_it
     assert not any(str(cloud.folder) in place for place in _places()), "they took along what they started"
 
 
+async def test_what_is_not_committed_is_not_seen_and_is_lost_where_volumes_are_private(cloud: Cloud) -> None:
+    cloud.faults.private_volumes = True
+    outputs = modal.Volume.from_name("outputs", create_if_missing=True)
+    place = cloud.volumes_dir / "outputs"
+    code = (
+        "import modal, os\nfrom pathlib import Path\nvolume = modal.Volume.from_name('outputs')\n"
+        "put = lambda name: (Path(os.environ['VFM_OUTPUTS_DIR']) / name).write_text(name)\n"
+    )
+    async with running(cloud, volumes={"/outputs": outputs}) as bench:
+        call = await bench.busy(f"{code}put('one'); put('two'); volume.commit(); put('three')\n{BUSY}")
+        assert {one.name for one in place.iterdir()} == {"one", "two"}
+        cloud.faults.crash()
+        with pytest.raises(RemoteError):
+            await call.get.aio()
+        await outputs.remove_file.aio("two")
+        await (await bench.spawn(f"{code}put('four')")).get.aio()
+    await until(lambda: cloud.apps[bench.app_id].done, "the end, which commits what is left")
+    assert {one.name: one.read_text() for one in place.iterdir()} == {"one": "one", "four": "four"}
+
+
 async def test_logs_have_their_history_go_on_live_and_end_with_the_app(cloud: Cloud) -> None:
     cloud.faults.log_pieces = 7
     async with running(cloud) as bench:

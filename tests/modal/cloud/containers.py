@@ -26,6 +26,7 @@ from tests.modal.cloud.logs import STDERR, STDOUT, Source
 from tests.modal.cloud.output import Tap
 from tests.modal.cloud.state import ENVIRONMENT, Container, Function, State, new_id
 from tests.modal.cloud.uploads import Uploads
+from tests.modal.cloud.views import Views
 from tests.modal.cloud.volumes import metadata
 from tests.modal.cloud.wire import TASK_HEADER
 
@@ -96,8 +97,9 @@ class Process:
 class Containers:
     """Starts containers; one process is kept ready, with Modal imported, for the next one."""
 
-    def __init__(self, state: State, uploads: Uploads, faults: Faults) -> None:
+    def __init__(self, state: State, uploads: Uploads, views: Views, faults: Faults) -> None:
         self._state = state
+        self._views = views
         self._uploads = uploads
         self._faults = faults
         self._ready: asyncio.Task[Process] | None = None
@@ -170,7 +172,7 @@ class Containers:
         for secret_id in definition.secret_ids:
             env |= self._state.secrets.get(secret_id, {})
         for mount in definition.volume_mounts:
-            folder = self._state.volumes[mount.volume_id].folder
+            folder = self._views.folder(container, self._state.volumes[mount.volume_id])
             # Without root there are no bind mounts: a function is told where /outputs is by VFM_OUTPUTS_DIR.
             env[f"VFM_{PurePosixPath(mount.mount_path).name.upper()}_DIR"] = str(folder / mount.sub_path)
         return env | self._state.container_env

@@ -41,6 +41,8 @@ class Faults:
         """So many of the next blocks stop in the middle, and their connection stays open."""
         self.block_digests = False
         """Blocks say what their SHA-256 is."""
+        self.private_volumes = False
+        """Containers started from now on see copies of volumes: others see what they commit, and no more."""
         self.build_lines: list[str] = []
         """What each layer of an image prints while it is built, after the commands themselves."""
         self.build_delay = 0.0

@@ -27,6 +27,7 @@ from tests.modal.cloud.objects import Objects
 from tests.modal.cloud.scheduler import Scheduler
 from tests.modal.cloud.state import ENVIRONMENT, App, Call, Container, Function, Image, State
 from tests.modal.cloud.uploads import Uploads
+from tests.modal.cloud.views import Views
 from tests.modal.cloud.volumes import Volumes
 from tests.modal.cloud.wire import Service
 
@@ -44,9 +45,10 @@ class Cloud:
         self.faults = Faults(self)
         self.loop = asyncio.new_event_loop()
         self._blobs = Blobs(self.state, self.faults)
-        volumes = Volumes(self.state, self._blobs)
+        views = Views(self.faults)
+        volumes = Volumes(self.state, self._blobs, views)
         uploads = Uploads(self.state, volumes, self._blobs)
-        self._containers = Containers(self.state, uploads, self.faults)
+        self._containers = Containers(self.state, uploads, views, self.faults)
         self.scheduler = Scheduler(self.state, self._containers, self.faults)
         parts = (
             Objects(self.state), self._blobs, volumes, uploads, Images(self.state, self.faults),

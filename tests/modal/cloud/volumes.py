@@ -1,7 +1,6 @@
 """Volumes: which there are and what files they hold, over folders of plain files.
 
-A folder that a test put under `volumes_dir` is a volume too. Changes are seen by everybody at once:
-commit and reload have nothing to do.
+A folder that a test put under `volumes_dir` is a volume too. What commit and reload do is `views.py`'s.
 """
 
 from __future__ import annotations
@@ -16,7 +15,8 @@ from modal_proto import api_pb2 as pb
 
 from tests.modal.cloud.blobs import BLOCK, Blobs, Piece
 from tests.modal.cloud.state import OWNER, State, Volume, missing, new_id
-from tests.modal.cloud.wire import EMPTY, Empty
+from tests.modal.cloud.views import Views
+from tests.modal.cloud.wire import EMPTY, Empty, caller
 
 _BATCH = 1000
 _HELD = 1 << 16
@@ -26,9 +26,10 @@ _HELD = 1 << 16
 class Volumes:
     """The volumes' RPCs, all but uploads (`uploads.py`)."""
 
-    def __init__(self, state: State, blobs: Blobs) -> None:
+    def __init__(self, state: State, blobs: Blobs, views: Views) -> None:
         self._state = state
         self._blobs = blobs
+        self._views = views
 
     async def VolumeGetOrCreate(self, request: pb.VolumeGetOrCreateRequest) -> pb.VolumeGetOrCreateResponse:
         known = self._by_name().get(request.deployment_name)
@@ -73,11 +74,11 @@ class Volumes:
         return EMPTY
 
     async def VolumeCommit(self, request: pb.VolumeCommitRequest) -> pb.VolumeCommitResponse:
-        self.find(request.volume_id)
+        self._views.commit(caller.get(), self.find(request.volume_id))
         return pb.VolumeCommitResponse(skip_reload=True)
 
     async def VolumeReload(self, request: pb.VolumeReloadRequest) -> Empty:
-        self.find(request.volume_id)
+        self._views.reload(caller.get(), self.find(request.volume_id))
         return EMPTY
 
     async def VolumeListFiles(
