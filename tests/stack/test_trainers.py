@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import threading
+import time
 import urllib.request
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,7 @@ from tests.stack.conftest import PROJECT, tiny_spec
 
 pytestmark = [pytest.mark.stack, pytest.mark.vllm]
 
-STEPS = 2
+STEPS = 4
 CHAT = "/v1/chat/completions"
 
 
@@ -94,16 +97,13 @@ def spec_of() -> ExperimentSpec:
     return tiny_spec(training={**training, "batch_size": 4, "eval_examples": 2, "concurrency": 1})
 
 
-def by_two(folder: Path, model: Path, tape: Tape) -> None:
-    """The training by two processes, as the worker has it where VFM_TRAINERS says so."""
-    from remote.gpus import place
+def prepare(folder: Path) -> None:
+    """A run directory, and the environment where the worker would have put it."""
     from remote.run_dir import RunDir
-    from remote.trainers import Trainers
 
-    spec = spec_of()
     request = LaunchRequest(
         run_id="two",
-        spec=spec,
+        spec=spec_of(),
         model="builtin/tiny-random",
         environment="vf_wordle",
         outputs="outputs",
@@ -115,16 +115,32 @@ def by_two(folder: Path, model: Path, tape: Tape) -> None:
     RunDir(folder).create(request)
     (folder / "cache/environments").mkdir(parents=True)
     (folder / "cache/environments/vf_wordle").symlink_to(PROJECT / "environments/vf_wordle")
+
+
+@contextmanager
+def two_trainers(folder: Path, model: Path, tape: Tape) -> Iterator[Any]:
+    """The trainers that the worker starts where VFM_TRAINERS says so."""
+    from remote.gpus import place
+    from remote.run_dir import RunDir
+    from remote.trainers import Trainers
+
     fd = os.open(folder / "logs/stream.log", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-    placement = place(spec, "train", "cpu", {"VFM_TRAINERS": "2"})
+    placement = place(spec_of(), "train", "cpu", {"VFM_TRAINERS": "2"})
     trainers = Trainers(RunDir(folder), placement, Emitter(folder, fd))
     try:
         trainers.start(model, tape)
         trainers.ready(tape.base_url)
-        trainers.wait()
+        yield trainers
     finally:
         trainers.stop()
         os.close(fd)
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.01)
 
 
 def by_one(folder: Path, model_dir: Path, tape: Tape) -> None:
@@ -135,7 +151,6 @@ def by_one(folder: Path, model_dir: Path, tape: Tape) -> None:
     from remote.train import train
     from remote.weight_sync import make_sync
 
-    tape.replaying = True
     spec = spec_of()
     model, tokenizer = load_for_training(spec, model_dir)
     rollouts = Rollouts("vf_wordle", spec.training.environment_args, spec, tape)
@@ -151,47 +166,76 @@ def by_one(folder: Path, model_dir: Path, tape: Tape) -> None:
         os.close(fd)
 
 
-def events(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / layout.EVENTS).read_text().splitlines()]
+def events(folder: Path, kind: str = "") -> list[dict[str, Any]]:
+    file = folder / layout.EVENTS
+    told = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    return [event for event in told if kind in ("", event["type"])]
 
 
 def numbers(folder: Path) -> dict[int, dict[str, float]]:
     """Every number of each step that is no time."""
     found: dict[int, dict[str, float]] = {}
-    for event in events(folder):
-        if event["type"] == "metrics":
-            found.setdefault(event["step"], {}).update(event["values"])
+    for event in events(folder, "metrics"):
+        found.setdefault(event["step"], {}).update(event["values"])
     timed = ("time/", "tokens_per_second")
     return {s: {k: v for k, v in values.items() if not k.startswith(timed)} for s, values in found.items()}
 
 
-def test_two_trainers_learn_what_one_learns(tmp_path: Path, tape: Tape, tiny_model: Path) -> None:
-    from safetensors.torch import load_file
+def episodes(folder: Path, path: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / path).read_text().splitlines()]
 
+
+def replies_until(step: int, folder: Path) -> int:
+    """How many replies all episodes up to a step took."""
+    files = [f"{layout.ROLLOUTS}/held-out-000000.jsonl", *map(layout.rollouts_path, range(1, step + 1))]
+    every = [message for file in files for one in episodes(folder, file) for message in one["messages"]]
+    return sum(message["role"] == "assistant" for message in every)
+
+
+def test_two_trainers_that_are_interrupted_learn_what_one_learns_in_one_go(
+    tmp_path: Path, tape: Tape, tiny_model: Path
+) -> None:
     two, one = tmp_path / "two", tmp_path / "one"
     for folder in (two, one):
         folder.mkdir()
-    by_two(two, tiny_model, tape)
+    prepare(two)
+    with two_trainers(two, tiny_model, tape) as trainers:
+        until(lambda: len(events(two, "metrics")) > 1, "the first step")
+        trainers.save_and_stop(signal.SIGUSR2)
+    (kept,) = [event["step"] for event in events(two, "checkpoint")]
+    assert 1 <= kept < STEPS
+    before, tape.replies = list(tape.replies), deque()
+    with two_trainers(two, tiny_model, tape) as trainers:
+        trainers.wait()
+    tape.replies.extendleft(reversed(before[: replies_until(kept, two)]))
+    tape.replaying = True
     by_one(one, tiny_model, tape)
-    assert not tape.replies, "one trainer played other episodes, or fewer"
+    assert not tape.replies, "one trainer asked for fewer replies"
+    same_events_and_episodes(two, one)
+    same_weights(two, one)
 
+
+def same_events_and_episodes(two: Path, one: Path) -> None:
     told = events(two)
     assert [event["seq"] for event in told] == list(range(len(told)))
-    phases = [(event["phase"], event["status"]) for event in told if event["type"] == "phase"]
-    assert phases == [("train", "started"), ("train", "done"), ("save", "started"), ("save", "done")]
+    phases = [(event["phase"], event["status"]) for event in events(two, "phase")]
+    assert phases == [("train", "started")] + [(p, s) for p in ("train", "save") for s in ("started", "done")]
     for step in range(1, STEPS + 1):
-        episodes = (two / layout.rollouts_path(step)).read_text().splitlines()
-        assert len(episodes) == spec_of().episodes_per_step
-
+        played = episodes(two, layout.rollouts_path(step))
+        assert len(played) == spec_of().episodes_per_step
+        assert played == episodes(one, layout.rollouts_path(step))
     mine, theirs = numbers(two), numbers(one)
     assert sorted(mine) == sorted(theirs) == list(range(STEPS + 1))
     for step, values in theirs.items():
         assert mine[step] == pytest.approx(values, rel=1e-3, abs=1e-4), f"step {step}"
         # The worse of the two: each compares its own weights with those of the server.
         assert mine[step].get("sync/logp_difference", 0.0) < 1e-4
-    assert {f"rng_state_{rank}.pth" for rank in (0, 1)} <= {
-        file.name for file in (two / layout.checkpoint_path(STEPS)).iterdir()
-    }
+
+
+def same_weights(two: Path, one: Path) -> None:
+    from safetensors.torch import load_file
+
+    assert (two / layout.checkpoint_path(STEPS) / "rng_state_1.pth").exists(), "there was no second trainer"
     learnt, expected = (load_file(f / layout.FINAL / "adapter_model.safetensors") for f in (two, one))
     assert learnt.keys() == expected.keys()
     for name, tensor in expected.items():
