@@ -16,32 +16,26 @@ directory: its record, and the stream as far as it is known here.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
 import os
 import shutil
 import signal
 import sys
-from collections import deque
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from remote import processes
 from remote.contract import layout
-from remote.contract.errors import BackendError, ConfigError, Hint, ImageError, VfmError
+from remote.contract.errors import BackendError, ConfigError, Hint, VfmError
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.emit import Emitter, failure_event
 from remote.ending import CANCELLED, Ending, EventsTail, conclude
+from remote.modal_build import Building, users_image
 from remote.run_dir import RunDir, disk_error
 from remote.staging import known_on_modal, staged, upload
 
-if TYPE_CHECKING:
-    import modal
-
 TOKENS = ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET")
-EVIDENCE = 15
-"""Last lines of a build that failed that go on record."""
 
 
 class Launch:
@@ -56,11 +50,6 @@ class Launch:
 
     async def prepare(self) -> RunRecord:
         """The run on record, here and in its volume; whole, or not at all. Raises `VfmError`."""
-        if not self.secrets:
-            raise ConfigError(
-                "no secrets were given to the run: .env is missing or empty",
-                hint=Hint("copy .env.example to .env and fill it in"),
-            )
         try:
             return await self._prepare()
         except BaseException as error:
@@ -162,67 +151,6 @@ class Launch:
             await upload(self.volume, self.run_dir, layout.RECORD, layout.EVENTS, layout.STREAM)
 
 
-class Building:
-    """The image phase around a build: its lines, and what they say of why it failed."""
-
-    def __init__(self, emit: Emitter) -> None:
-        self._emit = emit
-        self._last: deque[str] = deque(maxlen=EVIDENCE)
-
-    def line(self, text: str) -> None:
-        """A line of the build."""
-        self._last.append(text)
-        self._emit.say("image", text)
-
-    def __enter__(self) -> Building:
-        self._emit.phase("image", "started")
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
-        if error is None:
-            self._emit.phase("image", "done", "built" if self._last else "reused")
-            return
-        self._emit.phase("image", "failed")
-        if isinstance(error, Exception):
-            raise self._explained(error) from error
-
-    def _explained(self, error: Exception) -> Exception:
-        from modal.exception import ImageBuildError
-
-        from remote.modal_calls import explained, first_line
-
-        if isinstance(error, ImageBuildError):
-            return ImageError(
-                "Modal could not build the image",
-                cause="\n".join(self._last) or first_line(error),
-                hint=Hint(
-                    "the lines above say why; packages of your own are listed in run_modal.py, the others "
-                    "in remote/images.py"
-                ),
-            )
-        try:
-            with explained("build the image"):
-                raise error
-        except Exception as translated:
-            return translated
-
-
-def users_image() -> modal.Image:
-    """The image of `run_modal.py`, which every door shares; the stack alone where there is no such file."""
-    from remote import images
-
-    if not Path("run_modal.py").is_file():
-        return images.modal_image()
-    try:
-        found = importlib.import_module("run_modal").image
-    except Exception as error:
-        raise ConfigError(
-            f"run_modal.py could not be read: {type(error).__name__}: {error}",
-            hint=Hint("it has to define `image`, a modal.Image"),
-        ) from error
-    return found  # type: ignore[no-any-return]
-
-
 def places(request: LaunchRequest) -> dict[str, str]:
     """The request's paths, and its backend, as containers have them."""
     from remote import images
@@ -250,7 +178,9 @@ async def launch(document: dict[str, Any]) -> int:
     run = Launch(request, Path(document["home"]), document["env"])
     try:
         record = await run.prepare()
-    except VfmError as error:
+    except (VfmError, asyncio.CancelledError) as error:
+        if not isinstance(error, VfmError):
+            error = BackendError("the launch was stopped before the run was on record")
         _answer({"error": failure_event(error).on_record()})
         _redirect(os.open(os.devnull, os.O_WRONLY))  # Modal's client takes a while to end.
         return 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,8 +23,12 @@ MUTE = Said()
 
 
 def request(**training: int) -> LaunchRequest:
-    spec = ExperimentSpec.model_validate({"training": training})
-    return LaunchRequest(run_id="r", spec=spec, model="m", environment="e", outputs="o", cache="c")
+    return request_for({"training": training})
+
+
+def request_for(spec: dict[str, Any], **more: Any) -> LaunchRequest:
+    made = ExperimentSpec.model_validate(spec)
+    return LaunchRequest(run_id="r", spec=made, model="m", environment="e", outputs="o", cache="c", **more)
 
 
 @pytest.mark.parametrize(
@@ -92,3 +97,34 @@ def test_a_smaller_batch_is_proposed_only_where_groups_stay_whole() -> None:
     assert whole is not None
     assert whole.hint is not None
     assert whole.hint.key is None
+
+
+@pytest.mark.parametrize(
+    ("backend", "modal", "key", "new"),
+    [
+        ("local", {"timeout": 600}, "modal.timeout", 1200),
+        ("modal", {"timeout": 600}, "modal.timeout", 1200),
+        ("modal", {"timeout": 50000}, "modal.timeout", 86400),
+        ("modal", {"timeout": 86400}, "modal.retries", 6),
+    ],
+)
+def test_a_run_out_of_time_is_told_which_key_gives_it_more(
+    backend: str, modal: dict[str, int], key: str, new: int
+) -> None:
+    error = judge(MUTE, -9, "timeout", request_for({"modal": modal}, backend=backend), "").error
+    assert error is not None
+    assert error.hint is not None
+    assert (error.hint.key, error.hint.new) == (key, new)
+    assert ("in the last of 4 attempts" in error.message) == (backend == "modal")
+
+
+def test_a_run_over_its_budget_fails_with_the_sum_and_what_is_done_is_done() -> None:
+    asked = request_for({"budget": {"max_usd": 2.5}}, usd_per_hour=4.0)
+    ending = judge(STOPPED, 143, "budget", asked, "", spent=2.531)
+    assert ending.status == "failed"
+    assert ending.error is not None
+    assert "$2.53 (at $4.00 an hour)" in ending.error.message
+    assert "budget.max_usd = 2.5" in ending.error.message
+    assert ending.error.hint is not None
+    assert (ending.error.hint.key, ending.error.hint.new) == ("budget.max_usd", 5.0)
+    assert judge(DONE, 0, "budget", asked, "", spent=2.5).status == "done"

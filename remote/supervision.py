@@ -1,0 +1,200 @@
+"""One attempt at a run, seen through: the image, the worker, and why it has to stop.
+
+Owns the time that an attempt has and what it may cost, asking the worker to end, and the verdict. How a run
+comes into being, and what is done to it from outside, is `supervisor`'s; the verdict's words are `ending`'s.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from remote import attempts, processes
+from remote.contract import layout
+from remote.contract.errors import VfmError
+from remote.contract.record import LaunchRequest
+from remote.emit import Emitter
+from remote.ending import (
+    INTERRUPTED,
+    Asked,
+    Ending,
+    EventsTail,
+    Interruption,
+    conclude,
+    interrupt,
+    judge,
+    last_text,
+)
+from remote.run_dir import RunDir, disk_error
+
+GRACE = 60.0
+PREEMPTED_GRACE = 20.0
+"""The same where Modal takes the machine away, which it does 30 seconds after saying so."""
+LEFTOVERS = 10.0
+"""Seconds that processes of a dead worker's group have to end by themselves."""
+
+
+class Supervisor:
+    """One attempt at a run, from the image to its last status."""
+
+    def __init__(
+        self,
+        run_dir: RunDir,
+        request: LaunchRequest,
+        home: Path | None,
+        lock: int,
+        watch: processes.Watch,
+    ) -> None:
+        """`home` holds the local images; None is a container, which is in its image already."""
+        self.run_dir, self.request, self.home, self.lock = run_dir, request, home, lock
+        self.grace = float(os.environ.get("VFM_STOP_GRACE", GRACE))
+        self.timeout = float(os.environ.get("VFM_TIMEOUT", self._time_allowed()))
+        self.watch = watch
+        record = run_dir.record()
+        self.meter = attempts.meter(request.spec, record)
+        self.goes_on = home is None and attempts.goes_on(request.spec, record)
+        self.began = time.monotonic()
+        events = run_dir.path / layout.EVENTS
+        self.tail = EventsTail(run_dir.path, events.stat().st_size if events.exists() else 0)
+
+    def run(self) -> int:
+        """See the attempt through; returns its exit code. Nothing that goes wrong is left unsaid."""
+        ending = self._ending()
+        self.watch.interrupts = False
+        if isinstance(ending, Interruption):
+            interrupt(self.run_dir, ending.why, fd=1)
+            return INTERRUPTED
+        return conclude(self.run_dir, ending, self.tail.said, fd=1).exit_code
+
+    def _time_allowed(self) -> float:
+        """Seconds until the worker is stopped: a container ends for good at modal.timeout, saved or not."""
+        timeout = self.request.spec.modal.timeout
+        return timeout if self.home is not None else timeout - min(self.grace + 30, timeout / 10)
+
+    def _ending(self) -> Ending | Interruption:
+        try:
+            code, asked = self._watch(self._start(self._python()))
+            return self._judge(code, asked)
+        except processes.Stopped:
+            return Ending("cancelled", 128 + signal.SIGTERM)
+        except VfmError as error:
+            return Ending("failed", 1, error)
+        except OSError as error:
+            return Ending("failed", 1, disk_error(error, error.filename or self.run_dir.path))
+        except Exception as error:
+            return Ending("failed", 1, self._crashed(error))
+
+    def _judge(self, code: int, asked: Asked | None) -> Ending | Interruption:
+        said = self.tail.read()
+        if said.end is None and (asked == "preempted" or (asked == "timeout" and self.goes_on)):
+            return Interruption(asked)
+        spent = self.meter.spent(time.monotonic() - self.began)
+        return judge(said, code, asked, self.request, last_text(self.run_dir.path), spent)
+
+    def _python(self) -> Path:
+        """The image's Python. A request to stop interrupts the build at once: there is nothing to save."""
+        given = os.environ.get("VFM_IMAGE_PYTHON")
+        if self.home is None:
+            return Path(given or sys.executable)
+        self.watch.interrupts = True
+        if self.watch.stop_asked:
+            raise processes.Stopped
+        emit = Emitter(self.run_dir.path)
+        if given:
+            emit.phase("image", "started")
+            emit.phase("image", "done", "VFM_IMAGE_PYTHON")
+            python = Path(given)
+        else:
+            from remote.local_image import ensure  # only here: building is not every run's business
+
+            python = ensure(self.home, emit)
+        self.watch.interrupts = False
+        return python
+
+    def _start(self, python: Path) -> subprocess.Popen[bytes]:
+        """The worker, on record as running before its first instruction."""
+        given = os.environ.get("VFM_WORKER")
+        command = shlex.split(given) if given else [str(python), "-m", "remote.worker"]
+        worker = processes.start_gated([*command, str(self.run_dir.path / layout.REQUEST)], self.lock)
+        record = self.run_dir.record()
+        identifiers = {**record.identifiers, **self._known_as(worker)}
+        started = record.started or time.time()
+        self.run_dir.write_record(record.moved("running", started=started, identifiers=identifiers))
+        processes.release(worker)
+        return worker
+
+    def _known_as(self, worker: subprocess.Popen[bytes]) -> dict[str, str]:
+        """How others find the worker; nobody reaches into a container."""
+        if self.home is None:
+            return {}
+        return {"worker_pid": str(worker.pid), "worker_started": processes.start_time(worker.pid)}
+
+    def _watch(self, worker: subprocess.Popen[bytes]) -> tuple[int, Asked | None]:
+        """Wait for the worker's end, bring it about where it is due, and clear its group."""
+        asked: Asked | None = None
+        kill_at = float("inf")
+        while (code := worker.poll()) is None:
+            now = time.monotonic()
+            if asked is None and (asked := self._due(now)) is not None:
+                kill_at = now + self._patience(asked)
+                self._ask(worker, asked)
+            elif kill_at == float("inf") and self.tail.read().end is not None:
+                kill_at = now + self.grace  # It has said its end: it may not hang on its way out.
+            if now >= kill_at:
+                worker.kill()
+            left = self._seconds_left(now) if asked is None else kill_at - now
+            self._sleep(worker, min(1.0, max(min(left, kill_at - now), 0.05)))
+        processes.end_group(worker.pid, LEFTOVERS)
+        return code, asked
+
+    def _due(self, now: float) -> Asked | None:
+        """Why the worker has to stop now, if it has."""
+        if self.watch.stop_asked:
+            return "cancel"
+        if self.watch.preempted and self.home is None:
+            return "preempted"
+        if now - self.began >= self.timeout:
+            return "timeout"
+        return "budget" if self.meter.seconds_left(now - self.began) <= 0 else None
+
+    def _seconds_left(self, now: float) -> float:
+        took = now - self.began
+        return min(self.timeout - took, self.meter.seconds_left(took))
+
+    def _patience(self, asked: Asked) -> float:
+        return min(self.grace, PREEMPTED_GRACE) if asked == "preempted" else self.grace
+
+    def _ask(self, worker: subprocess.Popen[bytes], asked: Asked) -> None:
+        whys = {
+            "cancel": "a stop was asked for",
+            "preempted": "the machine is about to be taken away",
+            "timeout": f"the time is up ({self.timeout:g} s)",
+            "budget": f"budget.max_usd = {self.request.spec.budget.max_usd} is reached",
+        }
+        patience = self._patience(asked)
+        Emitter(None).say("worker", f"⏹ {whys[asked]}: the worker has {patience:g} s to save what it has")
+        resumed = asked == "preempted" or (asked == "timeout" and self.goes_on)
+        worker.send_signal(signal.SIGUSR2 if resumed else signal.SIGTERM)
+
+    def _sleep(self, worker: subprocess.Popen[bytes], seconds: float) -> None:
+        try:
+            self.watch.sleep(seconds)
+        except processes.Abandoned:
+            # The container is gone, and with it everything in it: nothing that is said now counts.
+            processes.signal_group(worker.pid, signal.SIGKILL)
+            os._exit(128 + signal.SIGKILL)
+
+    def _crashed(self, error: Exception) -> VfmError:
+        """A fault of ours: the traceback goes to a file, the sentence to the user."""
+        path = self.run_dir.path / layout.LOGS / "supervisor-crash.txt"
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        where = f"{layout.LOGS}/{path.name}"
+        return VfmError(
+            f"the supervisor failed; {where} says where", cause=f"{type(error).__name__}: {error}"
+        )
