@@ -112,9 +112,7 @@ def _announce(run_dir: Path, record: RunRecord) -> None:
     end_torn_line(run_dir / layout.STREAM)
     fd = os.open(run_dir / layout.STREAM, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        emit = Emitter(run_dir, fd, gap=GAP)
-        emit.emit(AttemptEvent(number=number, why=why))
-        emit.banner(f"🔁 Attempt {number}: the run goes on from its last checkpoint ({why})")
+        Emitter(run_dir, fd, gap=GAP).emit(AttemptEvent(number=number, why=why))
     finally:
         os.close(fd)
 

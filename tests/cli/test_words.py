@@ -85,7 +85,7 @@ def test_an_interrupted_run_is_said_to_go_on_and_its_failure_forgotten() -> None
     again = AttemptEvent(number=2, why="preempted")
     told = [text for event in (lost, again) for text in narrator.tell(encode_line(event))]
     assert told == [
-        "↻ attempt 2 (the machine was preempted): the run goes on from its last checkpoint",
+        "↻ attempt 2 (the machine was preempted): the run goes on from its last checkpoint, if it has one",
     ]
     assert narrator.failure is None
 

@@ -55,7 +55,7 @@ def as_dict(record: RunRecord, state: RunState, cost: Cost) -> dict[str, Any]:
     """The record's own fields, what it costs, and under `state` what its events add up to."""
     return {
         **record.model_dump(mode="json"),
-        "estimated_usd": cost.estimated,
+        "estimated_usd": None if cost.estimated is None else round(cost.estimated, 4),
         "billed_usd": cost.billed,
         "state": {
             "phases": [_phase(phase) for phase in state.phases.values()],

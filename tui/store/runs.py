@@ -137,7 +137,7 @@ class RunState:
             case RolloutEvent():
                 self.rollouts += 1
             case CheckpointEvent():
-                self.checkpoints.append(event)
+                self._take_checkpoint(event)
             case SystemEvent():
                 self.system = {**self.system, **event.values}
             case FailureEvent():
@@ -165,6 +165,11 @@ class RunState:
             self.step = event.step
             self._pace.append((event.step, event.t))
         self.metrics = {**self.metrics, **event.values}
+
+    def _take_checkpoint(self, event: CheckpointEvent) -> None:
+        """One that is saved anew, by another attempt, takes the place of the one before."""
+        self.checkpoints = [known for known in self.checkpoints if known.path != event.path]
+        self.checkpoints.append(event)
 
     def _take_attempt(self, event: AttemptEvent) -> None:
         """What was done on a machine that is gone is done again; the steps go on from a checkpoint."""

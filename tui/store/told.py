@@ -23,7 +23,7 @@ def attempt(number: int, why: str) -> str:
 
 def taken_up(event: ev.AttemptEvent) -> str:
     """What an interrupted run says when it is taken up again."""
-    return f"↻ {attempt(event.number, event.why)}: the run goes on from its last checkpoint"
+    return f"↻ {attempt(event.number, event.why)}: the run goes on from its last checkpoint, if it has one"
 
 
 def tell(event: ev.AnyEvent) -> str:
