@@ -125,7 +125,8 @@ class Client:
     async def find(self, text: str) -> RunRecord:
         """The run meant by its id, an unambiguous prefix of it, or `last`. Raises `RunNotFound`.
 
-        A whole id is found as soon as the backend that has it answers, however slow another one is.
+        A whole id is found as soon as the backend that has it answers, however slow another one is. One
+        whose backend cannot be asked is given as this machine last knew it.
         """
         listing = Listing[RunRecord]()
         async with aclosing(self._answers(lambda backend: backend.runs())) as answers:
@@ -133,6 +134,9 @@ class Client:
                 if exact := next((run for run in answer.rows if run.run_id == text), None):
                     return exact
                 listing.add(answer)
+                for name in answer.errors:
+                    if known := await self._remembered(name, text):
+                        return known
         listing.rows.sort(key=lambda run: run.created, reverse=True)
         found = [run for run in listing.rows if text and run.run_id.startswith(text)]
         if text == "last":
@@ -141,6 +145,12 @@ class Client:
             raise _not_found(text, found, listing)
         return found[0]
 
+    async def _remembered(self, name: str, run_id: str) -> RunRecord | None:
+        try:
+            return await self.backend(name).remembered(run_id)
+        except VfmError:
+            return None  # There is no such backend here: its error is told of already.
+
     def follow(self, run: RunRecord, position: int = 0, *, live: bool = True) -> AsyncIterator[Batch]:
         """The run's lines in batches from a position, to its end or (not `live`) to what there is."""
         return self.backend(run.backend).follow(run, position, live=live)
@@ -148,6 +158,10 @@ class Client:
     def journal(self, run: RunRecord) -> Path:
         """The file on this machine that holds the run's whole output, as far as it was brought here."""
         return self.backend(run.backend).journal(run)
+
+    def trouble(self, run: RunRecord) -> str:
+        """What keeps the output of a watched run from coming just now, in words; empty where nothing does."""
+        return self.backend(run.backend).trouble(run)
 
     def watch(self, run: RunRecord) -> AsyncIterator[int]:
         """Keep the run's journal up to date: its size after each growth, until the run is over."""
@@ -308,6 +322,9 @@ def _not_found(text: str, found: list[RunRecord], listing: Listing[RunRecord]) -
             f"{text!r} may be any of {len(found)} runs{unasked}", hint=Hint(f"type more of the name: {names}")
         )
     if not listing.rows:
+        hints = [error.hint for error in listing.errors.values() if error.hint]
+        if hints:
+            return RunNotFound(f"no run {text!r} is known here{unasked}", hint=hints[0])
         return RunNotFound(f"there is no run yet{unasked}", hint=Hint("start one: vfm launch CONFIG"))
     names_of_all = [run.run_id for run in listing.rows]
     return RunNotFound(f"there is no run {text!r}{unasked}", hint=_nearest(text, names_of_all, "run"))

@@ -52,6 +52,11 @@ class Feed:
         said = self.record.status
         return "running" if said == "pending" and self.state.last_seq >= 0 else said
 
+    @property
+    def trouble(self) -> str:
+        """What keeps more of the run from coming just now, in words; empty where nothing does."""
+        return "" if self.over else self.client.trouble(self.record)
+
     async def updates(self) -> AsyncIterator[Feed]:
         """The feed itself, after each change, at most ten times a second.
 

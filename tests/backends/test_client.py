@@ -28,6 +28,13 @@ class Unreachable:
     async def runs(self) -> list[RunRecord]:
         raise BackendError("not signed in")
 
+    async def remembered(self, run_id: str) -> RunRecord | None:
+        record = RunRecord(
+            run_id="far-run", kind="train", backend="far", status="done", environment="e", model="m",
+            outputs="o",
+        )  # fmt: skip
+        return record if run_id == record.run_id else None
+
 
 def client(local: LocalBench, script: str = "lines:1 steps:2 end:done") -> Client:
     return Client(None, {"local": local.backend(script)})
@@ -86,6 +93,7 @@ async def test_a_backend_that_fails_leaves_the_others_alone(local: LocalBench) -
     assert listing.errors["far"].message == "not signed in"
     with pytest.raises(RunNotFound, match="far could not be asked: not signed in"):
         await vfm.find("zzz")
+    assert (await vfm.find("far-run")).backend == "far"
 
 
 class Silent(Unreachable):

@@ -132,6 +132,14 @@ class SilentBackend:
         """See `Backend`: nothing was brought here."""
         return Path("nothing", run.run_id)
 
+    def trouble(self, run: RunRecord) -> str:
+        """See `Backend`."""
+        return ""
+
+    async def remembered(self, run_id: str) -> RunRecord | None:
+        """See `Backend`: it knows nothing that it has not been asked."""
+        return None
+
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """Every other question of a backend, or of its volumes."""
         if name not in {*vars(Backend), *vars(Volumes)}:

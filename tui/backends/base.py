@@ -120,6 +120,10 @@ class Backend(Protocol):
         """
         ...
 
+    def trouble(self, run: RunRecord) -> str:
+        """What keeps the output of a watched run from coming just now, in words; empty where nothing does."""
+        ...
+
     async def cancel(self, run: RunRecord) -> None:
         """Ask a run to stop; it saves what it has. A run that is over is left alone."""
         ...
@@ -134,4 +138,8 @@ class Backend(Protocol):
 
     async def billed(self, run: RunRecord) -> float | None:
         """US dollars that the backend's own bill says a run cost so far; None where no bill says so."""
+        ...
+
+    async def remembered(self, run_id: str) -> RunRecord | None:
+        """A run by its whole id as this machine last knew it; nobody is asked. None where it does not."""
         ...

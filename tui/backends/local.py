@@ -85,6 +85,14 @@ class LocalBackend:
         """The record as it stands now; a run whose processes are gone is put on record as failed."""
         return await asyncio.to_thread(self._status, self.run_dir(run))
 
+    def trouble(self, run: RunRecord) -> str:
+        """Nothing: its output is written on this machine."""
+        return ""
+
+    async def remembered(self, run_id: str) -> RunRecord | None:
+        """None: `runs` asks nobody either."""
+        return None
+
     async def billed(self, run: RunRecord) -> float | None:
         """None: this machine sends no bill."""
         return None

@@ -49,6 +49,7 @@ class RunScreen(VfmScreen):
     RunScreen Pane.-alone { border: none !important; padding: 0 !important; }
     RunScreen.-short #failure-what { max-height: 3; }
     RunScreen #run-said { height: auto; padding: 1 2; }
+    RunScreen #run-said.-trouble { padding: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "propose", "Apply the hint", id="run.propose"),
@@ -136,6 +137,7 @@ class RunScreen(VfmScreen):
         await self.query_one("#run-body").mount(Panes(builders, places))
         self.query_one(Panes).focus_current()
         self._ask_price(feed)
+        self.refresh_bindings()
 
     @work(group="price", description="ask what an hour of the run costs", exit_on_error=False)
     async def _ask_price(self, feed: Feed) -> None:
@@ -173,17 +175,22 @@ class RunScreen(VfmScreen):
 
     def _say(self, error: VfmError | None) -> None:
         """Why there is nothing, or nothing new, to see."""
+        if error is not self._error:
+            self._error = error
+            self.refresh_bindings()
+        trouble = "" if self._feed is None or error else self._feed.trouble
+        if error is None:
+            self._tell(_trouble(trouble) if trouble else None)
+        else:
+            self._tell(_what_is_wrong(error))
+        self.query_one("#run-said").set_class(bool(trouble), "-trouble")
+
+    def _tell(self, words: Content | None) -> None:
+        """Say it above the panes; every repaint goes over the wire."""
         said = self.query_one("#run-said", Static)
-        if error is None and said.has_class("-hidden"):
-            return
-        self._error = error
-        said.set_class(error is None, "-hidden")
-        if error is not None:
-            told = Content.styled(f"✗ {_lines(error.message)}", "bold $error")
-            if error.hint:
-                told += Content.styled("\n→ ", "bold $accent") + _lines(error.hint.text)
-            said.update(told + Content.styled("\n\nF5 looks again", "$text-muted"))
-        self.refresh_bindings()
+        said.set_class(words is None, "-hidden")
+        if words is not None and not (isinstance(said.content, Content) and words.is_same(said.content)):
+            said.update(words)
 
     # --- showing ---------------------------------------------------------------------------------------
 
@@ -191,6 +198,7 @@ class RunScreen(VfmScreen):
         """Time goes on, even where nothing is said."""
         if self._feed is not None:
             self._show_standing(self._feed)
+            self._say(self._error)
             self.remember()
 
     def _show(self) -> None:
@@ -351,6 +359,18 @@ _NEED_A_RUN = frozenset(
     ("cancel", "rerun", "edit", "propose", "download", "delete", "zoom", "split", "fold", "error", "pane")
 )
 _NEED_STEPS = frozenset({"charts", "rollouts"})
+
+
+def _what_is_wrong(error: VfmError) -> Content:
+    told = Content.styled(f"✗ {_lines(error.message)}", "bold $error")
+    if error.hint:
+        told += Content.styled("\n→ ", "bold $accent") + _lines(error.hint.text)
+    return told + Content.styled("\n\nF5 looks again", "$text-muted")
+
+
+def _trouble(text: str) -> Content:
+    promise = "still trying: what the run says meanwhile will all be here"
+    return Content.assemble((f"! {_lines(text)}", "$warning"), (f" · {promise}", "$text-muted"))
 
 
 def _lines(text: str) -> str:

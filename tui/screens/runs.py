@@ -196,7 +196,7 @@ class RunsScreen(VfmScreen):
         )
         _put(top, counts)
         said = self.query_one("#runs-said", Static)
-        lines = list(run_lines.troubles(table.filter.complaints, self._list))
+        lines = list(run_lines.troubles(table.filter.complaints, self._list, top.content_size.width))
         _put(said, Content("\n").join(lines))
         said.set_class(not lines, "-hidden")
         self._tell_detail()

@@ -59,25 +59,34 @@ def asking(runs: RunList | None) -> Iterator[str]:
         yield f"asking {', '.join(asked)} …"
 
 
-def troubles(complaints: Iterable[str], runs: RunList | None) -> Iterator[Content]:
-    """What the filter does not understand, and what keeps a backend from answering; a line each."""
+def troubles(complaints: Iterable[str], runs: RunList | None, width: int) -> Iterator[Content]:
+    """What the filter does not understand, and what keeps a backend from answering.
+
+    A line each; where that is too narrow for what to do about it, two.
+    """
     for text in complaints:
         yield Content.styled(f"filter: {plain(text)}", "$warning")
     if runs is None:
         return
     if (error := runs.error) is not None:
-        yield _trouble("vfm", error.message, error.hint.text if error.hint else "")
+        yield from _trouble("vfm", error.message, error.hint.text if error.hint else "", width)
     for backend in runs.backends:
         if backend.settled and backend.message:
-            yield _trouble(backend.name, backend.message, backend.advice)
+            yield from _trouble(backend.name, backend.message, backend.advice, width)
         if backend.notices:
             more = f" (and {len(backend.notices) - 1} more)" if len(backend.notices) > 1 else ""
-            yield _trouble(backend.name, f"{backend.notices[0]}{more}")
+            yield from _trouble(backend.name, f"{backend.notices[0]}{more}", "", width)
 
 
-def _trouble(name: str, message: str, advice: str = "") -> Content:
+def _trouble(name: str, message: str, advice: str, width: int) -> Iterator[Content]:
     said = Content.assemble((f"! {name}", "bold $warning"), (f"  {_line(message)}", "$warning"))
-    return said if not advice else said + Content.styled(f" · {_line(advice)}", "$text-muted")
+    what_to_do = Content.styled(f" · {_line(advice)}" if advice else "", "$text-muted")
+    if said.cell_length + what_to_do.cell_length <= width:
+        yield said + what_to_do
+    else:
+        yield said
+        if advice:
+            yield Content.assemble((" → ", "bold $accent"), (_line(advice), "$text-muted"))
 
 
 def detail(row: RunRow | None, now: float, *, lines: int) -> Content:

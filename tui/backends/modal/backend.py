@@ -113,6 +113,15 @@ class ModalBackend:
         """Keep the journal up to date across every break of the connection; ends when all of it is there."""
         return self._watch(run).sizes()
 
+    def trouble(self, run: RunRecord) -> str:
+        """What keeps the journal of a watched run from growing, in words; empty where nothing does."""
+        watch = self._watches.get((run.outputs, run.run_id))
+        return watch.trouble if watch else ""
+
+    async def remembered(self, run_id: str) -> RunRecord | None:
+        """A run as this machine last knew it, by its whole id; None where it does not."""
+        return await asyncio.to_thread(self._records.remembered, run_id)
+
     async def cancel(self, run: RunRecord) -> None:
         """Ask a run to stop; it has a minute to save what it has. A run that is over is left alone."""
         if await asyncio.to_thread(self._records.launching, run):

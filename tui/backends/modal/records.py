@@ -55,6 +55,11 @@ class Records:
         except (OSError, ValidationError):
             return None
 
+    def remembered(self, run_id: str) -> RunRecord | None:
+        """The same, of whatever experiment the run is."""
+        volumes = (path.name for path in self.root.glob(f"{OUTPUTS}*"))
+        return next((found for name in volumes if (found := self.here(name, run_id))), None)
+
     async def fetch(self, run: RunRecord) -> RunRecord:
         """The volume's record, with what only this machine knows of it. Never changes once it is final.
 

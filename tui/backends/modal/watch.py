@@ -45,6 +45,8 @@ class Watch:
         self._session, self._records, self._standing = session, records, standing
         self._bringer, self._run = bringer, run
         self._readers, self._position, self._seen, self._kept = Readers(), "", 0.0, 0.0
+        self.trouble = ""
+        """What keeps the journal from growing just now; empty where nothing does."""
         self._lookers = 0
         self._task: asyncio.Task[None] | None = None
         self._grown = asyncio.Event()
@@ -107,11 +109,12 @@ class Watch:
             began = time.monotonic()
             try:
                 if await self._round():
+                    self.trouble = ""
                     return
             except NotSignedIn:
                 raise
-            except BackendError:
-                # Whoever lists runs tells of a server that cannot be reached; the output comes when it can.
+            except BackendError as error:
+                self.trouble = error.message
                 pause = AGAIN if time.monotonic() - began > STREAM else min(2 * pause, AGAIN_MOST)
                 await asyncio.sleep(pause)
 
@@ -146,6 +149,7 @@ class Watch:
         return False
 
     async def _bring(self, record: RunRecord, app: str, live: bool) -> None:
+        self.trouble = ""  # Modal has answered
         cursor = await asyncio.to_thread(self._bringer.journal.cursor)
         if not self._position:
             self._position, self._seen = cursor.position, cursor.seen or record.created
