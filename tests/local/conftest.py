@@ -151,6 +151,32 @@ def _command(pid: int) -> str:
         return ""
 
 
+_WEIGHTS = (
+    *("README.md", "adapter_config.json", "adapter_model.safetensors"),
+    *("chat_template.jinja", "tokenizer.json", "tokenizer_config.json"),
+)
+_TO_RESUME = (
+    *("complete.json", "optimizer.pt", "rng_state.pth", "scheduler.pt"),
+    *("trainer_state.json", "training_args.bin"),
+)
+SMOKE_RUN = frozenset(
+    {
+        *("record.json", "request.json", "spec.json", "events.jsonl", "logs/stream.log"),
+        *(f"rollouts/step-00000{step}.jsonl" for step in (1, 2, 3)),
+        "checkpoints/README.md",
+        *(f"checkpoints/final/{name}" for name in _WEIGHTS),
+        *(f"checkpoints/checkpoint-3/{name}" for name in (*_WEIGHTS, *_TO_RESUME)),
+    }
+)
+"""The files of a whole run of the smoke config, whichever backend it ran on."""
+
+
+def layout_of(run: Path) -> frozenset[str]:
+    """The files of a run directory that are part of its layout: no lock."""
+    files = (str(path.relative_to(run)) for path in run.rglob("*") if path.is_file())
+    return frozenset(name for name in files if name != ".lock")
+
+
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Shell]:
     """A home where nothing has run, and nothing is left running after the test."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.local.conftest import ROOT, Shell, alive, processes_of, until
+from tests.local.conftest import ROOT, SMOKE_RUN, Shell, alive, layout_of, processes_of, until
 
 pytestmark = pytest.mark.local
 
@@ -83,6 +83,7 @@ def test_the_whole_story_and_a_launcher_that_is_killed_in_the_middle(shell: Shel
     assert (run / "checkpoints/checkpoint-3/optimizer.pt").exists()
     assert (run / "checkpoints/final/adapter_model.safetensors").exists()
     assert sum(1 for _ in (run / "rollouts/step-000002.jsonl").open()) == 8
+    assert layout_of(run) == SMOKE_RUN, "a run on Modal is laid out so too"
 
     series = json.loads(shell("metrics", run_id, "--json").stdout)
     assert [row["step"] for row in series] == [1, 2, 3]
