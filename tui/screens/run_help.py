@@ -6,7 +6,8 @@ HELP = """\
 # A run
 
 The line at the top says how the run stands, the timeline below it what it has done and what it is doing.
-Leaving changes nothing: the run goes on.
+Leaving changes nothing: the run goes on. A run that lost its machine says which attempt it is in, and why;
+thin lines are what it did before. What it costs is an estimate; what Modal billed is in the config pane.
 
 | key | does |
 |---|---|

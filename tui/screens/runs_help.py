@@ -28,5 +28,6 @@ backend that is slow or signed out says so above the table and holds up nothing.
 `eta<5m`. `-` in front negates; quotes keep blanks together. All terms must hold.
 
 **Columns.** Progress shows steps, then what is left (`~3m`) or, of a run that is over, what it took (`3m`).
-A dash means unknown, or nothing: runs on this machine cost nothing.
+A dash means unknown, or nothing: runs on this machine cost nothing. What others cost is an estimate: the
+time that they had a machine, at the list price. Before runs start that cost money, the price is asked about.
 """
