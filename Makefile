@@ -15,7 +15,7 @@ FIND_PYTHON = for p in $(PYTHON) python3.12 python3.11 python3; do \
 
 FORCE:
 .PHONY: help install dev image demo test test-light test-stack test-local check format \
-	bench bench-cli bench-start bench-app bench-launch bench-step bench-run pictures clean
+	bench bench-cli bench-start bench-app bench-launch bench-step bench-run pictures smoke-modal clean
 
 help:
 	@echo 'make install   the client: .venv/bin/vfm and .venv/bin/vfm-tui'
@@ -25,6 +25,7 @@ help:
 	@echo 'make format    lay the code out as `make check` wants it'
 	@echo 'make bench     the figures of the README'
 	@echo 'make pictures  docs/screens: every screen of the app over real runs'
+	@echo 'make smoke-modal   the smallest real job on Modal, for those who have an account: asks first'
 	@echo 'make clean     remove .venv and caches (runs and images stay)'
 
 install: .venv/.installed
@@ -137,6 +138,10 @@ bench-run: image
 # The runs that it needs are launched where there are none: half an hour on two cores, minutes after that.
 pictures: image
 	$(BIN)/python -m benchmarks.screens
+
+# Costs money, so it says how much and asks. `make smoke-modal YES=--yes` does not ask.
+smoke-modal: install
+	@$(BIN)/python -m tests.modal.smoke $(YES)
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -41,6 +41,9 @@ class Smoke:
 
     folder: Path
     runs: list[str] = field(default_factory=list)
+    outputs: str = ""
+    over: bool = False
+    """Whether every run is known to have ended."""
 
     def price(self) -> str:
         """What one run costs at most, by the plan."""
@@ -76,13 +79,14 @@ class Smoke:
         """The record says done, and the steps were made."""
         shown = _shown(self.runs[0])
         _check(shown["status"] == "done", f"the run is {shown['status']}")
+        self.outputs = shown["outputs"]
         steps = [row["step"] for row in json.loads(vfm("metrics", self.runs[0], "--json").stdout)]
         _check({1, 2} <= set(steps), f"numbers of steps {steps}, not of 1 and 2")
         return f"steps {steps}"
 
     def is_fetched(self) -> str:
         """The run directory arrives, and a second download finds everything there."""
-        where = f"{_shown(self.runs[0])['outputs']}:runs/{self.runs[0]}"
+        where = f"{self.outputs}:runs/{self.runs[0]}"
         vfm("get", where, str(self.folder))
         got = self.folder / self.runs[0]
         record = json.loads((got / "record.json").read_text())
@@ -100,11 +104,12 @@ class Smoke:
         vfm("logs", self.runs[1], "--follow", codes=(1,))
         status = _shown(self.runs[1])["status"]
         _check(status == "cancelled", f"the run that was cancelled is {status}")
+        self.over = True
         return f"run {self.runs[1]}"
 
     def clear_up(self) -> None:
         """Stop whatever a failed check or Ctrl-C left running: it costs money."""
-        for run in self.runs:
+        for run in [] if self.over else self.runs:
             vfm("cancel", run, codes=(0, 1, 2, 3))
 
 
