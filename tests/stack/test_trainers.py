@@ -25,7 +25,7 @@ from tests.stack.conftest import PROJECT, tiny_spec
 
 pytestmark = [pytest.mark.stack, pytest.mark.vllm]
 
-STEPS = 4
+STEPS = 3
 CHAT = "/v1/chat/completions"
 
 
