@@ -76,7 +76,7 @@ test: test-light test-stack test-local
 
 test-light: dev
 	@echo '==> the light suite'
-	$(BIN)/python -m pytest --ignore=tests/stack --ignore=tests/local
+	$(BIN)/python -m pytest --ignore=tests/stack --ignore=tests/local -n 2 --dist loadfile
 
 # These import torch, so they run with the image's Python; pytest is lent to it from a side folder.
 test-stack: .venv/.stack-tests
