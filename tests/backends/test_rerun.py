@@ -39,12 +39,13 @@ def settings(tmp_path: Path) -> Settings:
     (tmp_path / "project").mkdir()
     (tmp_path / "project" / "environments").symlink_to(PROJECT / "environments")
     (tmp_path / "project" / "x.yaml").write_text(TEXT)
-    return Settings(project_dir=tmp_path / "project", home=tmp_path / "home", experimenter="ann")
+    named = frozenset({"EXPERIMENTER"})
+    return Settings(tmp_path / "project", tmp_path / "home", experimenter="ann", env_file_names=named)
 
 
 async def launched(client: Client, settings: Settings, **typed: str) -> RunRecord:
     """A run that was launched from the config with these keys typed over it."""
-    draft = Draft.load("x.yaml", settings.project_dir)
+    draft = Draft.load("x.yaml", settings.project_dir, backend=next(iter(client.backends)))
     for key, text in typed.items():
         draft.put(key, text)
     return await client.launch(draft.plan(settings))
