@@ -45,7 +45,7 @@ def filled(folder: Path, size: int = 2 * BLOCK + 5) -> tuple[Wanted, list[bytes]
     part = Part(wanted)
     part.open(GO)
     for block in blocks:
-        part.append([block], hashlib.sha256(block).digest())
+        part.append(block, hashlib.sha256(block).digest())
     return wanted, blocks
 
 
@@ -90,7 +90,7 @@ def test_only_whole_blocks_as_they_came_are_kept(
     part = Part(wanted)
     assert part.open(GO) == kept
     for block in blocks[kept // BLOCK :]:
-        part.append([block], hashlib.sha256(block).digest())
+        part.append(block, hashlib.sha256(block).digest())
     part.finish()
     assert wanted.target.read_bytes() == b"".join(blocks)
 
@@ -105,7 +105,7 @@ def test_the_longest_names_have_part_files(tmp_path: Path) -> None:
     for length in (255, 250, 245):
         wanted = Wanted("verifiers-x", "a", 1, 1000.0, tmp_path / ("n" * length))
         Part(wanted).open(GO)
-        write_whole(wanted, [b"1"])
+        write_whole(wanted, b"1")
         assert wanted.target.read_bytes() == b"1"
 
 

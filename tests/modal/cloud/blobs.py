@@ -92,6 +92,13 @@ class Blobs:
         piece = self._pieces.get(request.match_info["token"])
         if piece is None or not piece.path.is_file():
             raise web.HTTPNotFound
+        self._state.serving += 1
+        try:
+            return await self._answer(request, piece)
+        finally:
+            self._state.serving -= 1
+
+    async def _answer(self, request: web.Request, piece: Piece) -> web.StreamResponse:
         await asyncio.sleep(self._faults.block_delay)
         data = piece.held
         if data is None:

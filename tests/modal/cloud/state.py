@@ -176,6 +176,8 @@ class State:
     billing: list[pb.WorkspaceBillingReportItem] = field(default_factory=list)
     served: list[tuple[Path, int]] = field(default_factory=list)
     """The blocks that were asked for: file, and bytes that were sent of it."""
+    serving: int = 0
+    """How many are being sent."""
     volume_version: pb.VolumeFsVersion.ValueType = pb.VOLUME_FS_VERSION_V1
     """What folders that tests made are, as volumes."""
 

@@ -10,28 +10,28 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import importlib
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import modal
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
 from modal._utils.async_utils import synchronize_api
-from modal._utils.http_utils import ClientSessionRegistry
 from modal_proto import api_pb2
 
+from tui.backends.modal import plain_get
 from tui.backends.modal.part import BLOCK
 
 if TYPE_CHECKING:
     from modal.volume import _Volume
 
 on_modals_loop: Any = synchronize_api
-_sessions: Any = ClientSessionRegistry
 _SHA256 = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):")
-_CONNECT = 10.0
+_IN_A_THREAD = 1 << 20
+"""Bytes from which a digest is worth a thread of its own."""
 
 
 class Damaged(Exception):
@@ -42,11 +42,7 @@ Missing = modal.exception.NotFoundError
 """There is no such file any more."""
 
 
-class Refused(Exception):
-    """The store of blocks answered with an error."""
-
-
-LOST = (ClientError, OSError, TimeoutError, Refused)
+LOST = OSError
 """What a connection to the store of blocks fails with."""
 
 
@@ -74,13 +70,13 @@ class Range:
 
 @dataclass(frozen=True)
 class Block:
-    """A block as it came, in chunks, and its SHA-256; `data` is None where the one known here is the same."""
+    """A block as it came, and its SHA-256; `data` is None where the one known here is the same."""
 
-    data: list[bytes] | None
+    data: bytearray | None
     digest: bytes
 
 
-NOTHING = Block([], hashlib.sha256().digest())
+NOTHING = Block(bytearray(), hashlib.sha256().digest())
 """All of an empty file."""
 
 
@@ -99,7 +95,7 @@ async def fetch(url: str, length: int, silence: float, known: frozenset[bytes] =
     """The block behind an address, verified as far as the server says what it is.
 
     It is given up after `silence` seconds without a byte. `known`: the digests of what is here already; if
-    the server says the same, nothing is carried over. Raises `Damaged`, or one of `LOST`.
+    the server says the same, nothing is carried over. Raises `Damaged`, or `LOST`.
     """
     block: Block = await _fetch.aio(url, length, silence, known)
     return block
@@ -123,7 +119,7 @@ async def fetch_all(volume: modal.Volume, files: list[Small], silence: float) ->
 async def digest_of(url: str, silence: float) -> bytes | None:
     """What the server calls the block behind an address, if it says so. Nothing is carried over.
 
-    Raises one of `LOST`.
+    Raises `LOST`.
     """
     digest: bytes | None = await _digest_of.aio(url, silence)
     return digest
@@ -143,19 +139,39 @@ async def _locate_there(volume: _Volume, path: str, start: int, length: int, exa
 
 
 async def _fetch_there(url: str, length: int, silence: float, known: frozenset[bytes]) -> Block:
-    async with asked("GET", url, silence) as response:
-        named = _named(response)
-        if named is not None and named in known:
-            return Block(None, named)
-        data, missing, digest = await _body(response, length)
-    if named not in (None, digest.digest()):
+    try:
+        named, data = await _get(url, length, silence, known)
+    except plain_get.TooLong as error:
+        raise Damaged(str(error)) from error
+    if data is None and named:
+        return Block(None, named)
+    data = data or bytearray()
+    digest = await _digest(data)
+    if named not in (None, digest):
         raise Damaged("its checksum is not the one that the server names")
-    if missing and named is None:
-        raise Damaged(f"{length - missing} bytes of {length}")
-    if missing:  # zeros at the end, which a server need not send
-        data.append(bytes(missing))
-        digest.update(data[-1])
-    return Block(data, digest.digest())
+    if len(data) < length:
+        if named is None:
+            raise Damaged(f"{len(data)} bytes of {length}")
+        data.extend(bytes(length - len(data)))
+        digest = await _digest(data)
+    return Block(data, digest)
+
+
+async def _get(
+    url: str, length: int, silence: float, known: frozenset[bytes] | None
+) -> tuple[bytes | None, bytearray | None]:
+    """What the server calls a block, and the block, unless it is known here (None: no block is wanted)."""
+    try:
+        answer = await plain_get.get(url, length, silence)
+        named = _named(answer.fields)
+        if known is None or named in known:
+            answer.leave()
+            return named, None
+        return named, await answer.body(silence)
+    except plain_get.NotPlain:
+        http = await asyncio.to_thread(importlib.import_module, "tui.backends.modal.modal_http")
+        fields, data = await http.get(url, length, silence)
+        return _named(fields), data
 
 
 async def _fetch_all_there(volume: _Volume, files: list[Small], silence: float) -> list[Block | None]:
@@ -167,16 +183,20 @@ async def _fetch_small(volume: _Volume, file: Small, silence: float) -> Block | 
         volume_id=volume.object_id, path=file.path, len=file.size, client_pads_blocks=True
     )
     with suppress(Exception):  # each has its say when the file is asked for by itself
-        async with asyncio.timeout(silence):
-            answer = await volume.client._stub.VolumeGetFile2.direct(request)
+        async with asyncio.timeout(
+            silence
+        ):  # the bare call: what Modal wraps around it is a third of its cost
+            answer = await volume.client._stub.VolumeGetFile2.wrapped_method(request)
         if (answer.start, answer.len, len(answer.get_urls)) == (0, file.size, 1):
             return await _fetch_there(answer.get_urls[0], file.size, silence, file.known)
     return None
 
 
 async def _digest_of_there(url: str, silence: float) -> bytes | None:
-    async with asked("GET", url, silence) as response:
-        return _named(response)
+    try:
+        return (await _get(url, BLOCK, silence, None))[0]
+    except plain_get.TooLong:
+        return None
 
 
 _locate = on_modals_loop(_locate_there)
@@ -185,29 +205,12 @@ _fetch_all = on_modals_loop(_fetch_all_there)
 _digest_of = on_modals_loop(_digest_of_there)
 
 
-@asynccontextmanager
-async def asked(method: str, url: str, silence: float, **more: Any) -> AsyncIterator[ClientResponse]:
-    """The store's answer, for functions that run on Modal's event loop. Raises one of `LOST`."""
-    patience = ClientTimeout(sock_connect=_CONNECT, sock_read=silence)
-    session: ClientSession = _sessions.get_session()
-    async with session.request(method, url, timeout=patience, **more) as response:
-        if response.status >= 400:
-            raise Refused(f"the store of blocks answered {response.status} {response.reason}")
-        yield response
+async def _digest(data: bytearray) -> bytes:
+    if len(data) < _IN_A_THREAD:
+        return hashlib.sha256(data).digest()
+    return await asyncio.to_thread(lambda: hashlib.sha256(data).digest())
 
 
-async def _body(response: ClientResponse, length: int) -> tuple[list[bytes], int, hashlib._Hash]:
-    """The chunks, the bytes that are missing and the SHA-256. No server can fill this machine's memory."""
-    data, digest = [], hashlib.sha256()
-    async for chunk in response.content.iter_any():
-        data.append(chunk)
-        digest.update(chunk)
-        length -= len(chunk)
-        if length < 0:
-            raise Damaged("it is longer than it should be")
-    return data, length, digest
-
-
-def _named(response: ClientResponse) -> bytes | None:
-    found = _SHA256.search(response.headers.get("Repr-Digest", ""))
+def _named(fields: dict[str, str]) -> bytes | None:
+    found = _SHA256.search(fields.get("repr-digest", ""))
     return base64.b64decode(found[1]) if found else None

@@ -124,7 +124,7 @@ class Download:
             async for _, same in answers:
                 if not same:
                     return False
-        await self._on_disk(wanted, lambda _: mark(wanted))
+        await self._on_disk(wanted, lambda _: mark(wanted, wanted.target))
         self._skip(wanted)
         return True
 
@@ -135,7 +135,7 @@ class Download:
 
     async def _take(self, piece: Piece, block: Block) -> None:
         """Put a block where it belongs."""
-        wanted, part, data = piece.wanted, piece.part, block.data or []
+        wanted, part, data = piece.wanted, piece.part, block.data or b""
         await self._on_disk(wanted, lambda _: part.append(data, block.digest))
         if piece.is_last:
             await self._finish(wanted, part)
@@ -190,6 +190,6 @@ def _together(files: Iterable[Wanted]) -> Iterator[tuple[Wanted, ...]]:
 def _write(pairs: Sequence[tuple[Wanted, Block]]) -> None:
     for wanted, block in pairs:
         if block.data is None:
-            mark(wanted)
+            mark(wanted, wanted.target)
         else:
             write_whole(wanted, block.data)

@@ -11,7 +11,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,10 +59,10 @@ class Part:
             file.truncate(kept)
         return kept
 
-    def append(self, block: Iterable[bytes], digest: bytes) -> None:
+    def append(self, block: bytes | bytearray, digest: bytes) -> None:
         """One block more. Its sum is written after it: without one, a block counts as not there."""
         with self._part.open("ab") as file:
-            file.writelines(block)
+            file.write(block)
         with self._sums.open("a") as file_of_sums:
             file_of_sums.write(digest.hex() + "\n")
 
@@ -70,7 +70,8 @@ class Part:
         """Give it its name. Raises `OSError` where it is not as long as it should be."""
         if self._part.stat().st_size != self._wanted.size:
             raise OSError(f"{self._part} is not as long as it should be: somebody else wrote into it")
-        _name(self._part, self._wanted)
+        mark(self._wanted, self._part)
+        os.replace(self._part, self._wanted.target)
         self._sums.unlink(missing_ok=True)
 
     def forget(self) -> None:
@@ -99,22 +100,23 @@ class Part:
                 yield line
 
 
-def write_whole(wanted: Wanted, data: Iterable[bytes]) -> None:
+def write_whole(wanted: Wanted, data: bytes | bytearray) -> None:
     """Write a small file in one go; whoever looks sees all of it or nothing."""
     part = part_of(wanted.target)
     part.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("wb") as file:
-        file.writelines(data)
-    _name(part, wanted)
+    with part.open("wb", buffering=0) as file:
+        file.write(data)
+        mark(wanted, file.fileno())
+    os.replace(part, wanted.target)
 
 
-def mark(wanted: Wanted) -> None:
+def mark(wanted: Wanted, place: Path | int) -> None:
     """Give a downloaded file the volume's time of change, by which it is known the next time.
 
     A file that has just changed may change again within the same second: it bears no mark.
     """
     if time.time() - wanted.modified > JUST_NOW:
-        os.utime(wanted.target, ns=(_ns(wanted),) * 2)
+        os.utime(place, ns=(_ns(wanted),) * 2)
 
 
 def is_marked(wanted: Wanted) -> bool:
@@ -136,11 +138,6 @@ def sums_of(target: Path) -> Path:
     if len(os.fsencode(name)) > 254:
         name = hashlib.sha256(os.fsencode(name)).hexdigest() + ".part.sums"
     return part.with_name(name)
-
-
-def _name(part: Path, wanted: Wanted) -> None:
-    os.replace(part, wanted.target)
-    mark(wanted)
 
 
 def _stat(path: Path) -> os.stat_result | None:

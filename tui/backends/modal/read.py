@@ -24,15 +24,15 @@ async def read(volume: modal.Volume, path: str, offset: int, size: int) -> bytes
         found = await blocks.locate(volume, path, offset, max(size, 0))
     if size == 0 or found.start < offset:
         return b""  # the file ends before
-    data = b"".join([b"".join(await _block(path, url, length)) for url, length in found.blocks()])
+    data = b"".join([await _block(path, url, length) for url, length in found.blocks()])
     return data if size < 0 else data[:size]
 
 
-async def _block(path: str, url: str, length: int) -> list[bytes]:
+async def _block(path: str, url: str, length: int) -> bytearray:
     for last in (False, True):
         try:
-            return (await blocks.fetch(url, length, SILENCE)).data or []
-        except (blocks.Damaged, *blocks.LOST) as error:
+            return (await blocks.fetch(url, length, SILENCE)).data or bytearray()
+        except (blocks.Damaged, blocks.LOST) as error:
             if last:
                 hint = Hint("try again; https://status.modal.com says how Modal is")
                 raise BackendError(f"{path} could not be read", cause=str(error), hint=hint) from error

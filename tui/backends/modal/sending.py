@@ -5,24 +5,21 @@ With `blocks.py` the only module that uses Modal's own stubs; what is said there
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import modal
 from modal_proto import api_pb2
 
-from tui.backends.modal.blocks import asked, on_modals_loop
+from tui.backends.modal import modal_http
+from tui.backends.modal.blocks import on_modals_loop
 
 if TYPE_CHECKING:
     from modal.volume import _Volume
 
-SLOWEST = 50_000
-"""Bytes a second below which an upload counts as broken off."""
-
 
 async def put(url: str, data: bytes, silence: float) -> bytes:
-    """Send a block; returns the store's receipt. Raises one of `LOST`."""
+    """Send a block; returns the store's receipt. Raises `LOST`."""
     receipt: bytes = await _put.aio(url, data, silence)
     return receipt
 
@@ -71,14 +68,6 @@ async def in_blocks(volume: modal.Volume) -> bool:
     return bool(await _in_blocks.aio(volume))
 
 
-async def _put_there(url: str, data: bytes, silence: float) -> bytes:
-    async with (
-        asyncio.timeout(silence + len(data) / SLOWEST),
-        asked("PUT", url, silence, data=data) as response,
-    ):
-        return await response.read()
-
-
 async def _write_down_there(
     volume: _Volume, files: list[Sums], receipts: dict[bytes, bytes]
 ) -> list[tuple[int, int, str]]:
@@ -101,7 +90,7 @@ async def _in_blocks_there(volume: _Volume) -> bool:
     return not volume._is_v1
 
 
-_put = on_modals_loop(_put_there)
+_put = on_modals_loop(modal_http.put)
 _write_down = on_modals_loop(_write_down_there)
 _lacking = on_modals_loop(_lacking_there)
 _in_blocks = on_modals_loop(_in_blocks_there)

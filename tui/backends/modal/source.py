@@ -52,7 +52,7 @@ class Source:
             url = url or (await self.addresses(wanted, start, size, exact=attempt > 1))[0]
             try:
                 return await blocks.fetch(url, size, self._silence, known)
-            except (blocks.Damaged, *blocks.LOST) as error:
+            except (blocks.Damaged, blocks.LOST) as error:
                 if attempt == ATTEMPTS:
                     raise _lost(wanted, error) from error
                 await asyncio.sleep(0.1 * 3**attempt)

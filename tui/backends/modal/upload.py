@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from remote.contract.errors import BackendError, DiskError, Hint
 from tui.backends.base import Progress, Transfer
 from tui.backends.local_copy import Stopped, digest, off_loop
-from tui.backends.modal import blocks, sending
+from tui.backends.modal import blocks, modal_http, sending
 from tui.backends.modal.in_turn import Job, in_turn
 from tui.backends.modal.part import BLOCK
 from tui.backends.modal.session import PATIENCE, within
@@ -112,7 +112,7 @@ class Upload:
         async with within(PATIENCE, f"upload {batch[0].source}"):
             lacking = await sending.lacking(self._volume, digests)
         sent = [given for given, digest in zip(batch, digests, strict=True) if digest in lacking]
-        seconds = COMMIT + sum(given.size for given in sent) / sending.SLOWEST
+        seconds = COMMIT + sum(given.size for given in sent) / modal_http.SLOWEST
         try:
             async with (
                 within(seconds, f"upload {batch[0].source}"),

@@ -118,7 +118,7 @@ class ModalVolumes:
         if not await asyncio.to_thread(source.exists):
             raise ConfigError(f"there is no {source}", hint=Hint("name a file or folder of this machine"))
         there = await self._sizes(volume, str(target))
-        await _prepared()
+        await _prepared("upload")
         from tui.backends.modal.upload import Upload, given
 
         files = await asyncio.to_thread(given, source, target, there)
@@ -194,6 +194,6 @@ def _nobody(_: Transfer) -> None:
     """Whoever wants to know nothing of the progress."""
 
 
-async def _prepared() -> None:
+async def _prepared(module: str = "blocks") -> None:
     """Import what speaks to the store of blocks, off the event loop."""
-    await asyncio.to_thread(importlib.import_module, "tui.backends.modal.blocks")
+    await asyncio.to_thread(importlib.import_module, f"tui.backends.modal.{module}")
