@@ -27,7 +27,7 @@ from remote.contract.errors import BackendError, Hint, VfmError
 # Private: the public one prints to a terminal and knows no other place. A test breaks when it changes.
 from modal._output.manager import DisabledOutputManager  # isort: skip
 
-PATIENCE = 8.0
+PATIENCE = 7.0
 """Seconds that Modal has to answer; its own client would wait for a minute."""
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

@@ -129,12 +129,15 @@ class ModalBench:
     name = "modal"
 
     def __init__(self, folder: Path) -> None:
+        from modal_proto import api_pb2 as pb  # after it
+
         from tests.modal.cloud import Cloud  # imports Modal's library
 
         self.home, self.env_file = folder / "home", folder / "project.env"
         self.env_file.write_text("EXPERIMENTER=ann\n")
         self.cloud = Cloud(folder / "cloud")
-        self.cloud.state.volume_version = 2  # uploads to volumes of the first version go on file by file
+        # Uploads to volumes of the first version go on file by file, not block by block.
+        self.cloud.state.volume_version = pb.VOLUME_FS_VERSION_V2
         self.cloud.start()
         self._before = {name: os.environ.get(name) for name in self.cloud.env}
         os.environ.update(self.cloud.env)

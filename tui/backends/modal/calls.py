@@ -106,6 +106,8 @@ def _judged(result: Any, error: BaseException) -> Outcome:
     }
     if status in known:
         return Outcome(known[status], _line(result.exception or str(error)))
+    if not result.data and not result.data_blob_id:
+        return Outcome("lost", _line(result.exception))  # The container died with no word of the function's.
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
         return Outcome("raised", f"SystemExit: {error.code}", code)

@@ -19,7 +19,7 @@ from remote.contract.errors import BackendError, Hint
 if TYPE_CHECKING:
     from modal.client import Client
 
-PATIENCE = 8.0
+PATIENCE = 7.0
 """Seconds that a group of calls may take; together with the import less than ten."""
 TOKENS = ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET")
 

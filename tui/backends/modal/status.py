@@ -71,6 +71,8 @@ class Standing:
         try:
             found = await calls.outcome(client, call) if call else None
             if found is None and app and await calls.is_over(client, app):
+                if not call and "pid" in record.identifiers:
+                    return Outcome("launch")
                 # What the call came to may be told a moment later than that its app is over.
                 found = await calls.outcome(client, call, 2.0) if call else None
                 return found or Outcome("lost")

@@ -32,6 +32,10 @@ GROWN = 0.1
 """Seconds until growth by another program's hand is noticed."""
 HEAL, HEAL_MOST, HEALINGS = 0.3, 5.0, 12
 """Seconds until bytes that are missing are fetched, at first and at most, and how often that is tried."""
+TORN = 3
+"""How often logs are fetched for the end of a frame that does not come: it may be no frame at all."""
+REFRESH = 30.0
+"""Seconds between two looks for entries that a stream of logs has left out without a sign."""
 AGAIN, AGAIN_MOST = 0.2, 5.0
 """Seconds until a connection is tried again."""
 
@@ -217,26 +221,33 @@ class Watch:
                 return
 
     async def _heal(self, app: str) -> None:
-        """Fetch what is missing before frames that wait: from the logs, then from the volume."""
-        pause, tries = HEAL, 0
+        """Fetch what is missing before frames that wait: from the logs, then from the volume.
+
+        A frame that does not come to its end may have lost it, and hides those after it.
+        """
+        pause, tries, looked = HEAL, 0, time.monotonic()
         while True:
             await asyncio.sleep(pause)
-            if not self._bringer.waiting:
-                pause, tries = HEAL, 0
+            waiting, torn = bool(self._bringer.waiting), self._readers.torn
+            if waiting or (torn and tries < TORN):
+                await self._heal_once(app, from_volume=tries > 0)
+                pause, tries = min(2 * pause, HEAL_MOST), tries + 1
+                if waiting and tries >= HEALINGS:
+                    await self._bringer.give_up()
                 continue
-            await self._heal_once(app, from_volume=tries > 0)
-            self._grown.set()
-            pause, tries = min(2 * pause, HEAL_MOST), tries + 1
-            if tries >= HEALINGS:
-                await self._bringer.give_up()
+            pause, tries = HEAL, tries if torn else 0
+            if time.monotonic() - looked > REFRESH:
+                await self._heal_once(app, from_volume=False)
+                looked = time.monotonic()
 
     async def _heal_once(self, app: str, *, from_volume: bool) -> None:
         from modal.exception import NotFoundError
 
         with contextlib.suppress(NotFoundError):
             await self._bringer.from_logs(app, self._seen - BEFORE)
-        if from_volume and self._bringer.waiting:
+        if from_volume:
             await self._bringer.from_volume(await self._records.fetch(self._run))
+        self._grown.set()
 
 
 async def _first_of(*work: Coroutine[Any, Any, None]) -> None:

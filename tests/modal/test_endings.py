@@ -1,0 +1,190 @@
+"""Runs that end without a word of their own are settled from what Modal says of them, once it is certain."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from remote.contract import layout
+from remote.contract.errors import BackendError, ConfigError
+from remote.contract.events import EndEvent, FailureEvent
+from remote.contract.record import RunRecord
+from tests.backends.conftest import PROJECT, ModalBench, lines, request, until
+from tests.modal.cloud.faults import Faults
+from tui.backends.modal import calls, session, volumes
+from tui.backends.modal.backend import ModalBackend
+from tui.store.stream import events_of
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[ModalBench]:
+    """A cloud, and a backend over it."""
+    bench = ModalBench(tmp_path)
+    yield bench
+    bench.close()
+
+
+def there(bench: ModalBench, run: RunRecord) -> Path:
+    """The run's directory in its volume."""
+    return bench.cloud.volumes_dir / run.outputs / layout.run_path(run.run_id)
+
+
+def on_record(bench: ModalBench, run: RunRecord) -> RunRecord:
+    """What its volume says of the run."""
+    return RunRecord.model_validate_json((there(bench, run) / layout.RECORD).read_bytes())
+
+
+async def waiting(bench: ModalBench, folder: Path, **modal: object) -> tuple[ModalBackend, RunRecord]:
+    """A run whose worker has said a line and waits."""
+    ready = folder / "ready"
+    backend = bench.backend(f"lines:1 touch:{ready} wait:{folder / 'go'} end:done")
+    run = await backend.launch(request(modal={"retries": 0, **modal}))
+    await until(ready.exists, "the worker")
+    return backend, run
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "said", "key"),
+    [
+        (Faults.crash, 1, "its container was lost", None),
+        (Faults.out_of_memory, 137, "ran out of memory", "modal.memory"),
+        (Faults.exit, 3, "ended with code 3", None),
+    ],
+)
+async def test_a_death_without_a_word_is_put_on_record(
+    bench: ModalBench, tmp_path: Path, fault: Callable[[Faults], None], code: int, said: str, key: str | None
+) -> None:
+    backend, run = await waiting(bench, tmp_path)
+    fault(bench.cloud.faults)
+    found = await lines(backend, run)
+    assert "[train] line 0" in found
+    events = list(events_of(found))
+    [failure] = [event for event in events if isinstance(event, FailureEvent)]
+    assert said in failure.message
+    assert (failure.hint or {}).get("key") == key
+    assert [event.status for event in events if isinstance(event, EndEvent)] == ["failed"]
+    after = await backend.status(run)
+    assert (after.status, after.exit_code) == ("failed", code)
+    assert on_record(bench, run).status == "failed"
+    assert backend.journal(run).read_bytes() == (there(bench, run) / layout.STREAM).read_bytes()
+    other = ModalBackend(tmp_path / "other", PROJECT, {}, bench.env_file)
+    assert await lines(other, after) == found
+
+
+async def test_a_run_whose_container_died_goes_on_in_another(bench: ModalBench, tmp_path: Path) -> None:
+    backend, run = await waiting(bench, tmp_path, retries=2)
+    bench.cloud.faults.crash()
+    await until(lambda: len(on_record(bench, run).attempts) == 2, "another attempt")
+    (tmp_path / "go").touch()
+    found = await lines(backend, run)
+    after = await backend.status(run)
+    assert (after.status, [attempt.why for attempt in after.attempts]) == ("done", ["lost", "done"])
+    assert found.count("[train] line 0") == 2
+    assert backend.journal(run).read_bytes() == (there(bench, run) / layout.STREAM).read_bytes()
+
+
+async def test_a_launch_that_was_killed_is_not_waited_for(bench: ModalBench) -> None:
+    bench.cloud.faults.build_lines, bench.cloud.faults.build_delay = ["building"] * 1000, 0.1
+    backend = bench.backend()
+    run = await backend.launch(request())
+    await until(lambda: b"building" in backend.journal(run).read_bytes(), "the build")
+    [found] = await backend.runs()
+    assert found.status == "pending"
+    os.kill(int(run.identifiers["pid"]), signal.SIGKILL)
+    state = [event for event in events_of(await lines(backend, run)) if isinstance(event, FailureEvent)]
+    assert [event.message for event in state] == ["the launch was interrupted"]
+    assert [record.status for record in await backend.runs()] == ["failed"]
+    assert on_record(bench, run).status == "failed"
+
+
+async def test_a_launch_under_way_is_cancelled(bench: ModalBench) -> None:
+    bench.cloud.faults.build_lines, bench.cloud.faults.build_delay = ["building"] * 1000, 0.1
+    backend = bench.backend()
+    run = await backend.launch(request())
+    await until(lambda: b"building" in backend.journal(run).read_bytes(), "the build")
+    await backend.cancel(run)
+    await lines(backend, run)
+    assert (await backend.status(run)).status == on_record(bench, run).status == "cancelled"
+
+
+async def test_an_image_that_cannot_be_built_is_the_runs_failure(bench: ModalBench) -> None:
+    bench.cloud.faults.build_failure = "ERROR: no matching distribution"
+    backend = bench.backend()
+    run = await backend.launch(request())
+    found = await lines(backend, run)
+    assert any("no matching distribution" in line for line in found)
+    after = await backend.status(run)
+    assert after.failure is not None
+    assert (after.status, after.failure["boundary"]) == ("failed", "image")
+
+
+@pytest.mark.parametrize("network", ["refuse", "stall"])
+async def test_a_server_that_cannot_be_reached_is_named_within_ten_seconds(
+    bench: ModalBench, network: str
+) -> None:
+    bench.cloud.faults.network = "refuse" if network == "refuse" else "stall"
+    backend, began = bench.backend(), time.monotonic()
+    asked = (backend.runs(), backend.launch(request()), backend.volumes.volumes())
+    for said in await asyncio.gather(*asked, return_exceptions=True):
+        assert isinstance(said, BackendError)
+        assert said.message.startswith("cannot reach Modal")
+        assert said.hint is not None
+    assert time.monotonic() - began < 10
+
+
+async def test_what_cannot_be_asked_about_stays_as_it_is(
+    bench: ModalBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (calls, volumes, session):
+        monkeypatch.setattr(module, "PATIENCE", 2.0)
+    backend, run = await waiting(bench, tmp_path)
+    bench.cloud.faults.network = "refuse"
+    with pytest.raises(BackendError, match="cannot reach Modal"):
+        await backend.status(run)
+    bench.cloud.faults.network = "open"
+    assert (await backend.status(run)).status == "running"
+    await bench.backend().cancel(run)
+    await lines(backend, run)
+    assert (await backend.status(run)).status == "cancelled"
+
+
+async def test_a_wrong_token_says_how_to_sign_in(bench: ModalBench) -> None:
+    bench.cloud.faults.wrong_token = True
+    for ask in (bench.backend().runs(), bench.backend().launch(request())):
+        with pytest.raises(BackendError, match="not signed in to Modal") as said:
+            await ask
+        assert said.value.hint is not None
+        assert "modal setup" in said.value.hint.text
+
+
+async def test_tokens_of_the_env_file_sign_in_and_reach_no_container(
+    bench: ModalBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = {name: os.environ[name] for name in session.TOKENS}
+    for name in tokens:
+        monkeypatch.delenv(name)
+    file = tmp_path / "token"
+    backend = bench.backend(f"env:MODAL_TOKEN_SECRET={file} end:done", **tokens)
+    run = await backend.launch(request())
+    await lines(backend, run)
+    assert (await backend.status(run)).status == "done"
+    assert tokens["MODAL_TOKEN_SECRET"] not in file.read_text()
+    assert not any(tokens.keys() & secret.keys() for secret in bench.cloud.secrets.values())
+
+
+@pytest.mark.parametrize("text", [None, "# nothing yet\n"])
+async def test_without_an_env_file_nothing_is_launched(bench: ModalBench, text: str | None) -> None:
+    bench.env_file.unlink()
+    if text is not None:
+        bench.env_file.write_text(text)
+    with pytest.raises(ConfigError, match=r"project\.env") as said:
+        await bench.backend().launch(request())
+    assert said.value.hint is not None
+    assert ".env.example" in said.value.hint.text
+    assert not list(bench.cloud.volumes_dir.iterdir())
