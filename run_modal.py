@@ -4,7 +4,6 @@
     modal run run_modal.py::train --config-path configs/modal_training_config.yaml --gpu-type H100
     modal run run_modal.py::train_with_config --config-path configs/modal_training_config_wordle.yaml
     modal run run_modal.py::evaluate --env wordle --model Qwen/Qwen2.5-0.5B-Instruct --num-examples 50
-    modal run run_modal.py::train --help
     EXPERIMENTER=alice EXPERIMENT_NAME=wordle-v1 modal run run_modal.py::train --env wordle
 
 Owns the entry points, and the image of every run on Modal, whichever door launched it. An option that is
@@ -16,6 +15,7 @@ of this file stays empty, and ending this program ends no run. What stands behin
 from __future__ import annotations
 
 import contextlib
+import logging
 
 import modal
 
@@ -88,7 +88,9 @@ def _run(kind: Kind, config_path: str | None, **typed: str | int | None) -> None
 
 
 def _hush() -> None:
-    """Modal's spinner would wrap our lines, and its last word would be that an empty app completed."""
+    """This file's app is empty: nothing that Modal says of it, or of a connection to it, is of use."""
+    for name in ("modal-client", "modal-utils"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     with contextlib.suppress(ImportError, AttributeError):
         from modal.output import OutputManager
 

@@ -243,6 +243,24 @@ def test_ctrl_c_leaves_the_run_going_and_says_how_to_rejoin(shell: Shell, tmp_pa
     until(lambda: record_of(run_dir).status == "done", "the run's end")
 
 
+def test_a_connection_that_is_lost_while_the_run_ends_costs_nothing(shell: Shell, tmp_path: Path) -> None:
+    """Not a line, and not the exit code, though Modal's own app of the file is lost."""
+    go_on, over = tmp_path / "go-on", tmp_path / "over"
+    shell.dotenv(f"lines:1 wait:{go_on} lines:2 touch:{over} end:done")
+    child = shell.start("modal run run_modal.py::train --env wordle --steps 200")
+    assert child.stdout is not None
+    assert any("line 0" in line for line in child.stdout)
+    shell.cloud.faults.network = "refuse"
+    go_on.touch()
+    until(
+        lambda: over.exists() and all(one.ended for one in shell.cloud.containers.values()), "the run's end"
+    )
+    shell.cloud.faults.network = "open"
+    out, err = child.communicate(timeout=DEADLINE)
+    assert (child.returncode, out) == (0, "[train] line 0\n[train] line 1\n")
+    assert "Traceback" not in err
+
+
 def test_help_names_the_options_of_the_guide(shell: Shell) -> None:
     said = shell("modal run run_modal.py::train --help").stdout
     for option in ("--env", "--steps", "--config-path", "--gpu-count", "--model"):

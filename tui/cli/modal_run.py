@@ -103,5 +103,6 @@ def _leave_with(code: int) -> None:
     context = click.get_current_context(silent=True)
     if context is None:
         sys.exit(code)
-    # An exit from within would be told to Modal as an exception of the entry point.
-    context.call_on_close(lambda: sys.exit(code) if code else None)
+    # An exit from within would be told to Modal as an exception of the entry point. That of a run that is
+    # done counts too: an app that was lost while a connection was, and that is empty, is no failure.
+    context.call_on_close(lambda: sys.exit(code))
