@@ -73,8 +73,13 @@ def first_line(error: BaseException) -> str:
 
 async def connect() -> modal.Client:
     """A connected client. Raises `BackendError` within nine seconds of this process's start."""
-    async with within("sign in", max(3.0, PATIENCE - _age())):
+    async with within("sign in", _left()):
         return await modal.Client.from_env.aio()
+
+
+def _left() -> float:
+    """Seconds that Modal has to answer a program that has just been started, and is waited for."""
+    return max(3.0, PATIENCE - _age())
 
 
 def _age() -> float:
@@ -86,7 +91,7 @@ def _age() -> float:
 
 async def volume(name: str, client: modal.Client, *, create: bool = False) -> modal.Volume:
     """A volume that is there, or is made. Raises `BackendError`."""
-    async with within(f"open the volume {name}"):
+    async with within(f"open the volume {name}", _left()):
         found = modal.Volume.from_name(name, create_if_missing=create)
         await found.hydrate.aio(client)
         return found

@@ -162,7 +162,7 @@ async def test_a_run_that_takes_too_long_fails_and_says_so(bench: Bench, tmp_pat
     backend = bench.backend(
         f"{manner} lines:1 wait:{tmp_path / 'never'}", VFM_TIMEOUT="0.3", VFM_STOP_GRACE="0.5"
     )
-    run = await backend.launch(request(modal={"timeout": 600}))
+    run = await backend.launch(request(modal={"timeout": 600, "retries": 0}))
     state = RunState().add_all(events_of(await lines(backend, run)))
     assert state.failure is not None
     assert state.failure.hint is not None
