@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from grpclib import Status
 
 from remote.contract.events import AttemptEvent, Event, decode_line
 from remote.contract.frames import Frame, FrameReader
@@ -191,8 +193,8 @@ def only_the_project_was_uploaded(cloud: Cloud) -> None:
     uploaded = [str(path.relative_to(project)) for path in project.rglob("*")]
     assert "remote/worker.py" in uploaded
     assert "environments/vf_wordle/pyproject.toml" in uploaded
-    hidden = [name for name in uploaded if "/." in name or name.startswith(".") or name.endswith(".egg-info")]
-    assert not hidden
+    unwanted = re.compile(r"(^|/)\.|\.egg-info$|__pycache__|\.pyc$")
+    assert not [name for name in uploaded if unwanted.search(name)]
 
 
 def test_an_image_that_cannot_be_built_is_on_record_with_its_last_lines(desk: Desk) -> None:
@@ -209,6 +211,19 @@ def test_an_image_that_cannot_be_built_is_on_record_with_its_last_lines(desk: De
         assert (folder / "events.jsonl").read_text().count('"type":"end"') == 1
         assert run.stream(folder).count('"type":"failure"') == 1
     assert not desk.cloud.calls
+
+
+def test_a_call_that_modal_refuses_is_on_record_and_leaves_no_app(desk: Desk) -> None:
+    desk.cloud.faults.errors["FunctionBindParams"] = Status.INVALID_ARGUMENT
+    run = desk.launch("end:done")
+    desk.over()
+    record = run.record()
+    assert record.status == "failed"
+    assert record.failure is not None
+    assert record.failure["boundary"] == "backend"
+    assert run.stream() == run.stream(run.staged)
+    assert '"phase":"image","status":"done"' in run.stream()
+    assert all(app.done for app in desk.cloud.apps.values())
 
 
 def test_a_launch_that_is_stopped_while_the_image_is_built_is_cancelled(desk: Desk) -> None:
@@ -284,7 +299,7 @@ def test_what_keeps_a_launch_from_beginning_is_answered_within_ten_seconds(desk:
 
 
 def test_a_run_whose_container_died_speechless_is_settled_here_and_in_its_volume(desk: Desk) -> None:
-    run = desk.launch("lines:2 pause:60", modal={"retries": 0})
+    run = desk.launch("steps:1 lines:2 pause:60", modal={"retries": 0})
     until(lambda: "line 1" in run.stream(), "the worker")
     desk.cloud.faults.crash()
     until(lambda: not run.containers(), "the container's end")
@@ -301,6 +316,7 @@ def test_a_run_whose_container_died_speechless_is_settled_here_and_in_its_volume
         assert record.attempts[-1].why == "failed"
         assert "half a li\n[modal] Runner failed\n" in run.stream(folder)
         kept = (folder / "events.jsonl").read_text().splitlines()
+        assert len(kept) == run.stream(folder).count("\x1e")
         assert [json.loads(line)["type"] for line in kept][-2:] == ["failure", "end"]
         assert [json.loads(line)["seq"] for line in kept] == list(range(len(kept)))
     assert answer["record"]["status"] == "failed"

@@ -172,18 +172,27 @@ def test_a_container_prints_the_whole_stream_and_commits_what_counts(stage: Stag
     assert stage.printed() == stage.stream()
 
 
-def test_a_checkpoint_is_committed_while_the_run_goes_on(stage: Stage, tmp_path: Path) -> None:
+def test_an_attempt_is_on_record_before_it_prints_and_a_checkpoint_while_it_goes_on(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stage.launch()
-    go = tmp_path / "go"
+    monkeypatch.setattr(container, "COMMIT_EVERY", 1e9)
+    quiet, go = tmp_path / "quiet", tmp_path / "go"
+    printed_before: list[bool] = []
 
     def commit() -> None:
-        stage.commits.append("commit")
-        assert len(stage.commits) > 1 or not stage.output(), "something is printed that is not on record"
-        if b'"checkpoint"' in stage.stream():
+        if not printed_before:
+            until(lambda: b"line 0" in stage.stream(), "the worker")
+        elif b'"checkpoint"' in stage.stream():
             go.touch()
+        else:
+            quiet.touch()  # The record stays as it is from here on: only the checkpoint is a reason.
+        printed_before.append(bool(stage.output()))
 
     stage.commit = commit  # type: ignore[method-assign]
-    assert stage.attempt(f"lines:1 steps:3 wait:{go} end:done")["status"] == "done"
+    script = f"lines:1 wait:{quiet} steps:3 wait:{go} end:done"
+    assert stage.attempt(script, VFM_TIMEOUT="20")["status"] == "done"
+    assert not printed_before[0]
 
 
 def test_a_volume_that_cannot_be_committed_is_said_once_and_ends_no_run(stage: Stage) -> None:
