@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from remote import attempts
 from remote.contract.models import choose_model
+from remote.contract.record import RunRecord
 from remote.contract.resources import modal_options
 from remote.contract.spec import ExperimentSpec
 from tests.stack.conftest import PROJECT, tiny_spec
@@ -61,6 +63,13 @@ def variable(name: str) -> Probe:
         return environment(spec, "cpu", 2)[name]
 
     return probe
+
+
+def attempt(read: Callable[[ExperimentSpec, RunRecord], Any]) -> Probe:
+    """Something that is decided with every attempt at a run."""
+    names = {name: "x" for name in ("run_id", "environment", "model", "outputs")}
+    record = RunRecord(kind="train", backend="modal", **names)
+    return lambda spec, _: read(spec, record)
 
 
 def server_gpus(spec: ExperimentSpec, _: Any) -> Any:
@@ -312,6 +321,8 @@ ROWS: list[tuple[str, Any, Probe, Any]] = [
     ("vllm.port", 18123, port, 18123),
     ("vllm.weight_sync", "adapter", sync, "adapter"),
     ("vllm.gpus", 2, server_gpus, ("0", "1")),
+    ("modal.retries", 0, attempt(attempts.goes_on), False),
+    ("budget.max_usd", 2.5, attempt(lambda *how: attempts.meter(*how).limit), 2.5),
     ("wandb.project", "mine", wandb("WANDB_PROJECT"), "mine"),
     ("wandb.enabled", True, trl("report_to"), ["wandb"]),
 ]
