@@ -121,6 +121,16 @@ def test_a_journal_that_lost_its_end_is_filled_again(tmp_path: Path) -> None:
     assert journal.path.read_bytes() == b"one\ntwo\n"
 
 
+def test_a_journal_that_was_deleted_is_not_complete(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.take([Frame(1, 0, b"one\n")])
+    journal.remember("7-3", 5.0)
+    journal.complete()
+    assert journal.cursor().complete
+    journal.path.unlink()
+    assert (journal.cursor().complete, journal.cursor().position) == (False, "")
+
+
 def _cut(journal: Journal, size: int) -> None:
     with journal.path.open("rb+") as file:
         file.truncate(max(0, journal.size() - size))

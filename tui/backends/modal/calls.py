@@ -46,7 +46,7 @@ async def is_over(client: Client, app: str) -> bool:
     from modal.types import AppState
 
     async with within(PATIENCE, "ask how the run stands"):
-        info = await (await modal.App.lookup.aio(app, client=client)).info.aio(refresh=True)
+        info = await (await modal.App.lookup.aio(app, client=client)).info.aio()
     return info.lifecycle.state in (AppState.STOPPED, AppState.DISABLED)
 
 

@@ -60,7 +60,7 @@ class Cursor:
         marks = self.marks
         while len(marks) > 1 and marks[-1].base - len(marks[-1].text.encode()) > size:
             marks = marks[:-1]
-        return self if marks == self.marks else Cursor(marks)
+        return self if size and marks == self.marks else Cursor(marks)
 
     def place(self, size: int) -> Place:
         """What is there, in a journal of that size."""

@@ -120,8 +120,7 @@ class Records:
     async def _fetch(self, outputs: str, run_id: str) -> RunRecord:
         path = f"{layout.run_path(run_id)}/{layout.RECORD}"
         try:
-            data = await self._volumes.read(outputs, path)
-            record = RunRecord.model_validate_json(data)
+            record = await self._read(outputs, path)
         except FileNotFoundError as error:
             raise RunNotFound(f"there is no record at {outputs}:{path}") from error
         except ValidationError as error:
@@ -130,6 +129,12 @@ class Records:
         if (record.outputs, record.run_id) != (outputs, run_id):
             raise DiskError(f"the record {outputs}:{path} is another run's, {record.run_id}")
         return await asyncio.to_thread(self._merged, record)
+
+    async def _read(self, outputs: str, path: str) -> RunRecord:
+        try:
+            return RunRecord.model_validate_json(await self._volumes.read(outputs, path))
+        except ValidationError:  # It may have been replaced while it was read.
+            return RunRecord.model_validate_json(await self._volumes.read(outputs, path))
 
     def _merged(self, record: RunRecord) -> RunRecord:
         here = self.here(record.outputs, record.run_id)

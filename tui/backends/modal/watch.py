@@ -51,6 +51,8 @@ class Watch:
         self._readers, self._position, self._seen, self._kept = Readers(), "", 0.0, 0.0
         self.trouble = ""
         """What keeps the journal from growing just now; empty where nothing does."""
+        self._record, self._looked, self._caught_up = run, float("-inf"), float("-inf")
+        self._alone, self._app_is_over = asyncio.Lock(), False
         self._lookers = 0
         self._task: asyncio.Task[None] | None = None
         self._grown = asyncio.Event()
@@ -83,9 +85,13 @@ class Watch:
 
     async def catch_up(self) -> None:
         """Bring what there is now, once; nothing is done while somebody watches. Raises `BackendError`."""
-        if self._task is None or self._task.done():
-            await self._round(live=False)
-            self._keep()
+        asked = time.monotonic()
+        async with self._alone:
+            # Others who asked meanwhile were answered with it; whoever watches brings more than this.
+            if self._caught_up < asked and (self._task is None or self._task.done()):
+                self._caught_up = time.monotonic()
+                await self._round(live=False)
+                await asyncio.to_thread(self._keep)
 
     async def _sleep(self) -> None:
         """Until the journal has grown, or may have by another program's hand."""
@@ -112,9 +118,12 @@ class Watch:
         while True:
             began = time.monotonic()
             try:
-                if await self._round():
+                async with self._alone:
+                    over = await self._round()
+                if over:
                     self.trouble = ""
                     return
+                await asyncio.sleep(AGAIN)
             except NotSignedIn:
                 raise
             except BackendError as error:
@@ -130,7 +139,7 @@ class Watch:
         if await self._launching(live):
             return False
         try:
-            record = await self._standing.of(self._run)
+            record = await self._known(live)
         except RunNotFound:
             # Nothing of it in the volume: never launched, or deleted. What is here is all there is.
             return True
@@ -143,6 +152,13 @@ class Watch:
         elif live:  # being launched on another machine
             await asyncio.sleep(LOOK)
         return False
+
+    async def _known(self, live: bool) -> RunRecord:
+        """The record; those who only glance at a run, again and again, are content with one a little old."""
+        if live or self._app_is_over or time.monotonic() - self._looked > LOOK:
+            self._record = await self._standing.of(self._run)
+            self._looked = time.monotonic()
+        return self._record
 
     async def _launching(self, live: bool) -> bool:
         """Wait for a launcher on this machine, which writes the journal itself."""
@@ -178,6 +194,7 @@ class Watch:
             async with contextlib.aclosing(logs.live(client, app, self._position, seconds)) as batches:
                 async for batch in batches:
                     await self._take(batch)
+                    self._app_is_over = batch.done
                     if batch.done:
                         return True
         except NotFoundError:
