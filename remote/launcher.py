@@ -27,7 +27,7 @@ from typing import Any
 
 from remote import processes
 from remote.contract import layout
-from remote.contract.errors import BackendError, ConfigError, Hint, VfmError
+from remote.contract.errors import BackendError, VfmError
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.emit import Emitter, failure_event
 from remote.ending import CANCELLED, Ending, EventsTail, conclude

@@ -189,10 +189,9 @@ def test_a_launch_brings_the_run_to_the_machine_that_was_asked_for(desk: Desk) -
 
 def only_the_project_was_uploaded(cloud: Cloud) -> None:
     """No secret, no environment, no cache."""
-    project = next(iter(cloud.containers.values())).root / "root"
-    uploaded = [str(path.relative_to(project)) for path in project.rglob("*")]
-    assert "remote/worker.py" in uploaded
-    assert "environments/vf_wordle/pyproject.toml" in uploaded
+    uploaded = [file.filename for mount in cloud.state.mounts.values() for file in mount]
+    assert "/root/remote/worker.py" in uploaded
+    assert "/root/environments/vf_wordle/pyproject.toml" in uploaded
     unwanted = re.compile(r"(^|/)\.|\.egg-info$|__pycache__|\.pyc$")
     assert not [name for name in uploaded if unwanted.search(name)]
 
