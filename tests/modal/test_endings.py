@@ -60,7 +60,13 @@ async def waiting(bench: ModalBench, folder: Path, **modal: object) -> tuple[Mod
 async def test_a_death_without_a_word_is_put_on_record(
     bench: ModalBench, tmp_path: Path, fault: Callable[[Faults], None], code: int, said: str, key: str | None
 ) -> None:
+    bench.cloud.faults.private_volumes = True  # what was not committed dies with the container
     backend, run = await waiting(bench, tmp_path)
+
+    async def seen() -> bool:
+        return "[train] line 0" in await lines(backend, run, live=False)
+
+    await until(seen, "the line")
     fault(bench.cloud.faults)
     found = await lines(backend, run)
     assert "[train] line 0" in found
