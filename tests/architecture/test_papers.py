@@ -18,7 +18,7 @@ from tui.__main__ import vfm_tui
 from tui.cli.commands import vfm
 
 ROOT = Path(__file__).parents[2]
-PAPERS = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", ROOT / "docs" / "app.md"]
+PAPERS = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
 
