@@ -41,7 +41,7 @@ async def within(what: str, seconds: float = PATIENCE) -> AsyncIterator[None]:
             with explained(what):
                 yield
     except TimeoutError as error:
-        raise _unreachable(what, f"no answer within {seconds:g} s") from error
+        raise _unreachable(what, f"no answer within {seconds:.0f} s") from error
 
 
 @contextmanager
