@@ -23,7 +23,7 @@ from remote.contract.record import LaunchRequest, RunRecord
 from tests.modal.cloud import Cloud
 
 ROOT = Path(__file__).parents[2]
-MODAL = Path(sys.executable).with_name("modal")
+PROGRAMS = Path(sys.executable).parent
 WORKER = ROOT / "tests" / "backends" / "scripted_worker.py"
 DEADLINE = 120.0
 """Seconds that a command may take on a machine that does other things too."""
@@ -87,11 +87,12 @@ class Shell:
     def start(self, line: str, cwd: Path | None = None) -> subprocess.Popen[str]:
         """A command line as the guide writes it, going on by itself."""
         words = shlex.split(line)
-        names = dict(word.split("=", 1) for word in words[: words.index("modal")])
+        at = next(index for index, word in enumerate(words) if word in ("modal", "vfm"))
+        names = dict(word.split("=", 1) for word in words[:at])
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         ours = {"VFM_HOME": str(self.folder / "home"), "VFM_PROJECT": str(self.project)}
         child = subprocess.Popen(
-            [str(MODAL), *words[words.index("modal") + 1 :]],
+            [str(PROGRAMS / words[at]), *words[at + 1 :]],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -259,6 +260,20 @@ def test_a_connection_that_is_lost_while_the_run_ends_costs_nothing(shell: Shell
     out, err = child.communicate(timeout=DEADLINE)
     assert (child.returncode, out) == (0, "[train] line 0\n[train] line 1\n")
     assert "Traceback" not in err
+
+
+def test_packages_of_ones_own_are_built_into_the_image(shell: Shell) -> None:
+    """As the guide has it: by editing the list in `run_modal.py`; ahead of any launch."""
+    text = (ROOT / "run_modal.py").read_text()
+    assert text.count('        # "your-custom-package>=1.0.0",') == 1
+    (shell.project / "run_modal.py").unlink()
+    (shell.project / "run_modal.py").write_text(text.replace('# "your-custom', '"your-custom'))
+    done = shell("vfm image build modal")
+    assert done.returncode == 0, done.stderr
+    assert "pip install 'your-custom-package>=1.0.0'" in done.stderr
+    assert "vllm==" in done.stderr
+    assert "✓ image · built" in done.stderr
+    assert not shell.cloud.calls
 
 
 def test_help_names_the_options_of_the_guide(shell: Shell) -> None:
