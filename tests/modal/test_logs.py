@@ -155,19 +155,29 @@ async def test_a_run_that_ends_while_it_cannot_be_heard_is_complete(
 async def test_a_watcher_that_is_killed_leaves_a_journal_that_another_goes_on_with(told: Told) -> None:
     told.bench.cloud.faults.log_pieces = 300
     await told.launch()
-    home, env_file = told.bench.home, told.bench.env_file
     for last in (b"line 40\n", b"line 299\n"):
-        follower = await asyncio.create_subprocess_exec(
-            sys.executable, str(FOLLOWER), str(home), str(env_file), told.run.outputs, told.run.run_id,
-            cwd=PROJECT, env={**os.environ, "PYTHONPATH": str(PROJECT)},
-        )  # fmt: skip
+        follower = await started(told)
         await until(lambda last=last: last in told.here(), "the other program's journal")
         follower.send_signal(signal.SIGKILL)
         await follower.wait()
+    follower = await started(told)
     told.say("more")
     told.say("end")
-    await lines(told.backend, told.run)
+    await asyncio.gather(lines(told.backend, told.run), asyncio.wait_for(follower.wait(), 20))
+    assert follower.returncode == 0
     assert told.here() == told.there
+
+
+async def started(told: Told) -> asyncio.subprocess.Process:
+    """Another program that watches the run, into the same journal."""
+    words = (told.bench.home, told.bench.env_file, told.run.outputs, told.run.run_id)
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(FOLLOWER),
+        *map(str, words),
+        cwd=PROJECT,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+    )
 
 
 async def test_another_machine_has_all_of_a_run_that_goes_on(told: Told, tmp_path: Path) -> None:
