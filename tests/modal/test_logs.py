@@ -98,7 +98,7 @@ def drop(faults: Faults) -> None:
 
 def drop_everything(faults: Faults) -> None:
     drop(faults)
-    faults.drop_logs = 30  # all of the first lines: nothing that came says that something is missing
+    faults.drop_logs = 30  # all that is said now: nothing that came says that something is missing
 
 
 def drop_for_ever(faults: Faults) -> None:
@@ -111,10 +111,10 @@ async def test_no_line_is_lost_and_none_doubled(
     told: Told, fault: Callable[[Faults], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "REFRESH", 1.0)
-    fault(told.bench.cloud.faults)
     await told.launch()
     async with watching(told.backend, told.run) as looking:
         await until(has(told, b"line 299\n"), "the first lines")
+        fault(told.bench.cloud.faults)
         told.say("more")
         await until(has(told, b"line 4\n", 3), "the last lines, while the run goes on")
         told.say("end")
