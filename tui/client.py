@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 _SHOWN = 8  # candidates that an error names
+_SOON = 1.0  # seconds that a run is looked for before what this machine remembers of it is good enough
 
 
 @dataclass
@@ -125,9 +126,20 @@ class Client:
     async def find(self, text: str) -> RunRecord:
         """The run meant by its id, an unambiguous prefix of it, or `last`. Raises `RunNotFound`.
 
-        A whole id is found as soon as the backend that has it answers, however slow another one is. One
-        whose backend cannot be asked is given as this machine last knew it.
+        A whole id is found as soon as the backend that has it answers, however slow another one is. Where
+        it takes its time, or cannot be asked, the run is given as this machine last knew it.
         """
+        asked = asyncio.ensure_future(self._find(text))
+        try:
+            if not (await asyncio.wait({asked}, timeout=_SOON))[0]:
+                for name in self.backends:
+                    if known := await self._remembered(name, text):
+                        return known
+            return await asked
+        finally:
+            asked.cancel()
+
+    async def _find(self, text: str) -> RunRecord:
         listing = Listing[RunRecord]()
         async with aclosing(self._answers(lambda backend: backend.runs())) as answers:
             async for answer in answers:
