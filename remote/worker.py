@@ -101,7 +101,7 @@ class Worker:
         self._place()
         folder = Path(self.request.project_dir) / "environments"
         module = environments.resolve(self.request.environment, folder)
-        self.emit.banner(f"📦 Installing {module}...")
+        self.emit.banner(f"📦 Installing verifiers... ({module})")
         installed = self._pool.submit(self._install, module, folder)
         self.emit.banner(f"🔍 Looking for the model {self.request.model}")
         model = prepare_model(self.request.model, self.cache, lambda line: self.emit.say("worker", line))

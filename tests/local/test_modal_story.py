@@ -22,7 +22,7 @@ pytestmark = pytest.mark.local
 LAUNCH = ("launch", "configs/local_smoke.yaml", "--backend", "modal")
 BANNERS = (
     "🚀 Starting Verifiers RL training",
-    "📦 Installing",
+    "📦 Installing verifiers...",
     "🌐 Starting vLLM server",
     "🏃 Starting GRPO",
 )

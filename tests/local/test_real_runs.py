@@ -58,7 +58,7 @@ def test_the_whole_story_and_a_launcher_that_is_killed_in_the_middle(shell: Shel
     assert tagged(followed.stdout.split("\n")) == tagged(text), "a line was lost or came twice"
     for banner in (
         "🚀 Starting Verifiers RL",
-        "📦 Installing",
+        "📦 Installing verifiers...",
         "🌐 Starting vLLM server",
         "🏃 Starting GRPO",
     ):
