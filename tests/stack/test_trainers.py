@@ -64,6 +64,7 @@ class Tape:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # it holds every reply back for 40 ms
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -93,6 +94,7 @@ def tape(reload_server: Any, wordle: None) -> Iterator[Tape]:
 
 def spec_of() -> ExperimentSpec:
     training = {**tiny_spec().training.model_dump(), "gradient_accumulation_steps": 2, "steps": STEPS}
+    training["environment_args"] = {"turns": 2, "reply": "plain"}
     # One episode after the other: a prompt does not tell which task it belongs to, only its place does.
     return tiny_spec(training={**training, "batch_size": 4, "eval_examples": 2, "concurrency": 1})
 
