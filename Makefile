@@ -15,7 +15,7 @@ FIND_PYTHON = for p in $(PYTHON) python3.12 python3.11 python3; do \
 
 FORCE:
 .PHONY: help install dev image demo test test-light test-stack test-local check format \
-	bench bench-cli bench-start bench-app bench-launch bench-step bench-run pictures smoke-modal clean
+	bench bench-cli bench-start bench-app bench-launch bench-step bench-run bench-modal pictures smoke-modal clean
 
 help:
 	@echo 'make install   the client: .venv/bin/vfm and .venv/bin/vfm-tui'
@@ -104,7 +104,7 @@ format: dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-cli bench-start bench-app bench-launch bench-step bench-run
+bench: bench-cli bench-start bench-app bench-modal bench-launch bench-step bench-run
 
 bench-cli: install
 	$(BIN)/python -m benchmarks.cli_start
@@ -120,6 +120,12 @@ bench-app: install
 	$(BIN)/python -m benchmarks.log_keys
 	$(BIN)/python -m benchmarks.download
 	$(BIN)/python -m benchmarks.reattach
+
+# Beside Modal's own command line, over the tests' server of its protocol; no account is needed.
+bench-modal: dev
+	$(BIN)/python -m benchmarks.modal_download
+	$(BIN)/python -m benchmarks.modal_logs
+	$(BIN)/python -m benchmarks.modal_runs
 
 bench-launch: image
 	"$$(cat .venv/.image)" -m benchmarks.launch_overlap

@@ -85,19 +85,13 @@ class Download:
                     await self._take_small(tag, found)
 
     async def _jobs(self, files: list[Wanted]) -> AsyncGenerator[Job[Tag, Sequence[Block]], None]:
-        """Small files, of which many go together, between the blocks of the large ones."""
-        small = _together(file for file in files if file.size <= BLOCK)
+        """Small files first: they are most of the files and few of the bytes, so half a download has them."""
+        for group in _together(file for file in files if file.size <= BLOCK):
+            yield Job(group, partial(self._source.fetch_small, group), sum(file.size for file in group))
         for wanted in files:
             if wanted.size > BLOCK and not await self._is_here(wanted):
                 async for job in self._large(wanted):
                     yield job
-                    if group := next(small, None):
-                        yield self._group(group)
-        for group in small:
-            yield self._group(group)
-
-    def _group(self, group: tuple[Wanted, ...]) -> Job[Tag, Sequence[Block]]:
-        return Job(group, partial(self._source.fetch_small, group), sum(file.size for file in group))
 
     async def _large(self, wanted: Wanted) -> AsyncGenerator[Job[Tag, Sequence[Block]], None]:
         part = Part(wanted)
