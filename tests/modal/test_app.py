@@ -188,6 +188,7 @@ async def test_from_the_form_to_the_files_with_every_line_once(
         await shown.press("y")
         await shown.on(RunScreen)
         await shown.sees("Collecting torch", "● image", "● running")
+        await shown.sees("● running waiting for a machine")
         await shown.sees("3/3", "reward 0.3", "est. $")
         faults.reset()
         gates[0].touch()

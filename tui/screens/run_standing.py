@@ -26,7 +26,7 @@ def standing(feed: Feed, now: float, price: float | None = None) -> Standing:
     elapsed = max(0.0, until - (record.started or record.created))
     return Standing(
         status=status,
-        doing="" if over else doing(state, spans(state, record.kind, now, status)),
+        doing="" if over else doing(state, spans(state, record.kind, now, status)) or _waiting(feed),
         environment=record.environment,
         model=record.model,
         backend=record.backend,
@@ -39,6 +39,12 @@ def standing(feed: Feed, now: float, price: float | None = None) -> Standing:
         attempt=attempt(state.attempt, state.taken_up.why) if state.taken_up else "",
         ended_ago=max(0.0, now - end) if over and end else None,
     )
+
+
+def _waiting(feed: Feed) -> str:
+    """A run whose image is there waits until Modal has a machine for it; until then it does nothing."""
+    built = feed.state.phases.keys() == {"image"} and feed.state.taken_up is None
+    return "waiting for a machine" if built and feed.record.backend == "modal" else ""
 
 
 def _counted(feed: Feed) -> tuple[int | None, int | None]:
