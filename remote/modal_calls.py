@@ -85,8 +85,9 @@ def _left() -> float:
 def _age() -> float:
     """Seconds that this process has lived; importing Modal's library takes several on a busy machine."""
     ticks = int(processes.start_time(os.getpid()) or 0)
-    lived = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    return lived if ticks else 0.0
+    if not ticks:  # no Linux: that clock is not there either
+        return 0.0
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
 async def volume(name: str, client: modal.Client, *, create: bool = False) -> modal.Volume:
