@@ -119,8 +119,15 @@ class Launch:
         try:
             await self._spawn(machine, emit)
         finally:
+            await self._leave(run)
+
+    async def _leave(self, run: Any) -> None:
+        """Take leave of the app, which goes on: a connection that is lost by now ends no run."""
+        try:
             async with self._calls.within("leave the app"):
                 await run.__aexit__(None, None, None)
+        except VfmError as error:
+            print(error, file=sys.stderr, flush=True)
 
     async def _spawn(self, function: Any, emit: Emitter) -> None:
         """From the call on the stream is the container's: nothing more is said here."""
@@ -142,13 +149,13 @@ class Launch:
         """The run is over before a machine had it: on record here, in the volume, and no app is left."""
         said = EventsTail(self.run_dir.path).read()
         conclude(self.run_dir, ending, said, fd=1)
-        record = self.run_dir.write_record(known_on_modal(self.run_dir.record()))
-        # Where Modal cannot be reached any more, the staged run says how it ended, and settling brings it up.
+        # Where Modal cannot be reached any more, the staged record goes on naming this launcher, by which
+        # the near side knows that nobody else has been told, and settles it later.
         with suppress(VfmError):
-            if app_id := record.identifiers.get("app"):
+            if app_id := self.run_dir.record().identifiers.get("app"):
                 await self._calls.stop_app(app_id, self.client)
-        with suppress(VfmError):
             await upload(self.volume, self.run_dir, layout.RECORD, layout.EVENTS, layout.STREAM)
+            self.run_dir.write_record(known_on_modal(self.run_dir.record()))
 
 
 def places(request: LaunchRequest) -> dict[str, str]:

@@ -21,7 +21,7 @@ from remote.contract.record import RunRecord
 from remote.emit import failure_event
 from remote.ending import Ending, Said, conclude, end_torn_line
 from remote.run_dir import RunDir, disk_error, write_atomic
-from remote.staging import upload
+from remote.staging import known_on_modal, upload
 
 
 async def settle_and_answer(staged: Path, document: dict[str, Any]) -> int:
@@ -38,7 +38,8 @@ async def settle_and_answer(staged: Path, document: dict[str, Any]) -> int:
 
 
 async def settle(run_dir: RunDir, document: dict[str, Any]) -> RunRecord:
-    """The run's record, completed; one that is over in the volume is only brought here.
+    """The run's record, completed; one that is over in the volume is only brought here, and one that is over
+    only here is only brought there.
 
     Raises `BackendError` where Modal cannot be reached: then nothing has changed.
     """
@@ -53,23 +54,28 @@ async def settle(run_dir: RunDir, document: dict[str, Any]) -> RunRecord:
 
 async def _settle(run_dir: RunDir, document: dict[str, Any]) -> RunRecord:
     record = run_dir.record()
+    given_up = record.ended_already  # by its launcher, when Modal was out of reach
     client = await calls.connect()
     volume = await calls.volume(record.outputs, client, create=True)  # a launch may have died before
     known = await calls.read_json(volume, f"{layout.run_path(record.run_id)}/{layout.RECORD}")
-    if known is not None:
-        record = _brought_together(record, RunRecord.model_validate(known))
-    if record.ended_already:
-        return run_dir.write_record(record)
+    there = None if known is None else RunRecord.model_validate(known)
+    if there is not None and (there.attempts or not given_up):
+        record = _brought_together(record, there)
+        if given_up:  # a container had the call all the same: the launcher's words of its end do not count
+            os.truncate(run_dir.path / layout.STREAM, 0)
+        if given_up or record.ended_already:
+            return run_dir.write_record(record)
     before = _Before(run_dir)
     try:
-        _complete(run_dir, record, document)
+        if not given_up:
+            _complete(run_dir, record, document)
         await upload(volume, run_dir, layout.STREAM, layout.EVENTS, layout.RECORD)
     except BaseException:
         before.restore()
         raise
     if app_id := record.identifiers.get("app"):
         await calls.stop_app(app_id, client)
-    return run_dir.record()
+    return run_dir.write_record(known_on_modal(run_dir.record()))
 
 
 def _brought_together(staged: RunRecord, there: RunRecord) -> RunRecord:

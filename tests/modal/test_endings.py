@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from grpclib import Status
 
 from remote.contract import layout
 from remote.contract.errors import BackendError, ConfigError
@@ -17,6 +18,7 @@ from remote.contract.events import EndEvent, FailureEvent
 from remote.contract.record import RunRecord
 from tests.backends.conftest import PROJECT, ModalBench, lines, request, until
 from tests.modal.cloud.faults import Faults
+from tui.backends.local_stream import is_alive
 from tui.backends.modal import calls, session, volumes
 from tui.backends.modal.backend import ModalBackend
 from tui.store.stream import events_of
@@ -107,6 +109,24 @@ async def test_a_launch_that_was_killed_is_not_waited_for(bench: ModalBench) -> 
     assert [event.message for event in state] == ["the launch was interrupted"]
     assert [record.status for record in await backend.runs()] == ["failed"]
     assert on_record(bench, run).status == "failed"
+
+
+async def test_a_launch_that_fails_when_modal_is_lost_is_put_into_the_volume_later(bench: ModalBench) -> None:
+    faults = bench.cloud.faults
+    faults.build_lines, faults.build_delay, faults.build_failure = ["building"] * 10, 0.1, "no such package"
+    backend = bench.backend()
+    run = await backend.launch(request())
+    faults.errors["VolumePutFiles"] = Status.PERMISSION_DENIED
+    await until(lambda: not is_alive(backend.journal(run).parents[1]), "the launcher's end")
+    assert (await backend.status(run)).status == "failed"
+    assert on_record(bench, run).status == "pending"
+    faults.errors.clear()
+    [found] = await backend.runs()
+    assert on_record(bench, run).status == found.status == "failed"
+    assert "pid" not in found.identifiers
+    [failure] = [e for e in events_of(await lines(backend, found)) if isinstance(e, FailureEvent)]
+    assert failure.message == "Modal could not build the image"
+    assert backend.journal(run).read_bytes() == (there(bench, run) / layout.STREAM).read_bytes()
 
 
 async def test_a_launch_under_way_is_cancelled(bench: ModalBench) -> None:

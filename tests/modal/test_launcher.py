@@ -225,6 +225,15 @@ def test_a_call_that_modal_refuses_is_on_record_and_leaves_no_app(desk: Desk) ->
     assert all(app.done for app in desk.cloud.apps.values())
 
 
+def test_a_run_goes_on_whose_launcher_loses_modal_once_it_is_started(desk: Desk) -> None:
+    desk.cloud.faults.errors["AppClientDisconnect"] = Status.INVALID_ARGUMENT
+    run = desk.launch("lines:1 end:done")
+    desk.over()
+    assert run.record(run.staged).failure is None
+    assert run.await_end().status == "done"
+    assert "AppStop" not in desk.cloud.service.asked
+
+
 def test_a_launch_that_is_stopped_while_the_image_is_built_is_cancelled(desk: Desk) -> None:
     desk.cloud.faults.build_delay = 0.2
     desk.cloud.faults.build_lines = ["one more line"] * 500

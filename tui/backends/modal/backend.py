@@ -137,16 +137,13 @@ class ModalBackend:
 
     async def runs(self) -> list[RunRecord]:
         """Every run of every experiment, newest first; damaged records go to `notices`."""
-        return await each(await self._records.all(), self._settled)
+        return await each(await self._records.all(), self._standing.settled)
 
     async def billed(self, run: RunRecord) -> float | None:
         """What Modal says that the run has cost, in US dollars; None where it does not say."""
         from tui.backends.modal.billing import billed
 
         return await billed(self._session, run)
-
-    async def _settled(self, record: RunRecord) -> RunRecord:
-        return record if record.ended_already else await self._standing.settled(record)
 
     async def _cancel(self, record: RunRecord) -> None:
         client = await self._session.client()

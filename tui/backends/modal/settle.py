@@ -53,8 +53,10 @@ class Settler:
         last_line = await asyncio.to_thread(_last_line, journal.path, text)
         document = judge(outcome, await self._spec(record), last_line).document(text)
         answer = await asyncio.to_thread(self._launcher.start, document, "--settle", str(run_dir))
-        await asyncio.to_thread(journal.complete)
-        return self._records.keep(RunRecord.model_validate(answer["record"]))
+        found = RunRecord.model_validate(answer["record"])
+        if found.ended_already:
+            await asyncio.to_thread(journal.complete)
+        return self._records.keep(found)
 
     async def _gather(self, record: RunRecord) -> list[str]:
         """Bring everything that was said here; gives what Modal, or a dying process, said besides."""

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from remote.contract.errors import BackendError
 from remote.contract.record import RunRecord
 from tui.backends.modal import calls
 from tui.backends.modal.calls import Outcome
@@ -37,16 +38,20 @@ class Standing:
         """
         here = await asyncio.to_thread(self._records.here, run.outputs, run.run_id)
         if here is not None and here.ended_already:
-            return here
+            return await self.settled(here)
         if here is not None and await asyncio.to_thread(self._records.launching, run):
             return here
         record = await self._records.fetch(run)
         return record if record.ended_already else await self.settled(record)
 
     async def settled(self, record: RunRecord) -> RunRecord:
-        """An open record, once it is completed where its run is over."""
+        """An open record, once it is completed where its run is over; one that is final stays as it is."""
+        if record.ended_already and "pid" not in record.identifiers:
+            return record
         if await asyncio.to_thread(self._records.launching, record):
             return record
+        if record.ended_already:
+            return await self._brought_up(record)
         lock = self._settling.setdefault((record.outputs, record.run_id), asyncio.Lock())
         async with lock:
             outcome = await self._outcome(record)
@@ -58,6 +63,15 @@ class Standing:
                 if record.ended_already:
                     return record
             return await self._settle(record, outcome)
+
+    async def _brought_up(self, record: RunRecord) -> RunRecord:
+        """A launch that ended when Modal could not be reached: nobody but this machine knows of it yet."""
+        lock = self._settling.setdefault((record.outputs, record.run_id), asyncio.Lock())
+        async with lock:
+            try:
+                return await self._settle(record, Outcome("launch"))
+            except BackendError:
+                return record  # Modal is still out of reach, and what is known here stands
 
     async def _outcome(self, record: RunRecord) -> Outcome | None:
         """How the run's call ended; None while it goes on, and where that cannot be told."""
