@@ -139,6 +139,21 @@ async def test_a_launch_under_way_is_cancelled(bench: ModalBench) -> None:
     assert (await backend.status(run)).status == on_record(bench, run).status == "cancelled"
 
 
+async def test_a_run_that_waits_for_its_machine_is_cancelled_from_elsewhere(
+    bench: ModalBench, tmp_path: Path
+) -> None:
+    bench.cloud.faults.private_volumes = True  # what the volume says is then the launcher's last word
+    _, run = await waiting(bench, tmp_path)
+    app = {"app": on_record(bench, run).identifiers["app"]}
+    pending: dict[str, object] = {"status": "pending", "identifiers": app, "attempts": [], "started": None}
+    record = on_record(bench, run).model_copy(update=pending)
+    (there(bench, run) / layout.RECORD).write_text(record.model_dump_json())
+    elsewhere = ModalBackend(tmp_path / "elsewhere", PROJECT, {}, bench.env_file)
+    [seen] = await elsewhere.runs()
+    await elsewhere.cancel(seen)
+    assert (await elsewhere.status(seen)).status == on_record(bench, run).status == "cancelled"
+
+
 async def test_an_image_that_cannot_be_built_is_the_runs_failure(bench: ModalBench) -> None:
     bench.cloud.faults.build_failure = "ERROR: no matching distribution"
     backend = bench.backend()

@@ -153,8 +153,9 @@ class ModalBackend:
         try:
             if call:
                 await calls.cancel(client, call)
-            elif app:
+            elif app:  # no container has it yet, and only the machine that launched it knows its call
                 await calls.stop(client, app)
+                await self._standing.cancelled(record)
             else:
                 raise BackendError(
                     f"{record.run_id} is being launched on another machine",

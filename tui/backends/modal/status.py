@@ -64,6 +64,12 @@ class Standing:
                     return record
             return await self._settle(record, outcome)
 
+    async def cancelled(self, record: RunRecord) -> RunRecord:
+        """Put on record that somebody has stopped the run's app: of the app that cannot be told later."""
+        lock = self._settling.setdefault((record.outputs, record.run_id), asyncio.Lock())
+        async with lock:
+            return await self._settle(record, Outcome("cancelled"))
+
     async def _brought_up(self, record: RunRecord) -> RunRecord:
         """A launch that ended when Modal could not be reached: nobody but this machine knows of it yet."""
         lock = self._settling.setdefault((record.outputs, record.run_id), asyncio.Lock())
