@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from remote import container
 from remote.contract import layout
 from remote.contract.record import RunRecord
 from tests.backends.conftest import PROJECT, ModalBench, lines, request, until
@@ -121,6 +122,11 @@ async def test_no_line_is_lost_and_none_doubled(
         await asyncio.wait_for(looking, 20)
     assert told.here() == told.there
     assert b"missing" not in told.there
+
+
+def test_bytes_are_called_lost_only_once_their_volume_was_committed() -> None:
+    pauses = [min(watch.HEAL * 2**tried, watch.HEAL_MOST) for tried in range(watch.HEALINGS)]
+    assert sum(pauses) > container.COMMIT_EVERY + watch.HEAL_MOST
 
 
 @pytest.mark.parametrize("cut", ["reset", "refuse", "stall", "silent end"])

@@ -30,8 +30,9 @@ KEEP = 1.0
 """Seconds between two writings of where the logs were left."""
 GROWN = 0.1
 """Seconds until growth by another program's hand is noticed."""
-HEAL, HEAL_MOST, HEALINGS = 0.3, 5.0, 12
-"""Seconds until bytes that are missing are fetched, at first and at most, and how often that is tried."""
+HEAL, HEAL_MOST, HEALINGS = 0.3, 5.0, 20
+"""Seconds until bytes that are missing are fetched, at first and at most, and how often that is tried: for
+longer than a container goes on without committing its volume, which may be the only one to have them."""
 TORN = 3
 """How often logs are fetched for the end of a frame that does not come: it may be no frame at all."""
 REFRESH = 30.0
