@@ -70,7 +70,9 @@ class Settler:
             with suppress(NotFoundError):
                 entries = await past(client, app, (cursor.seen or record.created) - BEFORE)
                 await bringer.take_entries(entries)
-                text = [e.text for e in entries if e.source != "stdout"]
+                # What was said of earlier attempts explains nothing of how the last one ended.
+                begun = record.attempts[-1].started if record.attempts else 0.0
+                text = [e.text for e in entries if e.source != "stdout" and e.time >= begun]
         await bringer.all_of(record)
         lines = [line.rstrip() for line in "".join(text).split("\n")]
         return [line for line in lines if line][-LAST_WORDS:]
