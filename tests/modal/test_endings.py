@@ -85,6 +85,21 @@ async def test_a_death_without_a_word_is_put_on_record(
     assert await lines(other, after) == found
 
 
+async def test_a_death_whose_logs_modal_no_longer_gives_is_put_on_record(
+    bench: ModalBench, tmp_path: Path
+) -> None:
+    backend, run = await waiting(bench, tmp_path)
+    bench.cloud.faults.errors["AppCountLogs"] = Status.INVALID_ARGUMENT
+    bench.cloud.faults.crash()
+
+    async def over() -> bool:
+        return (await backend.status(run)).ended_already
+
+    await until(over, "the end")
+    assert "[train] line 0" in await lines(backend, run)
+    assert on_record(bench, run).status == "failed"
+
+
 async def test_a_run_whose_container_died_goes_on_in_another(bench: ModalBench, tmp_path: Path) -> None:
     backend, run = await waiting(bench, tmp_path, retries=2)
     bench.cloud.faults.crash()

@@ -71,7 +71,19 @@ async def past(client: Client, app: str, since: float) -> list[Entry]:
     # Until later than now: the containers' clocks may be ahead of this machine's.
     begin, end = max(since, time.time() - _REACH), time.time() + 600
     found = logs.fetch.aio(since=datetime.fromtimestamp(begin, UTC), until=datetime.fromtimestamp(end, UTC))
-    return [_from_the_past(entry) async for entry in _in_time(found, PATIENCE)]
+    return [_from_the_past(entry) async for entry in _in_time(_as_far_as_kept(found), PATIENCE)]
+
+
+async def _as_far_as_kept(entries: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+    """The entries; no more where Modal refuses them, for their age or number: the volume has the rest."""
+    from modal import exception
+
+    try:
+        async with aclosing(entries):
+            async for entry in entries:
+                yield entry
+    except (exception.InvalidError, exception.LogsFetchError):
+        return
 
 
 async def _in_time(items: AsyncGenerator[T, None], seconds: float) -> AsyncGenerator[T, None]:
