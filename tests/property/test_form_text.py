@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tui.config import schema
@@ -79,6 +79,7 @@ def test_text_that_is_no_value_is_told_beside_its_own_field(row: schema.Row, tex
 
 @calm
 @given(typings, st.booleans())
+@example([(schema.by_key()["training.environment"], "\0")], False)
 def test_what_the_form_holds_is_what_its_command_says(
     config: Path, typed: list[tuple[schema.Row, str]], bare: bool
 ) -> None:

@@ -25,7 +25,8 @@ def read(row: Row, text: str) -> Any:
     if row.type == "choice":
         return next((choice for choice in row.choices if str(choice) == text), text)
     if row.type == "text":
-        return files.read_value(text, row.key) if text.startswith(('"', "'")) else text
+        quoted = text.startswith(('"', "'"))
+        return files.read_value(text, row.key) if quoted else files.text_value(text, row.key)
     if row.type == "mapping":
         return _mapping(row, text)
     return files.read_value(text, row.key)

@@ -98,7 +98,7 @@ def read_value(text: str, where: str) -> Any:
     """
     text = text.strip()
     if not text.startswith(("[", "{", '"', "'")):
-        return _text_value(read_plain(text), where)
+        return text_value(read_plain(text), where)
     try:
         node = compose(text, where)
     except ConfigProblems as error:
@@ -224,7 +224,7 @@ class _Builder:
         try:
             if not isinstance(node, yaml.ScalarNode):
                 raise ValueError(f"the tag {node.tag!r} is not allowed")
-            return _text_value(read_tagged(node.tag, node.value), _at(self.path, node))
+            return text_value(read_tagged(node.tag, node.value), _at(self.path, node))
         except ValueError as error:
             raise refuse(str(error), _at(self.path, node)) from None
 
@@ -264,7 +264,8 @@ class _Builder:
         self.lines |= before
 
 
-def _text_value(value: Any, where: str) -> Any:
+def text_value(value: Any, where: str) -> Any:
+    """The value, where it is no text or one that can be carried. Raises `ConfigProblems`."""
     if isinstance(value, str):
         try:
             value.encode()
