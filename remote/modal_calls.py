@@ -18,6 +18,7 @@ from typing import Any
 
 import modal
 from grpclib.exceptions import GRPCError, StreamTerminatedError
+from modal import exception
 from modal.exception import AuthError, Error, NotFoundError
 from modal.output import OutputManager
 
@@ -29,6 +30,8 @@ from modal._output.manager import DisabledOutputManager  # isort: skip
 
 PATIENCE = 7.0
 """Seconds that Modal has to answer; its own client would wait for a minute."""
+LOST = (exception.ConnectionError, exception.ServiceError, exception.InternalError, exception.ClientClosed)
+"""What Modal's client raises where the server cannot be asked, in place of refusing."""
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -54,11 +57,13 @@ def explained(what: str) -> Iterator[None]:
     except AuthError as error:
         hint = Hint("run `modal setup`, or put MODAL_TOKEN_ID and MODAL_TOKEN_SECRET into .env")
         raise BackendError("not signed in to Modal", cause=first_line(error), hint=hint) from error
-    except (ConnectionError, GRPCError, StreamTerminatedError, OSError) as error:
+    except (*LOST, OSError, StreamTerminatedError) as error:
         raise _unreachable(what, first_line(error)) from error
-    except Error as error:
+    except Error as error:  # before GRPCError, which what Modal refuses is as well
         said = first_line(error) or type(error).__name__
         raise BackendError(f"Modal could not {what}: {said}", cause=str(error)) from error
+    except GRPCError as error:
+        raise _unreachable(what, first_line(error)) from error
 
 
 def _unreachable(what: str, cause: str) -> BackendError:

@@ -210,6 +210,20 @@ async def test_what_cannot_be_asked_about_stays_as_it_is(
     assert (await backend.status(run)).status == "cancelled"
 
 
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (Status.PERMISSION_DENIED, "Modal does not let you list the volumes: VolumeList fails"),
+        (Status.RESOURCE_EXHAUSTED, "Modal could not list the volumes: VolumeList fails"),
+    ],
+)
+async def test_what_modal_refuses_is_told_in_its_words(bench: ModalBench, status: Status, said: str) -> None:
+    bench.cloud.faults.errors["VolumeList"] = status
+    with pytest.raises(BackendError) as error:
+        await bench.backend().runs()
+    assert error.value.message == said
+
+
 async def test_a_wrong_token_says_how_to_sign_in(bench: ModalBench) -> None:
     bench.cloud.faults.wrong_token = True
     for ask in (bench.backend().runs(), bench.backend().launch(request())):

@@ -220,6 +220,7 @@ def test_a_call_that_modal_refuses_is_on_record_and_leaves_no_app(desk: Desk) ->
     assert record.status == "failed"
     assert record.failure is not None
     assert record.failure["boundary"] == "backend"
+    assert record.failure["message"] == "Modal could not start the run: FunctionBindParams fails"
     assert run.stream() == run.stream(run.staged)
     assert '"phase":"image","status":"done"' in run.stream()
     assert all(app.done for app in desk.cloud.apps.values())

@@ -128,8 +128,7 @@ def _ours(error: Exception, what: str) -> BackendError | None:
     if isinstance(error, modal.NotFoundError):
         return None
     lost = (modal.ConnectionError, modal.ServiceError, modal.InternalError, modal.ClientClosed)
-    network = (ConnectionError, socket.gaierror, GRPCError, ProtocolError, StreamTerminatedError)
-    if isinstance(error, (*lost, *network)) or _lost_in_the_middle(error):
+    if isinstance(error, lost):
         return unreachable(what, text)
     if isinstance(error, modal.PermissionDeniedError):
         hint = Hint("does your Modal user have access to this workspace and environment?")
@@ -138,7 +137,9 @@ def _ours(error: Exception, what: str) -> BackendError | None:
         return BackendError("Modal wants a newer client", cause=text, hint=Hint("pip install -U modal"))
     if isinstance(error, modal.Error):
         return BackendError(f"Modal could not {what}: {text or type(error).__name__}")
-    return None
+    # After Modal's own, since what it refuses is a GRPCError as well.
+    network = (ConnectionError, socket.gaierror, GRPCError, ProtocolError, StreamTerminatedError)
+    return unreachable(what, text) if isinstance(error, network) or _lost_in_the_middle(error) else None
 
 
 def _lost_in_the_middle(error: Exception) -> bool:
