@@ -19,7 +19,7 @@ from remote.contract.record import RunRecord
 from tests.backends.conftest import PROJECT, ModalBench, lines, request, until
 from tests.modal.cloud.faults import Faults
 from tui.backends.local_stream import is_alive
-from tui.backends.modal import calls, session, volumes
+from tui.backends.modal import calls, session, sign_in, volumes
 from tui.backends.modal.backend import ModalBackend
 from tui.store.stream import events_of
 
@@ -236,7 +236,7 @@ async def test_a_wrong_token_says_how_to_sign_in(bench: ModalBench) -> None:
 async def test_tokens_of_the_env_file_sign_in_and_reach_no_container(
     bench: ModalBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tokens = {name: os.environ[name] for name in session.TOKENS}
+    tokens = {name: os.environ[name] for name in sign_in.TOKENS}
     for name in tokens:
         monkeypatch.delenv(name)
     file = tmp_path / "token"

@@ -15,13 +15,13 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from remote.contract.errors import BackendError, Hint
+from tui.backends.modal.sign_in import TOKENS
 
 if TYPE_CHECKING:
     from modal.client import Client
 
 PATIENCE = 7.0
 """Seconds that a group of calls may take; together with the import less than ten."""
-TOKENS = ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET")
 
 _clients: dict[tuple[str, str, str], Client] = {}
 _one_at_a_time = threading.Lock()

@@ -41,8 +41,7 @@ class Source:
         except blocks.Damaged as error:
             raise _lost(wanted, error) from error
         except BackendError as error:
-            hint = f"{error.hint.text}; {GO_ON}" if error.hint else GO_ON
-            raise BackendError(error.message, cause=error.cause, hint=Hint(hint)) from error
+            raise goes_on(error) from error
 
     async def fetch(
         self, wanted: Wanted, start: int, size: int, url: str = "", known: frozenset[bytes] = frozenset()
@@ -78,6 +77,12 @@ class Source:
         except blocks.LOST as error:
             raise _lost(wanted, error) from error
         return there is not None and there in await off_loop(lambda _: _digests(wanted, start, size))
+
+
+def goes_on(error: BackendError) -> BackendError:
+    """The same error of a transfer that broke off, with what becomes of it when it is started again."""
+    hint = f"{error.hint.text}; {GO_ON}" if error.hint else GO_ON
+    return BackendError(error.message, cause=error.cause, hint=Hint(hint))
 
 
 def changed(wanted: Wanted, what: str) -> DiskError:

@@ -25,6 +25,7 @@ from tui.backends.modal import blocks, modal_http, sending
 from tui.backends.modal.in_turn import Job, in_turn
 from tui.backends.modal.part import BLOCK
 from tui.backends.modal.session import PATIENCE, within
+from tui.backends.modal.source import GO_ON, goes_on
 
 if TYPE_CHECKING:
     import modal
@@ -35,7 +36,6 @@ FILES, BYTES = 200, 16 * BLOCK
 """How many files and bytes are made a volume's together: what they have reached stays if the rest fails."""
 COMMIT = 60.0
 """Seconds that the server may take to make files a volume's."""
-GO_ON = "start it again: it goes on where it broke off"
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Upload:
                 for given in batch:
                     upload.put_file(given.source, "/" + given.path)
         except BackendError as error:
-            raise _goes_on(error) from error
+            raise goes_on(error) from error
         for given in batch:
             if given in sent:
                 self._sent(given, given.size)
@@ -135,7 +135,7 @@ class Upload:
             async with within(COMMIT, f"upload {sums[0].path}"):
                 return await sending.write_down(self._volume, sums, receipts)
         except BackendError as error:
-            raise _goes_on(error) from error
+            raise goes_on(error) from error
 
     async def _sums(self, given: Given) -> sending.Sums:
         self._transfer.path = str(given.source)
@@ -200,8 +200,3 @@ def _read(source: Path, block: sending.Sum) -> bytes:
 
 def _whole(given: Given, stop: threading.Event) -> str:
     return digest(given.source, given.size, stop).hexdigest()
-
-
-def _goes_on(error: BackendError) -> BackendError:
-    hint = f"{error.hint.text}; {GO_ON}" if error.hint else GO_ON
-    return BackendError(error.message, cause=error.cause, hint=Hint(hint))
