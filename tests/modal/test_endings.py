@@ -16,6 +16,7 @@ from remote.contract import layout
 from remote.contract.errors import BackendError, ConfigError
 from remote.contract.events import EndEvent, FailureEvent
 from remote.contract.record import RunRecord
+from remote.run_dir import RunDir
 from tests.backends.conftest import PROJECT, ModalBench, lines, request, until
 from tests.modal.cloud.faults import Faults
 from tui.backends.local_stream import is_alive
@@ -141,6 +142,25 @@ async def test_a_launch_that_fails_when_modal_is_lost_is_put_into_the_volume_lat
     assert "pid" not in found.identifiers
     [failure] = [e for e in events_of(await lines(backend, found)) if isinstance(e, FailureEvent)]
     assert failure.message == "Modal could not build the image"
+    assert backend.journal(run).read_bytes() == (there(bench, run) / layout.STREAM).read_bytes()
+
+
+async def test_a_run_whose_launcher_gave_it_up_though_it_was_started_goes_on(
+    bench: ModalBench, tmp_path: Path
+) -> None:
+    _, run = await waiting(bench, tmp_path)
+    backend = bench.backend()
+    staged = RunDir(backend.journal(run).parents[1])
+    await until(lambda: not is_alive(staged.path), "the launcher's end")
+    gone = {"status": "failed", "exit_code": 1, "ended": 1.0, "attempts": []}
+    staged.write_record(run.model_copy(update={**gone, "identifiers": {**run.identifiers, "pid": "1"}}))
+    with (staged.path / layout.STREAM).open("a") as journal:
+        journal.write("[worker] the launch failed\n")
+    assert (await backend.status(run)).status == on_record(bench, run).status == "running"
+    (tmp_path / "go").touch()
+    found = await lines(backend, run)
+    assert (await backend.status(run)).status == "done"
+    assert "[worker] the launch failed" not in found
     assert backend.journal(run).read_bytes() == (there(bench, run) / layout.STREAM).read_bytes()
 
 
