@@ -189,6 +189,30 @@ async def test_a_run_that_waits_for_its_machine_is_cancelled_from_elsewhere(
     assert (await elsewhere.status(seen)).status == on_record(bench, run).status == "cancelled"
 
 
+async def test_a_launch_that_nobody_is_left_of_is_cancelled_from_elsewhere(
+    bench: ModalBench, tmp_path: Path
+) -> None:
+    backend, run = await waiting(bench, tmp_path)
+    await backend.cancel(run)
+    await lines(backend, run)
+    pending: dict[str, object] = {
+        "status": "pending",
+        "identifiers": {},
+        "attempts": [],
+        "exit_code": None,
+        "ended": None,
+    }
+    record = on_record(bench, run).model_copy(update=pending)
+    elsewhere = ModalBackend(tmp_path / "elsewhere", PROJECT, {}, bench.env_file)
+    file = there(bench, run) / layout.RECORD
+    file.write_text(record.model_dump_json())
+    with pytest.raises(BackendError, match="being launched on another machine"):
+        await elsewhere.cancel(record)
+    file.write_text(record.model_copy(update={"created": record.created - 86400}).model_dump_json())
+    await elsewhere.cancel(record)
+    assert on_record(bench, run).status == "cancelled"
+
+
 async def test_an_image_that_cannot_be_built_is_the_runs_failure(bench: ModalBench) -> None:
     bench.cloud.faults.build_failure = "ERROR: no matching distribution"
     backend = bench.backend()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -29,6 +30,8 @@ from tui.backends.modal.watch import Watch
 from tui.backends.processes import Program
 from tui.settings import environment
 
+LAUNCHING = 3 * 3600.0
+"""Seconds after which a run without an app has no launcher any more: an image takes minutes to build."""
 _ASSIGNMENT = re.compile(rb"^\s*(?:export\s+)?[A-Za-z_]\w*\s*=", re.MULTILINE)
 _Key = tuple[str, str]
 
@@ -155,6 +158,8 @@ class ModalBackend:
                 await calls.cancel(client, call)
             elif app:  # no container has it yet, and only the machine that launched it knows its call
                 await calls.stop(client, app)
+                await self._standing.cancelled(record)
+            elif time.time() - record.created > LAUNCHING:
                 await self._standing.cancelled(record)
             else:
                 raise BackendError(
