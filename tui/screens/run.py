@@ -95,15 +95,15 @@ class RunScreen(VfmScreen):
     def body(self) -> ComposeResult:
         """How it stands, what it did, what went wrong; panes follow once the run is found."""
         with Vertical(id="run-body"):
-            yield RunStatus()
-            yield Timeline()
+            for part in (RunStatus(), Timeline()):
+                part.display = False  # until there is something to tell
+                yield part
             yield FailurePanel()
             yield Static(Content.styled("looking for the run …", "$text-muted"), id="run-said")
 
     def on_mount(self) -> None:
         """Look for the run, and watch it."""
         self.sub_title = plain(self.run_id)
-        self.query_one(RunStatus).display = self.query_one(Timeline).display = False
         self.set_interval(1.0, self._tick)
         self._watch()
 
