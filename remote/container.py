@@ -225,11 +225,15 @@ class Committer(threading.Thread):
         if failure == self._failed:
             return
         self._failed = failure
-        fd = os.open(self._run_dir / layout.STREAM, os.O_WRONLY | os.O_APPEND)
+        told = f"the outputs volume could not be committed: {failure}"
         try:
-            Emitter(None, fd).say("worker", f"the outputs volume could not be committed: {failure}")
-        finally:
-            os.close(fd)
+            fd = os.open(self._run_dir / layout.STREAM, os.O_WRONLY | os.O_APPEND)
+            try:
+                Emitter(None, fd).say("worker", told)
+            finally:
+                os.close(fd)
+        except OSError as error:  # a full volume takes no line either: Modal's own log still does
+            print(f"{told} ({error})", file=sys.stderr, flush=True)
 
     def _stamp(self) -> str:
         try:
