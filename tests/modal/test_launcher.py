@@ -254,7 +254,7 @@ def test_a_launch_that_is_stopped_while_the_image_is_built_is_cancelled(desk: De
 
 def test_a_run_goes_on_after_a_preemption_and_after_a_timeout(desk: Desk) -> None:
     script = "lines:3 attempt:1=pause:60 attempt:2=pause:60 steps:2 end:done"
-    run = desk.launch(script, {"VFM_TIMEOUT": "6"}, modal={"retries": 1})
+    run = desk.launch(script, {"VFM_TIMEOUT": "12"}, modal={"retries": 1})
     until(lambda: "line 2" in run.stream(), "the first attempt")
     desk.cloud.faults.preempt()
     record = run.await_end()
