@@ -258,7 +258,7 @@ def test_a_run_goes_on_after_a_preemption_and_after_a_timeout(desk: Desk) -> Non
     until(lambda: "line 2" in run.stream(), "the first attempt")
     desk.cloud.faults.preempt()
     record = run.await_end()
-    assert record.status == "done"
+    assert record.status == "done", record
     assert [attempt.why for attempt in record.attempts] == ["preempted", "timeout", "done"]
     containers = {attempt.container for attempt in record.attempts}
     assert len(containers) == 3

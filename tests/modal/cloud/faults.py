@@ -61,7 +61,7 @@ class Faults:
         """`fetch` has not got them either."""
         self.log_pieces = 0
         """Longest message of a log entry, in characters; 0 leaves what a container wrote at once together."""
-        self.grace = 5.0
+        self.grace = 30.0
         """Seconds that a container has to end after SIGINT (Modal gives 30)."""
 
     @property

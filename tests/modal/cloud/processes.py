@@ -12,9 +12,11 @@ def kill_all(pid: int | None, task_id: str) -> None:
     """SIGKILL a process that is alive, what it started, and what bears the container's mark."""
     for _ in range(5):  # one that forks at this moment is found the next time
         found = _family(pid, task_id)
-        for each in found:
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(each, signal.SIGKILL)
+        # Stopped first: a machine that is gone leaves none of them the time to see the others die.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for each in found:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(each, number)
         if not found:
             return
 
