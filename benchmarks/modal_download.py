@@ -17,12 +17,12 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 
 from benchmarks.common import PROJECT, machine, spread, verdict
+from benchmarks.modal_server import served
 
 VOLUME, RUN = "verifiers-outputs-bench-download", "runs/one"
 BIG = 100 * 2**20
@@ -37,7 +37,8 @@ WAYS = {
 def main() -> None:
     """Print medians of whole and of resumed downloads, and their ratios."""
     print(machine())
-    with tempfile.TemporaryDirectory() as name, _cloud(Path(name)) as env:
+    with tempfile.TemporaryDirectory() as name, served(Path(name)) as env:
+        env["TERM"] = "xterm-256color"  # Modal's progress bars ask for it
         source = _fill(Path(name) / "cloud" / "volumes" / VOLUME / RUN)
         whole: dict[str, list[float]] = {way: [] for way in WAYS}
         resumed: dict[str, list[float]] = {way: [] for way in WAYS}
@@ -51,24 +52,6 @@ def main() -> None:
     ours, theirs = WAYS
     print(verdict("whole", median(whole[ours]) / median(whole[theirs]), 0.8))
     print(verdict("after a kill", median(resumed[ours]) / median(resumed[theirs]), 0.6))
-
-
-@contextmanager
-def _cloud(folder: Path) -> Iterator[dict[str, str]]:
-    """The server in a process of its own, and the environment that leads to it."""
-    command = [sys.executable, "-m", "tests.modal.cloud", str(folder / "cloud")]
-    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        env = {**os.environ, "VFM_HOME": str(folder / "home"), "TERM": "xterm-256color"}
-        for line in server.stdout:
-            if not line.startswith("export "):
-                break
-            key, _, value = line.removeprefix("export ").rstrip("\n").partition("=")
-            env[key] = value
-        try:
-            yield env
-        finally:
-            server.terminate()
 
 
 def _fill(run: Path) -> Path:
