@@ -80,12 +80,31 @@ def text_of(app: App[Any]) -> str:
     return "\n".join("".join(part.text for part in line) for line in app.screen._compositor.render_strips())
 
 
+class Threads:
+    """How many calls are away in threads: what they bring is yet to be drawn, however long nothing moves."""
+
+    away = 0
+
+    @classmethod
+    async def counted(cls, *call: Any, **named: Any) -> Any:
+        """`asyncio.to_thread`, counted."""
+        cls.away += 1
+        try:
+            return await TO_THREAD(*call, **named)
+        finally:
+            cls.away -= 1
+
+
+TO_THREAD = asyncio.to_thread
+
+
 async def calm(app: App[Any], *texts: str) -> None:
-    """The texts are on the screen, and nothing has moved for five looks."""
+    """The texts are on the screen, and nothing has moved for five looks at which no thread was at work."""
     deadline, before, same = time.monotonic() + DEADLINE, "", 0
     while same < 5:
         now = text_of(app)
-        same = same + 1 if now == before and all(text in now for text in texts) else 0
+        calm_now = now == before and all(text in now for text in texts)
+        same = same + (not Threads.away) if calm_now else 0
         before = now
         assert time.monotonic() < deadline, f"waited in vain for {texts} on:\n{now}"
         await asyncio.sleep(0.06)
@@ -98,6 +117,8 @@ def same_everywhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setattr("tui.config.outlook.this_machine", lambda: Machine(24.0, False))
+    monkeypatch.setattr(asyncio, "to_thread", Threads.counted)
+    Threads.away = 0
     yield
     monkeypatch.undo()
     time.tzset()

@@ -44,7 +44,7 @@ def test_runs(snap_compare: Compare, stage: Stage, size: Any, theme: str) -> Non
         (LIVE, "4", "memory"),
         (DONE, "1", "a warning"),
         (DONE, "2", "reward"),
-        (DONE, "3", "crane"),
+        (DONE, "3", "Starts with C"),
         (DONE, "5", "keys differ"),
         (DONE, "6", "checkpoints"),
         (FAILED, "1", "did not start"),
