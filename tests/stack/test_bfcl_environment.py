@@ -20,7 +20,7 @@ from tests.stack.scripted_model import Message, Request, ScriptedModel, tool_cal
 PACKAGE = Path(__file__).parents[2] / "environments" / "vf_bfcl_single_turn"
 environments.activate(PACKAGE)
 import breakages  # type: ignore[import-not-found]  # noqa: E402
-from vf_bfcl_single_turn import entries, tools  # noqa: E402
+from vf_bfcl_single_turn import entries, parser, tools  # noqa: E402
 
 pytestmark = pytest.mark.stack
 Episodes = list[vf.Episode[Any, Any, Any]]
@@ -65,6 +65,7 @@ def rewards(episode: vf.Episode[Any, Any, Any]) -> dict[str, float]:
 def entry_of(request: Request) -> entries.Entry:
     """The question that a request asks."""
     asked = request["messages"][-1]["content"]
+    asked = asked.rpartition("\n\nRequest: ")[2]  # where functions are described beside it
     return next(e for e in entries.select() if e.messages[-1]["content"] == asked)
 
 
@@ -105,7 +106,7 @@ def test_reference_answers_as_text_earn_everything(model: ScriptedModel, categor
         assert "tools" not in sent
         assert sent["messages"][0]["role"] == "system"
         for function in entry_of(sent).functions:
-            assert json.dumps(function, ensure_ascii=False) in sent["messages"][0]["content"]
+            assert json.dumps(function, ensure_ascii=False) in sent["messages"][1]["content"]
 
 
 REPLIES: dict[str, tuple[Message, float, float]] = {
@@ -177,8 +178,10 @@ def test_an_entrys_own_system_message_and_turns_are_kept(model: ScriptedModel, w
     play(model, only=[own.id], categories=[own.category], tools=where)
     (sent,) = model.requests
     said = sent["messages"]
-    assert said[1:] == own.messages[1:]
-    assert said[0]["content"].endswith(own.messages[0]["content"])
+    assert said[2:] == own.messages[2:]
+    for mine, theirs in zip(said[:2], own.messages[:2], strict=True):
+        assert mine["role"] == theirs["role"]
+        assert mine["content"].endswith(theirs["content"])
     assert (said[0] == own.messages[0]) is (where == "native")
 
 
@@ -186,7 +189,32 @@ def test_the_ground_truth_is_never_said_to_the_model(model: ScriptedModel) -> No
     model.player = lambda request: {"content": ""}
     play(model, categories=["parallel"], num_tasks=5, tools="prompt", examples=2)
     assert "ground_truth" not in json.dumps(model.requests)
-    assert model.requests[0]["messages"][0]["content"].count("get_weather") == 4
+    roles = [message["role"] for message in model.requests[0]["messages"]]
+    assert roles == ["system", "user", "assistant", "user", "assistant", "user"]
+
+
+def test_functions_are_described_as_signatures(model: ScriptedModel) -> None:
+    model.player = lambda request: {"content": ""}
+    play(
+        model,
+        categories=["simple"],
+        num_tasks=1,
+        shuffle=False,
+        split="all",
+        tools="prompt",
+        describe="signatures",
+    )
+    asked = model.requests[0]["messages"][-1]["content"]
+    described = "Functions:\ncalculate_triangle_area(base: int, height: int, unit: str = ...)\n\nRequest: "
+    assert asked.startswith(described)
+
+
+def test_every_worked_example_is_a_right_call(model: ScriptedModel) -> None:
+    model.player = lambda request: {"content": ""}
+    play(model, categories=["simple"], num_tasks=1, tools="prompt", examples=3)
+    replies = [m["content"] for m in model.requests[0]["messages"] if m["role"] == "assistant"]
+    calls = [list(call) for reply in replies for call in parser.read(reply, []).calls]
+    assert calls == [["get_weather"], ["math.power"], ["book_table"], ["book_table"]]
 
 
 def test_splits_and_order_are_the_options(model: ScriptedModel) -> None:

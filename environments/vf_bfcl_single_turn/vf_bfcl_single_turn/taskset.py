@@ -13,6 +13,9 @@ from pydantic import Field, field_validator
 from vf_bfcl_single_turn import entries, parser, prompts, scoring, tools
 from vf_bfcl_single_turn.entries import Entry
 
+Chat = list[dict[str, str]]
+_TURN = ("user", "assistant")
+
 
 class VfBfclSingleTurnConfig(vf.TasksetConfig):
     """Options; the defaults are all questions of the training split, with native tools."""
@@ -22,10 +25,13 @@ class VfBfclSingleTurnConfig(vf.TasksetConfig):
     split: entries.Split = "train"
     """Questions to train on, or those held out (a fifth of the function sets, by a hash), or all."""
     tools: Literal["native", "prompt"] = "native"
-    """`native`: the request's tools, called by the server's tool parser. `prompt`: described in the system
-    message, called in text."""
+    """`native`: the request's tools, called by the server's tool parser. `prompt`: described beside the
+    question, called in text."""
+    describe: prompts.Form = "json"
+    """How functions are described in the prompt: `json`, whole, or `signatures`, as Python has them: a third
+    of the tokens, for small models."""
     examples: int = Field(0, ge=0, le=prompts.MOST_EXAMPLES)
-    """Worked examples in the system message; only where the functions are in the prompt."""
+    """Worked examples, each a turn before the question; only where the functions are in the prompt."""
     num_tasks: int | None = Field(None, ge=1)
     """At most this many tasks."""
     max_prompt_chars: int | None = Field(None, ge=1)
@@ -136,8 +142,7 @@ class VfBfclSingleTurnTaskset(vf.Taskset[BfclTask, VfBfclSingleTurnConfig]):
         native = self.config.tools == "native"
         said, messages = _without_system(entry.messages)
         if not native:
-            described = prompts.system(entry.functions, self.config.examples)
-            said = f"{described}\n\n{said}" if said else described
+            said, messages = self._with_functions(entry, said, messages)
         return BfclData(
             id=entry.id,
             name=entry.id,
@@ -149,14 +154,29 @@ class VfBfclSingleTurnTaskset(vf.Taskset[BfclTask, VfBfclSingleTurnConfig]):
             prompt=_prompt(messages),
         )
 
+    def _with_functions(self, entry: Entry, said: str, messages: Chat) -> tuple[str, Chat]:
+        form = self.config.describe
+        task = prompts.system(form)
+        first, *others = messages
+        shown = prompts.examples(self.config.examples, form)
+        return f"{task}\n\n{said}" if said else task, [
+            *(
+                {"role": role, "content": text}
+                for turn in shown
+                for role, text in zip(_TURN, turn, strict=True)
+            ),
+            {**first, "content": prompts.request(entry.functions, first["content"], form)},
+            *others,
+        ]
 
-def _without_system(messages: list[dict[str, str]]) -> tuple[str, list[dict[str, str]]]:
+
+def _without_system(messages: Chat) -> tuple[str, Chat]:
     if messages[0]["role"] == "system":
         return messages[0]["content"], messages[1:]
     return "", messages
 
 
-def _prompt(messages: list[dict[str, str]]) -> str | vf.Messages:
+def _prompt(messages: Chat) -> str | vf.Messages:
     if len(messages) == 1 and messages[0]["role"] == "user":
         return messages[0]["content"]
     kinds = {"user": vf.UserMessage, "assistant": vf.AssistantMessage}
