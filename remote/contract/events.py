@@ -82,6 +82,10 @@ class CheckpointEvent(Event):
     type: ClassVar[str] = "checkpoint"
     step: int
     path: str
+    score: float | None = None
+    """The held-out score at that step, where one was taken."""
+    best: bool = False
+    """Whether no checkpoint before it has scored as much."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -52,7 +52,17 @@ class LaunchRequest(BaseModel):
     model: str
     """The model that was chosen: hub id, path or `builtin/…`."""
     environment: str
-    """The environment's package folder, such as `vf_wordle`."""
+    """The environment's module, such as `vf_wordle`; its package's name where it comes from elsewhere."""
+    environment_source: str = ""
+    """What the worker installs it from: a requirement (`some-env==1.2.3`), the absolute path of a folder or a
+    wheel where the worker runs, or a wheel's path inside the run directory. Empty: a package of
+    `environments/`, or a module that is installed."""
+    checkpoint: str = ""
+    """What an evaluation plays with in place of the model itself: the absolute path, where the worker runs,
+    of a folder with an adapter or whole weights."""
+    resume: str = ""
+    """An evaluation that was interrupted: the absolute path of its run directory, where the worker runs. Its
+    finished episodes are taken over, and only the others are played."""
     experimenter: str = "default"
     experiment: str = "default"
     outputs: str

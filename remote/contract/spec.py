@@ -260,6 +260,23 @@ class EvaluationSection(Section):
     """Episodes of each task."""
     temperature: Float = Field(0.0, ge=0, le=5)
     """Sampling temperature; 0 takes the likeliest token. Held-out tasks scored while training use it too."""
+    checkpoint: str | None = Field(None, min_length=1)
+    """What is evaluated in place of the base model: a training's checkpoint, as `RUN`, `RUN:checkpoint-40`,
+    `RUN:final` or `RUN:best`, or the path of a folder that holds an adapter or whole weights."""
+    endpoint: str | None = Field(None, pattern=r"^https?://[^\s@/?#]+[^\s@?#]*$")
+    """Address of an OpenAI-compatible service that is evaluated in place of a server of ours, such as
+    `https://api.example.com/v1`. The model is then called as that service calls it."""
+    endpoint_key: str = Field("OPENAI_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """Name of the variable in .env that holds the endpoint's key; the key itself is never written down."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> EvaluationSection:
+        if self.checkpoint is not None and self.endpoint is not None:
+            raise ValueError(
+                "evaluation.checkpoint and evaluation.endpoint are both set: an endpoint serves weights of "
+                "its own, so unset one of them"
+            )
+        return self
 
 
 class ExperimentSpec(Section):
