@@ -1,8 +1,8 @@
 """Finds an environment by any of its names, and installs it where only this run sees it.
 
-Owns names (`wordle` → `vf_wordle`), the overlay folder that packages of `environments/` and what they
-lack are installed into, and naming the user's line when an environment's code raises. Building the
-verifiers objects and playing episodes are `rollouts`'; what uv says and is told is `uv_process`'.
+Owns names (`wordle` → `vf_wordle`), which overlay folder a run's environment lies in and whether it is
+there already, and naming the user's line when an environment's code raises. Installing is
+`environment_packages`', building the verifiers objects and playing episodes `rollouts`'.
 """
 
 from __future__ import annotations
@@ -10,32 +10,62 @@ from __future__ import annotations
 import difflib
 import hashlib
 import importlib
-import importlib.machinery
 import importlib.util
-import os
-import subprocess
 import sys
-import tempfile
-import tomllib
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
+from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 from pydantic import ValidationError
 
-from remote import uv_process
-from remote.contract.errors import EnvironmentMissing, Hint, ImageError
+from remote import environment_packages as packages
+from remote.contract.errors import EnvironmentMissing, Hint
 from remote.contract.models import module_names
-
-Say = Callable[[str], None]
+from remote.contract.record import LaunchRequest
+from remote.environment_packages import Say
 
 _KEYS = ".vfm-installed"  # folder of the overlay that notes what each package was installed from
 _NOT_SOURCE = {"__pycache__", ".git", ".venv", "dist", "build", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run's environment comes from, and where it is installed."""
+
+    name: str
+    """Its module, or what its distribution is called until it is installed."""
+    source: str
+    """A requirement, or the absolute path of a folder or wheel; empty: of the folder, or installed."""
+    folder: Path
+    """The project's `environments/`."""
+    overlay: Path
+
+
+def place(request: LaunchRequest) -> Place:
+    """Where a run's environment is to be had. Raises `EnvironmentMissing` where it is nowhere."""
+    folder, overlays = Path(request.project_dir, "environments"), Path(request.cache_dir, "environments")
+    name, source = request.environment, request.environment_source
+    if not source:
+        module = resolve(name, folder)
+        return Place(module, "", folder, overlays / module)
+    if source.endswith(".whl"):
+        source = str(Path(request.run_dir, source))
+    # Two versions, or two folders of one name, are two environments: each has an overlay of its own.
+    which = hashlib.sha256(source.encode()).hexdigest()[:10]
+    return Place(name, source, folder, overlays / f"{name}@{which}")
+
+
+def provide(where: Place, say: Say) -> str:
+    """Install the environment if it is not there, and let this process import it; returns its module."""
+    if where.source:
+        module = _install_source(where, say)
+    else:
+        module = where.name
+        install(module, where.folder, where.overlay, say)
+    activate(where.overlay)
+    return module
 
 
 def available(folder: Path) -> list[str]:
@@ -71,21 +101,29 @@ def install(module: str, folder: Path, target: Path, say: Say) -> None:
         say(f"{module} is unchanged since it was installed")
         return
     say(f"installing {module} from {source}")
-    target.mkdir(parents=True, exist_ok=True)
-    # uv keeps builds by the time stamp of pyproject.toml: a changed module alone must be built again too.
-    name = _distribution(source)
-    into = ["--no-deps", "--target", str(target), "--link-mode", "copy"]
-    _uv(["pip", "install", *into, "--reinstall-package", name, str(source)], module, say)
-    _install_missing(module, name, target, into, say)
-    # A folder that was looked into a moment ago is remembered as it was.
-    importlib.invalidate_caches()
-    if importlib.machinery.PathFinder.find_spec(module, [str(target)]) is None:
+    packages.install_package(module, str(source), target, say)
+    if not packages.holds_module(target, module):
         raise EnvironmentMissing(
             f"the package in {source} installs no module {module}",
             hint=Hint(f"name its module {module}, as its folder is called"),
         )
     note.parent.mkdir(exist_ok=True)
     note.write_text(key)
+
+
+def _install_source(where: Place, say: Say) -> str:
+    """Install what is no package of the folder; returns its module."""
+    note, key = where.overlay / _KEYS / "source", _source_key(where.source)
+    known, _, module = note.read_text().partition(" ") if note.is_file() else ("", "", "")
+    if known == key:
+        say(f"{where.source} is unchanged since it was installed")
+        return module
+    say(f"installing {where.source}")
+    distribution = packages.install_package(where.name, where.source, where.overlay, say)
+    module = packages.module_of(distribution, where.overlay)
+    note.parent.mkdir(exist_ok=True)
+    note.write_text(f"{key} {module}")
+    return module
 
 
 def activate(target: Path) -> None:
@@ -166,7 +204,15 @@ def _importable(module: str) -> bool:
     # The standard library holds no environments, but many a name that one may be mistyped as.
     if not module.isidentifier() or module in sys.stdlib_module_names:
         return False
-    return importlib.util.find_spec(module) is not None
+    return _shipped(module) or importlib.util.find_spec(module) is not None
+
+
+def _shipped(module: str) -> bool:
+    """Whether verifiers brings the taskset along: it looks among its own first."""
+    spec = importlib.util.find_spec("verifiers")  # without importing it, which takes seconds
+    if spec is None or spec.origin is None:
+        return False
+    return (Path(spec.origin).parent / "v1" / "tasksets" / module).is_dir()
 
 
 def _unknown(name: str, plain: str, folder: Path, there: list[str]) -> EnvironmentMissing:
@@ -186,6 +232,14 @@ def _unknown(name: str, plain: str, folder: Path, there: list[str]) -> Environme
     )
 
 
+def _source_key(source: str) -> str:
+    path = Path(source)
+    if path.is_dir():
+        return _key(path)
+    data = path.read_bytes() if path.is_absolute() and path.is_file() else source.encode()
+    return hashlib.sha256(f"{sys.version} {sys.prefix} ".encode() + data).hexdigest()
+
+
 def _key(source: Path) -> str:
     """A digest of the package's files and of the Python that it is installed for."""
     digest = hashlib.sha256(f"{sys.version} {sys.prefix}".encode())
@@ -194,127 +248,3 @@ def _key(source: Path) -> str:
         if path.is_file() and not _NOT_SOURCE.intersection(parts) and path.suffix != ".pyc":
             digest.update(f"\0{'/'.join(parts)}\0".encode() + path.read_bytes())
     return digest.hexdigest()
-
-
-def _distribution(source: Path) -> str:
-    """The name that the package is published under, by its pyproject.toml."""
-    file = source / "pyproject.toml"
-    try:
-        return str(tomllib.loads(file.read_text(encoding="utf-8"))["project"]["name"])
-    except (ValueError, KeyError, TypeError) as error:
-        reason = "it has no project.name" if isinstance(error, KeyError | TypeError) else str(error)
-        raise EnvironmentMissing(
-            f"{file} cannot be used: {reason}", cause=_text(error), hint=Hint(f"mend {file}")
-        ) from error
-
-
-def _install_missing(module: str, name: str, target: Path, into: list[str], say: Say) -> None:
-    """Install what the package needs and this Python has not, at versions that fit what it has."""
-    have = _versions([path for path in sys.path if path != str(target)])
-    missing = _missing(module, name, target, have)
-    if not missing:
-        return
-    say(f"{module} also needs {', '.join(missing)}")
-    with tempfile.TemporaryDirectory(prefix="vfm-environment-") as scratch:
-        wanted, limits = Path(scratch, "wanted.txt"), Path(scratch, "constraints.txt")
-        wanted.write_text("\n".join(missing) + "\n")
-        limits.write_text("".join(f"{n}=={v.public}\n" for n, v in sorted(have.items())))
-        plain = ["--no-header", "--no-annotate", "--constraints", str(limits)]
-        found = _uv(["pip", "compile", *plain, str(wanted)], module, say)
-    pins = [pin for line in found if (pin := _pin(line)) is not None]
-    absent = [str(pin) for pin in pins if canonicalize_name(pin.name) not in have]
-    _uv(["pip", "install", *into, *absent], module, say)
-
-
-def _missing(module: str, name: str, target: Path, have: dict[str, Version]) -> list[str]:
-    in_overlay = _versions([str(target)])
-    missing = []
-    for text in _requires(name, target):
-        need = Requirement(text)
-        if need.marker is not None and not need.marker.evaluate({"extra": ""}):
-            continue
-        version = have.get(canonicalize_name(need.name))
-        if version is not None and not need.specifier.contains(version, prereleases=True):
-            raise EnvironmentMissing(
-                f"the environment {module} needs {need}, but the training stack has {need.name} {version}",
-                hint=Hint(f"widen the dependency on {need.name} in the environment's pyproject.toml"),
-            )
-        version = version or in_overlay.get(canonicalize_name(need.name))
-        if version is None or not need.specifier.contains(version, prereleases=True):
-            need.marker = None
-            missing.append(str(need))
-    return missing
-
-
-def _requires(name: str, target: Path) -> list[str]:
-    found = next(iter(metadata.Distribution.discover(name=name, path=[str(target)])))
-    return found.requires or []
-
-
-def _versions(path: list[str]) -> dict[str, Version]:
-    """Installed distributions by canonical name; the first on the path counts, as it does for imports."""
-    found: dict[str, Version] = {}
-    for distribution in metadata.distributions(path=path):
-        try:
-            found.setdefault(canonicalize_name(distribution.metadata["Name"]), Version(distribution.version))
-        except (InvalidVersion, TypeError):
-            continue  # half-removed or hand-made: nothing can be pinned to it
-    return found
-
-
-def _pin(line: str) -> Requirement | None:
-    line = line.strip()
-    return Requirement(line) if "==" in line or " @ " in line else None
-
-
-def _uv(arguments: list[str], module: str, say: Say) -> list[str]:
-    """Run uv and return its lines; from what is cached if that suffices, else over the network."""
-    command = [*_uv_command(), *arguments, *uv_process.find_links(os.environ)]
-    command += ["--python", sys.executable, "--color", "never", "--no-progress"]
-    code, lines = _run([*command, "--offline"], None)
-    if code == 0:
-        for line in lines:
-            say(line)
-        return lines
-    code, lines = _run(command, say)
-    if code != 0:
-        raise EnvironmentMissing(
-            f"the environment {module} could not be installed",
-            cause=uv_process.cause(lines),
-            hint=Hint("mend its pyproject.toml, or the connection to the package index, and launch again"),
-        )
-    return lines
-
-
-def _uv_command() -> list[str]:
-    try:
-        return uv_process.command()
-    except ImageError as error:
-        raise EnvironmentMissing(
-            "environments are installed with uv, and the image has none",
-            cause=error.message,
-            hint=error.hint,
-        ) from error
-
-
-def _run(command: list[str], say: Say | None) -> tuple[int, list[str]]:
-    lines: list[str] = []
-    with subprocess.Popen(
-        command,
-        env=uv_process.environment(os.environ),  # an environment's build has no use for the run's secrets
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                lines.append(uv_process.without_passwords(line.rstrip()))
-                if say is not None:
-                    say(lines[-1])
-        except BaseException:
-            process.kill()  # whoever stops listening must not leave an installer behind
-            raise
-    return process.returncode, lines

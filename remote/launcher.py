@@ -25,7 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from remote import processes
+from remote import processes, staging
 from remote.contract import layout
 from remote.contract.errors import BackendError, VfmError
 from remote.contract.record import LaunchRequest, RunRecord
@@ -43,6 +43,7 @@ class Launch:
 
     def __init__(self, request: LaunchRequest, home: Path, secrets: dict[str, str]) -> None:
         self.request = request.model_copy(update=places(request))
+        self._wheel = staging.wheel_of(request)
         # Modal's own variables are not for containers, which have others of these names.
         self.secrets = {name: value for name, value in secrets.items() if not name.startswith("MODAL_")}
         self.run_dir = staged(home, request)
@@ -71,7 +72,8 @@ class Launch:
         if self.run_dir.path.exists() or await calls.holds(self.volume, path):
             raise BackendError(f"there is a run {request.run_id} already: launch again for a new name")
         record = self._stage()
-        await upload(self.volume, self.run_dir, layout.RECORD, layout.SPEC, layout.REQUEST)
+        staged_wheel = [self.request.environment_source] if self._wheel else []
+        await upload(self.volume, self.run_dir, layout.RECORD, layout.SPEC, layout.REQUEST, *staged_wheel)
         return record
 
     def _stage(self) -> RunRecord:
@@ -80,6 +82,8 @@ class Launch:
         self.lock = processes.take_lock(self.run_dir.path)
         record = self.run_dir.create(self.request)
         (self.run_dir.path / layout.STREAM).touch()
+        if self._wheel:
+            staging.put_wheel(self._wheel, self.run_dir, self.request)
         pid = os.getpid()
         who = {"pid": str(pid), "started": processes.start_time(pid)}
         return self.run_dir.write_record(record.model_copy(update={"identifiers": who}))
@@ -167,6 +171,7 @@ def places(request: LaunchRequest) -> dict[str, str]:
         "run_dir": f"{images.OUTPUTS}/{layout.run_path(request.run_id)}",
         "cache_dir": images.CACHE,
         "project_dir": images.PROJECT,
+        "environment_source": staging.staged_source(request),
     }
 
 

@@ -6,6 +6,7 @@ elsewhere is told.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,31 @@ from remote.run_dir import RunDir
 
 FOLDER = "modal"
 """The folder of VFM_HOME that holds what is staged and cached of Modal's runs."""
+_WHEELS = "environment"  # in the run directory
 
 
 def staged(home: Path, request: LaunchRequest) -> RunDir:
     """Where a run is staged."""
     return RunDir(home / FOLDER / request.outputs / layout.run_path(request.run_id))
+
+
+def wheel_of(request: LaunchRequest) -> Path | None:
+    """The wheel on this machine that the run's environment comes from, where it comes from one."""
+    path = Path(request.environment_source)
+    return path if path.is_absolute() else None
+
+
+def staged_source(request: LaunchRequest) -> str:
+    """The environment's source as containers have it: a wheel lies in the run directory."""
+    wheel = wheel_of(request)
+    return f"{_WHEELS}/{wheel.name}" if wheel else request.environment_source
+
+
+def put_wheel(wheel: Path, run_dir: RunDir, request: LaunchRequest) -> None:
+    """Copy the wheel to where `staged_source` says that it is."""
+    place = run_dir.path / request.environment_source
+    place.parent.mkdir(exist_ok=True)
+    shutil.copyfile(wheel, place)
 
 
 def known_on_modal(record: RunRecord) -> RunRecord:

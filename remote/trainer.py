@@ -111,10 +111,8 @@ class Trainer(Worker):
     def _rollouts(self, server: Any) -> Any:
         if self.rank:
             return Bystander()
-        module = environments.resolve(
-            self.request.environment, Path(self.request.project_dir) / "environments"
-        )
-        environments.activate(self.cache / "environments" / module)
+        # The worker has installed it.
+        self.module = environments.provide(environments.place(self.request), lambda line: None)
         return super()._rollouts(server)
 
     def _tell(self, error: BaseException) -> None:

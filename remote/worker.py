@@ -47,6 +47,8 @@ class Worker:
         self.emit = emitter
         self.dir = RunDir(Path(request.run_dir))
         self.cache = Path(request.cache_dir)
+        self.module = request.environment
+        """The environment's; known for certain once that is installed."""
         self.rank, self.trainers = 0, 1
         self._stack = ExitStack()
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="prepare")
@@ -99,10 +101,9 @@ class Worker:
         from remote.models import prepare_model
 
         self._place()
-        folder = Path(self.request.project_dir) / "environments"
-        module = environments.resolve(self.request.environment, folder)
-        self.emit.banner(f"📦 Installing verifiers... ({module})")
-        installed = self._pool.submit(self._install, module, folder)
+        place = environments.place(self.request)
+        self.emit.banner(f"📦 Installing verifiers... ({place.name})")
+        installed = self._pool.submit(self._install, place)
         self.emit.banner(f"🔍 Looking for the model {self.request.model}")
         model = prepare_model(self.request.model, self.cache, lambda line: self.emit.say("worker", line))
         return installed, model
@@ -116,12 +117,10 @@ class Worker:
         if said := gpus.described(self.placement):
             self.emit.say("worker", said)
 
-    def _install(self, module: str, folder: Path) -> None:
+    def _install(self, place: Any) -> None:
         from remote import environments
 
-        overlay = self.cache / "environments" / module
-        environments.install(module, folder, overlay, lambda line: self.emit.say("env", line))
-        environments.activate(overlay)
+        self.module = environments.provide(place, lambda line: self.emit.say("env", line))
 
     # --- vllm ------------------------------------------------------------------------------------
 
@@ -144,8 +143,7 @@ class Worker:
     def _rollouts(self, server: Any) -> Any:
         from remote.rollouts import Rollouts
 
-        module, args = self.request.environment, self.spec.training.environment_args
-        rollouts = Rollouts(module, args, self.spec, server)
+        rollouts = Rollouts(self.module, self.spec.training.environment_args, self.spec, server)
         self._stack.callback(rollouts.close)
         return rollouts
 

@@ -18,6 +18,7 @@ from remote.contract.errors import BackendError, ConfigError, Hint, RunNotFound,
 from remote.contract.events import AnyEvent
 from remote.contract.record import RunRecord
 from tui.backends.base import Backend, Batch, Entry, Progress, Transfer, VolumeInfo
+from tui.backends.sources import settled
 from tui.store.runs import RunState
 from tui.store.series import Metrics
 from tui.store.stream import Item, classify, events_of
@@ -110,8 +111,15 @@ class Client:
         return self.backends[name]
 
     async def launch(self, plan: Plan) -> RunRecord:
-        """Start a planned run; returns once it is on record."""
-        return await self.backend(plan.request.backend).launch(plan.request)
+        """Start a planned run; returns once it is on record.
+
+        Raises `EnvironmentMissing` where its environment is a package that cannot be had.
+        """
+        request = plan.request
+        if request.environment_source and self.settings is not None:
+            where = self.settings.home, self.settings.project_dir
+            request = await asyncio.to_thread(settled, request, *where)
+        return await self.backend(request.backend).launch(request)
 
     async def runs(self) -> Listing[RunRecord]:
         """Every run of every backend, newest first."""

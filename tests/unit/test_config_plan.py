@@ -10,6 +10,7 @@ import pytest
 
 from remote.contract.errors import ConfigError, EnvironmentMissing, ModelError
 from remote.contract.record import LaunchRequest
+from tui.config.environments import declared
 from tui.config.plan import Plan, git_state, make_plan
 from tui.config.resolve import resolve
 from tui.settings import Settings
@@ -107,9 +108,71 @@ def test_an_unknown_environment_is_refused_with_those_there_are(project: Path) -
     assert (caught.value.hint.text, caught.value.hint.new) == ("did you mean vf-wordle?", "vf-wordle")
 
 
-def test_a_name_is_no_way_out_of_the_folder(project: Path) -> None:
-    with pytest.raises(EnvironmentMissing, match=r"no environment '\.\./environments/vf_wordle'"):
-        plan(project, "training.environment=../environments/vf_wordle")
+def test_a_package_elsewhere_goes_by_its_path(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "mine").mkdir()
+    (project / "mine" / "pyproject.toml").write_text('[project]\nname = "My-Env"\nversion = "1"\n')
+    (project / "my_env-1-py3-none-any.whl").touch()
+    monkeypatch.chdir(project)
+    for path in ("mine", "my_env-1-py3-none-any.whl"):
+        request = plan(project, f"training.environment=./{path}").request
+        assert (request.environment, request.environment_source) == ("my_env", str(project / path))
+        assert request.run_id.endswith("-my-env")
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("../environments/vf_wordle", "does not exist"),
+        ("./environments/no_package", "is a folder without a pyproject.toml"),
+        ("./x.yaml", "is a file, no wheel"),
+        ("./environments/vf_wordle", "pyproject.toml cannot be used: it has no project.name"),
+    ],
+)
+def test_a_path_that_is_no_package_is_refused(
+    project: Path, path: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    with pytest.raises(EnvironmentMissing, match=words):
+        plan(project, f"training.environment={path}")
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [("some-env", "some_env"), ("Some.Env[x]>=1.2,<2", "some_env"), ("wordel==1.0", "wordel")],
+)
+def test_any_other_name_is_a_package_of_the_index(project: Path, name: str, module: str) -> None:
+    """Nobody is asked yet: that happens at the launch. A version says that a name is no slip."""
+    made = plan(project, f"training.environment={name}", f"model.overrides.{module}=a/b")
+    assert (made.request.environment, made.request.environment_source) == (module, name)
+    assert made.request.model == "a/b"
+    assert f"{name} is looked up on the package index when it is launched" in made.notices
+
+
+@pytest.mark.parametrize("name", ["no name", "a;b", "-x", "git+https:x", "some-env ; os"])
+def test_what_is_no_name_at_all_is_refused(project: Path, name: str) -> None:
+    with pytest.raises(EnvironmentMissing, match="no environment"):
+        plan(project, f"training.environment={name}")
+
+
+def test_what_a_package_says_of_itself(project: Path) -> None:
+    folder = project / "environments" / "gsm8k"
+    text = '[project]\ndescription = "Sums."\nversion = "2"\n[tool.vfm]\nmodel = "a/b"\n'
+    text += "function-calling = true\n"
+    (folder / "pyproject.toml").write_text(
+        text + 'native-tools-unless = { tools = "prompt" }\nalias-of = "old"\n'
+    )
+    said = declared(folder)
+    assert (said.summary, said.version, said.model, said.alias_of) == ("Sums.", "2", "a/b", "old")
+    assert said.native_tools({})
+    assert not said.native_tools({"tools": "prompt"})
+    assert not declared(project / "environments" / "vf_wordle").native_tools({})
+    assert (
+        "gsm8k is an old name: its place has been taken by old"
+        in plan(project, "training.environment=gsm8k").notices
+    )
+    (folder / "pyproject.toml").write_text("[project\n")
+    with pytest.raises(EnvironmentMissing, match=r"gsm8k/pyproject.toml cannot be used"):
+        plan(project, "training.environment=gsm8k")
 
 
 def test_a_model_path_is_made_absolute(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from remote.contract.errors import (
     BackendError,
     ConfigError,
     DiskError,
+    EnvironmentMissing,
     Hint,
     VfmError,
 )
@@ -106,7 +107,12 @@ def _last_line(text: str) -> str:
 
 def _error(data: Mapping[str, Any]) -> VfmError:
     """The failure that a program told of."""
-    kinds: dict[str, type[VfmError]] = {"disk": DiskError, "backend": BackendError, "config": ConfigError}
+    kinds: dict[str, type[VfmError]] = {
+        "disk": DiskError,
+        "backend": BackendError,
+        "config": ConfigError,
+        "environment": EnvironmentMissing,
+    }
     hint = data.get("hint")
     return kinds.get(data["boundary"], VfmError)(
         data["message"],

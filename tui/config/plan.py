@@ -16,10 +16,11 @@ from typing import Any
 
 from remote.contract import layout
 from remote.contract.builtin import BUILTIN, is_builtin
-from remote.contract.errors import ConfigError, EnvironmentMissing, Hint, ModelError
-from remote.contract.models import choose_model, module_names
+from remote.contract.errors import ConfigError, Hint, ModelError
+from remote.contract.models import choose_model
 from remote.contract.record import Kind, LaunchRequest, new_run_id
 from remote.contract.split import share, split
+from tui.config.environments import Environment, find_environment
 from tui.config.prices import Price, missing_price, price_of
 from tui.config.resolve import Resolved
 from tui.settings import Settings
@@ -59,7 +60,7 @@ def make_plan(
     be elsewhere.
     """
     environment = find_environment(resolved, settings.project_dir)
-    model, why = _model(resolved, backend)
+    model, why = _model(resolved, backend, environment)
     if backend != "local":
         _check_env_file(settings)
         if kind == "train":
@@ -68,14 +69,15 @@ def make_plan(
     path = None if config_path is None else str(config_path)
     who = (settings.experimenter, settings.experiment)
     request = LaunchRequest(
-        run_id=new_run_id(environment),
+        run_id=new_run_id(environment.name),
         kind=kind,
         backend=backend,
         spec=resolved.spec,
         provenance=resolved.provenance,
         config_path=path,
         model=model,
-        environment=environment,
+        environment=environment.name,
+        environment_source=environment.source,
         experimenter=settings.experimenter,
         experiment=settings.experiment,
         outputs=layout.outputs_volume(*who),
@@ -83,7 +85,12 @@ def make_plan(
         git=git_state(settings.project_dir),
         usd_per_hour=price.hour if price else None,
     )
-    notices = [*settings.notices, *resolved.notices, *_wandb_notice(resolved, settings, kind)]
+    notices = [
+        *settings.notices,
+        *resolved.notices,
+        *environment.notices,
+        *_wandb_notice(resolved, settings, kind),
+    ]
     return Plan(
         request=request,
         diff=_diff(resolved),
@@ -95,40 +102,10 @@ def make_plan(
     )
 
 
-def list_environments(project_dir: Path) -> list[str]:
-    """The packages in `environments/`, by folder name."""
-    return sorted(p.parent.name for p in (project_dir / "environments").glob("*/pyproject.toml"))
-
-
-def find_environment(resolved: Resolved, project_dir: Path) -> str:
-    """The folder of the spec's environment. Raises `EnvironmentMissing` with those that there are."""
-    name = resolved.spec.training.environment
-    folders = list_environments(project_dir)
-    by_module = {folder.lower().replace("-", "_"): folder for folder in folders}
-    for module in module_names(name):
-        if module in by_module:
-            return by_module[module]
-    raise _no_environment(name, resolved.provenance["training.environment"].where, folders, project_dir)
-
-
-def _no_environment(name: str, where: str, folders: list[str], project_dir: Path) -> EnvironmentMissing:
-    there = [folder.replace("_", "-") for folder in folders]
-    bare = [t.removeprefix("vf-") for t in there]
-    wanted = module_names(name)[0].replace("_", "-").removeprefix("vf-")
-    close = difflib.get_close_matches(wanted, bare, 1)
-    near = there[bare.index(close[0])] if close else None
-    listing = f"there are: {', '.join(there)}" if there else "there are none"
-    advice = f"did you mean {near}?" if near else f"add it as {project_dir / 'environments' / '<name>'}/"
-    place = f"{where}: " if where else ""
-    return EnvironmentMissing(
-        f"{place}no environment {name!r} in {project_dir / 'environments'}; {listing}",
-        hint=Hint(advice, key="training.environment", old=name, new=near),
-    )
-
-
-def _model(resolved: Resolved, backend: str) -> tuple[str, str]:
+def _model(resolved: Resolved, backend: str, environment: Environment) -> tuple[str, str]:
     """The model, a path made absolute, and why it is this one."""
-    model, why = choose_model(resolved.spec, resolved.spec.training.environment)
+    called = environment.name if environment.source else resolved.spec.training.environment
+    model, why = choose_model(resolved.spec, called)
     where = resolved.provenance["model.base_model"].where
     reason = f"{why} ({where})" if where else why
     place = f"{where}: " if where else ""

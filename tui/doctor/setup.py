@@ -73,8 +73,8 @@ def names(around: Surroundings) -> Finding:
 
 def project(around: Surroundings) -> Finding:
     """What there is to train with."""
+    from tui.config.environments import list_environments
     from tui.config.files import list_configs
-    from tui.config.plan import list_environments
 
     title, folder = "configs", around.project_dir
     configs = [path.name for path in list_configs(folder / "configs")]

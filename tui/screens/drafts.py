@@ -189,12 +189,11 @@ class Drafts:
         return [*recent, *(config for config in there if config not in recent), None]
 
     def _choices(self) -> Mapping[str, Sequence[str]]:
+        from tui.config.environments import spoken_names
         from tui.config.model_shapes import SHAPES
-        from tui.config.plan import list_environments
 
-        environments = list_environments(self._desk.settings.project_dir)
         return {
-            "training.environment": [name.replace("_", "-") for name in environments],
+            "training.environment": spoken_names(self._desk.settings.project_dir),
             "model.base_model": ("", *SHAPES),
         }
 

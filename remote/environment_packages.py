@@ -1,0 +1,215 @@
+"""Packages of environments: installed with uv into an overlay folder that only their run sees.
+
+Owns uv's part: the package itself, what it needs and is not there, never another version of what is
+there, and which module a package brings. Names and errors of an environment's code are `environments`'.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import os
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from remote import uv_process
+from remote.contract.errors import EnvironmentMissing, Hint, ImageError
+
+Say = Callable[[str], None]
+
+
+def install_package(name: str, source: str, target: Path, say: Say) -> str:
+    """Install `source` (a folder, a wheel or a requirement) and what it lacks into the overlay `target`.
+
+    `name` is what people call it. Returns the distribution's canonical name. Raises `EnvironmentMissing`
+    with the installer's words.
+    """
+    distribution = distribution_of(source)
+    target.mkdir(parents=True, exist_ok=True)
+    # uv keeps builds by the time stamp of pyproject.toml: a changed module alone must be built again too.
+    into = ["--no-deps", "--target", str(target), "--link-mode", "copy"]
+    _uv(["pip", "install", *into, "--reinstall-package", distribution, source], name, say)
+    _install_missing(name, distribution, target, into, say)
+    # A folder that was looked into a moment ago is remembered as it was.
+    importlib.invalidate_caches()
+    return distribution
+
+
+def holds_module(target: Path, module: str) -> bool:
+    """Whether the overlay has a module."""
+    return importlib.machinery.PathFinder.find_spec(module, [str(target)]) is not None
+
+
+def module_of(distribution: str, target: Path) -> str:
+    """The module that an installed distribution brings: the one of its own name, else its only one.
+
+    Raises `EnvironmentMissing` where it brings several others, or none.
+    """
+    found = _installed(distribution, target)
+    tops = {str(file).split("/")[0].removesuffix(".py") for file in found.files or [] if file.suffix == ".py"}
+    modules = sorted(m for m in tops if m.isidentifier() and holds_module(target, m))
+    own = distribution.replace("-", "_")
+    for likely in (own, f"vf_{own}", own.removeprefix("vf_")):
+        if likely in modules:
+            return likely
+    if len(modules) == 1:
+        return modules[0]
+    has = f"the modules {', '.join(modules)}" if modules else "no module"
+    raise EnvironmentMissing(
+        f"the package {distribution} has {has}, and none is called {own}: its environment cannot be told",
+        hint=Hint("verifiers loads an environment by its module: the package has to name it as itself"),
+    )
+
+
+def distribution_of(source: str) -> str:
+    """The canonical name of a folder's, a wheel's or a requirement's distribution."""
+    path = Path(source)
+    if path.suffix == ".whl":
+        return canonicalize_name(path.name.split("-")[0])
+    if path.is_absolute():
+        return canonicalize_name(_named(path / "pyproject.toml"))
+    try:
+        return canonicalize_name(Requirement(source).name)
+    except InvalidRequirement as error:
+        raise EnvironmentMissing(f"{source!r} names no package", cause=str(error)) from error
+
+
+def _named(file: Path) -> str:
+    """The name that a folder's package is published under, by its pyproject.toml."""
+    try:
+        return str(tomllib.loads(file.read_text(encoding="utf-8"))["project"]["name"])
+    except (ValueError, KeyError, TypeError) as error:
+        reason = "it has no project.name" if isinstance(error, KeyError | TypeError) else str(error)
+        raise EnvironmentMissing(
+            f"{file} cannot be used: {reason}",
+            cause=f"{type(error).__name__}: {error}",
+            hint=Hint(f"mend {file}"),
+        ) from error
+    except OSError as error:
+        raise EnvironmentMissing(
+            f"{file} cannot be read: {error.strerror}", cause=str(error), hint=Hint("name a package's folder")
+        ) from error
+
+
+def _install_missing(module: str, name: str, target: Path, into: list[str], say: Say) -> None:
+    """Install what the package needs and this Python has not, at versions that fit what it has."""
+    have = _versions([path for path in sys.path if path != str(target)])
+    missing = _missing(module, name, target, have)
+    if not missing:
+        return
+    say(f"{module} also needs {', '.join(missing)}")
+    with tempfile.TemporaryDirectory(prefix="vfm-environment-") as scratch:
+        wanted, limits = Path(scratch, "wanted.txt"), Path(scratch, "constraints.txt")
+        wanted.write_text("\n".join(missing) + "\n")
+        limits.write_text("".join(f"{n}=={v.public}\n" for n, v in sorted(have.items())))
+        plain = ["--no-header", "--no-annotate", "--constraints", str(limits)]
+        found = _uv(["pip", "compile", *plain, str(wanted)], module, say)
+    pins = [pin for line in found if (pin := _pin(line)) is not None]
+    absent = [str(pin) for pin in pins if canonicalize_name(pin.name) not in have]
+    _uv(["pip", "install", *into, *absent], module, say)
+
+
+def _missing(module: str, name: str, target: Path, have: dict[str, Version]) -> list[str]:
+    in_overlay = _versions([str(target)])
+    missing = []
+    for text in _requires(name, target):
+        need = Requirement(text)
+        if need.marker is not None and not need.marker.evaluate({"extra": ""}):
+            continue
+        version = have.get(canonicalize_name(need.name))
+        if version is not None and not need.specifier.contains(version, prereleases=True):
+            raise EnvironmentMissing(
+                f"the environment {module} needs {need}, but the training stack has {need.name} {version}",
+                hint=Hint(f"widen the dependency on {need.name} in the environment's pyproject.toml"),
+            )
+        version = version or in_overlay.get(canonicalize_name(need.name))
+        if version is None or not need.specifier.contains(version, prereleases=True):
+            need.marker = None
+            missing.append(str(need))
+    return missing
+
+
+def _requires(name: str, target: Path) -> list[str]:
+    return _installed(name, target).requires or []
+
+
+def _installed(name: str, target: Path) -> metadata.Distribution:
+    return next(iter(metadata.Distribution.discover(name=name, path=[str(target)])))
+
+
+def _versions(path: list[str]) -> dict[str, Version]:
+    """Installed distributions by canonical name; the first on the path counts, as it does for imports."""
+    found: dict[str, Version] = {}
+    for distribution in metadata.distributions(path=path):
+        try:
+            found.setdefault(canonicalize_name(distribution.metadata["Name"]), Version(distribution.version))
+        except (InvalidVersion, TypeError):
+            continue  # half-removed or hand-made: nothing can be pinned to it
+    return found
+
+
+def _pin(line: str) -> Requirement | None:
+    line = line.strip()
+    return Requirement(line) if "==" in line or " @ " in line else None
+
+
+def _uv(arguments: list[str], module: str, say: Say) -> list[str]:
+    """Run uv and return its lines; from what is cached if that suffices, else over the network."""
+    command = [*_uv_command(), *arguments, *uv_process.find_links(os.environ)]
+    command += ["--python", sys.executable, "--color", "never", "--no-progress"]
+    code, lines = _run([*command, "--offline"], None)
+    if code == 0:
+        for line in lines:
+            say(line)
+        return lines
+    code, lines = _run(command, say)
+    if code != 0:
+        raise EnvironmentMissing(
+            f"the environment {module} could not be installed",
+            cause=uv_process.cause(lines),
+            hint=Hint("mend its pyproject.toml, or the connection to the package index, and launch again"),
+        )
+    return lines
+
+
+def _uv_command() -> list[str]:
+    try:
+        return uv_process.command()
+    except ImageError as error:
+        raise EnvironmentMissing(
+            "environments are installed with uv, and the image has none",
+            cause=error.message,
+            hint=error.hint,
+        ) from error
+
+
+def _run(command: list[str], say: Say | None) -> tuple[int, list[str]]:
+    lines: list[str] = []
+    with subprocess.Popen(
+        command,
+        env=uv_process.environment(os.environ),  # an environment's build has no use for the run's secrets
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                lines.append(uv_process.without_passwords(line.rstrip()))
+                if say is not None:
+                    say(lines[-1])
+        except BaseException:
+            process.kill()  # whoever stops listening must not leave an installer behind
+            raise
+    return process.returncode, lines

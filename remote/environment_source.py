@@ -1,0 +1,158 @@
+"""Looks an environment up before its run is launched: a program of the near side, on the user's machine.
+
+    python -m remote.environment_source     the question on stdin: {source, backend, home}; one line answers
+
+A requirement becomes a pinned one, if the newest version that fits the training stack needs verifiers; for
+Modal, a folder becomes a wheel. The worker installs what comes out (`environment_packages`). Answers
+{name, source}, or {error} as a run's other programs do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from remote import images, local_image, uv_process
+from remote.contract.errors import EnvironmentMissing, Hint, ImageError, VfmError
+from remote.emit import failure_event
+
+VERIFIERS = next(pin for pin in images.STACK if pin.startswith("verifiers=="))
+_ABSENT = re.compile(r"not found in the (package registry|provided package locations)|no versions of")
+_UNREACHED = re.compile(
+    r"dns error|tcp connect error|error sending request|[Cc]onnection (refused|reset)|timed out|"
+    r"Network is unreachable|Failed to fetch"
+)
+
+
+def settle(source: str, backend: str, home: Path) -> dict[str, str]:
+    """What a run's environment is to be installed from. Raises `EnvironmentMissing` and `ImageError`."""
+    if not Path(source).is_absolute():
+        return _installed(source, backend, home) or _pinned(source, source, backend)
+    if backend == "local":
+        return {"source": source}  # The worker reads it where it is.
+    wheel = source if source.endswith(".whl") else str(_built(Path(source), home))
+    _pinned(source, wheel, backend)
+    return {"source": wheel}
+
+
+def _installed(source: str, backend: str, home: Path) -> dict[str, str] | None:
+    """A module that somebody put into the local image by hand, under its bare name."""
+    module = re.sub(r"[-.]+", "_", source).lower()
+    python = local_image.find(home) if backend == "local" and module.isidentifier() else None
+    if python is None:
+        return None
+    for site in python.parents[1].glob("lib/python*/site-packages"):
+        if (site / module / "__init__.py").is_file() or (site / f"{module}.py").is_file():
+            return {"source": "", "name": module}
+    return None
+
+
+def _pinned(name: str, requirement: str, backend: str) -> dict[str, str]:
+    """The newest version that fits the training stack, and that is an environment at all."""
+    lines = _resolved(name, requirement, backend)
+    needed = {line.split("==")[0] for line in lines if "==" in line}
+    if "verifiers" not in needed:
+        raise EnvironmentMissing(
+            f"the package {_pin(requirement, lines)} is no environment: it does not need verifiers",
+            hint=Hint(f"an environment depends on {VERIFIERS.replace('==', '>=')} in its pyproject.toml"),
+        )
+    return {"source": _pin(requirement, lines)}
+
+
+def _pin(requirement: str, lines: list[str]) -> str:
+    """The line of the package itself: `some-env[extra]==1.2`."""
+    name = re.sub(r"[-_.]+", "-", re.split(r"[\[=~!<> ]", requirement)[0]).lower()
+    own = (line.partition(" #")[0].strip() for line in lines)
+    return next((pin for pin in own if re.split(r"[\[=]", pin)[0] == name), requirement)
+
+
+def _resolved(name: str, requirement: str, backend: str) -> list[str]:
+    with tempfile.TemporaryDirectory(prefix="vfm-environment-") as scratch:
+        wanted, limits = Path(scratch, "wanted.in"), Path(scratch, "limits.txt")
+        wanted.write_text(f"{requirement}\n")
+        limits.write_text("\n".join((f"torch=={images.TORCH}", *images.STACK)) + "\n")
+        arguments = ["pip", "compile", "--no-header", "--annotation-style", "line", "-c", str(limits)]
+        if backend == "modal":
+            arguments += ["--python-version", images.PYTHON, "--python-platform", "x86_64-manylinux_2_28"]
+        code, lines = _uv([*arguments, str(wanted)])
+        if code and _UNREACHED.search("\n".join(lines)):  # What was looked up before may do.
+            code, again = _uv([*arguments, "--offline", str(wanted)])
+            lines = lines if code else again
+    if code:
+        raise _unfit(name, lines)
+    return lines
+
+
+def _unfit(name: str, lines: list[str]) -> EnvironmentMissing:
+    text, cause = " ".join(lines), uv_process.cause(lines)
+    bare = re.sub(r"[-_.]+", "-", re.split(r"[\[=~!<> ]", name)[0]).lower()
+    if _UNREACHED.search(text):
+        said = f"the package index could not be reached, so the environment {name!r} cannot be looked up"
+        return EnvironmentMissing(said, cause=cause, hint=uv_process.hint(text))
+    if re.search(rf"Because (there are )?(no versions of )?{re.escape(bare)}\S* (was )?not found in", text):
+        said = f"there is no environment {name!r}: neither in environments/ nor as a package on the index"
+        return EnvironmentMissing(said, cause=cause)
+    if f"there is no version of {bare}" in text:
+        return EnvironmentMissing(
+            f"the package index has no {name}", cause=cause, hint=Hint("name another version")
+        )
+    said = f"the environment {name} does not fit the training stack ({VERIFIERS})"
+    advice = "name a version that fits (NAME==VERSION), or mend its dependencies; the stack: remote/images.py"
+    return EnvironmentMissing(said, cause=cause, hint=Hint(advice))
+
+
+def _built(folder: Path, home: Path) -> Path:
+    """The wheel of a package's folder, anew: what a machine elsewhere can be given."""
+    place = home / "environments" / hashlib.sha256(str(folder).encode()).hexdigest()[:10]
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place) as scratch:
+        code, lines = _uv(["build", "--wheel", "--out-dir", scratch, str(folder)])
+        wheels = list(Path(scratch).glob("*.whl"))
+        if code or len(wheels) != 1:
+            raise EnvironmentMissing(
+                f"the environment in {folder} cannot be built as a wheel, which a run elsewhere needs",
+                cause=uv_process.cause(lines),
+                hint=Hint("mend its pyproject.toml, or build the wheel yourself and name that"),
+            )
+        return wheels[0].replace(place / wheels[0].name)
+
+
+def _uv(arguments: list[str]) -> tuple[int, list[str]]:
+    command = [*uv_process.command(), *arguments, *uv_process.find_links(os.environ)]
+    done = subprocess.run(
+        [*command, "--python", sys.executable, "--color", "never", "--no-progress"],
+        # Somebody waits: an index that does not answer is asked once more, and no more than that.
+        env={"UV_HTTP_RETRIES": "1", **uv_process.environment(os.environ)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    return done.returncode, [uv_process.without_passwords(line) for line in done.stdout.splitlines()]
+
+
+def main() -> int:
+    """See the module's docstring."""
+    question: dict[str, Any] = json.load(sys.stdin)
+    answer: dict[str, Any]
+    try:
+        answer = dict(settle(question["source"], question["backend"], Path(question["home"])))
+    except (VfmError, ImageError, OSError) as error:
+        if isinstance(error, OSError):
+            error = EnvironmentMissing(f"the environment cannot be looked up: {error}")
+        answer = {"error": failure_event(error).on_record()}
+    print(json.dumps(answer), flush=True)
+    return 1 if "error" in answer else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

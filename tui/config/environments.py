@@ -1,0 +1,190 @@
+"""What this machine knows of environments: which there are, what a name means, what a package says of itself.
+
+Owns the ways to name one: any spelling of a package of `environments/`, a path, a package of the index, a
+taskset that verifiers brings along. Nothing is loaded and nobody is asked: whether the package index has
+a package is found out when a run is launched (`tui/backends/sources.py`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from remote.contract.errors import EnvironmentMissing, Hint
+from remote.contract.models import module_names
+from tui.config.resolve import Resolved
+
+SHIPPED = ("harbor", "nemo_gym", "openenv", "textarena")
+"""The tasksets inside verifiers 0.4 itself, by module."""
+KEY = "training.environment"
+
+_REQUIREMENT = re.compile(
+    r"([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)(\[[\w.,\s-]*\])?\s*((?:===?|~=|!=|<=?|>=?)[^;\s][^;]*)?", re.ASCII
+)
+_NEAR = 0.75  # likeness from which a name is taken for a slip of the fingers
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a package says of itself: `[tool.vfm]` and `[project]` of its pyproject.toml."""
+
+    summary: str = ""
+    """One line for people."""
+    version: str = ""
+    model: str | None = None
+    """The model to take where no config names one."""
+    function_calling: bool = False
+    """Whether its episodes are calls of functions."""
+    native_tools_unless: Mapping[str, Any] = field(default_factory=dict)
+    """Options under which tools do not travel natively, such as `{"tools": "prompt"}`."""
+    alias_of: str = ""
+    """The environment that has taken its place."""
+
+    def native_tools(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether the server has to parse calls, under these `training.environment_args`."""
+        unless = self.native_tools_unless
+        return self.function_calling and not any(arguments.get(key) == unless[key] for key in unless)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An environment as this machine knows it before a run has it."""
+
+    name: str
+    """Its module, or its distribution's name with underscores where nobody has looked into that yet."""
+    source: str = ""
+    """As `LaunchRequest.environment_source`; a requirement may lack its version still."""
+    folder: Path | None = None
+    """The package's folder, where that is on this machine."""
+
+    @property
+    def declared(self) -> Declared:
+        """What its package says of itself. Raises `EnvironmentMissing` on a pyproject.toml that is none."""
+        return declared(self.folder) if self.folder else Declared()
+
+    @property
+    def kind(self) -> str:
+        """Where it comes from, in words."""
+        if not self.source:
+            return "environments/" if self.folder else "verifiers"
+        return "path" if Path(self.source).is_absolute() else "package index"
+
+    @property
+    def notices(self) -> list[str]:
+        """What people should know before they launch it."""
+        if self.kind == "package index":
+            return [f"{self.source} is looked up on the package index when it is launched"]
+        old = self.declared.alias_of
+        return [f"{_spoken(self.name)} is an old name: its place has been taken by {old}"] if old else []
+
+
+def list_environments(project_dir: Path) -> list[str]:
+    """The packages in `environments/`, by folder name."""
+    return sorted(p.parent.name for p in (project_dir / "environments").glob("*/pyproject.toml"))
+
+
+def spoken_names(project_dir: Path) -> list[str]:
+    """The same as people write them: `vf-wordle`."""
+    return [_spoken(folder) for folder in list_environments(project_dir)]
+
+
+def find_environment(resolved: Resolved, project_dir: Path) -> Environment:
+    """The spec's environment. Raises `EnvironmentMissing` with those that there are."""
+    where = resolved.provenance[KEY].where
+    return find(resolved.spec.training.environment, project_dir, f"{where}: " if where else "")
+
+
+def find(name: str, project_dir: Path, place: str = "") -> Environment:
+    """What a name means; `place` begins the message of the `EnvironmentMissing` that it may raise."""
+    folders = list_environments(project_dir)
+    by_module = {folder.lower().replace("-", "_"): folder for folder in folders}
+    for module in module_names(name):
+        if module in by_module:
+            return Environment(by_module[module], folder=project_dir / "environments" / by_module[module])
+    if "/" in name or "\\" in name or name.startswith(("~", ".")) or name.endswith(".whl"):
+        return _at(name, place)
+    shipped = name.strip().lower().replace("-", "_")
+    if shipped in SHIPPED:
+        return Environment(shipped)
+    return _on_index(name, folders, project_dir, place)
+
+
+def declared(folder: Path) -> Declared:
+    """What the package in a folder says of itself. Raises `EnvironmentMissing`."""
+    file = folder / "pyproject.toml"
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+        project, ours = document.get("project", {}), document.get("tool", {}).get("vfm", {})
+        return Declared(
+            summary=str(ours.get("summary") or project.get("description") or ""),
+            version=str(project.get("version", "")),
+            model=ours.get("model"),
+            function_calling=bool(ours.get("function-calling", False)),
+            native_tools_unless=dict(ours.get("native-tools-unless", {})),
+            alias_of=str(ours.get("alias-of", "")),
+        )
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise EnvironmentMissing(f"{file} cannot be used: {reason}", hint=Hint(f"mend {file}")) from error
+
+
+def _at(name: str, place: str) -> Environment:
+    """A package's folder, or a wheel, by its path."""
+    path = Path(name).expanduser().absolute()
+    shown = name if name == str(path) else f"{name} ({path})"
+    if path.is_file() and path.suffix == ".whl":
+        return Environment(_module(path.name.split("-")[0]), str(path))
+    if (path / "pyproject.toml").is_file():
+        return Environment(_module(_project_name(path)), str(path), path)
+    if path.is_dir():
+        reason = "is a folder without a pyproject.toml, no package"
+    else:
+        reason = "is a file, no wheel and no package's folder" if path.exists() else "does not exist"
+    advice = "name a package's folder, a wheel, or a package of the index by its name alone"
+    raise EnvironmentMissing(f"{place}the environment {shown} {reason}", hint=Hint(advice, key=KEY, old=name))
+
+
+def _on_index(name: str, folders: list[str], project_dir: Path, place: str) -> Environment:
+    """A package by its name, unless that looks like a slip of the fingers."""
+    match = _REQUIREMENT.fullmatch(name.strip())
+    near = _nearest(match[1] if match else name, folders)
+    if match and (match[3] or not near):
+        return Environment(_module(match[1]), name.strip())
+    there = [_spoken(folder) for folder in folders]
+    listing = f"there are: {', '.join(there)}" if there else "there are none"
+    advice = f"did you mean {near}?" if near else f"add it as {project_dir / 'environments' / '<name>'}/"
+    if near and match:
+        listing += f" (for a package of the index that is called so: {name.strip()}==VERSION)"
+    raise EnvironmentMissing(
+        f"{place}no environment {name!r} in {project_dir / 'environments'}; {listing}",
+        hint=Hint(advice, key=KEY, old=name, new=near),
+    )
+
+
+def _nearest(name: str, folders: list[str]) -> str | None:
+    bare = [_spoken(folder).removeprefix("vf-") for folder in folders]
+    wanted = module_names(name)[0].replace("_", "-").removeprefix("vf-")
+    close = difflib.get_close_matches(wanted, bare, 1, _NEAR)
+    return _spoken(folders[bare.index(close[0])]) if close else None
+
+
+def _project_name(folder: Path) -> str:
+    file = folder / "pyproject.toml"
+    try:
+        return str(tomllib.loads(file.read_text(encoding="utf-8"))["project"]["name"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = "it has no project.name" if isinstance(error, KeyError | TypeError) else str(error)
+        raise EnvironmentMissing(f"{file} cannot be used: {reason}", hint=Hint(f"mend {file}")) from error
+
+
+def _module(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "_", distribution).lower()
+
+
+def _spoken(folder: str) -> str:
+    return folder.replace("_", "-")
