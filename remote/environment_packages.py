@@ -38,7 +38,7 @@ def install_package(name: str, source: str, target: Path, say: Say) -> str:
     # uv keeps builds by the time stamp of pyproject.toml: a changed module alone must be built again too.
     into = ["--no-deps", "--target", str(target), "--link-mode", "copy"]
     _uv(["pip", "install", *into, "--reinstall-package", distribution, source], name, say)
-    _install_missing(name, distribution, target, into, say)
+    _install_missing(name, distribution, target, into, _excluded(source), say)
     # A folder that was looked into a moment ago is remembered as it was.
     importlib.invalidate_caches()
     return distribution
@@ -100,7 +100,18 @@ def _named(file: Path) -> str:
         ) from error
 
 
-def _install_missing(module: str, name: str, target: Path, into: list[str], say: Say) -> None:
+def _excluded(source: str) -> list[str]:
+    """What a folder's package says that its dependencies need not: uv's own `exclude-dependencies`."""
+    file = Path(source) / "pyproject.toml"
+    if not file.is_file():
+        return []
+    given = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("uv", {})
+    return [str(name) for name in given.get("exclude-dependencies", [])]
+
+
+def _install_missing(
+    module: str, name: str, target: Path, into: list[str], excluded: list[str], say: Say
+) -> None:
     """Install what the package needs and this Python has not, at versions that fit what it has."""
     have = _versions([path for path in sys.path if path != str(target)])
     missing = _missing(module, name, target, have)
@@ -108,10 +119,11 @@ def _install_missing(module: str, name: str, target: Path, into: list[str], say:
         return
     say(f"{module} also needs {', '.join(missing)}")
     with tempfile.TemporaryDirectory(prefix="vfm-environment-") as scratch:
-        wanted, limits = Path(scratch, "wanted.txt"), Path(scratch, "constraints.txt")
+        wanted, limits, never = (Path(scratch, f"{n}.txt") for n in ("wanted", "constraints", "excluded"))
         wanted.write_text("\n".join(missing) + "\n")
         limits.write_text("".join(f"{n}=={v.public}\n" for n, v in sorted(have.items())))
-        plain = ["--no-header", "--no-annotate", "--constraints", str(limits)]
+        never.write_text("".join(f"{name}\n" for name in excluded))
+        plain = ["--no-header", "--no-annotate", "--constraints", str(limits), "--excludes", str(never)]
         found = _uv(["pip", "compile", *plain, str(wanted)], module, say)
     pins = [pin for line in found if (pin := _pin(line)) is not None]
     absent = [str(pin) for pin in pins if canonicalize_name(pin.name) not in have]
