@@ -60,7 +60,7 @@ class Program:
         with child.stdout:
             answer = self._answer(child.stdout.read().decode(errors="replace"))
         if "error" in answer:
-            raise _error(answer["error"])
+            raise error_of(answer["error"])
         return answer
 
     def ask(self, *arguments: str) -> None:
@@ -105,7 +105,7 @@ def _last_line(text: str) -> str:
     return text.strip().rpartition("\n")[2].strip()
 
 
-def _error(data: Mapping[str, Any]) -> VfmError:
+def error_of(data: Mapping[str, Any]) -> VfmError:
     """The failure that a program told of."""
     kinds: dict[str, type[VfmError]] = {
         "disk": DiskError,

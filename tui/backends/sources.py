@@ -26,13 +26,17 @@ def settled(request: LaunchRequest, home: Path, project_dir: Path) -> LaunchRequ
     source = request.environment_source
     if not source or (request.backend == "local" and Path(source).is_absolute()):
         return request
-    found = _ask(source, request.backend, home, project_dir)
+    found = look_up(source, request.backend, home, project_dir)
     return request.model_copy(
         update={"environment_source": found["source"], "environment": found.get("name", request.environment)}
     )
 
 
-def _ask(source: str, backend: str, home: Path, project_dir: Path) -> dict[str, str]:
+def look_up(source: str, backend: str, home: Path, project_dir: Path) -> dict[str, str]:
+    """A source as `LaunchRequest.environment_source` is to be, and the environment's `name` if it is another.
+
+    Raises what `settled` raises.
+    """
     key = (source, backend)
     if key in _known:
         return _known[key]

@@ -1,4 +1,4 @@
-"""What Tab offers: configs, runs, volumes and their files.
+"""What Tab offers: configs, runs, environments, volumes and their files.
 
 Runs inside the shell's completion, where an error would land in the middle of the line being typed:
 whatever goes wrong, nothing is offered.
@@ -63,3 +63,12 @@ def keys(incomplete: str) -> list[CompletionItem]:
     from tui.config.schema import rows
 
     return _starting(incomplete, [(f"{row.key}=", row.help) for row in rows()])
+
+
+@_quietly
+def environments(incomplete: str) -> list[CompletionItem]:
+    """The packages of `environments/`."""
+    from tui.config.environments import spoken_names
+    from tui.settings import Settings
+
+    return _starting(incomplete, [(name, "") for name in spoken_names(Settings.load().project_dir)])

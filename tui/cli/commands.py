@@ -12,6 +12,7 @@ import click
 from tui.cli.completion import completion
 from tui.cli.config import config
 from tui.cli.doctor import doctor
+from tui.cli.env import env
 from tui.cli.image import image
 from tui.cli.launch import launch
 from tui.cli.outcome import ReaderLeft
@@ -59,6 +60,7 @@ for _command in (
     put,
     rm,
     config,
+    env,
     image,
     doctor,
     completion,

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from remote.contract.errors import EnvironmentMissing, Hint
-from remote.contract.models import module_names
+from remote.contract.models import choose_model, module_names
+from remote.contract.spec import ExperimentSpec
 from tui.config.resolve import Resolved
 
 SHIPPED = ("harbor", "nemo_gym", "openenv", "textarena")
@@ -68,6 +69,11 @@ class Environment:
         return declared(self.folder) if self.folder else Declared()
 
     @property
+    def spoken(self) -> str:
+        """Its name as people write it: `vf-wordle`."""
+        return _spoken(self.name)
+
+    @property
     def kind(self) -> str:
         """Where it comes from, in words."""
         if not self.source:
@@ -91,6 +97,18 @@ def list_environments(project_dir: Path) -> list[str]:
 def spoken_names(project_dir: Path) -> list[str]:
     """The same as people write them: `vf-wordle`."""
     return [_spoken(folder) for folder in list_environments(project_dir)]
+
+
+def known(project_dir: Path) -> list[Environment]:
+    """Those that go by their name alone: the packages of `environments/`, and what verifiers brings along."""
+    folder = project_dir / "environments"
+    ours = [Environment(name, folder=folder / name) for name in list_environments(project_dir)]
+    return [*ours, *(Environment(name) for name in SHIPPED)]
+
+
+def default_model(environment: Environment) -> str:
+    """The model that is taken where no config names one."""
+    return environment.declared.model or choose_model(ExperimentSpec(), environment.name)[0]
 
 
 def find_environment(resolved: Resolved, project_dir: Path) -> Environment:

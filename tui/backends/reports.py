@@ -1,0 +1,96 @@
+"""Environments loaded and looked at in the local image, where verifiers is.
+
+Owns starting `remote/environment_report.py` there and reading its answer. What is shown of it is the face's.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+from remote.contract import layout
+from remote.contract.errors import BackendError, Hint, ImageError
+from remote.contract.record import LaunchRequest
+from tui.backends.local_volumes import LocalVolumes
+from tui.backends.processes import error_of
+from tui.settings import Settings, environment, surroundings
+
+_LAST = 12  # lines of what went wrong unexpectedly
+
+
+def report(
+    request: LaunchRequest, settings: Settings, *, check: bool, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Install and load the environment as a run would, into the experiment's cache, and describe it.
+
+    Raises `ImageError` where there is no local image, and what loading the environment raises.
+    """
+    cache = LocalVolumes(settings.home).root / layout.cache_volume(settings.experimenter, settings.experiment)
+    here = {"project_dir": str(settings.project_dir), "cache_dir": str(cache)}
+    request = request.model_copy(update=here)
+    question = {"request": request.model_dump(mode="json"), "check": check}
+    command = [image_python(settings), "-m", "remote.environment_report"]
+    env = environment({"PYTHONPATH": str(settings.project_dir)})
+    with tempfile.TemporaryFile("w+", errors="replace") as aside:
+        child = subprocess.Popen(
+            command,
+            cwd=settings.project_dir,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=aside,
+            text=True,
+            errors="replace",
+        )
+        try:
+            return _answer(child, question, say, aside)
+        finally:
+            if child.poll() is None:  # interrupted: nobody waits for it any more
+                child.terminate()
+            child.wait()
+
+
+def image_python(settings: Settings) -> str:
+    """The local image's Python. Raises `ImageError` where it is not built."""
+    if given := surroundings().get("VFM_IMAGE_PYTHON"):
+        return given
+    asked = [sys.executable, "-m", "remote.local_image", "--home", str(settings.home), "--where"]
+    done = subprocess.run(asked, cwd=settings.project_dir, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ImageError(
+            "environments are loaded in the local image, which is not built yet",
+            cause=done.stderr.strip(),
+            hint=Hint("build it: vfm image build local"),
+        )
+    return done.stdout.strip()
+
+
+def _answer(
+    child: subprocess.Popen[str], question: Mapping[str, Any], say: Callable[[str], None], aside: IO[str]
+) -> dict[str, Any]:
+    assert child.stdin is not None
+    assert child.stdout is not None
+    try:
+        with child.stdin:
+            json.dump(question, child.stdin)
+    except BrokenPipeError:
+        pass  # It died at once: what it printed says why.
+    for line in child.stdout:
+        message = json.loads(line)
+        if "say" in message:
+            say(message["say"])
+        elif "error" in message:
+            raise error_of(message["error"])
+        else:
+            return dict(message["report"])
+    child.wait()
+    aside.seek(0)
+    said = aside.read().strip().splitlines()[-_LAST:]
+    raise BackendError(
+        f"the look at the environment ended with code {child.returncode}: {said[-1] if said else 'no word'}",
+        cause="\n".join(said),
+    )
