@@ -28,7 +28,7 @@ def _download(file: str) -> str:
     from huggingface_hub import hf_hub_download
 
     try:
-        return hf_hub_download(REPOSITORY, file, repo_type="dataset")
+        return str(hf_hub_download(REPOSITORY, file, repo_type="dataset"))
     except Exception as error:
         reason = next(iter(str(error).splitlines()), "no reason given")
         raise RuntimeError(
