@@ -20,7 +20,7 @@ from remote.ranks import Ranks
 from remote.recorder import Recorder
 
 if TYPE_CHECKING:
-    from remote.evaluate import HeldOut
+    from remote.held_out import HeldOut
 
 PARTS = ("rollout", "sync", "train")
 RENAMED = {"step_time": "time/trl_step"}
@@ -74,12 +74,17 @@ class EventCallback(TrainerCallback):  # type: ignore[misc]
         self._total = total
         self._ranks = ranks
         self._optimiser_began = 0.0
+        self._best: float | None = None
+        """The best held-out score that a checkpoint has."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Before the first step: how does the model do that we start from?"""
         self._recorder.step = state.global_step
         if state.global_step == 0:
             self._held_out.play(0)
+        best = checkpoints.best(self._run_dir(args))
+        self._best = None if best is None else best.score
+        self._keep_best(args, state)
         self._recorder.emitter.progress(state.global_step, self._total, "steps")
         self._timer.lap()
 
@@ -116,13 +121,39 @@ class EventCallback(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Score held-out tasks where the config asks for it between the first step and the last."""
         self._timer.optimising = False
-        if self._held_out.due(state.global_step):
-            with self._timer.measure("eval"):
-                self._held_out.play(state.global_step)
+        if not self._held_out.due(state.global_step):
+            return
+        if self._ranks.dealt(lambda: [self._is_best(state.global_step)] * self._ranks.count):
+            # The best score so far is worth nothing without the weights that had it.
+            control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """A checkpoint was written, by the first of several trainers; each has added its random state."""
         self._ranks.wait()
-        if state.is_world_process_zero:
-            checkpoints.mark(Path(args.output_dir) / f"checkpoint-{state.global_step}")
-        self._recorder.checkpoint(state.global_step, layout.checkpoint_path(state.global_step))
+        if not state.is_world_process_zero:
+            return
+        step = state.global_step
+        path, score = layout.checkpoint_path(step), self._held_out.scored.get(step)
+        checkpoints.mark(self._run_dir(args) / path)
+        best = score is not None and (self._best is None or score > self._best)
+        if score is not None and best:
+            self._best = score
+            checkpoints.write_best(self._run_dir(args), checkpoints.Best(step, path, score))
+        self._recorder.checkpoint(step, path, score, best)
+        self._keep_best(args, state)
+
+    def _is_best(self, step: int) -> bool:
+        with self._timer.measure("eval"):
+            score = self._held_out.play(step)
+        return score is not None and (self._best is None or score > self._best)
+
+    def _keep_best(self, args: Any, state: Any) -> None:
+        """Let the trainer, which removes old checkpoints, know which one stays.
+
+        Not with the last step: where one checkpoint is kept, it would remove that step's for the best.
+        """
+        best = checkpoints.best(self._run_dir(args)) if state.global_step < state.max_steps else None
+        state.best_model_checkpoint = None if best is None else str(self._run_dir(args) / best.path)
+
+    def _run_dir(self, args: Any) -> Path:
+        return Path(args.output_dir).parent

@@ -24,7 +24,10 @@ TURNS = "vfm_turns"
 
 
 class ChatHarnessConfig(HarnessConfig):  # type: ignore[misc]
-    """The in-process chat harness has no options of its own."""
+    """The in-process chat harness."""
+
+    tokens: bool = True
+    """Ask the server for token ids and log-probabilities, and keep them; only ours knows how to."""
 
 
 class ChatHarness(vf.Harness[ChatHarnessConfig]):  # type: ignore[misc]
@@ -46,17 +49,15 @@ class ChatHarness(vf.Harness[ChatHarnessConfig]):  # type: ignore[misc]
         data: vf.TaskData,
     ) -> ProgramResult:
         """Post the conversation; the reply lands on the trace. Errors are left to verifiers."""
-        body = {
-            "model": ctx.model,
-            "messages": self._messages(data),
-            "logprobs": True,
-            "return_token_ids": True,
-        }
+        body: dict[str, Any] = {"model": ctx.model, "messages": self._messages(data)}
+        if self.config.tokens:
+            body |= {"logprobs": True, "return_token_ids": True}
         headers = {"Authorization": f"Bearer {secret}"}
         reply = await _http().post(f"{endpoint}/chat/completions", json=body, headers=headers)
         if reply.status_code != 200:
             return ProgramResult(1, "", reply.text)
-        trace.info.setdefault(TURNS, []).append(_turn(reply.json()))
+        if self.config.tokens:
+            trace.info.setdefault(TURNS, []).append(_turn(reply.json()))
         return ProgramResult(0, "", "")
 
     def _messages(self, data: vf.TaskData) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from remote.contract import layout
@@ -18,6 +19,31 @@ from remote.run_dir import write_atomic
 MARK = "complete.json"
 _FOLDER = re.compile(r"checkpoint-(\d+)")
 _EPISODES = re.compile(r"(?:step|held-out)-(\d+)\.jsonl")
+
+
+@dataclass(frozen=True)
+class Best:
+    """`checkpoints/best.json`: the checkpoint whose held-out score no other exceeds."""
+
+    step: int
+    path: str
+    """Relative to the run directory."""
+    score: float
+
+
+def best(run_dir: Path) -> Best | None:
+    """The best checkpoint, if any has a score and is whole."""
+    try:
+        data = json.loads((run_dir / layout.BEST).read_bytes())
+        found = Best(int(data["step"]), str(data["path"]), float(data["score"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if is_whole(run_dir / found.path) else None
+
+
+def write_best(run_dir: Path, found: Best) -> None:
+    """Put the best checkpoint on record."""
+    write_atomic(run_dir / layout.BEST, json.dumps(asdict(found), indent=1) + "\n")
 
 
 def mark(checkpoint: Path) -> None:
@@ -48,9 +74,11 @@ def newest(run_dir: Path) -> Path | None:
 
 def go_back(run_dir: Path) -> str | None:
     """The checkpoint that the training goes on from, if any. Episodes of later steps are removed: those
-    steps are played again."""
+    steps are played again. So is word of a best checkpoint that is not there."""
     checkpoint = newest(run_dir)
     step = -1 if checkpoint is None else int(checkpoint.name.rpartition("-")[2])
+    if best(run_dir) is None:
+        (run_dir / layout.BEST).unlink(missing_ok=True)
     for file in (run_dir / layout.ROLLOUTS).glob("*.jsonl"):
         found = _EPISODES.fullmatch(file.name)
         if found and int(found[1]) > step:

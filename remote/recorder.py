@@ -27,7 +27,7 @@ class Recorder:
 
     def __init__(self, emitter: Emitter, run_dir: Path, shown: int) -> None:
         self.emitter = emitter
-        self._run_dir = run_dir
+        self.run_dir = run_dir
         self._shown = shown
         self._noted: dict[str, float] = {}
         self.step = 0
@@ -59,21 +59,21 @@ class Recorder:
                 "episodes/rewritten": sum(row.rewritten for row in trained),
             }
         )
-        self._say_errors(step, played)
+        self.say_errors(f"step {step}", played)
 
-    def save(self, path: str, step: int, played: Sequence[Played]) -> None:
-        """Add episodes to a file of the run directory, one JSON object a line."""
-        file = self._run_dir / path
+    def save(self, path: str, step: int, played: Sequence[Played], **also: Any) -> None:
+        """Add episodes to a file of the run directory, one JSON object a line, with `also` in each."""
+        file = self.run_dir / path
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a", encoding="utf-8") as out:
             for episode in played:
                 data = asdict(episode)
                 del data["turns"]
-                out.write(json.dumps({"step": step, **data}, ensure_ascii=False) + "\n")
+                out.write(json.dumps({"step": step, **data, **also}, ensure_ascii=False) + "\n")
 
     def forget(self, path: str) -> None:
         """Remove a file of episodes, which will be played again."""
-        (self._run_dir / path).unlink(missing_ok=True)
+        (self.run_dir / path).unlink(missing_ok=True)
 
     def show(self, step: int, played: Sequence[Played]) -> None:
         """Send some episodes as events: best and worst first."""
@@ -84,13 +84,14 @@ class Recorder:
                 RolloutEvent(step=step, task=p.task, messages=p.messages, rewards=p.rewards, reward=p.reward)
             )
 
-    def checkpoint(self, step: int, path: str) -> None:
-        """A checkpoint lies in the run directory."""
-        self.emitter.emit(CheckpointEvent(step=step, path=path))
+    def checkpoint(self, step: int, path: str, score: float | None = None, best: bool = False) -> None:
+        """A checkpoint lies in the run directory; `score` is the held-out score of its step."""
+        self.emitter.emit(CheckpointEvent(step=step, path=path, score=score, best=best))
 
-    def _say_errors(self, step: int, played: Sequence[Played]) -> None:
+    def say_errors(self, what: str, played: Sequence[Played]) -> None:
+        """Say what the episodes of a step, or of an evaluation, failed of."""
         for error, count in Counter(p.error for p in played if p.error).most_common(3):
-            self.emitter.say("env", f"step {step}: {count} of {len(played)} episodes failed: {error}")
+            self.emitter.say("env", f"{what}: {count} of {len(played)} episodes failed: {error}")
 
 
 def _ends(ranked: Sequence[Played], count: int) -> list[Played]:

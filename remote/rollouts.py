@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import verifiers.v1 as vf
+from verifiers.v1.cli.eval import resume
 from verifiers.v1.clients import EvalClientConfig, ModelContext
 from verifiers.v1.configs.agent import AgentConfig
 from verifiers.v1.dialects.chat import message_to_wire
@@ -26,11 +28,17 @@ from verifiers.v1.utils.loaders import environment_class, load_environment, load
 from remote import chat_harness
 from remote.contract.errors import Hint, VfmError
 from remote.contract.spec import ExperimentSpec
+from remote.endpoint import Endpoint
 from remote.environments import user_code
 from remote.rows import Turn
 
 T = TypeVar("T")
+OnEpisode = Callable[[int, vf.Episode[Any, Any, Any], "Played"], Awaitable[None]]
+"""What is done with each episode when it is over: its place among those that are played, verifiers' episode
+and ours."""
 MOST_TASKS = 100_000  # of an endless taskset
+BUSY = {"type": "ProviderError", "status_code": [429, "5xx"], "max_retries": 6}
+"""verifiers' rule for a service that has too much to do: half a minute and more, with growing pauses."""
 
 
 @dataclass
@@ -67,10 +75,19 @@ class ModelServer(Protocol):
 class Rollouts:
     """An environment that is being served, until `close`.
 
-    `args` go to the environment's taskset. Raises `EnvironmentMissing` where it cannot be loaded.
+    `args` go to the environment's taskset; `tokens`: whether episodes keep token ids and log-probabilities,
+    which training needs. Raises `EnvironmentMissing` where it cannot be loaded.
     """
 
-    def __init__(self, module: str, args: dict[str, Any], spec: ExperimentSpec, server: ModelServer) -> None:
+    def __init__(
+        self,
+        module: str,
+        args: dict[str, Any],
+        spec: ExperimentSpec,
+        server: ModelServer | Endpoint,
+        *,
+        tokens: bool = True,
+    ) -> None:
         self.model = server.served_name
         """The served name that episodes are played with; a weight sync may change it."""
         self.module = module
@@ -79,7 +96,7 @@ class Rollouts:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="episodes", daemon=True)
         self._stack = AsyncExitStack()
-        self._env, self._config = _load(module, args, spec)
+        self._env, self._config = _load(module, args, spec, tokens, isinstance(server, Endpoint))
         self._thread.start()
         self._run(self._stack.enter_async_context(self._env.serving()))
 
@@ -107,31 +124,44 @@ class Rollouts:
         tasks: Sequence[vf.Task[Any, Any, Any]],
         *,
         temperature: float,
-        on_done: Callable[[Played], None] | None = None,
+        on_episode: OnEpisode | None = None,
     ) -> list[Played]:
         """Play one episode of each task, in parallel; the order of results is the tasks' order.
 
-        An episode that fails is a result too, with `error` set.
+        An episode that fails is a result too, with `error` set. What `on_episode` raises ends all of them.
         """
-        client = EvalClientConfig(base_url=f"{self._server.base_url}/v1", api_key_var="OPENAI_API_KEY")
-        context = ModelContext(model=self.model, client=client, sampling=sampling(self._spec, temperature))
-        return self._run(self._play(tasks, context, on_done))
+        context = ModelContext(
+            model=self.model, client=_client(self._server), sampling=sampling(self._spec, temperature)
+        )
+        return self._run(self._play(tasks, context, on_episode))
 
     async def _play(
         self,
         tasks: Sequence[vf.Task[Any, Any, Any]],
         context: ModelContext,
-        on_done: Callable[[Played], None] | None,
+        on_episode: OnEpisode | None,
     ) -> list[Played]:
         permits = asyncio.Semaphore(self._spec.training.concurrency)
 
-        async def one(task: vf.Task[Any, Any, Any]) -> Played:
-            played = _played(await self._env.run_slot(RunSlot(task), context, permits))
-            if on_done is not None:
-                on_done(played)
+        async def one(place: int, task: vf.Task[Any, Any, Any]) -> Played:
+            episode = await self._env.run_slot(RunSlot(task), context, permits)
+            played = _played(episode)
+            if on_episode is not None:
+                await on_episode(place, episode, played)
             return played
 
-        return list(await asyncio.gather(*(one(task) for task in tasks)))
+        return await _together([one(place, task) for place, task in enumerate(tasks)])
+
+    def take_up(
+        self, folder: Path, tasks: Sequence[vf.Task[Any, Any, Any]], times: int
+    ) -> list[tuple[list[Played], int]]:
+        """What an attempt that was interrupted has left in a folder of verifiers' traces: for each task its
+        finished episodes, at most `times`, and how many it still owes.
+
+        The file then holds these alone: lines that are torn, and episodes that failed, are gone.
+        """
+        plan = resume.load(folder, list(tasks), times, self._env.complete)
+        return [([_played(episode) for episode in kept], owed) for _, kept, owed in plan]
 
     def close(self) -> None:
         """Stop serving and end the loop. Safe to call twice."""
@@ -157,17 +187,39 @@ def sampling(spec: ExperimentSpec, temperature: float) -> vf.SamplingConfig:
     )
 
 
-def _load(module: str, args: dict[str, Any], spec: ExperimentSpec) -> tuple[Env[Any], Any]:
+async def _together(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results of all; where one raises, the others are ended first."""
+    running = [asyncio.ensure_future(one) for one in work]
+    try:
+        return list(await asyncio.gather(*running))
+    except BaseException:
+        for one in running:
+            one.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        raise
+
+
+def _client(server: ModelServer | Endpoint) -> EvalClientConfig:
+    if isinstance(server, Endpoint):
+        return EvalClientConfig(base_url=server.api, api_key_var=server.key_variable)
+    return EvalClientConfig(base_url=f"{server.base_url}/v1", api_key_var="OPENAI_API_KEY")
+
+
+def _load(
+    module: str, args: dict[str, Any], spec: ExperimentSpec, tokens: bool, elsewhere: bool
+) -> tuple[Env[Any], Any]:
     with user_code(module):
         env_class = environment_class(module)
         config_class = concrete_type(env_class, vf.EnvConfig, origin=Env) or vf.EnvConfig
         seat = {
-            "harness": {"id": chat_harness.register()},
+            "harness": {"id": chat_harness.register(), "tokens": tokens},
             "runtime": {"type": "subprocess"},
             "max_turns": spec.training.max_turns,
         }
         roles = [n for n, f in config_class.model_fields.items() if isinstance(f.default, AgentConfig)]
         data = {"taskset": {"id": module, **args}, **dict.fromkeys(roles, seat)}
+        if elsewhere:
+            data["retries"] = {"rules": [BUSY]}
         config = config_class.model_validate(data)
         return load_environment(config), config
 

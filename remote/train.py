@@ -24,7 +24,7 @@ from remote.callbacks import EventCallback, StepTimer
 from remote.contract import layout
 from remote.contract.spec import ExperimentSpec
 from remote.contract.split import share
-from remote.evaluate import HeldOut
+from remote.held_out import HeldOut
 from remote.logprob_guard import LogprobGuard, allowed_difference
 from remote.ranks import Ranks
 from remote.recorder import Recorder

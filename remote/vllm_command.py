@@ -7,6 +7,7 @@ machine nor the process environment.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +33,22 @@ NOT_FOR_VLLM = frozenset(
     }
 )
 """Variables of the worker's that the server does not inherit: secrets it has no use for, and traps."""
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """What is served to be evaluated: weights that stay as they are."""
+
+    tokenizer: str = ""
+    """A directory, where the model's own has no tokenizer, or another one."""
+    adapter: str = ""
+    """The directory of a LoRA adapter, which is played with under the name of `ADAPTER`."""
+    rank: int = 0
+    """The adapter's."""
+
+
+ADAPTER = "policy-checkpoint"
+"""The served name of an adapter that is evaluated."""
 
 
 def resolve_weight_sync(spec: ExperimentSpec, device: Device) -> Sync:
@@ -65,11 +82,18 @@ def notices(spec: ExperimentSpec, device: Device) -> list[str]:
 
 
 def command(
-    spec: ExperimentSpec, model: str, port: int, device: Device, served_name: str, gpus: int = 0
+    spec: ExperimentSpec,
+    model: str,
+    port: int,
+    device: Device,
+    served_name: str,
+    gpus: int = 0,
+    fixed: Fixed | None = None,
 ) -> list[str]:
     """The arguments of `vllm`, from `serve` on. `model` is a hub id or a directory.
 
-    `gpus` is how many the server has for itself; 0: it shares the one that there is, or has none.
+    `gpus` is how many the server has for itself; 0: it shares the one that there is, or has none. `fixed`
+    is given where nothing is trained.
     """
     vllm = spec.vllm
     arguments = ["serve", model, "--served-model-name", served_name, "--host", HOST, "--port", str(port)]
@@ -85,7 +109,7 @@ def command(
         arguments += ["--gpu-memory-utilization", str(vllm.gpu_memory_utilization)]
     if gpus > 1:
         arguments += ["--tensor-parallel-size", str(gpus)]
-    return arguments + _switches(spec) + _lora(spec, device)
+    return arguments + _switches(spec) + (_lora(spec, device) if fixed is None else _fixed(fixed))
 
 
 def _switches(spec: ExperimentSpec) -> list[str]:
@@ -107,8 +131,21 @@ def _lora(spec: ExperimentSpec, device: Device) -> list[str]:
     return ["--enable-lora", "--max-lora-rank", str(rank), "--max-loras", "1"]
 
 
+def _fixed(fixed: Fixed) -> list[str]:
+    arguments = ["--tokenizer", fixed.tokenizer] if fixed.tokenizer else []
+    if fixed.adapter:
+        arguments += ["--enable-lora", "--max-lora-rank", str(lora_rank(fixed.rank)), "--max-loras", "1"]
+        arguments += ["--lora-modules", f"{ADAPTER}={fixed.adapter}"]
+    return arguments
+
+
 def environment(
-    spec: ExperimentSpec, device: Device, threads: int, model: str = "", gpus: Sequence[str] = ()
+    spec: ExperimentSpec,
+    device: Device,
+    threads: int,
+    model: str = "",
+    gpus: Sequence[str] = (),
+    fixed: Fixed | None = None,
 ) -> dict[str, str]:
     """The variables that the server needs beside those it inherits.
 
@@ -133,7 +170,9 @@ def environment(
         variables |= _cpu(spec, threads)
     elif gpus:
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-    if resolve_weight_sync(spec, device) == "adapter":
+    if fixed is not None:
+        pass  # nobody sends weights
+    elif resolve_weight_sync(spec, device) == "adapter":
         variables["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "1"
     else:
         # The reload of weights is a development endpoint: unauthenticated, hence 127.0.0.1 only.

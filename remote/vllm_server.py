@@ -25,6 +25,7 @@ from remote.ports import HOST, PortLease, lease_port
 from remote.vllm_command import (
     VLLM,
     Device,
+    Fixed,
     command,
     environment,
     inherited,
@@ -57,8 +58,8 @@ class VllmServer:
     """One server, from `start` to `stop`; also a context manager that does both.
 
     `start` returns at once, so that other things can be made ready while the server starts.
-    `model` is a hub id or a directory; `gpus` are those that it has for itself; `program` is what is run in
-    place of `vllm`.
+    `model` is a hub id or a directory; `gpus` are those that it has for itself; `fixed` is given where
+    nothing is trained; `program` is what is run in place of `vllm`.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class VllmServer:
         served_name: str = SERVED_NAME,
         threads: int | None = None,
         gpus: Sequence[str] = (),
+        fixed: Fixed | None = None,
         program: Sequence[str] = (sys.executable, *VLLM),
     ) -> None:
         self.spec = spec
@@ -80,6 +82,7 @@ class VllmServer:
         self._model = str(Path(model).resolve()) if Path(model).is_dir() else model
         self._emit = emitter
         self._gpus = gpus
+        self._fixed = fixed
         self._threads = threads or len(os.sched_getaffinity(0))
         self._program = program
         self._lock = threading.RLock()  # the log's thread and the worker's both move the sub-phases
@@ -190,8 +193,9 @@ class VllmServer:
             self._emit.say("vllm", self._lease.notice)
         with self._lock:
             self._reader = LogReader(Setting(self.spec, self._model, self.port, self.device))
-        arguments = command(self.spec, self._model, self.port, self.device, self.served_name, len(self._gpus))
-        variables = environment(self.spec, self.device, self._threads, self._model, self._gpus)
+        what = (self.spec, self._model, self.port, self.device, self.served_name, len(self._gpus))
+        arguments = command(*what, self._fixed)
+        variables = environment(self.spec, self.device, self._threads, self._model, self._gpus, self._fixed)
         self._process = GuardedProcess(
             [*self._program, *arguments], inherited(os.environ) | variables, self._on_line
         )

@@ -12,7 +12,7 @@ import platform
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
@@ -28,9 +28,11 @@ from remote.contract.errors import Hint, VfmError
 from remote.contract.events import EndEvent
 from remote.contract.record import LaunchRequest, Status
 from remote.emit import Emitter
+from remote.endpoint import UNUSED
 from remote.gpus import VISIBLE
 from remote.run_dir import RunDir, disk_error, is_disk_full
 from remote.stopping import Cancelled, Interrupted, ignore_signals, raise_on_signals
+from remote.vllm_command import Fixed
 
 CANCELLED = 143  # as a process that SIGTERM ended
 FAILED = 1
@@ -80,8 +82,7 @@ class Worker:
         return code
 
     def _phases(self) -> None:
-        self.emit.banner("🚀 Starting Verifiers RL training with embedded vLLM")
-        self.dir.write_record(self.dir.record().model_copy(update={"versions": versions()}))
+        self._begin("🚀 Starting Verifiers RL training with embedded vLLM")
         with self.phase("prepare"):
             environment, model = self._prepare()
         server = self._start_server(model)
@@ -90,8 +91,11 @@ class Worker:
             return self._train_by_many(model, server)
         imported = self._pool.submit(import_stack)
         environment.result()
-        work = self._train if self.request.kind == "train" else self._evaluate
-        work(model, server, imported)
+        self._train(model, server, imported)
+
+    def _begin(self, banner: str) -> None:
+        self.emit.banner(banner)
+        self.dir.write_record(self.dir.record().model_copy(update={"versions": versions()}))
 
     # --- prepare ---------------------------------------------------------------------------------
 
@@ -124,26 +128,31 @@ class Worker:
 
     # --- vllm ------------------------------------------------------------------------------------
 
-    def _start_server(self, model: Any) -> Any:
+    def _start_server(self, model: Any, fixed: Fixed | None = None) -> Any:
+        """Start vLLM; `fixed` where nothing is trained."""
         from remote.vllm_server import VllmServer
 
         self.emit.banner(f"🌐 Starting vLLM server with {self.request.model}...")
-        server = VllmServer(self.spec, str(model), self.emit, gpus=self.placement.server)
+        server = VllmServer(self.spec, str(model), self.emit, gpus=self.placement.server, fixed=fixed)
         self._stack.callback(server.stop)
         server.start()
         if self.placement.trained_on:  # before anything here asks what GPUs there are
             os.environ[VISIBLE] = ",".join(self.placement.trained_on)
+        self._sample_system(server.rss_bytes)
+        return server
+
+    def _sample_system(self, server_rss: Callable[[], int]) -> None:
         from remote.system import SystemSampler
 
-        self._sampler = SystemSampler(self.emit, server.rss_bytes)
+        self._sampler = SystemSampler(self.emit, server_rss)
         self._stack.callback(self._sampler.stop)
         self._sampler.start()
-        return server
 
     def _rollouts(self, server: Any) -> Any:
         from remote.rollouts import Rollouts
 
-        rollouts = Rollouts(self.module, self.spec.training.environment_args, self.spec, server)
+        args, tokens = self.spec.training.environment_args, self.request.kind == "train"
+        rollouts = Rollouts(self.module, args, self.spec, server, tokens=tokens)
         self._stack.callback(rollouts.close)
         return rollouts
 
@@ -154,7 +163,7 @@ class Worker:
 
         return Recorder(self.emit, self.dir.path, self.spec.training.log_rollouts)
 
-    # --- train, evaluate, save ---------------------------------------------------------------------
+    # --- train, save ---------------------------------------------------------------------
 
     def _train(self, model: Any, server: Any, imported: Future[None]) -> None:
         from remote.models import load_for_training, save_final
@@ -212,18 +221,6 @@ class Worker:
                 save_final(learner, tokenizer, self.dir.path / layout.STOPPED)
                 self.recorder.checkpoint(self.recorder.step, layout.STOPPED)
             raise
-
-    def _evaluate(self, model: Any, server: Any, imported: Future[None]) -> None:
-        from remote.evaluate import SUMMARY, evaluate
-
-        imported.result()
-        rollouts = self._rollouts(server)
-        server.wait_ready()
-        self.emit.banner("🏃 Starting the evaluation...")
-        with self.phase("evaluate"), self._server_watched(server):
-            values = evaluate(self.spec, rollouts, self.recorder)
-        with self.phase("save"):
-            self.dir.write_json(SUMMARY, values)
 
     @contextmanager
     def _server_watched(self, server: Any) -> Iterator[None]:
@@ -338,12 +335,16 @@ def main(arguments: list[str]) -> int:
     emitter = Emitter(Path(request.run_dir), output)
     take_output(lambda line: emitter.say("train", line))
     prepare_process(request)
+    if request.kind == "evaluate":
+        from remote.evaluator import Evaluator
+
+        return Evaluator(request, emitter).run()
     return Worker(request, emitter).run()
 
 
 def prepare_process(request: LaunchRequest) -> None:
     """What libraries are told before they are imported."""
-    os.environ.setdefault("OPENAI_API_KEY", "unused-by-vllm")
+    os.environ.setdefault("OPENAI_API_KEY", UNUSED)
     os.environ.setdefault("HF_HOME", str(Path(request.cache_dir) / "huggingface"))
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

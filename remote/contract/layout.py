@@ -25,6 +25,14 @@ ADAPTERS = "adapters"
 FINAL = "checkpoints/final"
 STOPPED = "checkpoints/stopped"
 """The weights of a training that was asked to stop."""
+BEST = "checkpoints/best.json"
+"""Which checkpoint has the best held-out score: its step, its path in the run directory, its score."""
+EVALUATION = "evaluation"
+EVALUATION_TRACES = "evaluation/traces.jsonl"
+"""An evaluation's episodes as verifiers writes them: what one that was interrupted goes on from."""
+EVALUATION_EPISODES = "evaluation/rollouts.jsonl"
+"""The same episodes as those of a training are written, with `sample`, which repeat of its task each is."""
+EVALUATION_SUMMARY = "evaluation/summary.json"
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _LONGEST = 64  # Modal's limit on a volume's name

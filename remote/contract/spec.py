@@ -7,9 +7,10 @@ about problems belong to `tui/config`.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 GpuType = Literal[
     "T4",
@@ -263,11 +264,28 @@ class EvaluationSection(Section):
     checkpoint: str | None = Field(None, min_length=1)
     """What is evaluated in place of the base model: a training's checkpoint, as `RUN`, `RUN:checkpoint-40`,
     `RUN:final` or `RUN:best`, or the path of a folder that holds an adapter or whole weights."""
-    endpoint: str | None = Field(None, pattern=r"^https?://[^\s@/?#]+[^\s@?#]*$")
+    endpoint: str | None = None
     """Address of an OpenAI-compatible service that is evaluated in place of a server of ours, such as
     `https://api.example.com/v1`. The model is then called as that service calls it."""
-    endpoint_key: str = Field("OPENAI_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    endpoint_key: str = "OPENAI_API_KEY"
     """Name of the variable in .env that holds the endpoint's key; the key itself is never written down."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value is None or re.fullmatch(r"https?://[^\s@/?#]+(/[^\s@?#]*)?", value):
+            return value
+        raise ValueError(
+            "an endpoint is an address such as https://api.example.com/v1, without user, password, query or "
+            "fragment; its key belongs in .env, under the name that evaluation.endpoint_key says"
+        )
+
+    @field_validator("endpoint_key")
+    @classmethod
+    def _is_name(cls, value: str) -> str:
+        if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+            return value
+        raise ValueError("this is the name of a variable in .env, such as OPENAI_API_KEY, not the key")
 
     @model_validator(mode="after")
     def _one_of_them(self) -> EvaluationSection:

@@ -126,7 +126,7 @@ def asked(name: str) -> Probe:
 
 
 def held_out(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
-    from remote.evaluate import HeldOut
+    from remote.held_out import HeldOut
 
     class Tasks:
         def tasks(self, held_out: bool = False) -> list[int]:
@@ -139,23 +139,34 @@ def held_out(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
 def planned(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
     """Episodes and temperature of an evaluation."""
     from remote import evaluate
-    from remote.rollouts import Played
+    from remote.emit import Emitter
+    from remote.recorder import Recorder
+
+    class Planned(Exception):
+        pass
 
     class Tasks:
         def tasks(self, held_out: bool = False) -> list[int]:
             return list(range(100))
 
-        def play(self, tasks: list[int], *, temperature: float, on_done: Any) -> list[Played]:
-            self.played = (len(tasks), len(set(tasks)), temperature)
-            return [Played(task=str(t), reward=1.0) for t in tasks]
+        def take_up(self, folder: Path, tasks: list[int], times: int) -> Any:
+            return [([], times) for _ in tasks]
 
-    class Recorder:
-        def __getattr__(self, name: str) -> Any:
-            return Recorder() if name == "emitter" else lambda *a, **k: None
+        def play(self, tasks: list[int], *, temperature: float, on_episode: Any) -> None:
+            raise Planned(len(tasks), len(set(tasks)), temperature)
 
-    tasks = Tasks()
-    evaluate.evaluate(spec, tasks, Recorder())  # type: ignore[arg-type]
-    return tasks.played
+    recorder = Recorder(Emitter(None), request.getfixturevalue("tmp_path"), 0)
+    with pytest.raises(Planned) as found:
+        evaluate.evaluate(spec, Tasks(), recorder, "run")  # type: ignore[arg-type]
+    return found.value.args
+
+
+def endpoint(spec: ExperimentSpec, _: Any) -> Any:
+    """Where an evaluation is played, and by which variable's key."""
+    from remote.endpoint import Endpoint
+
+    asked = Endpoint.of(spec, "theirs-large")
+    return asked.api, asked.key_variable
 
 
 def recorded(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
@@ -311,6 +322,8 @@ ROWS: list[tuple[str, Any, Probe, Any]] = [
     ("evaluation.num_examples", 7, planned, (7, 7, 0.0)),
     ("evaluation.rollouts_per_example", 2, planned, (100, 50, 0.0)),
     ("evaluation.temperature", 0.5, planned, (50, 50, 0.5)),
+    ("evaluation.endpoint", "https://host", endpoint, ("https://host/v1", "OPENAI_API_KEY")),
+    ("evaluation.endpoint_key", "THEIR_KEY", endpoint, ("https://host/v1", "THEIR_KEY")),
     ("vllm.gpu_memory_utilization", 0.4, flag("--gpu-memory-utilization"), "0.4"),
     ("vllm.cpu_kvcache_space", 3, variable("VLLM_CPU_KVCACHE_SPACE"), "3"),
     ("vllm.max_model_len", 700, flag("--max-model-len"), "700"),
@@ -328,8 +341,12 @@ ROWS: list[tuple[str, Any, Probe, Any]] = [
 ]
 
 
-ELSEWHERE = {"vllm.startup_timeout", "vllm.startup_retries"}
-"""What a server does with these is watched where one is started: tests/unit/test_vllm_server.py."""
+ELSEWHERE = {
+    "vllm.startup_timeout": "tests/unit/test_vllm_server.py",
+    "vllm.startup_retries": "tests/unit/test_vllm_server.py",
+    "evaluation.checkpoint": "tests/unit/test_checkpoint_plan.py",
+}
+"""What is done with these is watched elsewhere: where a server is started, and where a run is planned."""
 
 
 def with_key(key: str, value: Any) -> ExperimentSpec:
@@ -340,6 +357,7 @@ def with_key(key: str, value: Any) -> ExperimentSpec:
         "training.batch_size": {"training.num_generations": 2},
         "training.eval_examples": {"training.steps": 12},
         "training.eval_steps": {"training.steps": 12, "training.eval_examples": 10},
+        "evaluation.endpoint_key": {"evaluation.endpoint": "https://host"},
         "vllm.enable_auto_tool_choice": {"vllm.tool_call_parser": "hermes"},
         "vllm.tool_call_parser": {"vllm.enable_auto_tool_choice": True},
     }
@@ -370,9 +388,9 @@ def test_the_table_is_complete() -> None:
                 found.add(before + name)
         return found
 
-    assert keys(ExperimentSpec) == {row[0] for row in ROWS} | ELSEWHERE
-    watched = (PROJECT / "tests/unit/test_vllm_server.py").read_text()
-    assert all(key.rpartition(".")[2] in watched for key in ELSEWHERE)
+    assert keys(ExperimentSpec) == {row[0] for row in ROWS} | ELSEWHERE.keys()
+    for key, file in ELSEWHERE.items():
+        assert key.rpartition(".")[2] in (PROJECT / file).read_text()
 
 
 def test_the_worker_reports_to_weights_and_biases_offline_without_a_key() -> None:
