@@ -176,7 +176,7 @@ _LATEST = 1e11
 """Unix seconds of a day that nobody plans for."""
 _LIMITS = {"t": _LATEST, "done": _LARGEST, "total": _LARGEST}
 """Numbers that must be finite, for they are counted with; those that were measured may be anything."""
-_CLASSES: dict[str, type] = {"str": str, "list[dict[str, Any]]": list, "dict[str, Any]": dict}
+_CLASSES: dict[str, type] = {"str": str, "list[dict[str, Any]]": list, "dict[str, Any]": dict, "bool": bool}
 _UNFIT = object()
 
 
