@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sysconfig
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
@@ -37,6 +38,7 @@ OnEpisode = Callable[[int, vf.Episode[Any, Any, Any], "Played"], Awaitable[None]
 """What is done with each episode when it is over: its place among those that are played, verifiers' episode
 and ours."""
 MOST_TASKS = 100_000  # of an endless taskset
+_LIBRARIES = (f"{Path(vf.__file__).parent}/", f"{sysconfig.get_path('stdlib')}/")
 BUSY = {"type": "ProviderError", "status_code": [429, "5xx"], "max_retries": 6}
 """verifiers' rule for a service that has too much to do: half a minute and more, with growing pauses."""
 
@@ -245,7 +247,9 @@ def _played(episode: vf.Episode[Any, Any, Any]) -> Played:
 
 def _text(error: vf.Error) -> str:
     frames = [line.strip() for line in (error.traceback or "").splitlines() if 'File "' in line]
-    place = f" ({frames[-1]})" if frames else ""
+    # verifiers raises it once more, further down: that is nobody's line to mend.
+    own = [frame for frame in frames if not any(path in frame for path in _LIBRARIES)] or frames
+    place = f" ({own[-1]})" if own else ""
     said = error.message or (f"HTTP {error.status_code}" if error.status_code else "no words")
     return f"{error.type}: {said}{place}"
 

@@ -61,13 +61,16 @@ class Desk:
         answer: dict[str, Any] = json.loads(child.stdout.read())
         return answer
 
-    def launch(self, script: str, env: dict[str, str] | None = None, **spec: dict[str, Any]) -> Run:
+    def launch(
+        self, script: str, env: dict[str, str] | None = None, source: str = "", **spec: dict[str, Any]
+    ) -> Run:
         """A run that is on record, and whose launcher goes on by itself."""
         request = LaunchRequest(
             run_id=new_run_id("vf_x"),
             spec=ExperimentSpec.model_validate(spec),
             model="builtin/tiny-random",
             environment="vf_wordle",
+            environment_source=source,
             experimenter="ann",
             experiment="tests",
             outputs=OUTPUTS,
@@ -185,6 +188,17 @@ def test_a_launch_brings_the_run_to_the_machine_that_was_asked_for(desk: Desk) -
     told = desk.start(document)["error"]
     assert record.run_id in told["message"]
     assert not list(again.rglob("record.json"))
+
+
+def test_a_wheel_travels_in_the_run_directory(desk: Desk, tmp_path: Path) -> None:
+    wheel = tmp_path / "some_env-1.0-py3-none-any.whl"
+    wheel.write_bytes(b"PK of an environment")
+    run = desk.launch("steps:1 end:done", source=str(wheel))
+    assert run.await_end().status == "done"
+    request = LaunchRequest.model_validate_json((run.there / "request.json").read_bytes())
+    assert request.environment_source == f"environment/{wheel.name}"
+    assert (run.there / request.environment_source).read_bytes() == wheel.read_bytes()
+    assert Path(request.run_dir).name == run.request.run_id  # what the worker takes the path from
 
 
 def only_the_project_was_uploaded(cloud: Cloud) -> None:

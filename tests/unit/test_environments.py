@@ -71,7 +71,7 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of wheels that stands for the package index, and no way to any other."""
     wheels = tmp_path / "wheels"
     wheels.mkdir()
-    monkeypatch.setenv("UV_NO_INDEX", "1")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", (tmp_path / "no-index").as_uri())
     monkeypatch.setenv("UV_FIND_LINKS", str(wheels))
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))

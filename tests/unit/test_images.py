@@ -123,6 +123,7 @@ def test_only_folders_of_pips_find_links_that_exist_are_passed_on(tmp_path: Path
     given = {"PIP_FIND_LINKS": f"{tmp_path} {tmp_path}/nowhere http://links"}
     assert uv_process.find_links(given) == ["--find-links", str(tmp_path)]
     assert uv_process.find_links({}) == []
+    assert uv_process.find_links({**given, "UV_FIND_LINKS": "/wheels"}) == []  # uv reads that by itself
 
 
 def test_an_address_never_shows_its_password() -> None:

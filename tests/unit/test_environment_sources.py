@@ -1,0 +1,187 @@
+"""Environments that are no folder of the project: looked up, installed and found by the real uv, offline.
+
+A folder of wheels stands for the package index; `verifiers` in it has no code and no dependencies.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remote import environment_source, environments, images, local_image
+from remote.contract.errors import EnvironmentMissing
+from remote.contract.record import LaunchRequest
+from remote.contract.spec import ExperimentSpec
+from tests.unit.test_environments import offline, package, wheel
+from tui.backends import sources
+
+__all__ = ["offline"]
+VERIFIERS = environment_source.VERIFIERS.partition("==")[2]
+
+
+def asked(tmp_path: Path, source: str, **given: str) -> LaunchRequest:
+    """A run's request, with everything below one folder."""
+    return LaunchRequest(
+        run_id="x",
+        spec=ExperimentSpec(),
+        model="m",
+        environment="some_env",
+        environment_source=source,
+        outputs="o",
+        cache="c",
+        run_dir=str(tmp_path / "run"),
+        cache_dir=str(tmp_path / "cache"),
+        project_dir=str(tmp_path),
+        **given,
+    )
+
+
+@pytest.fixture
+def index(tmp_path: Path, offline: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An index that has verifiers, and an environment of which the newest version wants another one."""
+    wheel(offline, "verifiers", VERIFIERS)
+    wheel(offline, "verifiers", "9.0")
+    wheel(offline, "some_env", "1.0", needs=["verifiers>=0.3"])
+    wheel(offline, "some_env", "1.1", needs=[f"verifiers=={VERIFIERS}"])
+    wheel(offline, "some_env", "2.0", needs=["verifiers>=9"])
+    monkeypatch.setattr(sources, "_known", {})
+    return offline
+
+
+def settled(tmp_path: Path, source: str, backend: str = "local") -> LaunchRequest:
+    return sources.settled(asked(tmp_path, source, backend=backend), tmp_path / "home", tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project whose far side is this checkout's; what is imported from stays in the test."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "remote").symlink_to(Path(images.__file__).parent)
+    (tmp_path / "environments" / "vf_wordle").mkdir(parents=True)
+    (tmp_path / "environments" / "vf_wordle" / "pyproject.toml").touch()
+
+
+@pytest.mark.parametrize(
+    ("name", "pin"),
+    [("some-env", "some-env==1.1"), ("Some_Env<1.1", "some-env==1.0"), ("some.env==1.0", "some-env==1.0")],
+)
+def test_a_name_becomes_the_newest_version_that_fits(
+    tmp_path: Path, index: Path, name: str, pin: str
+) -> None:
+    found = settled(tmp_path, name)
+    assert (found.environment, found.environment_source) == ("some_env", pin)
+
+
+def test_a_package_is_asked_for_once_a_process(tmp_path: Path, index: Path) -> None:
+    assert settled(tmp_path, "some-env").environment_source == "some-env==1.1"
+    for path in index.glob("some_env*"):
+        path.unlink()
+    assert settled(tmp_path, "some-env").environment_source == "some-env==1.1"
+
+
+def test_what_cannot_be_had_is_refused_with_the_reason(tmp_path: Path, index: Path) -> None:
+    wheel(index, "plain_thing", "1.0")
+    reasons = {
+        "some-env==2.0": r"some-env==2.0 does not fit the training stack \(verifiers==",
+        "some-env==7.0": "the package index has no some-env==7.0",
+        "plain-thing": "the package plain-thing==1.0 is no environment: it does not need verifiers",
+        "wordles": "there is no environment 'wordles': neither in environments/ nor as a package",
+    }
+    for name, reason in reasons.items():
+        with pytest.raises(EnvironmentMissing, match=reason) as caught:
+            settled(tmp_path, name)
+        assert caught.value.hint is not None
+        last = caught.value.hint
+    assert last.new == "vf-wordle"
+    assert "there are: vf-wordle" in last.text
+
+
+def test_an_index_that_is_out_of_reach_is_said(
+    tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("UV_FIND_LINKS")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    with pytest.raises(EnvironmentMissing, match="the package index could not be reached") as caught:
+        settled(tmp_path, "some-env")
+    assert "127.0.0.1:9" in caught.value.cause
+
+
+def test_a_pinned_package_is_installed_and_imported_by_its_module(tmp_path: Path, index: Path) -> None:
+    wheel(index, "vfm_deep", "0.1")
+    wheel(index, "some_env", "1.2", needs=["vfm_deep"])
+    place, said = environments.place(asked(tmp_path, "some-env==1.2")), list[str]()
+    assert environments.provide(place, said.append) == "some_env"
+    program = "import some_env, vfm_deep; print(some_env.VERSION)"
+    env = {**os.environ, "PYTHONPATH": str(place.overlay)}
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True)
+    assert done.stdout == "1.2\n"
+    assert sys.path[0] == str(place.overlay)
+    assert environments.provide(place, said.append) == "some_env"
+    assert said[-1] == "some-env==1.2 is unchanged since it was installed"
+    assert environments.place(asked(tmp_path, "some-env==1.1")).overlay != place.overlay
+
+
+def test_a_wheel_in_the_run_directory_is_installed(tmp_path: Path, index: Path) -> None:
+    (tmp_path / "run").mkdir()
+    wheel(tmp_path / "run", "some_env", "3.0")
+    place = environments.place(asked(tmp_path, "some_env-3.0-py3-none-any.whl"))
+    assert environments.provide(place, lambda line: None) == "some_env"
+    assert (place.overlay / "some_env.py").is_file()
+
+
+def test_a_folder_is_installed_again_when_it_has_changed(tmp_path: Path, index: Path) -> None:
+    source = package(tmp_path / "mine", "vf_mine")
+    place = environments.place(asked(tmp_path, str(source)))
+    for text in ("VALUE = 1\n", "VALUE = 2\n"):
+        (source / "vf_mine" / "__init__.py").write_text(text)
+        assert environments.provide(place, lambda line: None) == "vf_mine"
+        assert (place.overlay / "vf_mine" / "__init__.py").read_text() == text
+
+
+def test_a_package_whose_module_cannot_be_told_is_refused(tmp_path: Path, index: Path) -> None:
+    path = index / "some_env-4.0-py3-none-any.whl"
+    wheel(index, "some_env", "4.0")
+    with zipfile.ZipFile(path) as file:
+        kept = {name: file.read(name) for name in file.namelist() if not name.endswith("some_env.py")}
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in {**kept, "one.py": b"", "two.py": b""}.items():
+            file.writestr(name, data)
+    with pytest.raises(EnvironmentMissing, match="has the modules one, two, and none is called some_env"):
+        environments.provide(environments.place(asked(tmp_path, "some-env==4.0")), lambda line: None)
+
+
+def test_for_modal_a_folder_becomes_a_wheel_that_fits(tmp_path: Path, index: Path) -> None:
+    source = package(tmp_path / "mine", "vf_mine", needs=["verifiers>=0.4"])
+    built = Path(settled(tmp_path, str(source), "modal").environment_source)
+    assert built.name == "vf_mine-1.0-py3-none-any.whl"
+    assert "vf_mine/__init__.py" in zipfile.ZipFile(built).namelist()
+    package(tmp_path / "mine", "vf_mine", needs=["verifiers>=9"])
+    with pytest.raises(EnvironmentMissing, match="does not fit the training stack"):
+        settled(tmp_path, str(source), "modal")
+    assert settled(tmp_path, str(source)).environment_source == str(source)  # the worker reads it there
+
+
+def test_a_module_that_is_in_the_local_image_needs_no_index(
+    tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = tmp_path / "image"
+    (image / "lib" / "python3.11" / "site-packages" / "my_env").mkdir(parents=True)
+    (image / "lib" / "python3.11" / "site-packages" / "my_env" / "__init__.py").touch()
+    monkeypatch.setattr(local_image, "find", lambda home: image / "bin" / "python")
+    answer: dict[str, Any] = environment_source.settle("my-env", "local", tmp_path)
+    assert answer == {"source": "", "name": "my_env"}
+
+
+def test_the_lookup_is_a_program_that_answers_in_json(tmp_path: Path, index: Path) -> None:
+    question = json.dumps({"source": "some-env", "backend": "modal", "home": str(tmp_path)})
+    command = [sys.executable, "-m", "remote.environment_source"]
+    done = subprocess.run(command, input=question, capture_output=True, text=True, cwd=tmp_path)
+    assert json.loads(done.stdout) == {"source": "some-env==1.1"}
