@@ -67,7 +67,7 @@ def with_resources(function: Any, request: LaunchRequest, secrets: dict[str, str
         max_retries=request.spec.modal.retries, initial_delay=1.0, backoff_coefficient=1.0
     )
     return function.with_options(
-        **modal_options(request.spec),
+        **modal_options(request.spec, request.kind),
         retries=retries,
         secrets=[modal.Secret.from_dict(dict(secrets))],
         volumes=volumes,

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -294,8 +295,6 @@ def test_a_wrong_endpoint_or_key_name_is_refused() -> None:
 
 
 def test_checkpoints_that_cannot_be_evaluated_say_why_and_what_there_is(tmp_path: Path) -> None:
-    from contextlib import ExitStack
-
     from remote import checkpoints
     from remote.models_checkpoint import served
 
@@ -327,3 +326,32 @@ def test_checkpoints_that_cannot_be_evaluated_say_why_and_what_there_is(tmp_path
     hub = "huggingface/hub/models--Qwen--Qwen2.5-0.5B-Instruct/snapshots/abc"
     with pytest.raises(VfmError, match=r"trained on .*tiny-random, and the model .* Qwen/Qwen2\.5"):
         take("checkpoint-4", "Qwen/Qwen2.5-0.5B-Instruct", tmp_path / hub)
+
+
+def test_a_merged_checkpoint_answers_as_the_adapter_does(tmp_path: Path, tiny_model: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from remote.models import load_for_training, save_final
+    from remote.models_checkpoint import served
+
+    spec = tiny_spec()
+    model, tokenizer = load_for_training(spec, tiny_model)
+    for name, weights in model.named_parameters():
+        if ".lora_B." in name:
+            torch.nn.init.normal_(weights, std=0.5)
+    tokenizer.pad_token = "<|pad of the checkpoint|>"
+    adapter = tmp_path / "final"
+    save_final(model, tokenizer, adapter)
+    with ExitStack() as stack:
+        copy, fixed = served(str(adapter), "builtin/tiny-random", tiny_model, spec, "cpu", stack, print)
+        assert not fixed.adapter
+        merged = AutoModelForCausalLM.from_pretrained(copy, dtype=torch.float32)
+        ids = torch.tensor([[5, 17, 3, 99]])
+        learnt, plain = model(ids).logits, model.get_base_model()
+        assert torch.allclose(merged(ids).logits, learnt, atol=1e-4)
+        with model.disable_adapter():
+            assert not torch.allclose(plain(ids).logits, learnt, atol=1e-2)
+        assert AutoTokenizer.from_pretrained(copy).pad_token == "<|pad of the checkpoint|>"
+        assert (Path(copy) / "chat_template.jinja").exists()
+    assert not Path(copy).exists()

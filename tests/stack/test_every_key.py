@@ -323,6 +323,7 @@ ROWS: list[tuple[str, Any, Probe, Any]] = [
     ("evaluation.rollouts_per_example", 2, planned, (100, 50, 0.0)),
     ("evaluation.temperature", 0.5, planned, (50, 50, 0.5)),
     ("evaluation.endpoint", "https://host", endpoint, ("https://host/v1", "OPENAI_API_KEY")),
+    ("evaluation.endpoint", "https://host", lambda spec, _: modal_options(spec, "evaluate")["gpu"], None),
     ("evaluation.endpoint_key", "THEIR_KEY", endpoint, ("https://host/v1", "THEIR_KEY")),
     ("vllm.gpu_memory_utilization", 0.4, flag("--gpu-memory-utilization"), "0.4"),
     ("vllm.cpu_kvcache_space", 3, variable("VLLM_CPU_KVCACHE_SPACE"), "3"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from remote.contract.spec import ExperimentSpec
-from remote.vllm_command import command, environment, inherited, notices, resolve_weight_sync
+from remote.vllm_command import Fixed, command, environment, inherited, notices, resolve_weight_sync
 
 MODEL = "/models/mine"
 
@@ -100,6 +100,19 @@ def test_how_weights_travel_decides_what_the_server_opens(
     assert ("--enable-lora" in arguments(of, device)) is adapter
     assert ("VLLM_ALLOW_RUNTIME_LORA_UPDATING" in variables) is adapter
     assert ("VLLM_SERVER_DEV_MODE" in variables) is not adapter
+
+
+def test_what_is_evaluated_takes_no_weights_and_an_adapter_by_name() -> None:
+    def served(fixed: Fixed) -> str:
+        return " ".join(command(spec(), MODEL, 8123, "cuda", "policy", 0, fixed))
+
+    assert "lora" not in served(Fixed())
+    said = served(Fixed(tokenizer="/run/t", adapter="/run/checkpoint-2", rank=12))
+    assert "--lora-modules policy-checkpoint=/run/checkpoint-2" in said
+    assert "--max-lora-rank 16 " in said
+    assert "--tokenizer /run/t" in said
+    opened = environment(spec(), "cuda", 4, MODEL, fixed=Fixed())
+    assert not {"VLLM_ALLOW_RUNTIME_LORA_UPDATING", "VLLM_SERVER_DEV_MODE"} & opened.keys()
 
 
 @pytest.mark.parametrize(("rank", "accepted"), [(1, 8), (8, 8), (9, 16), (48, 64), (300, 320), (512, 512)])

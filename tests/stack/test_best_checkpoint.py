@@ -1,0 +1,79 @@
+"""A training's best checkpoint: saved with the score that it has, kept, and known after an interruption."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remote import checkpoints
+from remote.emit import Emitter
+from tests.stack.test_training import _train, served
+
+pytestmark = [pytest.mark.stack, pytest.mark.vllm]
+
+SCORES = {0: 0.9, 1: 0.2, 2: 0.7, 3: 0.1, 4: 0.7}
+"""Held-out scores by step: the model itself is no checkpoint, and step 4 is no better than step 2."""
+
+
+@pytest.fixture
+def rollouts(reload_server: Any, wordle: None) -> Iterator[Any]:
+    yield from served(reload_server, eval_examples=2)
+
+
+def test_the_best_checkpoint_is_saved_marked_and_stays(
+    tmp_path: Path,
+    reload_server: Any,
+    tiny_model: Path,
+    rollouts: Any,
+    emitter: Emitter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from remote.rollouts import Played
+    from remote.stopping import Interrupted
+
+    play, scores = rollouts.play, iter(SCORES.items())
+    stopped = False
+
+    def scored(tasks: Any, *, temperature: float) -> Any:
+        nonlocal stopped
+        if temperature:
+            return play(tasks, temperature=temperature)
+        step, score = next(scores)
+        if step == 3 and not stopped:
+            stopped = True
+            raise Interrupted
+        return [Played(task=str(task), reward=score) for task in range(len(tasks))]
+
+    monkeypatch.setattr(rollouts, "play", scored)
+    how: dict[str, Any] = {"steps": 4, "save_steps": 99, "save_total_limit": 1}
+    how |= {"eval_steps": 1, "eval_examples": 2}
+    with pytest.raises(Interrupted):
+        _train(tmp_path, reload_server, tiny_model, rollouts, emitter, **how)
+    scores = iter([(step, score) for step, score in SCORES.items() if step > 3])
+    _train(tmp_path, reload_server, tiny_model, rollouts, emitter, **how)
+
+    assert checkpoints.best(tmp_path) == checkpoints.Best(2, "checkpoints/checkpoint-2", 0.7)
+    folders = {path.name for path in (tmp_path / "checkpoints").iterdir() if path.is_dir()}
+    assert folders == {"checkpoint-2", "checkpoint-4"}
+    lines = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    saved = [(e["step"], e["score"], e["best"]) for e in lines if e["type"] == "checkpoint"]
+    # The machine that is about to go saves step 3, which nobody has scored.
+    assert saved == [(1, 0.2, True), (2, 0.7, True), (3, None, False), (4, 0.7, False)]
+
+
+def test_word_of_a_best_checkpoint_that_is_gone_is_forgotten(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints/checkpoint-2"
+    folder.mkdir(parents=True)
+    (folder / "weights").write_bytes(b"w")
+    checkpoints.mark(folder)
+    checkpoints.write_best(tmp_path, checkpoints.Best(2, "checkpoints/checkpoint-2", 0.5))
+    checkpoints.go_back(tmp_path)
+    assert checkpoints.best(tmp_path) is not None
+    (folder / "weights").write_bytes(b"")
+    assert checkpoints.best(tmp_path) is None
+    checkpoints.go_back(tmp_path)
+    assert not (tmp_path / "checkpoints/best.json").exists()
