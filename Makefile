@@ -15,7 +15,8 @@ FIND_PYTHON = for p in $(PYTHON) python3.12 python3.11 python3; do \
 
 FORCE:
 .PHONY: help install dev image demo test test-light test-stack test-local check format \
-	bench bench-cli bench-start bench-app bench-launch bench-step bench-run bench-modal pictures smoke-modal clean
+	bench bench-cli bench-start bench-app bench-launch bench-step bench-run bench-modal \
+	learn-wordle learn-bfcl learn-gsm8k pictures smoke-modal clean
 
 help:
 	@echo 'make install   the client: .venv/bin/vfm and .venv/bin/vfm-tui'
@@ -24,6 +25,7 @@ help:
 	@echo 'make check     format, lint, types, imports'
 	@echo 'make format    lay the code out as `make check` wants it'
 	@echo 'make bench     the figures of the README'
+	@echo 'make learn-wordle, learn-bfcl, learn-gsm8k   three seeds each: does it learn? (docs/learning.md)'
 	@echo 'make pictures  docs/screens: every screen of the app over real runs'
 	@echo 'make smoke-modal   the smallest real job on Modal, for those who have an account: asks first'
 	@echo 'make clean     remove .venv and caches (runs and images stay)'
@@ -140,6 +142,18 @@ bench-run: image
 		'import json, sys; run = json.load(sys.stdin); print(run["outputs"] + ":runs/" + run["run_id"])') && \
 	$(BIN)/vfm get "$$where" .venv/bench && \
 	$(BIN)/python -m benchmarks.run_report ".venv/bench/$$run"
+
+# Three trainings one after another each, a quarter to three quarters of an hour on two quiet cores.
+LEARN = $(BIN)/python -m benchmarks.learning
+
+learn-wordle: image
+	$(LEARN) configs/local_demo.yaml --seeds 1 2 3 --parts first_letter real_word --svg docs/curves.svg
+
+learn-bfcl: image
+	$(LEARN) configs/local_bfcl.yaml --seeds 1 2 3 --parts correct format --svg docs/learning_bfcl.svg
+
+learn-gsm8k: image
+	$(LEARN) configs/local_gsm8k.yaml --seeds 1 2 3 --parts correct format --svg docs/learning_gsm8k.svg
 
 # The runs that it needs are launched where there are none: half an hour on two cores, minutes after that.
 pictures: image
