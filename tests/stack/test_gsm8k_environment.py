@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import re
 import sys
 from collections.abc import Iterator
@@ -126,8 +127,12 @@ def test_every_sum_of_two_digits_is_on_one_side_with_its_other_order() -> None:
         for split in ("train", "eval")
     }
     assert {split: len(tasks) for split, tasks in sides.items()} == {"train": 157, "eval": 43}
-    swapped = {f"{b} + {a} =" for a, b in (re.findall(r"\d", q) for q in sides["eval"] if "+" in q)}
+    swapped = {f"What is {b} + {a}?" for a, b in (re.findall(r"\d", q) for q in sides["eval"] if "+" in q)}
     assert swapped <= sides["eval"]
+    prompts = importlib.import_module("vf_gsm8k.prompts")
+    task = next(iter(build(source="chain_sum").taskset)).data
+    problem = prompts.Problem(task.prompt, task.answer)
+    assert {example.question for example in prompts.examples(problem, 5, True)} <= sides["train"]
 
 
 def test_unfit_options_are_refused_by_name() -> None:
@@ -135,6 +140,7 @@ def test_unfit_options_are_refused_by_name() -> None:
         ({"source": "math"}, "training.environment_args.source"),
         ({"weights": {"format": 0.9}}, "at least twice"),
         ({"terms": 1}, "training.environment_args.terms"),
+        ({"reply": "equation"}, "reply: equation is for source: chain_sum"),
     ):
         with pytest.raises(EnvironmentMissing, match=said), environments.user_code("vf_gsm8k"):
             build(**options)

@@ -90,6 +90,12 @@ def test_numbers_in_odd_places(text: str, value: Fraction | None) -> None:
         ("plain", "2 * 9 = 18", 18, 0.5),
         ("plain", "17, no, 18", None, 0.25),
         ("plain", "eighteen", None, 0.0),
+        ("equation", "9 + 9 = 18", 18, 1.0),
+        ("equation", "So 9 + 9 = 18 apples", 18, 0.5),
+        ("equation", "9 + 9 = 17\n9 + 9 = 18", 18, 0.5),
+        ("equation", "9 + 9 = 18 or 19", None, 0.25),
+        ("equation", "18", None, 0.25),
+        ("equation", "= 18", 18, 0.5),
     ],
 )
 def test_the_answer_counts_in_its_place_only(
@@ -113,10 +119,19 @@ def test_weights_under_which_form_beats_the_answer_are_refused(weights: dict[str
         scoring.check_weights(weights)
 
 
-@pytest.mark.parametrize("form", ["boxed", "tagged", "plain"])
-@pytest.mark.parametrize("in_signs", [False, True])
+@pytest.mark.parametrize(
+    ("form", "in_signs"),
+    [
+        ("boxed", False),
+        ("tagged", False),
+        ("plain", False),
+        ("boxed", True),
+        ("plain", True),
+        ("equation", True),
+    ],
+)
 def test_worked_examples_are_replies_as_they_should_be(form: str, in_signs: bool) -> None:
-    task = problems.Problem("2 + 6 =", "8")
+    task = problems.Problem("What is 2 + 6?", "8")
     shown = prompts.examples(task, prompts.MOST_EXAMPLES, in_signs)
     assert len(shown) == prompts.MOST_EXAMPLES
     for example in shown:

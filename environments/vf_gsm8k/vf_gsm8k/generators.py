@@ -43,7 +43,7 @@ def gsm_symbolic(seed: int, by_question: bool = False) -> Iterator[Problem]:
 
 
 def chain_sum(seed: int, terms: int, digits: int) -> Iterator[Problem]:
-    """Sums and differences such as `12 + 7 - 3 =`, of 2 to `terms` numbers with 1 to `digits` digits.
+    """Sums and differences such as `12 + 7 - 3`, of 2 to `terms` numbers with 1 to `digits` digits.
 
     Sums that differ only in the order of their terms are of one kind.
     """
@@ -53,7 +53,8 @@ def chain_sum(seed: int, terms: int, digits: int) -> Iterator[Problem]:
         config = module.ChainSumConfig(max_terms=terms, max_digits=digits, seed=rng.getrandbits(62), size=1)
         made = module.ChainSumDataset(config)[0]
         expression = made["metadata"]["expression"]
-        yield Problem(f"{expression} =", made["answer"], kind=_terms(expression))
+        answer = made["answer"]
+        yield Problem(f"What is {expression}?", answer, f"{expression} = {answer}", _terms(expression))
 
 
 def _terms(expression: str) -> str:

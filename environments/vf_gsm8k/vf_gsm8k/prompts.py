@@ -16,6 +16,7 @@ _HOW = {
     "tagged": "Solve the problem step by step. Put the final answer, a number without units, between tags: "
     "<answer>number</answer>",
     "plain": "Answer with a number.",
+    "equation": "Answer with an equation, as 1 + 2 = 3.",
 }
 _IN_WORDS = (
     Problem(
@@ -40,11 +41,11 @@ _IN_WORDS = (
     ),
 )
 _IN_SIGNS = (
-    Problem("2 + 6 =", "8"),
-    Problem("9 - 4 =", "5"),
-    Problem("7 + 5 =", "12"),
-    Problem("3 - 8 =", "-5"),
-    Problem("6 + 1 =", "7"),
+    Problem("What is 2 + 6?", "8", "2 + 6 = 8"),
+    Problem("What is 9 - 4?", "5", "9 - 4 = 5"),
+    Problem("What is 7 + 5?", "12", "7 + 5 = 12"),
+    Problem("What is 3 - 8?", "-5", "3 - 8 = -5"),
+    Problem("What is 5 - 2?", "3", "5 - 2 = 3"),
 )
 
 
@@ -61,7 +62,7 @@ def examples(problem: Problem, count: int, in_signs: bool) -> list[Problem]:
 
 def example_reply(problem: Problem, form: Form) -> str:
     """A reply as it should be: with its working, unless it is to be plain."""
-    if form == "plain":
-        return problem.answer
+    if form in ("plain", "equation"):
+        return problem.answer if form == "plain" else problem.working
     answer = rf"\boxed{{{problem.answer}}}" if form == "boxed" else f"<answer>{problem.answer}</answer>"
     return f"{problem.working}\n{answer}" if problem.working else answer

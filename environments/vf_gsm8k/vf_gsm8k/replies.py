@@ -1,6 +1,6 @@
 """Where a reply's answer has to stand, and what it is.
 
-Owns the forms that a reply may be asked for: `boxed`, `tagged`, `plain`. Which number a text gives is
+Owns the forms that a reply may be asked for, such as `boxed` or `plain`. Which number a text gives is
 `numbers`'; what a reply is worth is `scoring`'s.
 """
 
@@ -13,7 +13,7 @@ from typing import Literal
 
 from vf_gsm8k.numbers import is_bare, read_number
 
-Form = Literal["boxed", "tagged", "plain"]
+Form = Literal["boxed", "tagged", "plain", "equation"]
 
 _THOUGHT = re.compile(r"\A.*</think>|<think>.*", re.DOTALL)
 _TAG = re.compile(r"<answer>((?:(?!<answer>).)*?)</answer>", re.DOTALL | re.IGNORECASE)
@@ -34,11 +34,13 @@ def read_reply(text: str, form: Form) -> Reply:
     """The answer of a reply; what a model thinks before it answers does not count.
 
     Boxed or tagged, the last box or pair of tags holds the answer, and nothing outside counts. Plain, the
-    whole reply does: a number alone, or the only one among words.
+    whole reply does: a number alone, or the only one among words. An equation ends with its answer.
     """
     text = _THOUGHT.sub("", text).strip()
     if form == "plain":
         return _read_plain(text)
+    if form == "equation":
+        return _read_equation(text)
     places = _boxes(text) if form == "boxed" else _TAG.findall(text)
     if not places:
         return Reply(None, 0.0)
@@ -52,6 +54,15 @@ def _read_plain(text: str) -> Reply:
     if number is None:
         return Reply(None, 0.25 if re.search(r"\d", text) else 0.0)
     return Reply(number, 1.0 if is_bare(text) else 0.5)
+
+
+def _read_equation(text: str) -> Reply:
+    if "=" not in text:
+        return Reply(None, 0.25 if re.search(r"\d", text) else 0.0)
+    number = read_number(text)
+    left, _, right = text.partition("=")
+    clean = bool(left.strip()) and "\n" not in text and is_bare(right)
+    return Reply(number, 1.0 if clean else 0.25 if number is None else 0.5)
 
 
 def _boxes(text: str) -> list[str]:

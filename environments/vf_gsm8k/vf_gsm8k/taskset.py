@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 import verifiers.v1 as vf
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from vf_gsm8k import generators, problems, prompts, real, scoring
 from vf_gsm8k.numbers import read_number
@@ -34,7 +34,8 @@ class VfGsm8kConfig(vf.TasksetConfig):
     max_steps: int | None = Field(None, ge=1)
     """Of word problems: leave out those whose worked solution has more lines."""
     reply: Form = "boxed"
-    """Where the answer stands: `boxed`, in `\\boxed{}`; `tagged`, in `<answer>` tags; `plain`: alone."""
+    """Where the answer stands: `boxed`, in `\\boxed{}`; `tagged`, in `<answer>` tags; `plain`, alone;
+    `equation`, of `chain_sum`, after the sum and an equals sign."""
     examples: int = Field(0, ge=0, le=prompts.MOST_EXAMPLES)
     """Worked examples, each a turn before the problem."""
     num_tasks: int = Field(1000, ge=1)
@@ -43,6 +44,12 @@ class VfGsm8kConfig(vf.TasksetConfig):
     """Decides which problems are generated, and their order."""
     weights: dict[str, float] = Field(default_factory=dict)
     """Weights of reward parts that differ from the defaults: correct, format."""
+
+    @model_validator(mode="after")
+    def _sums_are_equations(self) -> VfGsm8kConfig:
+        if self.reply == "equation" and self.source != "chain_sum":
+            raise ValueError("reply: equation is for source: chain_sum; others take boxed, tagged or plain")
+        return self
 
     @field_validator("weights")
     @classmethod
