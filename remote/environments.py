@@ -25,6 +25,7 @@ from remote.contract.errors import EnvironmentMissing, Hint
 from remote.contract.models import module_names
 from remote.contract.record import LaunchRequest
 from remote.environment_packages import Say
+from remote.environment_siblings import siblings
 
 _KEYS = ".vfm-installed"  # folder of the overlay that notes what each package was installed from
 _NOT_SOURCE = {"__pycache__", ".git", ".venv", "dist", "build", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
@@ -89,17 +90,21 @@ def resolve(name: str, folder: Path) -> str:
 def install(module: str, folder: Path, target: Path, say: Say) -> None:
     """Install a package of the folder, and what it needs and is not installed, into the overlay `target`.
 
-    An unchanged package stays as it is; a module that is no package of the folder is taken as
-    installed. `say` gets each line of output. Raises `EnvironmentMissing` with the installer's words.
+    What it needs may be other packages of the folder. Unchanged packages stay as they are; a module that is
+    no package of the folder is taken as installed. `say` gets each line of output. Raises `EnvironmentMissing` with the installer's words.
     """
     source = folder / module
     if not (source / "pyproject.toml").is_file():
         say(f"{module} is an installed module")
         return
-    note, key = target / _KEYS / module, _key(source)
+    needed = siblings(source)
+    note, key = target / _KEYS / module, _key(source, *needed)
     if note.is_file() and note.read_text() == key:
         say(f"{module} is unchanged since it was installed")
         return
+    for sibling in needed:
+        say(f"{module} needs {sibling.name}: installing it from {sibling}")
+        packages.install_package(sibling.name, str(sibling), target, say)
     say(f"installing {module} from {source}")
     packages.install_package(module, str(source), target, say)
     if not packages.holds_module(target, module):
@@ -240,11 +245,12 @@ def _source_key(source: str) -> str:
     return hashlib.sha256(f"{sys.version} {sys.prefix} ".encode() + data).hexdigest()
 
 
-def _key(source: Path) -> str:
-    """A digest of the package's files and of the Python that it is installed for."""
+def _key(*sources: Path) -> str:
+    """A digest of packages' files and of the Python that they are installed for."""
     digest = hashlib.sha256(f"{sys.version} {sys.prefix}".encode())
-    for path in sorted(source.rglob("*")):
-        parts = path.relative_to(source).parts
-        if path.is_file() and not _NOT_SOURCE.intersection(parts) and path.suffix != ".pyc":
-            digest.update(f"\0{'/'.join(parts)}\0".encode() + path.read_bytes())
+    for source in sources:
+        for path in sorted(source.rglob("*")):
+            parts = path.relative_to(source).parts
+            if path.is_file() and not _NOT_SOURCE.intersection(parts) and path.suffix != ".pyc":
+                digest.update(f"\0{'/'.join(parts)}\0".encode() + path.read_bytes())
     return digest.hexdigest()
