@@ -91,7 +91,8 @@ def install(module: str, folder: Path, target: Path, say: Say) -> None:
     """Install a package of the folder, and what it needs and is not installed, into the overlay `target`.
 
     What it needs may be other packages of the folder. Unchanged packages stay as they are; a module that is
-    no package of the folder is taken as installed. `say` gets each line of output. Raises `EnvironmentMissing` with the installer's words.
+    no package of the folder is taken as installed. `say` gets each line of output. Raises
+    `EnvironmentMissing` with the installer's words.
     """
     source = folder / module
     if not (source / "pyproject.toml").is_file():
