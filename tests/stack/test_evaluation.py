@@ -7,9 +7,8 @@ import os
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,60 +21,11 @@ from remote.contract.spec import ExperimentSpec
 from remote.emit import Emitter
 from remote.run_dir import RunDir
 from tests.stack.conftest import PROJECT, tiny_spec
+from tests.stack.service import Service
 
 pytestmark = pytest.mark.stack
 
 KEY = "sk-very-secret-0123456789"
-Answer = Callable[[dict[str, Any]], tuple[int, str]]
-
-
-class Service:
-    """Somebody's OpenAI-compatible service: `answer` says what it does with a request."""
-
-    def __init__(self) -> None:
-        self.answer: Answer = lambda body: (200, "crane")
-        self.bodies: list[dict[str, Any]] = []
-        self.keys: set[str | None] = set()
-        service = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                self._send(200, {"data": [{"id": "theirs-large"}]})
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                service.bodies.append(body)
-                service.keys.add(self.headers["Authorization"])
-                status, said = service.answer(body)
-                message = {"role": "assistant", "content": said}
-                choice = {"index": 0, "message": message, "finish_reason": "stop"}
-                whole = {
-                    "id": "c",
-                    "object": "chat.completion",
-                    "created": 0,
-                    "model": "m",
-                    "choices": [choice],
-                }
-                self._send(status, whole if status == 200 else {"error": {"message": said}})
-
-            def _send(self, status: int, data: Any) -> None:
-                sent = json.dumps(data).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(sent)))
-                self.end_headers()
-                self.wfile.write(sent)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._http.serve_forever, args=[0.02], daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
 
 
 @pytest.fixture
