@@ -35,6 +35,17 @@ image = images.modal_image().pip_install(
 )
 app = modal.App()
 
+# Environment → the script that trains it, whichever door a run comes through; what has none here is
+# trained by the built-in training. A config may name a script of its own: `training.script`. To add one:
+# docs/training_scripts.md. `vfm` reads this dict without running the file, so it holds plain texts alone.
+# It stands where the guide says that it does.
+
+TRAINING_SCRIPTS = {
+    "vf-wordle": "examples/grpo/train_wordle.py",
+    "vf-bfcl-single-turn": "examples/grpo/train_bfcl.py",
+    "vf-tool-test": "examples/grpo/train_bfcl.py",
+}
+
 # Nothing typed. Modal's command line reads the options off the signatures: it understands no
 # `GpuType | None`, and its help shows them from the last to the first.
 UNSET: GpuType = None  # type: ignore[assignment]

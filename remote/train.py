@@ -1,31 +1,31 @@
 """GRPO on verifiers episodes, to be read from top to bottom.
 
-Owns what TRL's `GRPOTrainer` is told and the one class that ties it to our server. Episodes come
-from `rollouts`, weights leave through `weight_sync`, numbers through `callbacks`. TRL's `rollout_func`
-and the three attributes set in `VfmTrainer` are internals of the pinned version; a test breaks when
-an upgrade changes them.
+Owns what TRL's `GRPOTrainer` is told and the one class that ties it to our server; `training_run` puts them
+together. Episodes come from `rollouts`, weights leave through `weight_sync`, numbers through `callbacks`.
+TRL's `rollout_func` and the three attributes set in `VfmTrainer` are internals of the pinned version; a test
+breaks when an upgrade changes them.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import verifiers.v1 as vf
 from datasets import Dataset
-from transformers import PrinterCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from remote import checkpoints
-from remote.callbacks import EventCallback, StepTimer
+from remote.callbacks import StepTimer
 from remote.contract import layout
+from remote.contract.errors import Hint, ScriptError
 from remote.contract.spec import ExperimentSpec
 from remote.contract.split import share
-from remote.held_out import HeldOut
-from remote.logprob_guard import LogprobGuard, allowed_difference
+from remote.logprob_guard import LogprobGuard
 from remote.ranks import Ranks
 from remote.recorder import Recorder
 from remote.rollouts import Played, Rollouts, all_failed
@@ -34,59 +34,24 @@ from remote.shared_prompts import shared_logps
 from remote.stopping import Interrupted
 from remote.weight_sync import WeightSync
 
+if TYPE_CHECKING:
+    from remote.training_run import TrainingRun
 
-def train(
-    spec: ExperimentSpec,
-    run_dir: Path,
-    run_id: str,
-    model: Any,
-    tokenizer: Any,
-    rollouts: Rollouts,
-    sync: WeightSync,
-    recorder: Recorder,
-    device: str,
-    trainers: int = 1,
-) -> VfmTrainer:
-    """Train to the end, from the newest whole checkpoint of the run directory if there is one.
 
-    `trainers` processes do so at once; `rollouts`, `sync` and `recorder` are those of the first.
-    """
-    arguments = trainer_arguments(spec, run_dir, run_id, device, trainers)  # and the others are met
-    # Looking for weights that a pass left alone costs time, and only a mixture of experts leaves any.
-    arguments.ddp_find_unused_parameters = any(".experts." in name for name, _ in model.named_parameters())
-    ranks = Ranks()
-    tasks = rollouts.tasks()
-    player = EpisodePlayer(spec, tasks, rollouts, sync, recorder, tokenizer.pad_token_id, ranks)
-    held_out = HeldOut(spec, rollouts, recorder)
-    trainer = VfmTrainer(
-        guard=LogprobGuard(allowed_difference(spec)),
-        player=player,
-        model=model,
-        processing_class=tokenizer,
-        args=arguments,
-        train_dataset=ranks.dealt(lambda: [task_rows(tasks, spec)] * ranks.count),
-        callbacks=[EventCallback(recorder, player.timer, held_out, spec.training.steps, ranks)],
-    )
-    # It prints every metric as a rounded string; ours go out as events.
-    trainer.remove_callback(PrinterCallback)
-    player.trainer = trainer
-    held_out.before_play = player.publish
-    newest = ranks.dealt(lambda: [checkpoints.go_back(run_dir)] * ranks.count)
-    try:
-        trainer.train(resume_from_checkpoint=newest)
-    except Interrupted:
-        trainer.keep()
-        raise
-    return trainer
+def train(run: TrainingRun) -> None:
+    """What trains an environment that has no script; those of `examples/grpo` have the same three lines."""
+    arguments = run.arguments()
+    trainer = run.trainer(arguments, run.tasks())
+    trainer.train()
 
 
 def trainer_arguments(
-    spec: ExperimentSpec, run_dir: Path, run_id: str, device: str, trainers: int = 1
+    spec: ExperimentSpec, run_dir: Path, run_id: str, device: str, trainers: int = 1, **changed: Any
 ) -> GRPOConfig:
-    """Where each key of the `training` section lands in TRL's configuration."""
+    """Where each key of the `training` section lands in TRL's configuration; `changed` comes last."""
     t, mine = spec.training, share(spec, trainers)
     exact = spec.model.dtype == "float32"
-    return GRPOConfig(
+    configured = dict(
         output_dir=str(run_dir / layout.CHECKPOINTS),
         run_name=run_id,
         max_steps=t.steps,
@@ -126,6 +91,7 @@ def trainer_arguments(
         # The others wait while the first trainer scores held-out tasks or saves.
         ddp_timeout=6 * 3600,
     )
+    return GRPOConfig(**{**configured, **changed})
 
 
 def task_rows(tasks: Sequence[vf.Task[Any, Any, Any]], spec: ExperimentSpec) -> Dataset:
@@ -137,6 +103,11 @@ def task_rows(tasks: Sequence[vf.Task[Any, Any, Any]], spec: ExperimentSpec) -> 
     indices = list(range(len(tasks))) * -(-groups // max(len(tasks), 1))
     rows = [{"prompt": [{"role": "user", "content": tasks[i].data.prompt_text, "task": i}]} for i in indices]
     return Dataset.from_list(rows)
+
+
+OnEpisodes = Callable[[int, Sequence[vf.Task[Any, Any, Any]], Sequence[Played]], None]
+"""What a script does with the episodes of a step before they are trained on: the step, the task of each and
+each one. It may set their `reward`."""
 
 
 @dataclass
@@ -156,6 +127,8 @@ class EpisodePlayer:
     ranks: Ranks = field(default_factory=Ranks)
     trainer: Any = None
 
+    on_episodes: OnEpisodes | None = None
+
     def __post_init__(self) -> None:
         self.timer = StepTimer()
 
@@ -173,6 +146,9 @@ class EpisodePlayer:
             played = self.rollouts.play(chosen, temperature=self.spec.training.temperature)
         if all(p.error for p in played):
             raise all_failed(played, f"step {step}")
+        if self.on_episodes is not None:
+            self.on_episodes(step, chosen, played)
+            _check_rewards(played)
         rows = [self._row(p) for p in played]
         self.recorder.rollouts(step, played, rows)
         size = len(played) // self.ranks.count
@@ -205,6 +181,15 @@ class EpisodePlayer:
             self.trainer._last_loaded_step = self.trainer.state.global_step
 
 
+def _check_rewards(played: Sequence[Played]) -> None:
+    for episode in played:
+        if not isinstance(episode.reward, int | float) or not math.isfinite(episode.reward):
+            raise ScriptError(
+                f"on_episodes gave an episode of {episode.task} the reward {episode.reward!r}",
+                hint=Hint("a reward is a finite number; an episode with an `error` is left out by itself"),
+            )
+
+
 def episode_reward(
     completions: list[Any], episode_reward: list[float | None], **_: Any
 ) -> list[float | None]:
@@ -223,6 +208,19 @@ class VfmTrainer(GRPOTrainer):  # type: ignore[misc]
         self.use_vllm = True
         self._last_loaded_step = -1
         self._shares_prompts = self.accelerator.device.type == "cpu" and not self.aux_loss_enabled
+
+    def train(self, resume_from_checkpoint: Any = None, **how: Any) -> Any:
+        """Train to the end, from the newest whole checkpoint of the run directory if there is one.
+
+        A machine that is taken away meanwhile saves the last whole step.
+        """
+        run_dir, ranks = Path(self.args.output_dir).parent, self._player.ranks
+        newest = ranks.dealt(lambda: [checkpoints.go_back(run_dir)] * ranks.count)
+        try:
+            return super().train(newest or resume_from_checkpoint, **how)
+        except Interrupted:
+            self.keep()
+            raise
 
     def sync_weights(self) -> None:
         """What TRL calls before it asks for episodes with new weights; all trainers' are the same."""

@@ -115,6 +115,9 @@ class Trainer(Worker):
         self.module = environments.provide(environments.place(self.request), lambda line: None)
         return super()._rollouts(server)
 
+    def _say_train(self, line: str) -> None:
+        self._report.say("train", f"trainer {self.rank + 1}: {line}" if self.rank else line)
+
     def _tell(self, error: BaseException) -> None:
         failure = as_vfm_error(error)
         if failure.__cause__ is not None or failure is not error:

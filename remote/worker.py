@@ -19,20 +19,23 @@ from functools import cached_property
 from importlib import import_module, metadata
 from pathlib import Path
 from signal import SIGTERM, SIGUSR2
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remote import tracking
 from remote.capture import take_output
 from remote.contract import layout
-from remote.contract.errors import Hint, VfmError
+from remote.contract.errors import Hint, ScriptError, VfmError
 from remote.contract.events import EndEvent
 from remote.contract.record import LaunchRequest, Status
 from remote.emit import Emitter
 from remote.endpoint import UNUSED
 from remote.gpus import VISIBLE
-from remote.run_dir import RunDir, disk_error, is_disk_full
+from remote.run_dir import RunDir, disk_error, is_disk_full, write_atomic
 from remote.stopping import Cancelled, Interrupted, ignore_signals, raise_on_signals
 from remote.vllm_command import Fixed
+
+if TYPE_CHECKING:
+    from remote.training_run import TrainingRun
 
 CANCELLED = 143  # as a process that SIGTERM ended
 FAILED = 1
@@ -170,6 +173,7 @@ class Worker:
         from remote.weight_sync import make_sync
 
         imported.result()
+        script = self._script()
         learner, tokenizer = load_for_training(self.spec, model)
         rollouts = self._rollouts(server)
         server.wait_ready()
@@ -177,20 +181,51 @@ class Worker:
         self._stack.callback(sync.close)
         self.emit.banner("🏃 Starting GRPO training...")
         with self.phase("train"), self._server_watched(server), self._kept(learner, tokenizer):
-            self._learn(learner, tokenizer, rollouts, sync, server.device)
+            self._learn(script, learner, tokenizer, rollouts, sync, server.device)
         if self.rank:
             return
         self.emit.banner("💾 Saving the trained weights")
         with self.phase("save"):
             save_final(learner, tokenizer, self.dir.path / layout.FINAL)
 
-    def _learn(self, learner: Any, tokenizer: Any, rollouts: Any, sync: Any, device: str) -> None:
+    def _script(self) -> Callable[[TrainingRun], None]:
+        """What trains: the request's script, which the run directory keeps, or else the built-in training."""
         from remote.train import train
+        from remote.training_script import Script
+
+        request = self.request
+        if not request.script:
+            return train
+        if not self.rank:
+            copy = self.dir.path / layout.SCRIPT / Path(request.script).name
+            write_atomic(copy, request.script_text)
+            self.emit.say("worker", f"the training is that of {request.script}")
+        project = Path(request.project_dir)
+        return Script(request.script, request.script_text, project, self._say_train).load()
+
+    def _say_train(self, line: str) -> None:
+        self.emit.say("train", line)
+
+    def _learn(
+        self,
+        script: Callable[[TrainingRun], None],
+        learner: Any,
+        tokenizer: Any,
+        rollouts: Any,
+        sync: Any,
+        device: str,
+    ) -> None:
+        from remote.training_run import TrainingRun
 
         self._setup_wandb()
         run_dir, run_id = self.dir.path, self.request.run_id
         how = (learner, tokenizer, rollouts, sync, self.recorder, device, self.trainers)
-        train(self.spec, run_dir, run_id, *how)
+        script(TrainingRun(self.spec, run_dir, run_id, *how))
+        if not self.rank and not self.recorder.step:
+            raise ScriptError(
+                f"{self.request.script} returned without a step of training",
+                hint=Hint("its train(run) has to call run.trainer(…).train()"),
+            )
 
     def _train_by_many(self, model: Any, server: Any) -> None:
         """The same training, by processes of which each has a GPU."""
@@ -322,7 +357,7 @@ def import_stack() -> None:
     # TRL would import vLLM for code that is not used here: seconds, and 130 MB of each trainer.
     vars(import_module("trl.import_utils"))["is_vllm_available"] = lambda min_version=None: False
     import_module("peft")
-    import_module("remote.train")
+    import_module("remote.training_run")
     # The first step of an optimiser imports it, and takes seconds over that.
     import_module("torch._dynamo")
 

@@ -18,6 +18,7 @@ Boundary = Literal[
     "rollout",  # an episode
     "sync",  # trained weights on their way to the server
     "train",  # the optimiser's side
+    "script",  # the user's training script
     "disk",  # reading or writing files
     "backend",  # where runs are launched: unreachable, signed out
     "worker",  # the worker itself: killed, crashed
@@ -96,6 +97,12 @@ class SyncError(VfmError):
     """The server does not answer with the trainer's weights."""
 
     boundary: Boundary = "sync"
+
+
+class ScriptError(VfmError):
+    """The user's training script is not there, cannot be read, or raises."""
+
+    boundary: Boundary = "script"
 
 
 class DiskError(VfmError):

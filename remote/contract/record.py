@@ -63,6 +63,10 @@ class LaunchRequest(BaseModel):
     resume: str = ""
     """An evaluation that was interrupted: the absolute path of its run directory, where the worker runs. Its
     finished episodes are taken over, and only the others are played."""
+    script: str = ""
+    """The training script's path, in the project where it lies there; empty: the built-in training."""
+    script_text: str = ""
+    """The script itself, as it was when the run was planned: what runs, on whatever machine."""
     experimenter: str = "default"
     experiment: str = "default"
     outputs: str
@@ -113,6 +117,8 @@ class RunRecord(BaseModel):
     model: str
     outputs: str
     """The outputs volume that holds the run directory."""
+    script: str = ""
+    """The training script's path; empty: none, or the built-in training."""
     config_path: str | None = None
     git: dict[str, Any] = Field(default_factory=dict)
     versions: dict[str, str] = Field(default_factory=dict)
@@ -130,7 +136,7 @@ class RunRecord(BaseModel):
     def of(cls, request: LaunchRequest) -> RunRecord:
         """The record of a run that is about to begin."""
         shared = ("run_id", "kind", "backend", "experimenter", "experiment", "environment")
-        also = ("model", "outputs", "config_path", "git", "usd_per_hour")
+        also = ("model", "outputs", "script", "config_path", "git", "usd_per_hour")
         return cls(**{name: getattr(request, name) for name in (*shared, *also)})
 
     @property

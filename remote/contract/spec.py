@@ -136,6 +136,9 @@ class TrainingSection(Section):
     """The verifiers environment: a folder of `environments/`, by any spelling (`wordle`, `vf-wordle`)."""
     environment_args: dict[str, Any] = Field(default_factory=dict)
     """Options handed to the environment's taskset."""
+    script: str | None = Field(None, min_length=1)
+    """The training script, by its path in the project: `examples/grpo/train_wordle.py`. Unset: the one that
+    TRAINING_SCRIPTS in run_modal.py names for the environment, or else the built-in training."""
     steps: int = Field(200, ge=1)
     """Optimiser steps."""
     batch_size: int = Field(8, ge=1)

@@ -65,7 +65,7 @@ class Shell:
 
     def __post_init__(self) -> None:
         self.project.mkdir()
-        for name in ("remote", "configs", "run_modal.py"):
+        for name in ("remote", "configs", "examples", "run_modal.py"):
             (self.project / name).symlink_to(ROOT / name)
         for name in (WORDLE, BFCL, "gsm8k"):
             (self.project / "environments" / name).mkdir(parents=True)

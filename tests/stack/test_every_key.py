@@ -6,6 +6,7 @@ The table is complete by a test of its own: a key that is added to the spec with
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -219,6 +220,15 @@ def found(spec: ExperimentSpec, _: Any) -> Any:
     return resolve(spec.training.environment, PROJECT / "environments")
 
 
+def script_of(spec: ExperimentSpec, _: Any) -> Any:
+    """The training script that a plan asks for."""
+    from tui.config.resolve import resolve
+    from tui.config.scripts import find_script
+
+    resolved = dataclasses.replace(resolve(None), spec=spec)
+    return find_script(resolved, "vf_wordle", PROJECT).path
+
+
 def at_once(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
     """The most episodes that are under way together."""
     from remote import rollouts
@@ -288,6 +298,7 @@ ROWS: list[tuple[str, Any, Probe, Any]] = [
         environment_config(lambda made: made._env.config.taskset.turns),
         2,
     ),
+    ("training.script", "./examples/grpo/train_bfcl.py", script_of, "examples/grpo/train_bfcl.py"),
     ("training.steps", 7, trl("max_steps"), 7),
     ("training.batch_size", 4, trl("per_device_train_batch_size"), 4),
     ("training.gradient_accumulation_steps", 3, trl("gradient_accumulation_steps"), 3),

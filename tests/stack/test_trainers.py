@@ -151,6 +151,7 @@ def by_one(folder: Path, model_dir: Path, tape: Tape) -> None:
     from remote.recorder import Recorder
     from remote.rollouts import Rollouts
     from remote.train import train
+    from remote.training_run import TrainingRun
     from remote.weight_sync import make_sync
 
     spec = spec_of()
@@ -160,7 +161,7 @@ def by_one(folder: Path, model_dir: Path, tape: Tape) -> None:
     fd = os.open(os.devnull, os.O_WRONLY)
     try:
         recorder = Recorder(Emitter(folder, fd), folder, 2)
-        train(spec, folder, "one", model, tokenizer, rollouts, sync, recorder, "cpu")
+        train(TrainingRun(spec, folder, "one", model, tokenizer, rollouts, sync, recorder, "cpu"))
         save_final(model, tokenizer, folder / layout.FINAL)
     finally:
         sync.close()

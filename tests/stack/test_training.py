@@ -102,11 +102,13 @@ def _train(
     emitter: Emitter,
     *,
     off: bool = False,
+    script: Any = None,
     **over: Any,
 ) -> Any:
     from remote.models import load_for_training
     from remote.recorder import Recorder
     from remote.train import train
+    from remote.training_run import TrainingRun
     from remote.weight_sync import make_sync
 
     spec = tiny_spec(training={**tiny_spec().training.model_dump(), "steps": 8, **over})
@@ -114,9 +116,10 @@ def _train(
     real = make_sync("merged", model, server, model_dir, spec, "cpu")
     try:
         sync: Any = _NoSync(real) if off else real
-        return train(
-            spec, tmp_path, "test", model, tokenizer, rollouts, sync, Recorder(emitter, tmp_path, 2), "cpu"
-        )
+        recorder = Recorder(emitter, tmp_path, 2)
+        run = TrainingRun(spec, tmp_path, "test", model, tokenizer, rollouts, sync, recorder, "cpu")
+        (script or train)(run)
+        return recorder
     finally:
         real.close()
 
@@ -172,7 +175,7 @@ def test_a_run_in_step_trains_accounts_for_its_time_and_goes_on_where_it_was_int
     (tmp_path / "checkpoints/checkpoint-3/optimizer.pt").write_bytes(b"")
 
     resumed = _train(tmp_path, reload_server, tiny_model, rollouts, emitter, steps=3, save_steps=3)
-    assert resumed.state.global_step == 3
+    assert resumed.step == 3
     after = metrics(tmp_path)
     assert sorted(after) == [1, 2, 3]
     assert {step: after[step] for step in first} == first, "steps before the interruption were repeated"

@@ -111,11 +111,12 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
     """The plan as JSON."""
     request = plan.request
     return {
-        **request.model_dump(mode="json"),
+        **request.model_dump(mode="json", exclude={"script_text"}),
         "volumes": [request.outputs, request.cache],
         "difference": [{"key": key, "from": old, "to": new} for key, old, new in plan.diff],
         "command": plan.command,
         "model_why": plan.model_why,
+        "script_why": plan.script_why,
         "notices": list(plan.notices),
         "price": _price_dict(plan),
     }
@@ -152,12 +153,14 @@ def plan_text(plan: Plan) -> str:
     from tui import costs
     from tui.cli.config import spec_table
     from tui.config.overrides import spell
+    from tui.config.scripts import BUILT_IN
 
     request = plan.request
     facts = {
         "run": f"{request.run_id} ({request.kind} on {request.backend})",
         "environment": request.environment,
         "model": f"{request.model} ({plan.model_why})",
+        "script": f"{request.script or BUILT_IN} ({plan.script_why})" if plan.script_why else "",
         "outputs": f"{request.outputs}:runs/{request.run_id}",
         "cache": request.cache,
         "machine": costs.machine(request.spec) if plan.price else "",

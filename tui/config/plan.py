@@ -23,6 +23,7 @@ from remote.contract.split import share, split
 from tui.config.environments import Environment, find_environment
 from tui.config.prices import Price, missing_price, price_of
 from tui.config.resolve import Resolved
+from tui.config.scripts import Script, find_script
 from tui.settings import Settings
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
@@ -41,6 +42,8 @@ class Plan:
     notices: list[str]
     model_why: str
     """Why this model: `model.base_model names it (configs/x.yaml:9)`."""
+    script_why: str = ""
+    """Why this training script; empty for an evaluation."""
     price: Price | None = None
     """None where it costs nothing, or nobody knows."""
     price_note: str = ""
@@ -55,12 +58,13 @@ def make_plan(
     backend: str = "local",
     config_path: Path | str | None = None,
 ) -> Plan:
-    """Plan a launch. Raises `EnvironmentMissing`, `ModelError`, or `ConfigError` on a volume's name, and
-    on a missing or empty `.env`, or GPUs that a step's episodes cannot be divided among, where the run is to
-    be elsewhere.
+    """Plan a launch. Raises `EnvironmentMissing`, `ModelError`, or `ConfigError` on a volume's name or a
+    training script, and on a missing or empty `.env`, or GPUs that a step's episodes cannot be divided among,
+    where the run is to be elsewhere.
     """
     environment = find_environment(resolved, settings.project_dir)
     model, why = _model(resolved, backend, environment)
+    script = _script(resolved, kind, environment, settings.project_dir)
     if backend != "local":
         _check_env_file(settings)
         if kind == "train":
@@ -78,6 +82,8 @@ def make_plan(
         model=model,
         environment=environment.name,
         environment_source=environment.source,
+        script=script.path,
+        script_text=script.text,
         experimenter=settings.experimenter,
         experiment=settings.experiment,
         outputs=layout.outputs_volume(*who),
@@ -97,6 +103,7 @@ def make_plan(
         command=_command(resolved, path, kind, backend),
         notices=[*notices, *([] if price else missing_price(resolved, backend, price_note))],
         model_why=why,
+        script_why=script.why,
         price=price,
         price_note=price_note,
     )
@@ -104,8 +111,7 @@ def make_plan(
 
 def _model(resolved: Resolved, backend: str, environment: Environment) -> tuple[str, str]:
     """The model, a path made absolute, and why it is this one."""
-    called = environment.name if environment.source else resolved.spec.training.environment
-    model, why = choose_model(resolved.spec, called)
+    model, why = choose_model(resolved.spec, _called(resolved, environment))
     where = resolved.provenance["model.base_model"].where
     reason = f"{why} ({where})" if where else why
     place = f"{where}: " if where else ""
@@ -120,6 +126,17 @@ def _model(resolved: Resolved, backend: str, environment: Environment) -> tuple[
             "begin a path with / or ./",
         )
     return model, reason
+
+
+def _called(resolved: Resolved, environment: Environment) -> str:
+    """What the environment goes by where names are compared: an alias has a name of its own."""
+    return environment.name if environment.source else resolved.spec.training.environment
+
+
+def _script(resolved: Resolved, kind: Kind, environment: Environment, project_dir: Path) -> Script:
+    if kind != "train":
+        return Script()
+    return find_script(resolved, _called(resolved, environment), project_dir)
 
 
 def _check_builtin(model: str, place: str) -> None:

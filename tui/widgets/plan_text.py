@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from tui import costs
+from tui.config.scripts import BUILT_IN
 from tui.words import plain
 
 if TYPE_CHECKING:
@@ -63,6 +64,9 @@ def _head(plan: Plan) -> Iterator[Content]:
         (f"{verb} ", ""), (plain(request.environment), "bold"), (" on ", ""), (request.backend, "bold")
     )
     yield from _section("Model", [Content.styled(plain(request.model), "bold"), _muted(plan.model_why)])
+    if plan.script_why:
+        script = Content.styled(plain(request.script or BUILT_IN), "bold")
+        yield from _section("Training script", [script, _muted(plan.script_why)])
 
 
 def _section(title: str, lines: Iterable[Content]) -> Iterator[Content]:
