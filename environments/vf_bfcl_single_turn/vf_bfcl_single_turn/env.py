@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import verifiers.v1 as vf
 
-from vf_bfcl_single_turn.taskset import BfclTask
+from vf_bfcl_single_turn.tasks import BfclTask
 
 
 class VfBfclSingleTurnEnvConfig(vf.EnvConfig):
