@@ -1,7 +1,8 @@
 """The harness that plays episodes inside the worker's own process.
 
-Owns one model call: the conversation goes to the endpoint that verifiers hands out, and the reply's
-token ids and log-probabilities are kept on the trace, so that a trainer never tokenises again.
+Owns the model calls: the conversation goes to the endpoint that verifiers hands out, and the reply's
+token ids and log-probabilities are kept on the trace, so that a trainer never tokenises again. The tools
+that a task serves are `chat_tools`'.
 verifiers' built-in chat harness starts a program for each rollout, which costs more than a small
 model's reply; its own contract allows a loop in process as long as each call goes to its endpoint.
 """
@@ -18,6 +19,8 @@ from verifiers.v1.configs.harness import HarnessConfig
 from verifiers.v1.dialects.chat import message_to_wire
 from verifiers.v1.runtimes import ProgramResult, Runtime
 
+from remote.chat_tools import connected
+
 ID = "vfm_chat"
 TURNS = "vfm_turns"
 """Where a trace's `info` keeps its model calls: `{prompt_ids, completion_ids, logprobs}` each."""
@@ -31,9 +34,10 @@ class ChatHarnessConfig(HarnessConfig):  # type: ignore[misc]
 
 
 class ChatHarness(vf.Harness[ChatHarnessConfig]):  # type: ignore[misc]
-    """One chat completion a segment, with token ids and log-probabilities recorded."""
+    """A chat completion a segment, or several where it calls tools, with token ids and log-probabilities."""
 
     APPENDS_SYSTEM_PROMPT = True
+    SUPPORTS_MCP = True
     SUPPORTS_RESUME = True
     EXECUTES_CODE = False
     NEEDS_CONTAINER = False
@@ -48,17 +52,29 @@ class ChatHarness(vf.Harness[ChatHarnessConfig]):  # type: ignore[misc]
         mcp_urls: dict[str, str],
         data: vf.TaskData,
     ) -> ProgramResult:
-        """Post the conversation; the reply lands on the trace. Errors are left to verifiers."""
-        body: dict[str, Any] = {"model": ctx.model, "messages": self._messages(data)}
-        if self.config.tokens:
-            body |= {"logprobs": True, "return_token_ids": True}
-        headers = {"Authorization": f"Bearer {secret}"}
-        reply = await _http().post(f"{endpoint}/chat/completions", json=body, headers=headers)
-        if reply.status_code != 200:
-            return ProgramResult(1, "", reply.text)
-        if self.config.tokens:
-            trace.info.setdefault(TURNS, []).append(_turn(reply.json()))
-        return ProgramResult(0, "", "")
+        """Post the conversation; the reply lands on the trace. Errors are left to verifiers.
+
+        A reply that calls tools which the task serves is answered, until one calls none.
+        """
+        messages = self._messages(data)
+        async with connected(mcp_urls, self.config.tool_timeout) as tools:
+            while True:
+                body: dict[str, Any] = {"model": ctx.model, "messages": messages}
+                if tools.offered:
+                    body["tools"] = tools.offered
+                if self.config.tokens:
+                    body |= {"logprobs": True, "return_token_ids": True}
+                headers = {"Authorization": f"Bearer {secret}"}
+                reply = await _http().post(f"{endpoint}/chat/completions", json=body, headers=headers)
+                if reply.status_code != 200:
+                    return ProgramResult(1, "", reply.text)
+                if self.config.tokens:
+                    trace.info.setdefault(TURNS, []).append(_turn(reply.json()))
+                message = reply.json()["choices"][0]["message"]
+                if not tools.offered or not message.get("tool_calls"):
+                    return ProgramResult(0, "", "")
+                said = {name: value for name, value in message.items() if value is not None}
+                messages += [{"content": "", **said}, *await tools.answers(message["tool_calls"])]
 
     def _messages(self, data: vf.TaskData) -> list[dict[str, Any]]:
         system, prompt = self.resolve_prompt(data)

@@ -16,6 +16,7 @@ import tomllib
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -100,13 +101,24 @@ def _named(file: Path) -> str:
         ) from error
 
 
+def alias_of(source: Path) -> str:
+    """The environment that has taken the place of the package in a folder, by its own words, or nothing."""
+    return str(_tool(source, "vfm").get("alias-of", ""))
+
+
 def _excluded(source: str) -> list[str]:
     """What a folder's package says that its dependencies need not: uv's own `exclude-dependencies`."""
-    file = Path(source) / "pyproject.toml"
-    if not file.is_file():
-        return []
-    given = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("uv", {})
-    return [str(name) for name in given.get("exclude-dependencies", [])]
+    return [str(name) for name in _tool(Path(source), "uv").get("exclude-dependencies", [])]
+
+
+def _tool(source: Path, name: str) -> dict[str, Any]:
+    """A table of a folder's pyproject.toml; empty where there is none, or no folder."""
+    file = source / "pyproject.toml"
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get(name, {})
+    except (OSError, ValueError):
+        return {}  # whoever installs it says what is wrong with it
+    return table if isinstance(table, dict) else {}
 
 
 def _install_missing(

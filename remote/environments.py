@@ -11,6 +11,7 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -98,6 +99,8 @@ def install(module: str, folder: Path, target: Path, say: Say) -> None:
     if not (source / "pyproject.toml").is_file():
         say(f"{module} is an installed module")
         return
+    if new := packages.alias_of(source):
+        say(f"{module} is the legacy name of {new}, which has taken its place")
     needed = siblings(source)
     note, key = target / _KEYS / module, _key(source, *needed)
     if note.is_file() and note.read_text() == key:
@@ -133,11 +136,18 @@ def _install_source(where: Place, say: Say) -> str:
 
 
 def activate(target: Path) -> None:
-    """Let this process import from the overlay, before everything else."""
+    """Let this process import from the overlay, before everything else, and programs that it starts, too.
+
+    verifiers starts the servers of an environment's tools as programs.
+    """
     path = str(target)
     if path in sys.path:
         sys.path.remove(path)
     sys.path.insert(0, path)
+    inherited = [
+        part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part not in ("", path)
+    ]
+    os.environ["PYTHONPATH"] = os.pathsep.join([*inherited, path])
     importlib.invalidate_caches()
 
 

@@ -100,7 +100,8 @@ class Rollouts:
         self._stack = AsyncExitStack()
         self._env, self._config = _load(module, args, spec, tokens, isinstance(server, Endpoint))
         self._thread.start()
-        self._run(self._stack.enter_async_context(self._env.serving()))
+        with user_code(module, "be served"):
+            self._run(self._stack.enter_async_context(self._env.serving()))
 
     def tasks(self, held_out: bool = False) -> list[vf.Task[Any, Any, Any]]:
         """The tasks to train on, or those that are held out.

@@ -22,6 +22,7 @@ Player = Callable[[Request], Message]
 NAME = "scripted"
 """The name that the model is served under."""
 _ANSWERS = ("42", "crane", "I do not know.", "yes", "The answer is 7.")
+_CALLS = 2  # replies of a conversation that call a tool
 _TAG = re.compile(r"<([A-Za-z]\w*)>")
 _OF_TYPE: dict[str, Any] = {
     "string": "Paris",
@@ -88,7 +89,8 @@ def plausible() -> Player:
         with lock:
             turn = next(turns)
         tools = request.get("tools") or []
-        if tools and turn % 3 != 2:  # now and then in words: an environment has to bear that too
+        spoken = sum(1 for m in request.get("messages", []) if m.get("role") == "assistant")
+        if tools and spoken < _CALLS:  # then in words: a conversation has to come to its end
             return {"tool_calls": [call_of(tools[turn % len(tools)])]}
         said = _ANSWERS[turn % len(_ANSWERS)]
         tags = list(dict.fromkeys(_TAG.findall(_text(request))))

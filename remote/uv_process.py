@@ -56,7 +56,7 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
 
 
 def find_links(given: Mapping[str, str]) -> list[str]:
-    """The folders of PIP_FIND_LINKS that exist, as uv's options; none beside UV_FIND_LINKS, which they hide."""
+    """The folders of PIP_FIND_LINKS that exist, as uv's options; none beside UV_FIND_LINKS: they hide it."""
     if given.get("UV_FIND_LINKS"):
         return []
     folders = [Path(word) for word in given.get("PIP_FIND_LINKS", "").split()]

@@ -14,10 +14,46 @@ import pytest
 
 from remote.contract.record import LaunchRequest
 from remote.contract.spec import ExperimentSpec
-from remote.scripted_model import call_of, plausible, value_of
+from remote.scripted_model import ScriptedModel, call_of, plausible, value_of
 
 pytestmark = pytest.mark.stack
 ROOT = Path(__file__).parents[2]
+
+
+WITH_TOOLS = """
+import verifiers.v1 as vf
+
+class ClockTools(vf.Toolset[vf.ToolsetConfig]):
+    TOOL_PREFIX = "clock"
+
+    @vf.tool
+    def hour(self, city: str) -> str:
+        return f"nine in {city}"
+
+class ClockTaskConfig(vf.TaskConfig):
+    tools: vf.ToolsetConfig = vf.ToolsetConfig()
+
+class ClockTask(vf.Task[vf.TaskData, vf.State, ClockTaskConfig]):
+    @classmethod
+    def toolsets(cls, config: ClockTaskConfig) -> list[vf.Toolset]:
+        return [ClockTools(config.tools)]
+
+    @vf.reward(weight=0.5)
+    async def asked(self, trace: vf.Trace) -> float:
+        return float(trace.num_turns == 3)
+
+class ClockConfig(vf.TasksetConfig):
+    task: ClockTaskConfig = ClockTaskConfig()
+
+class ClockTaskset(vf.Taskset[ClockTask, ClockConfig]):
+    def load(self) -> list[ClockTask]:
+        return [ClockTask(vf.TaskData(prompt="What time is it?"), self.config.task)]
+
+__all__ = ["ClockTaskset"]
+
+if __name__ == "__main__":
+    ClockTools.run()
+"""
 
 
 def example() -> dict[str, str]:
@@ -82,12 +118,15 @@ def test_the_documents_example_is_whole(tmp_path: Path) -> None:
         assert one["messages"][-1]["role"] == "assistant"
 
 
-def test_a_package_that_was_only_on_an_index_plays_by_its_name(
+def test_a_package_that_was_only_on_an_index_plays_and_what_fails_is_said_with_its_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    module = example()["vf_backwards/__init__.py"]
+    line = "right = sum("
+    broken = module.replace(line, f"1 / (self.data.name != 'river'); {line}")
     path = tmp_path / "some_env-1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as file:
-        file.writestr("some_env.py", example()["vf_backwards/__init__.py"])
+        file.writestr("some_env.py", broken)
         about = "Metadata-Version: 2.1\nName: some-env\nVersion: 1.0\nRequires-Dist: verifiers>=0.4,<0.5\n"
         file.writestr("some_env-1.0.dist-info/METADATA", about)
         tag = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -97,17 +136,34 @@ def test_a_package_that_was_only_on_an_index_plays_by_its_name(
     monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path))
     told = ask(tmp_path, "some_env", "some-env==1.0")["report"]
     assert (told["module"], told["version"]) == ("some_env", "1.0")
-    assert [one["error"] for one in told["episodes"]] == [None] * 3
+    good, wrong, also_good = told["episodes"]
+    assert (good["error"], also_good["error"]) == (None, None)
+    number = next(n for n, text in enumerate(broken.splitlines(), 1) if line in text)
+    assert f'some_env.py", line {number}' in wrong["error"]
+    assert "ZeroDivisionError" in wrong["error"]
 
 
-def test_what_is_wrong_with_an_environment_is_said_with_its_line(tmp_path: Path) -> None:
-    files = example()
-    broken = files["vf_backwards/__init__.py"].replace(
-        "right / max(len(said), len(self.data.answer))", "right / 0"
-    )
-    folder = write(tmp_path / "elsewhere", {**files, "vf_backwards/__init__.py": broken})
-    episodes = ask(tmp_path, "vf_backwards", str(folder))["report"]["episodes"]
-    assert all("ZeroDivisionError" in one["error"] and "__init__.py" in one["error"] for one in episodes)
+def test_tools_that_a_task_serves_are_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from remote import environments
+    from remote.rollouts import Rollouts
+
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("OPENAI_API_KEY", "unused")
+    write(tmp_path, {"vfm_clock.py": WITH_TOOLS})
+    environments.activate(tmp_path)
+    model = ScriptedModel()
+    model.player = plausible()
+    rollouts = Rollouts("vfm_clock", {}, ExperimentSpec(), model)
+    try:
+        [played] = rollouts.play(rollouts.tasks(), temperature=1.0)
+    finally:
+        rollouts.close()
+        model.close()
+    assert played.error is None
+    assert [m["content"] for m in played.messages if m["role"] == "tool"] == ["nine in Paris"] * 2
+    assert played.rewards == {"asked": 0.5}
+    assert len(played.turns) == 3  # each model call is there for the trainer
 
 
 @pytest.mark.parametrize("module", ["harbor", "nemo_gym", "openenv", "textarena"])

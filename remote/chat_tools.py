@@ -1,0 +1,59 @@
+"""The tools that a task serves over MCP, as the chat harness offers and calls them.
+
+Owns one conversation's connections. Which servers there are, and when they start and end, is verifiers'
+matter; reading a call out of a reply is the server's tool parser's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+
+class Tools:
+    """The tools of one conversation."""
+
+    def __init__(self, offered: list[dict[str, Any]], dispatch: Any, servers: Any) -> None:
+        self.offered = offered
+        """As a request offers them; empty where the task has none."""
+        self._dispatch, self._servers = dispatch, servers
+
+    async def answers(self, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """A message for each of a reply's calls, in order; a call that makes no sense is told so."""
+        return [
+            {
+                "role": "tool",
+                "tool_call_id": call.get("id", ""),
+                "content": await self._answer(call.get("function", {})),
+            }
+            for call in calls
+        ]
+
+    async def _answer(self, function: dict[str, Any]) -> Any:
+        from verifiers.v1.harnesses.utils.mcp import call_mcp
+
+        name = function.get("name")
+        try:
+            arguments = json.loads(function.get("arguments") or "{}")
+        except ValueError as error:
+            return f"error: the arguments are no JSON ({error})"
+        if not isinstance(arguments, dict):
+            return "error: the arguments must be a JSON object"
+        if name not in self._dispatch:
+            return f"error: there is no tool {name!r}"
+        return await call_mcp(self._servers, self._dispatch, name, arguments)
+
+
+@asynccontextmanager
+async def connected(urls: Mapping[str, str], timeout: float) -> AsyncIterator[Tools]:
+    """The tools behind some servers' addresses, while a conversation lasts. `timeout`: seconds for a call."""
+    if not urls:
+        yield Tools([], {}, {})
+        return
+    from verifiers.v1.harnesses.utils.mcp import connect_mcp  # MCP's client takes a second to import
+
+    async with AsyncExitStack() as stack:
+        servers = {name: {"url": url, "timeout": timeout} for name, url in urls.items()}
+        yield Tools(*await connect_mcp({"mcpServers": servers}, stack))
