@@ -18,9 +18,6 @@ DEFAULT_MODELS: Mapping[str, str] = {
 }
 """Environment → its model, where neither `model.overrides` nor `model.base_model` names one."""
 
-ENVIRONMENT_ALIASES: Mapping[str, str] = {"vf_tool_test": "vf_bfcl_single_turn"}
-"""A name that once was an environment of its own → the environment that took its place."""
-
 
 def module_names(name: str) -> tuple[str, ...]:
     """The package folders that a spelling may mean, the likeliest first.
@@ -28,32 +25,31 @@ def module_names(name: str) -> tuple[str, ...]:
     `wordle`, `vf-wordle` and `VF_Wordle` all mean `vf_wordle`; `gsm8k` may be `gsm8k` or `vf_gsm8k`.
     """
     plain = name.strip().lower().replace("-", "_")
-    names = (plain,) if plain.startswith("vf_") else (plain, f"vf_{plain}")
-    return (*names, *(ENVIRONMENT_ALIASES[n] for n in names if n in ENVIRONMENT_ALIASES))
+    return (plain,) if plain.startswith("vf_") else (plain, f"vf_{plain}")
 
 
 def same_environment(one: str, other: str) -> bool:
-    """Whether two spellings name one environment; an alias counts as a name of its own."""
+    """Whether two spellings name one environment."""
     return _bare(one) == _bare(other)
 
 
 def find_spelling(names: Iterable[str], environment: str) -> str | None:
-    """Which of some spellings names the environment; its own name comes before an alias."""
-    known = list(names)
-    for candidate in (environment, *module_names(environment)):
-        for name in known:
-            if same_environment(name, candidate):
-                return name
-    return None
+    """The first of some spellings that names the environment."""
+    return next((name for name in names if same_environment(name, environment)), None)
 
 
-def choose_model(spec: ExperimentSpec, environment: str) -> tuple[str, str]:
-    """The model and why: `model.overrides`, else `model.base_model`, else the environment's default."""
+def choose_model(spec: ExperimentSpec, environment: str, declared: str | None = None) -> tuple[str, str]:
+    """The model and why: `model.overrides`, else `model.base_model`, else the environment's default.
+
+    `declared` is the default that the environment's own package names.
+    """
     spelling = find_spelling(spec.model.overrides, environment)
     if spelling is not None:
         return spec.model.overrides[spelling], f"model.overrides names it for {spelling}"
     if spec.model.base_model is not None:
         return spec.model.base_model, "model.base_model names it"
+    if declared is not None:
+        return declared, f"the default for {environment.replace('_', '-')}, by its own package"
     default = find_spelling(DEFAULT_MODELS, environment)
     if default is not None:
         return DEFAULT_MODELS[default], f"the default for {default.replace('_', '-')}"

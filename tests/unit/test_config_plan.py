@@ -91,11 +91,13 @@ def test_an_environment_goes_by_any_spelling(project: Path, name: str) -> None:
     assert plan(project, f"training.environment={name}").request.environment == "vf_wordle"
 
 
-def test_an_alias_leads_to_its_target(project: Path) -> None:
-    (project / "environments" / "vf_bfcl_single_turn").mkdir()
-    (project / "environments" / "vf_bfcl_single_turn" / "pyproject.toml").touch()
-    request = plan(project, "training.environment=vf-tool-test").request
-    assert (request.environment, request.model) == ("vf_bfcl_single_turn", "Salesforce/xLAM-2-3b-fc-r")
+def test_the_legacy_alias_says_what_it_is(project: Path) -> None:
+    source = Path(__file__).parents[2] / "environments" / "vf_tool_test" / "pyproject.toml"
+    (project / "environments" / "vf_tool_test").mkdir()
+    (project / "environments" / "vf_tool_test" / "pyproject.toml").write_bytes(source.read_bytes())
+    made = plan(project, "training.environment=tool-test")
+    assert (made.request.environment, made.request.model) == ("vf_tool_test", "Salesforce/xLAM-2-3b-fc-r")
+    assert any("vf-tool-test is the legacy name of vf-bfcl-single-turn" in said for said in made.notices)
 
 
 def test_an_unknown_environment_is_refused_with_those_there_are(project: Path) -> None:
@@ -167,8 +169,8 @@ def test_what_a_package_says_of_itself(project: Path) -> None:
     assert not said.native_tools({"tools": "prompt"})
     assert not declared(project / "environments" / "vf_wordle").native_tools({})
     assert (
-        "gsm8k is an old name: its place has been taken by old"
-        in plan(project, "training.environment=gsm8k").notices
+        "gsm8k is the legacy name of old, which has taken its place: launch that one unless you mean this"
+        in plan(project, "training.environment=gsm8k", "training.environment_args.tools=prompt").notices
     )
     (folder / "pyproject.toml").write_text("[project\n")
     with pytest.raises(EnvironmentMissing, match=r"gsm8k/pyproject.toml cannot be used"):

@@ -107,14 +107,6 @@ def test_an_override_of_another_environment_changes_nothing(tmp_path: Path) -> N
     assert resolved.spec.model.base_model == "a/b"
 
 
-def test_an_alias_takes_its_targets_override_unless_it_has_its_own(tmp_path: Path) -> None:
-    environment = "training.environment=vf-tool-test"
-    both = "model: {overrides: {vf-bfcl-single-turn: a/b, vf-tool-test: c/d}}\n"
-    assert given(tmp_path, both, environment).spec.model.base_model == "c/d"
-    one = "model: {overrides: {vf-bfcl-single-turn: a/b}}\n"
-    assert given(tmp_path, one, environment).spec.model.base_model == "a/b"
-
-
 def test_a_typed_model_beats_the_files_override_and_says_so(tmp_path: Path) -> None:
     text = "model:\n  overrides: {wordle: c/d, gsm8k: e/f}\n"
     resolved = given(tmp_path, text, "model.base_model=a/b")

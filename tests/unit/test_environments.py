@@ -103,18 +103,6 @@ def test_a_folder_without_the_prefix_is_found_too(tmp_path: Path) -> None:
     assert environments.resolve("gsm8k", tmp_path) == "gsm8k"
 
 
-def test_an_alias_stands_for_its_package_once_that_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Its own tests import the package, and one that can be imported counts as installed.
-    monkeypatch.setattr(sys, "path", [path for path in sys.path if "vf_bfcl_single_turn" not in path])
-    monkeypatch.delitem(sys.modules, "vf_bfcl_single_turn", raising=False)
-    with pytest.raises(EnvironmentMissing):
-        environments.resolve("vf-tool-test", tmp_path)
-    package(tmp_path, "vf_bfcl_single_turn")
-    assert environments.resolve("vf-tool-test", tmp_path) == "vf_bfcl_single_turn"
-
-
 def test_an_unknown_name_is_told_the_nearest_and_what_there_is(tmp_path: Path) -> None:
     for name in ("vf_wordle", "vf_bfcl_single_turn"):
         package(tmp_path, name)

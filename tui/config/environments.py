@@ -86,7 +86,8 @@ class Environment:
         if self.kind == "package index":
             return [f"{self.source} is looked up on the package index when it is launched"]
         old = self.declared.alias_of
-        return [f"{_spoken(self.name)} is an old name: its place has been taken by {old}"] if old else []
+        said = f"{_spoken(self.name)} is the legacy name of {old}, which has taken its place"
+        return [f"{said}: launch that one unless you mean this"] if old else []
 
 
 def list_environments(project_dir: Path) -> list[str]:
@@ -108,7 +109,7 @@ def known(project_dir: Path) -> list[Environment]:
 
 def default_model(environment: Environment) -> str:
     """The model that is taken where no config names one."""
-    return environment.declared.model or choose_model(ExperimentSpec(), environment.name)[0]
+    return choose_model(ExperimentSpec(), environment.name, environment.declared.model)[0]
 
 
 def find_environment(resolved: Resolved, project_dir: Path) -> Environment:
