@@ -76,7 +76,7 @@ def trainer_arguments(
         data_seed=t.seed,
         save_steps=t.save_steps,
         save_total_limit=t.save_total_limit,
-        gradient_checkpointing=t.gradient_checkpointing,
+        gradient_checkpointing=bool(t.gradient_checkpointing),
         bf16=spec.model.dtype == "bfloat16",
         fp16=spec.model.dtype == "float16",
         use_cpu=device == "cpu",

@@ -30,10 +30,11 @@ _NEXT: dict[str, frozenset[str]] = {
 class Provenance(BaseModel):
     """Where one value of the spec comes from."""
 
-    layer: Literal["default", "file", "override", "set"]
-    """default < file < override (`model.overrides[environment]`) < set (`--set` or the form)."""
+    layer: Literal["default", "file", "override", "set", "derived"]
+    """default < file < override (`model.overrides[environment]`) < set (`--set` or the form). derived: set by
+    itself, for the environment, the model and the machine of the run."""
     where: str = ""
-    """`path:line` for a file, the words typed for set."""
+    """`path:line` for a file, the words typed for set, `set for vf-…` for derived."""
 
 
 class LaunchRequest(BaseModel):

@@ -182,8 +182,9 @@ class TrainingSection(Section):
     """A checkpoint every this many steps; the last step always saves one."""
     save_total_limit: int = Field(2, ge=1)
     """How many checkpoints are kept."""
-    gradient_checkpointing: bool = False
-    """Recompute activations in the backward pass: less memory, more time."""
+    gradient_checkpointing: bool | None = None
+    """Recompute activations in the backward pass: less memory, more time. Unset: on Modal it is on, here
+    it is off."""
     concurrency: int = Field(64, ge=1)
     """Episodes under way at once."""
     eval_examples: int = Field(0, ge=0)
@@ -220,10 +221,11 @@ class VllmSection(Section):
     """Tokens in a block of the KV cache; a CPU takes the next multiple of 32."""
     enforce_eager: bool = True
     """Do not compile graphs: slower decoding, quicker start, less memory."""
-    enable_auto_tool_choice: bool = False
-    """Let the model call tools by itself; needs `tool_call_parser`."""
+    enable_auto_tool_choice: bool | None = None
+    """Let the model call tools by itself. Unset: on where the environment offers its functions as tools."""
     tool_call_parser: str | None = None
-    """How tool calls are read from replies, such as `hermes`."""
+    """How tool calls are read from replies, by vLLM's names: `hermes`, `xlam`. Unset: as the model that runs
+    writes them, where that is known."""
     port: int | None = Field(None, ge=1, le=65535)
     """Port on 127.0.0.1. Unset: 8000, or the next free one."""
     weight_sync: WeightSync = "auto"
@@ -236,14 +238,6 @@ class VllmSection(Section):
     gpus: int | None = Field(None, ge=1, le=7)
     """GPUs that the server has for itself where `modal.gpu.count` is more than one; the trainers have the
     others. Unset: one. A single GPU is shared."""
-
-    @model_validator(mode="after")
-    def _parser_given(self) -> VllmSection:
-        if self.enable_auto_tool_choice and self.tool_call_parser is None:
-            raise ValueError(
-                "enable_auto_tool_choice needs tool_call_parser: set it (hermes suits Qwen models)"
-            )
-        return self
 
 
 class WandbSection(Section):

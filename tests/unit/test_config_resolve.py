@@ -134,13 +134,26 @@ def test_sections_merge_and_the_users_own_mappings_are_replaced(tmp_path: Path) 
     assert given(tmp_path, text, "training.environment_args={}").spec.training.environment_args == {}
 
 
+@pytest.mark.parametrize("head", ["", "  environment: Wordle\n"])
+def test_a_files_arguments_are_not_another_environments(tmp_path: Path, head: str) -> None:
+    text = f"training:\n{head}  environment_args:\n    turns: 2\n"
+    kept = given(tmp_path, text, "training.environment=vf_wordle")
+    assert (kept.spec.training.environment_args, kept.notices) == ({"turns": 2}, [])
+    other = given(tmp_path, text, "training.environment=gsm8k", "training.environment_args.digits=1")
+    assert other.spec.training.environment_args == {"digits": 1}
+    assert len(other.notices) == 1
+    assert "do not count for gsm8k" in other.notices[0]
+    assert other.notices[0].startswith(f"{tmp_path / 'x.yaml'}:{4 if head else 3}: ")
+    assert given(tmp_path, text, "training.environment=gsm8k").spec.training.environment_args == {}
+
+
 def test_every_value_has_its_provenance(tmp_path: Path) -> None:
     resolved = given(tmp_path, "training: {environment_args: {turns: 2}}\n")
     assert resolved.provenance.keys() == resolved.values.keys()
 
 
 def test_a_value_without_effect_is_noticed(tmp_path: Path) -> None:
-    resolved = given(tmp_path, "vllm:\n  tool_call_parser: hermes\n")
+    resolved = given(tmp_path, "vllm:\n  tool_call_parser: hermes\n  enable_auto_tool_choice: false\n")
     assert resolved.notices == [
         f"{tmp_path / 'x.yaml'}:2: vllm.tool_call_parser has no effect while "
         "vllm.enable_auto_tool_choice is false"

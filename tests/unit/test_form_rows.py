@@ -8,6 +8,8 @@ import pytest
 
 from tui.config import schema
 from tui.config.draft import Draft
+from tui.config.outlook import fields_of, look
+from tui.settings import Settings
 from tui.widgets.form_fields import wrapped
 from tui.widgets.form_rows import FormLine, lay_out, said
 
@@ -82,9 +84,26 @@ def test_a_source_is_said_in_words(draft: Draft) -> None:
     draft.put("training.environment", "bfcl-single-turn")
     by_key = {field.key: said(field) for field in draft.fields()}
     assert by_key["training.steps"] == "you · otherwise 200"
-    assert by_key["training.batch_size"] == "configs/modal_training_config.yaml:27"
+    assert by_key["training.batch_size"] == "configs/modal_training_config.yaml:28"
     assert by_key["training.seed"] == "the default"
     assert by_key["model.base_model"].startswith("model.overrides for this environment · configs/")
+
+
+def test_what_is_set_by_itself_stands_in_its_field(tmp_path: Path) -> None:
+    (tmp_path / "environments").symlink_to(ROOT / "environments")
+    draft = Draft()
+    draft.put("training.environment", "vf-bfcl-single-turn")
+    assert draft.resolved is not None
+    outlook = look(draft.resolved, Settings.load(tmp_path, {}), kind="train", backend="local", config=None)
+    fields = {field.key: field for field in fields_of(draft, outlook)}
+    parser = fields["vllm.tool_call_parser"]
+    assert (parser.text, parser.source, parser.differs) == ("xlam", "derived", False)
+    assert said(parser) == "set for vf-bfcl-single-turn"
+    assert fields["vllm.enable_auto_tool_choice"].text == "true"
+    draft.put("vllm.tool_call_parser", "herms")
+    outlook = look(draft.resolved, Settings.load(tmp_path, {}), kind="train", backend="local", config=None)
+    wrong = {field.key: field for field in fields_of(draft, outlook)}["vllm.tool_call_parser"]
+    assert (wrong.source, "did you mean hermes?" in wrong.problem) == ("you", True)
 
 
 def test_what_is_wrong_is_wrapped_and_never_obeyed() -> None:

@@ -117,6 +117,7 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
         "command": plan.command,
         "model_why": plan.model_why,
         "script_why": plan.script_why,
+        "tools": plan.tools,
         "notices": list(plan.notices),
         "price": _price_dict(plan),
     }
@@ -161,6 +162,7 @@ def plan_text(plan: Plan) -> str:
         "environment": request.environment,
         "model": f"{request.model} ({plan.model_why})",
         "script": f"{request.script or BUILT_IN} ({plan.script_why})" if plan.script_why else "",
+        "tools": plan.tools,
         "outputs": f"{request.outputs}:runs/{request.run_id}",
         "cache": request.cache,
         "machine": costs.machine(request.spec) if plan.price else "",

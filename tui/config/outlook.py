@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from remote.contract.errors import VfmError
-from remote.contract.record import Kind
-from tui.config.draft import Draft, Field, blamed
+from remote.contract.record import Kind, LaunchRequest
+from tui.config.draft import Draft, Field, blamed, value_at
+from tui.config.field_text import spoken
 from tui.config.fit import Fit, fit
 from tui.config.machine import this_machine
 from tui.config.plan import Plan, make_plan
@@ -39,13 +40,15 @@ def look(resolved: Resolved, settings: Settings, *, kind: Kind, backend: str, co
         key, words = blamed(error)
         return Outlook(refused=words, refused_key=key)
     machine = this_machine() if backend == "local" else None
-    estimate = fit(resolved.spec, plan.request.model, kind=kind, backend=backend, machine=machine)
+    estimate = fit(plan.request.spec, plan.request.model, kind=kind, backend=backend, machine=machine)
     return Outlook(plan, estimate)
 
 
 def fields_of(draft: Draft, outlook: Outlook | None) -> list[Field]:
     """The draft's fields; what the plan refused stands beside its field like any other problem."""
     fields = draft.fields()
+    if outlook is not None and outlook.plan is not None:
+        fields = [_derived(field, outlook.plan.request) for field in fields]
     if outlook is None or outlook.refused_key is None:
         return fields
     return [
@@ -54,3 +57,15 @@ def fields_of(draft: Draft, outlook: Outlook | None) -> list[Field]:
         else field
         for field in fields
     ]
+
+
+def _derived(field: Field, request: LaunchRequest) -> Field:
+    """A field that the plan sets by itself, with the value that it sets."""
+    source = request.provenance.get(field.key)
+    if source is None or source.layer != "derived":
+        return field
+    value = value_at(request.spec, field.row)
+    text = spoken(field.row, value)
+    # What the config leaves open is no other value than the config's.
+    base = field.base or text
+    return replace(field, text=text, value=value, base=base, source="derived", where=source.where)

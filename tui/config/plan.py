@@ -24,6 +24,7 @@ from tui.config.environments import Environment, find_environment
 from tui.config.prices import Price, missing_price, price_of
 from tui.config.resolve import Resolved
 from tui.config.scripts import Script, find_script
+from tui.config.tools import settle
 from tui.settings import Settings
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
@@ -44,6 +45,8 @@ class Plan:
     """Why this model: `model.base_model names it (configs/x.yaml:9)`."""
     script_why: str = ""
     """Why this training script; empty for an evaluation."""
+    tools: str = ""
+    """How functions reach the model, and who reads its calls; empty where there are none."""
     price: Price | None = None
     """None where it costs nothing, or nobody knows."""
     price_note: str = ""
@@ -58,13 +61,15 @@ def make_plan(
     backend: str = "local",
     config_path: Path | str | None = None,
 ) -> Plan:
-    """Plan a launch. Raises `EnvironmentMissing`, `ModelError`, or `ConfigError` on a volume's name or a
-    training script, and on a missing or empty `.env`, or GPUs that a step's episodes cannot be divided among,
-    where the run is to be elsewhere.
+    """Plan a launch. Raises `EnvironmentMissing`, `ModelError`, or `ConfigError` on a volume's name, a
+    training script or calls of tools that nobody could read, and on a missing or empty `.env`, or GPUs that a
+    step's episodes cannot be divided among, where the run is to be elsewhere.
     """
     environment = find_environment(resolved, settings.project_dir)
     model, why = _model(resolved, backend, environment)
     script = _script(resolved, kind, environment, settings.project_dir)
+    tools = settle(resolved, environment, model, kind)
+    resolved = _spare_memory(tools.resolved, kind, backend)
     if backend != "local":
         _check_env_file(settings)
         if kind == "train":
@@ -95,6 +100,7 @@ def make_plan(
         *settings.notices,
         *resolved.notices,
         *environment.notices,
+        *tools.notices,
         *_wandb_notice(resolved, settings, kind),
     ]
     return Plan(
@@ -104,6 +110,7 @@ def make_plan(
         notices=[*notices, *([] if price else missing_price(resolved, backend, price_note))],
         model_why=why,
         script_why=script.why,
+        tools=tools.text,
         price=price,
         price_note=price_note,
     )
@@ -111,7 +118,8 @@ def make_plan(
 
 def _model(resolved: Resolved, backend: str, environment: Environment) -> tuple[str, str]:
     """The model, a path made absolute, and why it is this one."""
-    model, why = choose_model(resolved.spec, _called(resolved, environment))
+    called, default = _called(resolved, environment), environment.declared.model
+    model, why = choose_model(resolved.spec, called, default)
     where = resolved.provenance["model.base_model"].where
     reason = f"{why} ({where})" if where else why
     place = f"{where}: " if where else ""
@@ -137,6 +145,13 @@ def _script(resolved: Resolved, kind: Kind, environment: Environment, project_di
     if kind != "train":
         return Script()
     return find_script(resolved, _called(resolved, environment), project_dir)
+
+
+def _spare_memory(resolved: Resolved, kind: Kind, backend: str) -> Resolved:
+    """A GPU that trainer and server share has no room for the activations of a model of billions."""
+    if kind != "train" or backend == "local" or resolved.spec.training.gradient_checkpointing is not None:
+        return resolved
+    return resolved.derived({"training.gradient_checkpointing": True}, "set for GPUs")
 
 
 def _check_builtin(model: str, place: str) -> None:
@@ -171,9 +186,12 @@ def _model_error(message: str, model: str, advice: str, new: str | None = None) 
 
 
 def _diff(resolved: Resolved) -> list[tuple[str, Any, Any]]:
-    """What overrides changed; a value that they took away is None."""
+    """What overrides changed; a value that they took away is None. What was unset and is set by itself
+    is no change."""
     before, now = resolved.configured, resolved.values
-    changed = [k for k, source in resolved.provenance.items() if source.layer in ("set", "override")]
+    layers = {key: source.layer for key, source in resolved.provenance.items()}
+    changed = [key for key, layer in layers.items() if layer in ("set", "override")]
+    changed += [k for k, layer in layers.items() if layer == "derived" and before.get(k) is not None]
     gone = [k for k in before if k not in now and before[k] != {}]
     return [(k, before.get(k), now.get(k)) for k in (*changed, *gone) if before.get(k) != now.get(k)]
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from tui.config.problems import ConfigProblems, Problem
 OVERRIDES: Key = ("model", "overrides")
 BASE_MODEL: Key = ("model", "base_model")
 ENVIRONMENT: Key = ("training", "environment")
+ARGUMENTS: Key = ("training", "environment_args")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,19 @@ class Resolved:
     """Dotted key → value, as defaults and the file alone have it."""
     typed: tuple[Override, ...] = ()
     """What was typed and counts: the last of each key."""
+
+    def derived(self, values: dict[str, Any], why: str) -> Resolved:
+        """The same with values that are set by themselves. `why`: `set for vf-bfcl-single-turn`."""
+        data = self.spec.model_dump()
+        for key, value in values.items():
+            *sections, name = key.split(".")
+            reduce(getitem, sections, data)[name] = value
+        return replace(
+            self,
+            spec=ExperimentSpec.model_validate(data),
+            provenance={**self.provenance, **dict.fromkeys(values, Provenance(layer="derived", where=why))},
+            values={**self.values, **values},
+        )
 
 
 def resolve(
@@ -98,6 +114,7 @@ class _Resolver:
         configured = dict(self.layers.values)
         for override in self.typed:
             self._lay_typed(override)
+        self._drop_arguments(configured.get(ENVIRONMENT))
         self._lay_model()
         self._check_values()
         spec = self._validate()
@@ -159,6 +176,24 @@ class _Resolver:
                 message = f"model.overrides names one environment twice: {twin[2]} and {key[2]}"
                 self.problems.append(Problem(message, self._where(key), ".".join(key)))
             seen.append(key)
+
+    def _drop_arguments(self, configured: Any) -> None:
+        """The file's `environment_args` are for the file's environment: another one knows none of them."""
+        name, source = self.layers.values.get(ENVIRONMENT), self.layers.provenance.get(ENVIRONMENT)
+        if source is None or source.layer != "set":
+            return
+        if not (isinstance(name, str) and isinstance(configured, str)) or same_environment(name, configured):
+            return
+        written = [k for k in self.layers.under(ARGUMENTS) if self.layers.provenance[k].layer == "file"]
+        for key in written:
+            self.layers.drop(key)
+        if written:
+            first = self.tree.where(written[0]) if self.tree else ""
+            self.notices.append(
+                f"{first}: training.environment_args are {configured}'s and do not count for {name}"
+            )
+        if not any(k[: len(ARGUMENTS)] == ARGUMENTS for k in self.layers.values):
+            self.layers.put(ARGUMENTS, {}, source)
 
     def _lay_model(self) -> None:
         """`model.overrides[environment]` takes the place of `base_model`, unless that was typed."""
@@ -246,7 +281,7 @@ def _idle(spec: ExperimentSpec, provenance: dict[str, Provenance]) -> Iterator[s
     """Values that somebody wrote and that do nothing beside the others."""
     idle = {
         "vllm.tool_call_parser": (
-            spec.vllm.tool_call_parser is not None and not spec.vllm.enable_auto_tool_choice,
+            spec.vllm.tool_call_parser is not None and spec.vllm.enable_auto_tool_choice is False,
             "vllm.enable_auto_tool_choice is false",
         ),
         "training.warmup_steps": (

@@ -32,6 +32,7 @@ The sign at the right of a value says where it comes from; the line below the fi
 | `·` | default | nobody's: the schema's default |
 | `≡` | file | the config file's |
 | `⇒` | model | named for this environment in `model.overrides` |
+| `⚙` | auto | set by itself, for the environment, the model or the machine |
 | `✎` | you | typed by you |
 | `✦` | hint | proposed by a failed run's hint |
 | `↻` | run | that of the run that is run again |

@@ -16,6 +16,7 @@ SOURCES: Mapping[str, tuple[str, str]] = {
     "default": ("·", "default"),
     "file": ("≡", "file"),
     "override": ("⇒", "model"),
+    "derived": ("⚙", "auto"),
     "you": ("✎", "you"),
     "hint": ("✦", "hint"),
     "run": ("↻", "run"),
@@ -84,6 +85,8 @@ def said(field: Field) -> str:
         return f"{who} · {'otherwise ' + field.base if field.base else 'otherwise unset'}"
     if field.source == "override":
         return f"model.overrides for this environment · {field.where}"
+    if field.source == "derived":
+        return f"{field.where}, in place of {field.base}" if field.differs else field.where
     return f"{field.where}" if field.source == "file" else "the default"
 
 

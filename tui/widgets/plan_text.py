@@ -67,6 +67,8 @@ def _head(plan: Plan) -> Iterator[Content]:
     if plan.script_why:
         script = Content.styled(plain(request.script or BUILT_IN), "bold")
         yield from _section("Training script", [script, _muted(plan.script_why)])
+    if plan.tools:
+        yield from _section("Tools", [Content(plain(plan.tools))])
 
 
 def _section(title: str, lines: Iterable[Content]) -> Iterator[Content]:
