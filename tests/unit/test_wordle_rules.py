@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 PACKAGE = Path(__file__).parents[2] / "environments" / "vf_wordle"
 sys.path.insert(0, str(PACKAGE))
-prompts, rules, scoring, words = (
-    importlib.import_module(f"vf_wordle.{name}") for name in ("prompts", "rules", "scoring", "words")
+prompts, replies, rules, scoring, words = (
+    importlib.import_module(f"vf_wordle.{name}")
+    for name in ("prompts", "replies", "rules", "scoring", "words")
 )
 
 in_any_time = settings(deadline=None)  # a busy machine is no failure
@@ -74,7 +75,7 @@ def test_no_letter_is_marked_more_often_than_the_answer_has_it(guess: str, answe
     ],
 )
 def test_plain_replies(text: str, word: str | None, form: float) -> None:
-    assert rules.read_reply(text, "plain") == rules.Reply(word, form)
+    assert replies.read_reply(text, "plain", 5) == replies.Reply(word, form)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_plain_replies(text: str, word: str | None, form: float) -> None:
     ],
 )
 def test_tagged_replies(text: str, word: str | None, form: float) -> None:
-    assert rules.read_reply(text, "tagged") == rules.Reply(word, form)
+    assert replies.read_reply(text, "tagged", 5) == replies.Reply(word, form)
 
 
 REPLIES = st.lists(

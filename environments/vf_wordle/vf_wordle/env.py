@@ -8,6 +8,7 @@ from __future__ import annotations
 import verifiers.v1 as vf
 
 from vf_wordle import prompts, scoring, words
+from vf_wordle.replies import THOUGHT_ENDS
 from vf_wordle.rules import Game
 from vf_wordle.taskset import VfWordleConfig, WordleTask
 
@@ -24,11 +25,18 @@ class VfWordleEnv(vf.Env[VfWordleEnvConfig]):
     async def run(self, task: WordleTask, agents: vf.Agents) -> None:
         """Play until the word is found, the turns are used up, or the agent's own limits end it."""
         config: VfWordleConfig = self.taskset.config
-        game = Game(task.data.answer, config.turns, config.reply, words.guesses())
+        game = Game(
+            task.data.answer,
+            config.turns,
+            config.reply,
+            words.guesses(config.word_length),
+            hard_mode=config.hard_mode,
+            thinking=config.thinking,
+        )
         async with agents.agent.interaction(task) as interaction:
             segment = await interaction.turn()
             while not segment.terminated:
-                turn = game.play(segment.last_reply)
+                turn = game.play(_said(segment, config.thinking))
                 if game.over:
                     break
                 segment = await interaction.turn(prompts.answer_to(turn, game))
@@ -41,3 +49,10 @@ class VfWordleEnv(vf.Env[VfWordleEnvConfig]):
         for name, value in scoring.score(game, config.first_letter_hint).items():
             trace.record_reward(name, value, weights[name])
         trace.record_metrics(scoring.metrics(game))
+
+
+def _said(segment: vf.Segment, thinking: bool) -> str:
+    # Some servers hand the thought out apart: the reply is then what follows it.
+    if thinking and any(getattr(message, "reasoning_content", None) for message in segment.messages):
+        return f"{THOUGHT_ENDS}{segment.last_reply}"
+    return str(segment.last_reply)

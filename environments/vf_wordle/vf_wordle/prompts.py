@@ -6,23 +6,38 @@ training step, and on a CPU that is most of the time.
 
 from __future__ import annotations
 
-from vf_wordle.rules import LENGTH, Game, ReplyForm, Turn
+from vf_wordle.replies import THOUGHT_ENDS, ReplyForm
+from vf_wordle.rules import LENGTH, Game, Turn
 
+_NUMBERS = {4: "four", 5: "five", 6: "six", 7: "seven"}
 _TAGGED = "Give one guess in each reply, between tags: <guess>word</guess>"
 _RULES = (
-    "Find the hidden five-letter English word in {turns} guesses. Each letter of a guess is marked: G, right "
-    "letter in the right place; Y, in the word but elsewhere; X, not in the word, or no more of it. "
+    "Find the hidden {number}-letter English word in {turns} guesses. Each letter of a guess is marked: G, "
+    "right letter in the right place; Y, in the word but elsewhere; X, not in the word, or no more of it. "
 )
 _SHORT_RULES = (
-    "Wordle. Reply with one five-letter word. I mark each letter: G right place, Y elsewhere, X absent."
+    "Wordle. Reply with one {number}-letter word. I mark each letter: G right place, Y elsewhere, X absent."
 )
+_HARD_MODE = "\nHard mode: each guess must keep every G in its place and use every Y."
+_THINKING = f"\nFirst think, between tags: <think>your thoughts{THOUGHT_ENDS}"
 
 
-def system(form: ReplyForm, turns: int) -> str:
+def system(
+    form: ReplyForm, turns: int, length: int = LENGTH, hard_mode: bool = False, thinking: bool = False
+) -> str:
     """The system message. There always is one: some chat templates put in a long one of their own."""
-    if form == "plain":
-        return _SHORT_RULES if turns > 1 else "Answer with one five-letter word."
-    return (_RULES.format(turns=turns) if turns > 1 else "Name a five-letter word. ") + _TAGGED
+    text = _tagged(turns, length) if form == "tagged" else _plain(turns, length)
+    return text + (_HARD_MODE if hard_mode else "") + (_THINKING if thinking else "")
+
+
+def _plain(turns: int, length: int) -> str:
+    text = _SHORT_RULES if turns > 1 else "Answer with one {number}-letter word."
+    return text.format(number=_NUMBERS[length])
+
+
+def _tagged(turns: int, length: int) -> str:
+    text = _RULES if turns > 1 else "Name a {number}-letter word. "
+    return text.format(number=_NUMBERS[length], turns=turns) + _TAGGED
 
 
 def opening(answer: str, turns: int, hint: bool) -> str:
@@ -40,17 +55,21 @@ def example_reply(word: str, form: ReplyForm) -> str:
 
 def answer_to(turn: Turn, game: Game) -> str:
     """The user message after a reply that did not end the game."""
-    return f"{_judgement(turn)}\nGuess {len(game.turns) + 1} of {game.limit}."
+    return f"{_judgement(turn, game)}\nGuess {len(game.turns) + 1} of {game.limit}."
 
 
-def _judgement(turn: Turn) -> str:
+def _judgement(turn: Turn, game: Game) -> str:
     word = turn.reply.word
     if word is None:
-        return "I see no single guess in that."
+        return f"I see no single guess {f'after {THOUGHT_ENDS}' if game.thinking else 'in that'}."
     if turn.repeated:
         return f"You said {word} before."
-    if turn.marks is None:
-        return (
-            f"{word} is not in the word list." if len(word) == LENGTH else f"{word} has {len(word)} letters."
-        )
-    return f"{' '.join(word)}\n{' '.join(turn.marks)}"
+    if turn.unused is not None:
+        return f"{word} breaks hard mode: {turn.unused}."
+    if turn.marks is not None:
+        return f"{' '.join(word)}\n{' '.join(turn.marks)}"
+    return (
+        f"{word} is not in the word list."
+        if len(word) == len(game.answer)
+        else f"{word} has {len(word)} letters."
+    )

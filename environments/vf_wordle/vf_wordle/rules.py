@@ -1,23 +1,20 @@
-"""The game: marks on a guess, what a reply says, and how a game goes on.
+"""The game: marks on a guess, what hard mode refuses, and how a game goes on.
 
-Pure: no verifiers, no files. What a game is worth is `scoring`'s; what is said to the player is
-`prompts`'; which words exist is `words`'.
+Pure: no verifiers, no files. What a reply says is `replies`'; what a game is worth is `scoring`'s; what
+is said to the player is `prompts`'; which words exist is `words`'.
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Container
 from dataclasses import dataclass, field
-from typing import Literal
+
+from vf_wordle.replies import Reply, ReplyForm, read_reply
 
 LENGTH = 5
+"""Letters of a word in the game as most people know it."""
 GREEN, YELLOW, GREY = "G", "Y", "X"
-ReplyForm = Literal["tagged", "plain"]
-
-_TAG = re.compile(r"<guess>(.*?)</guess>", re.DOTALL | re.IGNORECASE)
-_ALONE = re.compile(r"[\s\"'`*_(\[]*([A-Za-z]+)[\s\"'`*_)\].,;:!?]*")
 
 
 def feedback(guess: str, answer: str) -> str:
@@ -39,41 +36,20 @@ def feedback(guess: str, answer: str) -> str:
     return "".join(marks)
 
 
-@dataclass(frozen=True)
-class Reply:
-    """What a player's reply says."""
+def unused_hint(guess: str, earlier: str, marks: str) -> str | None:
+    """The first thing that marks on an earlier guess tell and a guess of that length leaves unused.
 
-    word: str | None
-    """The one word it offers, in lower case and of any length; None where there is no such word."""
-    form: float
-    """How close the reply is to the form that was asked for, 0 to 1; 1 means one five-letter word."""
-
-
-def read_reply(text: str, form: ReplyForm) -> Reply:
-    """Find the guess in a reply: between `<guess>` tags, or the whole of a plain one."""
-    return _read_tagged(text) if form == "tagged" else _read_plain(text)
-
-
-def _read_plain(text: str) -> Reply:
-    match = _ALONE.fullmatch(text)
-    if match is not None:
-        word = match[1].lower()
-        return Reply(word, 1.0 if len(word) == LENGTH else 0.5)
-    # A chatty reply earns a little more the fewer words it has: a small model writes sentences at
-    # first, and a part that is 0 for all of them would teach it nothing.
-    words = len(text.split())
-    return Reply(None, 0.5 / max(words, 2) if words else 0.0)
-
-
-def _read_tagged(text: str) -> Reply:
-    found = _TAG.findall(text)
-    if not found:
-        return Reply(None, 0.0)
-    match = re.fullmatch(r"\s*([A-Za-z]+)\s*", found[0])
-    if len(found) > 1 or match is None:
-        return Reply(None, 0.25)  # several guesses at once are no guess
-    word = match[1].lower()
-    return Reply(word, 1.0 if len(word) == LENGTH else 0.5)
+    Each green has to stay in its place, and each letter to occur as often as it was found. None where
+    nothing is left unused.
+    """
+    for place, (letter, mark) in enumerate(zip(earlier, marks, strict=True)):
+        if mark == GREEN and guess[place] != letter:
+            return f"letter {place + 1} is {letter}"
+    found = Counter(letter for letter, mark in zip(earlier, marks, strict=True) if mark != GREY)
+    for letter, times in found.items():
+        if guess.count(letter) < times:
+            return f"{letter} is in the word" if times == 1 else f"{letter} is in the word {times} times"
+    return None
 
 
 @dataclass(frozen=True)
@@ -84,12 +60,14 @@ class Turn:
     repeated: bool
     """The same was said earlier in this game: it earns nothing."""
     marks: str | None
-    """Feedback, where the reply was a word of the list; else None."""
+    """Feedback, where the guess was accepted, a word of the list; else None."""
+    unused: str | None = None
+    """In hard mode, where the guess was refused for it: the hint that it leaves unused."""
 
     @property
     def solved(self) -> bool:
         """Whether it was the answer."""
-        return self.marks == GREEN * LENGTH
+        return self.marks is not None and set(self.marks) == {GREEN}
 
 
 @dataclass
@@ -100,20 +78,34 @@ class Game:
     limit: int
     form: ReplyForm
     words: Container[str]
-    """The words that may be guessed."""
+    """The words that may be guessed, of the answer's length."""
+    hard_mode: bool = False
+    """Whether a guess has to use what earlier marks tell."""
+    thinking: bool = False
+    """Whether a reply begins with a thought."""
     turns: list[Turn] = field(default_factory=list)
     _said: set[str] = field(default_factory=set)
 
     def play(self, text: str) -> Turn:
         """Judge the next reply; whatever it is, it takes a turn."""
-        reply = read_reply(text, self.form)
+        reply = read_reply(text, self.form, len(self.answer), self.thinking)
         said = reply.word or " ".join(text.lower().split())
-        real = reply.word is not None and len(reply.word) == LENGTH and reply.word in self.words
-        marks = feedback(reply.word, self.answer) if real and reply.word else None
-        turn = Turn(reply, repeated=said in self._said, marks=marks)
+        turn = self._judge(reply, said in self._said)
         self._said.add(said)
         self.turns.append(turn)
         return turn
+
+    def _judge(self, reply: Reply, repeated: bool) -> Turn:
+        word = reply.word
+        if word is None or len(word) != len(self.answer) or word not in self.words:
+            return Turn(reply, repeated, None)
+        if self.hard_mode and (unused := self._unused_hint(word)):
+            return Turn(reply, repeated, None, unused)
+        return Turn(reply, repeated, feedback(word, self.answer))
+
+    def _unused_hint(self, guess: str) -> str | None:
+        marked = [(turn.reply.word, turn.marks) for turn in self.turns if turn.reply.word and turn.marks]
+        return next(filter(None, (unused_hint(guess, word, marks) for word, marks in marked)), None)
 
     @property
     def solved(self) -> bool:

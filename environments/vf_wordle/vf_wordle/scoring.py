@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from vf_wordle.rules import GREEN, LENGTH, YELLOW, Game, Turn
+from vf_wordle.rules import GREEN, YELLOW, Game, Turn
 
 WEIGHTS: Mapping[str, float] = MappingProxyType(
     {
@@ -45,7 +45,8 @@ def score(game: Game, hint: bool = False) -> dict[str, float]:
     """Reward parts of a finished game, by name; `first_letter` only with a hint.
 
     `real_word`, `format` and `first_letter` are means over the turns that the game allows: a turn that
-    a solved game no longer needs counts as good, a repeated reply as nothing.
+    a solved game no longer needs counts as good, a repeated reply as nothing, and a guess that hard
+    mode refuses as no word.
     """
     parts = {
         "solved": float(game.solved),
@@ -55,17 +56,20 @@ def score(game: Game, hint: bool = False) -> dict[str, float]:
         "format": _mean(game, lambda turn: turn.reply.form),
     }
     if hint:
-        parts["first_letter"] = _mean(game, lambda turn: _first_letter(turn, game.answer[0]))
+        parts["first_letter"] = _mean(game, lambda turn: _first_letter(turn, game.answer))
     return parts
 
 
 def metrics(game: Game) -> dict[str, float]:
-    """Counts that are worth watching but earn nothing."""
-    return {
-        "turns_used": float(len(game.turns)),
-        "repeated": float(sum(turn.repeated for turn in game.turns)),
-        "not_words": float(sum(turn.marks is None for turn in game.turns)),
+    """Counts that are worth watching but earn nothing; `refused` only in hard mode."""
+    counts = {
+        "turns_used": len(game.turns),
+        "repeated": sum(turn.repeated for turn in game.turns),
+        "not_words": sum(turn.marks is None and turn.unused is None for turn in game.turns),
     }
+    if game.hard_mode:
+        counts["refused"] = sum(turn.unused is not None for turn in game.turns)
+    return {name: float(count) for name, count in counts.items()}
 
 
 def _mean(game: Game, worth: Callable[[Turn], float]) -> float:
@@ -80,12 +84,12 @@ def _letters(turn: Turn, hint: bool) -> float:
     return sum({GREEN: 1.0, YELLOW: 0.5}.get(mark, 0.0) for mark in marks) / len(marks) if marks else 0.0
 
 
-def _first_letter(turn: Turn, letter: str) -> float:
+def _first_letter(turn: Turn, answer: str) -> float:
     word = turn.reply.word
-    if word is None or not word.startswith(letter):
+    if word is None or not word.startswith(answer[0]):
         return 0.0
     if turn.marks is not None:
         return 1.0
     # Up to half for a word that is none yet: it can be learnt before real words are. The bare letter
     # earns nothing, or a policy would settle on repeating the hint.
-    return 0.5 * max(0.0, 1 - abs(len(word) - LENGTH) / (LENGTH - 1))
+    return 0.5 * max(0.0, 1 - abs(len(word) - len(answer)) / (len(answer) - 1))
