@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 import verifiers.v1 as vf
+from pyarrow import parquet
 from verifiers.v1.env import RunSlot
 from verifiers.v1.utils.loaders import load_environment, resolve_env_config
 
@@ -133,6 +135,34 @@ def test_every_sum_of_two_digits_is_on_one_side_with_its_other_order() -> None:
     task = next(iter(build(source="chain_sum").taskset)).data
     problem = prompts.Problem(task.prompt, task.answer)
     assert {example.question for example in prompts.examples(problem, 5, True)} <= sides["train"]
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the hub's copies on a machine that cannot reach the hub; it is empty."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    return tmp_path
+
+
+def test_gsm8k_itself_is_read_from_the_hubs_files(hub: Path) -> None:
+    commit = "0" * 40
+    refs, files = (hub / "datasets--openai--gsm8k" / part for part in ("refs", f"snapshots/{commit}/main"))
+    for folder in (refs, files):
+        folder.mkdir(parents=True)
+    (refs / "main").write_text(commit)
+    solution = "Two dozen are 2*12=<<2*12=24>>24.\n#### 1,024"
+    rows = pyarrow.table({"question": ["How many?", "And now?"], "answer": [solution, "2\n3\n4\n#### 9"]})
+    parquet.write_table(rows, files / "test-00000-of-00001.parquet")
+    (task,) = build(source="gsm8k", split="eval", max_steps=2).taskset
+    assert (task.data.prompt, task.data.answer) == ("How many?", "1,024")
+    assert task.data.working == "Two dozen are 2*12=24."
+
+
+def test_without_the_hub_it_says_what_to_do(hub: Path) -> None:
+    said = r"openai/gsm8k cannot be had from the Hugging Face hub .*set source to gsm_symbolic"
+    with pytest.raises(EnvironmentMissing, match=said), environments.user_code("vf_gsm8k"):
+        list(build(source="gsm8k").taskset)
 
 
 def test_unfit_options_are_refused_by_name() -> None:

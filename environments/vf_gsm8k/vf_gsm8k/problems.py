@@ -7,6 +7,7 @@ from is `generators`' and `real`'s.
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -67,3 +68,10 @@ def choose(
         if len(found) == count or in_vain == _PATIENCE:
             break
     return list(found.values())
+
+
+def shuffled(problems: list[Problem], seed: int) -> list[Problem]:
+    """The problems in an order that the seed decides."""
+    order = list(problems)
+    random.Random(seed).shuffle(order)
+    return order
