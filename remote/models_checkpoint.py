@@ -51,7 +51,7 @@ def served(
     vLLM cannot apply it; `stack` removes the copy. Raises `ModelError` on a checkpoint that is missing or
     torn, and on an adapter of another model.
     """
-    folder = _whole(Path(checkpoint))
+    folder = _whole(_named(Path(checkpoint)))
     own = str(folder) if (folder / "tokenizer_config.json").is_file() else ""
     if not (folder / ADAPTER_CONFIG).is_file():
         return str(folder), Fixed(tokenizer="" if own else str(base))
@@ -64,6 +64,16 @@ def served(
     stack.callback(shutil.rmtree, copy, ignore_errors=True)
     _merge(folder, base, spec, copy)
     return str(copy), Fixed()
+
+
+def _named(folder: Path) -> Path:
+    """`checkpoints/best` is no folder: which one it is, only the run directory may know."""
+    if folder.name != "best" or folder.exists():
+        return folder
+    best = checkpoints.best(folder.parent.parent)
+    if best is None:
+        raise ModelError(f"{folder.parent.parent} has no best checkpoint", hint=_others(folder))
+    return folder.parent.parent / best.path
 
 
 def _whole(folder: Path) -> Path:

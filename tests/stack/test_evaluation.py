@@ -267,6 +267,7 @@ def test_checkpoints_that_cannot_be_evaluated_say_why_and_what_there_is(tmp_path
 
     model, fixed = take("checkpoint-4")
     assert (model, fixed.adapter, fixed.rank) == (str(base), str(folder / "checkpoint-4"), 8)
+    assert take("best")[1].adapter == str(folder / "checkpoint-2")
     with pytest.raises(VfmError, match="there is no checkpoint") as missing:
         take("checkpoint-40")
     assert missing.value.hint is not None

@@ -20,6 +20,7 @@ from remote.contract.errors import ConfigError, Hint, ModelError
 from remote.contract.models import choose_model
 from remote.contract.record import Kind, LaunchRequest, new_run_id
 from remote.contract.split import share, split
+from tui.config.checkpoints import find_checkpoint
 from tui.config.environments import Environment, find_environment
 from tui.config.prices import Price, missing_price, price_of
 from tui.config.resolve import Resolved
@@ -65,8 +66,17 @@ def make_plan(
     training script or calls of tools that nobody could read, and on a missing or empty `.env`, or GPUs that a
     step's episodes cannot be divided among, where the run is to be elsewhere.
     """
+    who = (settings.experimenter, settings.experiment)
+    outputs = layout.outputs_volume(*who)
+    checkpoint = find_checkpoint(resolved, settings, kind, backend)
+    resolved = checkpoint.resolved
     environment = find_environment(resolved, settings.project_dir)
-    model, why = _model(resolved, backend, environment)
+    if kind == "evaluate" and resolved.spec.evaluation.endpoint is not None:
+        model, why = _their_model(resolved, environment)
+    elif checkpoint.model:
+        model, why = checkpoint.model, checkpoint.why
+    else:
+        model, why = _model(resolved, backend, environment)
     script = _script(resolved, kind, environment, settings.project_dir)
     tools = settle(resolved, environment, model, kind)
     resolved = _spare_memory(tools.resolved, kind, backend)
@@ -74,9 +84,8 @@ def make_plan(
         _check_env_file(settings)
         if kind == "train":
             share(resolved.spec, split(resolved.spec, resolved.spec.modal.gpu.count).trainers)
-    price, price_note = price_of(resolved.spec, settings, backend)
+    price, price_note = price_of(resolved.spec, settings, backend, kind)
     path = None if config_path is None else str(config_path)
-    who = (settings.experimenter, settings.experiment)
     request = LaunchRequest(
         run_id=new_run_id(environment.name),
         kind=kind,
@@ -87,11 +96,12 @@ def make_plan(
         model=model,
         environment=environment.name,
         environment_source=environment.source,
+        checkpoint=checkpoint.path,
         script=script.path,
         script_text=script.text,
         experimenter=settings.experimenter,
         experiment=settings.experiment,
-        outputs=layout.outputs_volume(*who),
+        outputs=outputs,
         cache=layout.cache_volume(*who),
         git=git_state(settings.project_dir),
         usd_per_hour=price.hour if price else None,
@@ -102,6 +112,7 @@ def make_plan(
         *environment.notices,
         *tools.notices,
         *_wandb_notice(resolved, settings, kind),
+        *_evaluation_notices(resolved, settings, kind),
     ]
     return Plan(
         request=request,
@@ -136,8 +147,20 @@ def _model(resolved: Resolved, backend: str, environment: Environment) -> tuple[
     return model, reason
 
 
+def _their_model(resolved: Resolved, environment: Environment) -> tuple[str, str]:
+    """What an endpoint calls its model: any name, but no default of ours."""
+    model, why = choose_model(resolved.spec, _called(resolved, environment), environment.declared.model)
+    where = resolved.provenance["model.base_model"].where
+    if resolved.spec.model.base_model is None and model not in resolved.spec.model.overrides.values():
+        raise ModelError(
+            f"evaluation.endpoint = {resolved.spec.evaluation.endpoint}: nothing says which of its models",
+            hint=Hint("set model.base_model to the name that the service gives it", "model.base_model"),
+        )
+    return model, f"{why} ({where})" if where else why
+
+
 def _called(resolved: Resolved, environment: Environment) -> str:
-    """What the environment goes by where names are compared: an alias has a name of its own."""
+    """What the environment goes by where names are compared."""
     return environment.name if environment.source else resolved.spec.training.environment
 
 
@@ -223,6 +246,21 @@ def _wandb_notice(resolved: Resolved, settings: Settings, kind: Kind) -> list[st
     return [
         "WANDB_API_KEY is not set: the Weights & Biases report is written offline, into the run directory"
     ]
+
+
+def _evaluation_notices(resolved: Resolved, settings: Settings, kind: Kind) -> list[str]:
+    if kind != "evaluate":
+        return []
+    options, notices = resolved.spec.evaluation, []
+    key, times = options.endpoint_key, options.rollouts_per_example
+    if options.endpoint is not None and key not in settings.secrets:
+        notices.append(f"{key} is not set in .env: {options.endpoint} is asked without a key")
+    if options.temperature == 0 and times > 1:
+        notices.append(
+            f"evaluation.rollouts_per_example = {times} at temperature 0: the episodes of a task will be "
+            "(nearly) the same; set evaluation.temperature"
+        )
+    return notices
 
 
 def git_state(project_dir: Path) -> dict[str, Any]:

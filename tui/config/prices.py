@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from remote.contract.errors import ConfigError, Hint
+from remote.contract.record import Kind
+from remote.contract.resources import needs_gpu
 from remote.contract.spec import ExperimentSpec
 from tui.config.resolve import Resolved
 from tui.settings import Settings
@@ -64,10 +66,11 @@ class Prices:
     source: str
     own: str = ""
 
-    def of(self, spec: ExperimentSpec) -> Price | None:
+    def of(self, spec: ExperimentSpec, kind: Kind = "train") -> Price | None:
         """What Modal asks for this spec's machine; None where the table lacks its GPU."""
         modal = spec.modal
-        price = self.machine(modal.gpu.type, modal.gpu.count, modal.cpus, modal.memory, modal.timeout)
+        count = modal.gpu.count if needs_gpu(spec, kind) else 0
+        price = self.machine(modal.gpu.type, count, modal.cpus, modal.memory, modal.timeout)
         if price is None:
             return None
         return replace(price, attempts=modal.retries + 1, budget=spec.budget.max_usd)
@@ -81,12 +84,14 @@ class Prices:
         return Price(hour, gpus, timeout, self.date, self.source, self.own)
 
 
-def price_of(spec: ExperimentSpec, settings: Settings, backend: str) -> tuple[Price | None, str]:
+def price_of(
+    spec: ExperimentSpec, settings: Settings, backend: str, kind: Kind = "train"
+) -> tuple[Price | None, str]:
     """The price of a launch, or why there is none. Raises nothing: a table to mend is a reason too."""
     if backend == "local":
         return None, "free: it runs on this machine"
     try:
-        price = prices(settings).of(spec)
+        price = prices(settings).of(spec, kind)
     except ConfigError as error:
         return None, f"unknown: {error.message}"
     return price, "" if price else f"unknown: the table has no {spec.modal.gpu.type}"
