@@ -165,6 +165,35 @@ def test_an_environment_that_raises_is_named_with_its_own_line(shell: Shell, tmp
     until(lambda: not alive(processes_of(shell.home)), "every process to end")
 
 
+def test_a_training_script_of_ones_own_trains_and_fails_by_its_own_name(shell: Shell, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    for name in ("remote", "configs", "environments"):
+        (project / name).symlink_to(ROOT / name)
+    shutil.copytree(ROOT / "examples", project / "examples")
+    shutil.copy(ROOT / "run_modal.py", project)
+    theirs, mine = (project / "examples" / "grpo" / f"train_{name}.py" for name in ("wordle", "mine"))
+    more = ['print(f"mine took {trainer.state.global_step} steps")', 'open("/no/such")']
+    mine.write_text(
+        theirs.read_text().replace("trainer.train()\n", "\n    ".join(["trainer.train()", *more, ""]))
+    )
+    line = mine.read_text().splitlines().index('    open("/no/such")') + 1
+    mapping = (project / "run_modal.py").read_text()
+    (project / "run_modal.py").write_text(mapping.replace("train_wordle.py", "train_mine.py"))
+    shell.project = project
+    done = shell("launch", str(project / "configs/local_smoke.yaml"))
+    assert done.returncode == 1
+    failure, run = shell.record(shell.last())["failure"], shell.run_dir(shell.last())
+    assert failure["boundary"] == "script"
+    assert failure["cause"].startswith(f"examples/grpo/train_mine.py:{line}: FileNotFoundError: ")
+    assert (run / "script/train_mine.py").read_text() == mine.read_text()
+    assert (run / "checkpoints/checkpoint-3/complete.json").exists()
+    said = tagged(done.stdout.split("\n"))
+    assert "[train] mine took 3 steps" in said
+    assert f'[train]   File "examples/grpo/train_mine.py", line {line}, in train' in said
+    assert not [text for text in said if "training_script.py" in text]
+
+
 def test_an_evaluation_scores_held_out_tasks(shell: Shell) -> None:
     sets = ("--set", "evaluation.num_examples=6", "--set", "vllm.weight_sync=adapter")
     done = shell("launch", "configs/local_smoke.yaml", "--kind", "evaluate", *sets)

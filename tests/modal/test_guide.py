@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -274,6 +275,30 @@ def test_packages_of_ones_own_are_built_into_the_image(shell: Shell) -> None:
     assert "vllm==" in done.stderr
     assert "✓ image · built" in done.stderr
     assert not shell.cloud.calls
+
+
+def test_a_training_script_of_ones_own_is_added_as_the_guide_says(shell: Shell) -> None:
+    """Beside the others, following their pattern, with a line in TRAINING_SCRIPTS; through both doors."""
+    for name in ("examples", "run_modal.py"):
+        (shell.project / name).unlink()
+    mine = shell.project / "examples" / "grpo" / "train_mine.py"
+    mine.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "examples" / "grpo" / "train_wordle.py", mine)
+    entry = '    "vf-wordle": "examples/grpo/train_wordle.py",\n'
+    text = (ROOT / "run_modal.py").read_text()
+    assert entry in text
+    added = text.replace(entry, '    "gsm8k": "examples/grpo/train_mine.py",\n')
+    (shell.project / "run_modal.py").write_text(added)
+    lines = [
+        "modal run run_modal.py::train --env gsm8k --steps 3",
+        "vfm launch --backend modal --set training.environment=gsm8k",
+    ]
+    for line, said in shell.all(lines).items():
+        assert said.returncode == 0, f"{line}\n{said.stdout}{said.stderr}"
+        run_dir = shell.run_dir(said.stderr)
+        request = LaunchRequest.model_validate_json((run_dir / "request.json").read_bytes())
+        assert request.script == record_of(run_dir).script == "examples/grpo/train_mine.py"
+        assert request.script_text == mine.read_text()
 
 
 def test_help_names_the_options_of_the_guide(shell: Shell) -> None:

@@ -99,6 +99,10 @@ def spec_of() -> ExperimentSpec:
     return tiny_spec(training={**training, "batch_size": 4, "eval_examples": 2, "concurrency": 1})
 
 
+SCRIPT = "examples/grpo/train_wordle.py"
+"""What the two train by; the one has the built-in training, which is to be the same."""
+
+
 def prepare(folder: Path) -> None:
     """A run directory, and the environment where the worker would have put it."""
     from remote.run_dir import RunDir
@@ -108,6 +112,8 @@ def prepare(folder: Path) -> None:
         spec=spec_of(),
         model="builtin/tiny-random",
         environment="vf_wordle",
+        script=SCRIPT,
+        script_text=(PROJECT / SCRIPT).read_text(),
         outputs="outputs",
         cache="cache",
         run_dir=str(folder),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from remote.contract.errors import SyncError, VfmError
+from remote.contract.errors import ScriptError, SyncError, VfmError
 from remote.emit import Emitter
-from tests.stack.conftest import tiny_spec
+from tests.stack.conftest import PROJECT, tiny_spec
 
 pytestmark = [pytest.mark.stack, pytest.mark.vllm]
 
@@ -226,3 +227,91 @@ def test_a_step_in_which_every_episode_fails_ends_the_run_with_the_cause(
     )
     with pytest.raises(VfmError, match="every episode of step 1 failed: KeyError: 'marks'"):
         _train(tmp_path, reload_server, tiny_model, rollouts, emitter, steps=1)
+
+
+SCRIPT = """
+from transformers import TrainerCallback
+from remote.train import VfmTrainer
+
+class Halved(VfmTrainer):
+    losses = 0
+
+    def _compute_loss(self, model, inputs):
+        Halved.losses += 1
+        return super()._compute_loss(model, inputs) * 0.5
+
+class Watch(TrainerCallback):
+    def on_log(self, args, state, control, **_):
+        raise LookupError("after one step")
+
+def by_rank(step, tasks, episodes):
+    assert [str(task.data.name) for task in tasks] == [episode.task for episode in episodes]
+    for rank, episode in enumerate(episodes):
+        episode.reward = float(rank + step)
+
+def train(run):
+    tasks = run.tasks()[:2]
+    assert not {t.data.name for t in run.held_out()} & {t.data.name for t in tasks}
+    arguments = run.arguments(shuffle_dataset=False, adam_beta2=0.5)
+    trainer = run.trainer(
+        arguments, tasks, on_episodes=by_rank, callbacks=[Watch()], trainer_class=Halved
+    )
+    run.note({"mine/beta2": trainer.args.adam_beta2})
+    trainer.train()
+"""
+
+
+def test_a_script_changes_tasks_rewards_arguments_and_loss_and_its_callback_is_to_blame(
+    tmp_path: Path, reload_server: Any, tiny_model: Path, rollouts: Any, emitter: Emitter
+) -> None:
+    from remote.training_script import Script
+
+    said: list[str] = []
+    script = Script("scripts/mine.py", SCRIPT, tmp_path, said.append).load()
+    with pytest.raises(ScriptError, match=r"mine\.py failed: LookupError: after one step") as raised:
+        _train(tmp_path, reload_server, tiny_model, rollouts, emitter, script=script, steps=3)
+    line = SCRIPT.splitlines().index('        raise LookupError("after one step")') + 1
+    assert raised.value.cause == f"scripts/mine.py:{line}: LookupError: after one step"
+    assert not [text for text in said if "/remote/" in text]
+    assert sys.modules["training_script"].Halved.losses == 1
+    values = metrics(tmp_path)[1]
+    assert values["mine/beta2"] == 0.5
+    assert values["reward"] == 4.5
+    saved = [json.loads(text) for text in (tmp_path / "rollouts/step-000001.jsonl").open()]
+    assert [one["reward"] for one in saved] == [float(rank + 1) for rank in range(8)]
+    names = [str(task.data.name) for task in rollouts.tasks()[:2]]
+    assert [one["task"] for one in saved] == [names[0]] * 4 + [names[1]] * 4
+
+
+def test_what_the_server_goes_by_too_is_not_for_a_script_to_change(tmp_path: Path) -> None:
+    from remote.training_run import TrainingRun
+    from remote.training_script import Script
+
+    run = TrainingRun(tiny_spec(), tmp_path, "test", *[None] * 5, "cpu")  # type: ignore[arg-type, call-arg]
+    script = Script("mine.py", "def train(run):\n    run.arguments(temperature=2)\n", tmp_path, print).load()
+    with pytest.raises(ScriptError, match="cannot change temperature") as raised:
+        script(run)
+    assert raised.value.cause.startswith("mine.py:2: ")
+    assert raised.value.hint is not None
+    assert raised.value.hint.text == "set training.temperature in the config"
+
+
+def test_a_failure_of_the_training_is_not_the_scripts(
+    tmp_path: Path,
+    reload_server: Any,
+    tiny_model: Path,
+    rollouts: Any,
+    emitter: Emitter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from remote.train import VfmTrainer
+    from remote.training_script import Script
+
+    def broken(*_: Any, **how: Any) -> None:
+        raise ArithmeticError("a bug of the trainer's")
+
+    monkeypatch.setattr(VfmTrainer, "training_step", broken)
+    text = (PROJECT / "examples/grpo/train_wordle.py").read_text()
+    script = Script("examples/grpo/train_wordle.py", text, PROJECT, print).load()
+    with pytest.raises(ArithmeticError, match="a bug of the trainer's"):
+        _train(tmp_path, reload_server, tiny_model, rollouts, emitter, script=script, steps=1)
