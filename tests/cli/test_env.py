@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import zipfile
 from pathlib import Path
 
@@ -50,6 +51,86 @@ def test_nothing_can_be_loaded_without_an_image(vfm: Vfm) -> None:
     done = vfm("env", "show", "wordel")
     assert done.returncode == 2
     assert "did you mean vf-wordle?" in done.stderr
+
+
+REPORT: dict[str, object] = {
+    "module": "vf_wordle",
+    "version": "1.0",
+    "where": "/overlay/vf_wordle",
+    "summary": "",
+    "readme": "# Title\n\nA game\x1b[2J of words.\n\n## Options\n\nnone\n\n## Reward\n\nfor the word\n",
+    "options": [{"name": "turns", "type": "int", "default": "6", "help": "Replies."}],
+    "rewards": [],
+    "train": 3,
+    "held_out": 1,
+    "prompt": [{"role": "user", "content": "Guess\nnow."}],
+}
+
+
+def episode(error: str | None) -> dict[str, object]:
+    call = {"function": {"name": "look", "arguments": '{"at": 1}'}}
+    messages = [{"role": "user", "content": "Guess."}, {"role": "assistant", "tool_calls": [call]}]
+    rewards = {"solved": 0.0, "format": 0.25}
+    return {
+        "task": "crane",
+        "messages": messages,
+        "rewards": rewards,
+        "reward": 0.25,
+        "metrics": {},
+        "error": error,
+    }
+
+
+def stand_in(folder: Path, *answers: dict[str, object], code: int = 0) -> str:
+    """A program in place of the image's Python: it reads the question, and says what it is told to."""
+    said = "".join(f"printf '%s\\n' {shlex.quote(json.dumps(answer))}\n" for answer in answers)
+    path = folder / "python"
+    path.write_text(f"#!/bin/sh\ncat > {folder}/question.json\n{said}echo oh no >&2\nexit {code}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_check_shows_each_reward_part_and_fails_with_an_episode(vfm: Vfm) -> None:
+    good, bad = episode(None), episode("ZeroDivisionError: here")
+    python = stand_in(vfm.folder, {"say": "installing"}, {"report": {**REPORT, "episodes": [good] * 3}})
+    done = vfm(
+        "env", "check", "wordle", "--set", "training.environment_args.turns=2", VFM_IMAGE_PYTHON=python
+    )
+    assert done.returncode == 0
+    assert "[env] installing" in done.stderr
+    assert "assistant: → look({" in done.stdout
+    assert "reward:    0.25 = solved 0  format 0.25" in done.stdout
+    assert "tells nothing of how hard the tasks are" in done.stdout
+    request = json.loads((vfm.folder / "question.json").read_text())["request"]
+    assert request["environment"] == "vf_wordle"
+    assert request["spec"]["training"]["environment_args"] == {"turns": 2}
+    assert request["cache_dir"] == str(vfm.home / "volumes" / "verifiers-cache-ada-cli")
+    python = stand_in(vfm.folder, {"report": {**REPORT, "episodes": [good, bad, good]}})
+    failed = vfm("env", "check", "wordle", VFM_IMAGE_PYTHON=python)
+    assert failed.returncode == 1
+    assert "✗ ZeroDivisionError: here" in failed.stdout
+    assert "✗ 1 of 3 episodes failed" in failed.stdout
+
+
+def test_show_has_the_readmes_opening_options_rewards_and_a_prompt(vfm: Vfm) -> None:
+    python = stand_in(vfm.folder, {"report": {**REPORT, "episodes": []}})
+    told = vfm("env", "show", "wordle", VFM_IMAGE_PYTHON=python).stdout
+    assert "A game\\x1b[2J of words." in told  # shown, not obeyed
+    assert "turns   int   6        Replies." in told
+    assert "Reward parts:\n  for the word\n" in told
+    assert "  user:      Guess\n             now." in told
+    as_json = json.loads(vfm("env", "show", "wordle", "--json", VFM_IMAGE_PYTHON=python).stdout)
+    assert (as_json["name"], as_json["held_out"]) == ("vf-wordle", 1)
+
+
+def test_what_keeps_an_environment_from_loading_is_told(vfm: Vfm) -> None:
+    failure = {"boundary": "environment", "message": "it cannot be loaded", "cause": "x.py:3", "hint": None}
+    refused = vfm("env", "check", "wordle", VFM_IMAGE_PYTHON=stand_in(vfm.folder, {"error": failure}, code=1))
+    assert refused.returncode == 2
+    assert "error: it cannot be loaded\n  cause: x.py:3" in refused.stderr
+    died = vfm("env", "check", "wordle", VFM_IMAGE_PYTHON=stand_in(vfm.folder, code=9))
+    assert died.returncode == 3
+    assert "ended with code 9: oh no" in died.stderr
 
 
 def test_a_package_of_the_index_is_pinned_when_it_is_launched(vfm: Vfm) -> None:

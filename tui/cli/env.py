@@ -94,6 +94,7 @@ def _report(name: str, typed: tuple[str, ...], *, check: bool) -> tuple[Environm
     from tui.config.environments import find
     from tui.config.overrides import spell
     from tui.settings import Settings
+    from tui.words import visible
 
     settings = Settings.load()
     found = find(name, settings.project_dir)
@@ -104,7 +105,9 @@ def _report(name: str, typed: tuple[str, ...], *, check: bool) -> tuple[Environm
         found = replace(found, source=answer["source"], name=answer.get("name", found.name))
         outcome.say(f"[env] {name} is {found.source or 'a module of the local image'}")
     request = _request(found, spec, settings)
-    return found, report(request, settings, check=check, say=lambda line: outcome.say(f"[env] {line}"))
+    return found, report(
+        request, settings, check=check, say=lambda line: outcome.say(f"[env] {visible(line)}")
+    )
 
 
 def _request(found: Environment, spec: Any, settings: Settings) -> Any:
@@ -129,6 +132,7 @@ def _row(found: Environment) -> dict[str, Any]:
     from tui.config.environments import default_model
 
     declared = found.declared
+    old = declared.alias_of
     return {
         "name": found.spoken,
         "version": declared.version,
@@ -137,5 +141,5 @@ def _row(found: Environment) -> dict[str, Any]:
         "model": default_model(found),
         "function_calling": declared.function_calling,
         "alias_of": declared.alias_of,
-        "summary": declared.summary,
+        "summary": f"(old name of {old}) {declared.summary}".strip() if old else declared.summary,
     }

@@ -36,25 +36,29 @@ def description(found: Environment, told: Mapping[str, Any]) -> str:
     ]
     if not told["prompt"]:
         parts.append("  (the environment opens it when an episode is played: vfm env check)")
-    return "\n".join(parts)
+    return _printed(parts)
 
 
 def episodes(found: Environment, told: Mapping[str, Any]) -> str:
     """What `vfm env check` says."""
     lines = _head(found, told)
     for place, episode in enumerate(told["episodes"], 1):
-        lines += ["", f"Episode {place}: task {escape_controls(episode['task'])}"]
+        lines += ["", f"Episode {place}: task {episode['task']}"]
         lines += _conversation(episode["messages"], _LINE)
         if episode["error"]:
-            lines.append(f"  ✗ {escape_controls(episode['error'])}")
+            lines.append(f"  ✗ {episode['error']}")
         else:
             lines += _earned(episode)
     failed = sum(1 for one in told["episodes"] if one["error"])
     count = len(told["episodes"])
     verdict = f"✗ {failed} of {count} episodes failed" if failed else f"✓ {count} episodes were played"
-    return "\n".join(
-        [*lines, "", f"{verdict} against a scripted model, which tells nothing of how hard the tasks are."]
-    )
+    told_by = "against a scripted model, which tells nothing of how hard the tasks are."
+    return _printed([*lines, "", f"{verdict} {told_by}"])
+
+
+def _printed(lines: Iterable[str]) -> str:
+    """Lines as a terminal may have them: what a package says of itself is shown, never obeyed."""
+    return "\n".join(map(escape_controls, lines))
 
 
 def _head(found: Environment, told: Mapping[str, Any]) -> list[str]:
@@ -68,14 +72,14 @@ def _head(found: Environment, told: Mapping[str, Any]) -> list[str]:
         "tasks": tasks,
         "alias of": found.declared.alias_of,
     }
-    return [f"{name + ':':13}{escape_controls(str(value))}" for name, value in facts.items() if value]
+    return [f"{name + ':':13}{value}" for name, value in facts.items() if value]
 
 
 def _readme(text: str) -> list[str]:
     """What stands before the first section of a README."""
     opening = _SECTION.split(text, maxsplit=1)[0]
     paragraphs = [part.strip() for part in opening.split("\n\n") if part.strip() and part[0] != "#"]
-    return [escape_controls(line) for part in paragraphs for line in (*part.splitlines(), "")]
+    return [line for part in paragraphs for line in (*part.splitlines(), "")]
 
 
 def _options(options: Iterable[Mapping[str, str]]) -> list[str]:
@@ -94,7 +98,7 @@ def _section(readme: str, subject: str) -> list[str]:
     """What a README says of the parts that an episode records; no class declares those."""
     sections = (part for part in _SECTION.split(readme)[1:] if part.lower().startswith(subject))
     text = next(sections, "\nrecorded while an episode is played: vfm env check shows them")
-    return [f"  {escape_controls(line)}".rstrip() for line in text.partition("\n")[2].strip().splitlines()]
+    return [f"  {line}".rstrip() for line in text.partition("\n")[2].strip().splitlines()]
 
 
 def _conversation(messages: Iterable[Mapping[str, Any]], most: int | None) -> list[str]:
@@ -104,7 +108,7 @@ def _conversation(messages: Iterable[Mapping[str, Any]], most: int | None) -> li
         shown = " ".join([first, *rest]) if most else first
         lines.append(f"  {message.get('role', '?') + ':':11}{_short(shown, most)}")
         lines += [] if most else [f"  {'':11}{line}" for line in rest]
-    return [escape_controls(line) for line in lines]
+    return lines
 
 
 def _said(message: Mapping[str, Any]) -> str:
