@@ -94,6 +94,73 @@ def test_tagged_replies(text: str, word: str | None, form: float) -> None:
     assert replies.read_reply(text, "tagged", 5) == replies.Reply(word, form)
 
 
+@pytest.mark.parametrize(
+    ("text", "reply"),
+    [
+        ("<think>c or s?</think> <guess>crane</guess>", ("crane", 1.0)),
+        ("c or s?</think><guess>crane</guess>", ("crane", 1.0)),  # the chat template opened the thought
+        ("<THINK>not <guess>slate</guess></THINK><guess>crane</guess>", ("crane", 1.0)),
+        ("<think>a</think><think>b</think><guess>cranes</guess>", ("cranes", 0.5)),
+        ("<think>c or s?</think>", (None, 0.0)),
+        ("<think><guess>crane</guess>", (None, 0.0)),
+        ("a</think><guess>crane</guess><think>", (None, 0.0)),
+        ("<guess>crane</guess>", (None, 0.5)),
+        ("crane", (None, 0.0)),
+        ("", (None, 0.0)),
+    ],
+)
+def test_replies_with_thoughts(text: str, reply: tuple[str | None, float]) -> None:
+    assert replies.read_reply(text, "tagged", 5, thinking=True) == replies.Reply(*reply)
+
+
+def test_a_thought_may_come_before_a_plain_reply() -> None:
+    assert replies.read_reply("<think>c?</think>\nCrane.", "plain", 5, thinking=True).word == "crane"
+
+
+@pytest.mark.parametrize(
+    ("guess", "earlier", "answer", "unused"),
+    [
+        ("stone", "crane", "brine", "letter 2 is r"),
+        ("trend", "crane", "brine", "letter 5 is e"),
+        ("bribe", "crane", "brine", "letter 4 is n"),
+        ("plumb", "speed", "abide", "e is in the word"),
+        ("depth", "speed", "erase", "s is in the word"),
+        ("stoke", "speed", "erase", "e is in the word 2 times"),
+        ("these", "speed", "erase", None),
+    ],
+)
+def test_hard_mode_names_the_first_hint_that_is_left_unused(
+    guess: str, earlier: str, answer: str, unused: str | None
+) -> None:
+    assert rules.unused_hint(guess, earlier, rules.feedback(earlier, answer)) == unused
+
+
+@in_any_time
+@given(st.sampled_from([4, 5, 6, 7]), st.data())
+def test_hard_mode_refuses_no_word_that_may_still_be_the_answer(length: int, data: st.DataObject) -> None:
+    some = st.sampled_from(words.answers(length))
+    earlier, guess, answer = data.draw(some), data.draw(some), data.draw(some)
+    told = rules.feedback(earlier, answer)
+    assert rules.unused_hint(answer, earlier, told) is None
+    if rules.feedback(earlier, guess) == told:
+        assert rules.unused_hint(guess, earlier, told) is None
+
+
+def test_hard_mode_remembers_every_guess_and_no_refused_one() -> None:
+    game = rules.Game("bawdy", 6, "plain", words.guesses(), hard_mode=True)
+    turns = [game.play(said) for said in ("handy", "crane", "bread", "candy", "dusty", "bawdy")]
+    assert [turn.unused for turn in turns] == [
+        None,
+        "letter 2 is a",
+        "letter 2 is a",
+        None,
+        "letter 2 is a",
+        None,
+    ]
+    assert game.solved
+    assert scoring.metrics(game) == {"turns_used": 6, "repeated": 0, "not_words": 0, "refused": 3}
+
+
 REPLIES = st.lists(
     st.one_of(ANSWERS, st.sampled_from(["", "a b c", "zzzzz", "no", "heart"]), st.text(max_size=12)),
     max_size=6,
@@ -201,20 +268,27 @@ def test_unfit_weights_are_refused(given_weights: dict[str, float], said: str) -
         scoring.check_weights(given_weights)
 
 
-def test_words_are_words_and_every_answer_may_be_guessed() -> None:
-    assert all(len(w) == 5 and w.isascii() and w.isalpha() and w.islower() for w in words.guesses())
-    assert words.guesses() >= set(words.answers())
-    assert (len(words.answers()), len(words.guesses())) == (3568, 6748)
+COUNTED = [(4, 1939, 3459), (5, 3568, 6748), (6, 5433, 11180), (7, 6858, 15845)]
 
 
+@pytest.mark.parametrize(("length", "answers", "guesses"), COUNTED)
+def test_words_are_words_and_every_answer_may_be_guessed(length: int, answers: int, guesses: int) -> None:
+    listed = words.guesses(length)
+    assert all(len(w) == length and w.isascii() and w.isalpha() and w.islower() for w in listed)
+    assert listed >= set(words.answers(length))
+    assert (len(words.answers(length)), len(listed)) == (answers, guesses)
+
+
+@pytest.mark.parametrize("length", [4, 5, 6, 7])
 @pytest.mark.parametrize("by", ["word", "letter"])
-def test_splits_are_disjoint_complete_and_in_an_order_of_the_seed(by: str) -> None:
-    train, held_out = words.tasks("train", by), words.tasks("eval", by)
+def test_splits_are_disjoint_complete_and_in_an_order_of_the_seed(by: str, length: int) -> None:
+    train, held_out = (words.tasks(split, by, length=length) for split in ("train", "eval"))
+    every = words.answers(length)
     assert set(train).isdisjoint(held_out)
-    assert sorted(train + held_out) == list(words.answers())
-    assert len(words.answers()) * 0.15 < len(held_out) < len(words.answers()) * 0.25
-    assert words.tasks("train", by) == train != words.tasks("train", by, seed=1)
-    assert words.tasks("train", by, limit=7) == train[:7]
+    assert sorted(train + held_out) == list(every)
+    assert len(every) * 0.15 < len(held_out) < len(every) * 0.25
+    assert words.tasks("train", by, length=length) == train != words.tasks("train", by, 1, length=length)
+    assert words.tasks("train", by, limit=7, length=length) == train[:7]
 
 
 def test_a_split_by_letter_shares_no_first_letter() -> None:
@@ -223,11 +297,13 @@ def test_a_split_by_letter_shares_no_first_letter() -> None:
 
 
 @in_any_time
-@given(ANSWERS, st.sampled_from(["word", "letter"]))
-def test_examples_are_training_words_that_begin_otherwise(answer: str, by: str) -> None:
-    shown = words.examples(answer, 5, by)
+@given(st.sampled_from([4, 5, 6, 7]), st.sampled_from("abcdefghijklmnopqrstuvwxyz"), st.booleans())
+def test_examples_are_training_words_that_begin_otherwise(length: int, first: str, by_letter: bool) -> None:
+    by = "letter" if by_letter else "word"
+    shown = words.examples(first.ljust(length, "-"), 5, by)
     assert len(set(shown)) == 5
-    assert all(w[0] != answer[0] and words.split_of(w, by) == "train" for w in shown)
+    assert all(w in words.answers(length) and w[0] != first for w in shown)
+    assert all(words.split_of(w, by) == "train" for w in shown)
 
 
 def test_more_examples_than_there_are_is_an_error() -> None:
