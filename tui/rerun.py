@@ -1,13 +1,14 @@
 """A run once more: as it was, or as a draft to change first.
 
 Owns finding out what a run was asked to do, from what it keeps in its volume, whichever backend it ran
-on. Planning is plan's, starting the backend's.
+on, and that an evaluation which broke off is gone on with. Planning is plan's, starting the backend's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 from pydantic import ValidationError
 
@@ -17,9 +18,11 @@ from remote.contract.record import Provenance, RunRecord
 from remote.contract.spec import ExperimentSpec
 from tui.client import Client
 from tui.config import layers, schema
+from tui.config.checkpoints import MODAL_OUTPUTS
 from tui.config.draft import RUN, YOU, Draft, value_at
 from tui.config.plan import Plan
 from tui.config.problems import ConfigProblems
+from tui.config.schema import Row
 from tui.settings import Settings
 
 
@@ -33,9 +36,27 @@ async def rerun(client: Client, settings: Settings, run_id: str) -> RunRecord:
 
 
 async def plan_again(client: Client, settings: Settings, run_id: str) -> Plan:
-    """What `rerun` would launch, and at what price. Raises what it raises but for the launch."""
-    draft = await draft_of(client, settings, run_id)
-    return await asyncio.to_thread(draft.plan, settings)
+    """What `rerun` would launch, and at what price. Raises what it raises but for the launch.
+
+    An evaluation that broke off is gone on with: its episodes that are over are not played again.
+    """
+    run = await client.find(run_id)
+    draft = await draft_of(client, settings, run.run_id)
+    plan = await asyncio.to_thread(draft.plan, settings)
+    if not (resume := _left_behind(client, run, plan)):
+        return plan
+    notice = f"goes on with {run.run_id}: its episodes that are over are not played again"
+    request = plan.request.model_copy(update={"resume": resume})
+    return replace(plan, request=request, notices=[*plan.notices, notice])
+
+
+def _left_behind(client: Client, run: RunRecord, plan: Plan) -> str:
+    """Where the worker finds an evaluation that broke off; empty where it cannot, or there is none."""
+    if run.kind != "evaluate" or run.status not in ("failed", "cancelled"):
+        return ""
+    if run.backend == "local":
+        return str(client.journal(run).parents[1].absolute())
+    return f"{MODAL_OUTPUTS}/{layout.run_path(run.run_id)}" if run.outputs == plan.request.outputs else ""
 
 
 async def draft_of(client: Client, settings: Settings, run_id: str) -> Draft:
@@ -68,27 +89,33 @@ def _draft(
     run: RunRecord, spec: ExperimentSpec, provenance: dict[str, Provenance], settings: Settings
 ) -> Draft:
     values = {".".join(key): value for key, value in layers.leaves(spec.model_dump())}
+    # What was set by itself will be again.
+    asked = [row for row in schema.rows() if not _is_derived(row, provenance)]
     try:
         draft = Draft.load(run.config_path, settings.project_dir, kind=run.kind, backend=run.backend)
         for key, source in provenance.items():
             if source.layer == "set" and key in values:
                 draft.put_value(key, values[key], YOU)
-        _equalise(draft, spec)
+        _equalise(draft, spec, asked)
     except ConfigProblems:
         draft = Draft(kind=run.kind, backend=run.backend)
-    if not _is_equal(draft, spec):
+    if draft.resolved is None or _other(draft, spec, asked):
         # The file is gone, or no longer one that typing turns into what the run had.
         draft = Draft(kind=run.kind, backend=run.backend)
-        _equalise(draft, spec)
+        _equalise(draft, spec, asked)
     return draft
 
 
-def _equalise(draft: Draft, spec: ExperimentSpec) -> None:
+def _equalise(draft: Draft, spec: ExperimentSpec, asked: list[Row]) -> None:
     """Type whatever the run had and the draft has not."""
-    other = [row for row in schema.rows() if draft.value(row) != value_at(spec, row)]
-    for row in other:
+    for row in _other(draft, spec, asked):
         draft.put_value(row.key, value_at(spec, row), RUN)
 
 
-def _is_equal(draft: Draft, spec: ExperimentSpec) -> bool:
-    return draft.resolved is not None and draft.resolved.spec == spec
+def _other(draft: Draft, spec: ExperimentSpec, asked: list[Row]) -> list[Row]:
+    return [row for row in asked if draft.value(row) != value_at(spec, row)]
+
+
+def _is_derived(row: Row, provenance: dict[str, Provenance]) -> bool:
+    source = provenance.get(row.key)
+    return source is not None and source.layer == "derived"

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from remote.contract import layout
 from remote.contract.errors import ConfigError, RunNotFound
 from remote.contract.record import RunRecord
 from tests.backends.conftest import PROJECT, Bench, until
 from tui.client import Client
 from tui.config.draft import Draft
-from tui.rerun import draft_of, rerun
+from tui.rerun import draft_of, plan_again, rerun
 from tui.settings import Settings
 
 TEXT = """\
@@ -121,6 +122,27 @@ async def test_running_again_is_another_run_of_the_same_spec(client: Client, set
         return all([(await client.status(r)).status == "done" for r in (run, again)])
 
     await until(over, "both runs to end")
+
+
+@pytest.mark.parametrize(("ends", "goes_on"), [("end:failed", True), ("end:done", False)])
+async def test_an_evaluation_that_broke_off_is_gone_on_with(
+    bench: Bench, settings: Settings, ends: str, goes_on: bool
+) -> None:
+    backend = bench.backend(ends)
+    client = Client(None, {backend.name: backend})
+    draft = Draft.load("x.yaml", settings.project_dir, kind="evaluate", backend=backend.name)
+    run = await client.launch(draft.plan(settings))
+
+    async def over() -> bool:
+        return (await client.status(run)).ended_already
+
+    await until(over, "the run to end")
+    plan = await plan_again(client, settings, run.run_id)
+    there = plan.request.resume.endswith(f"/runs/{run.run_id}")
+    assert there == any("not played again" in notice for notice in plan.notices) == goes_on
+    assert there or plan.request.resume == ""
+    if there and backend.name == "local":
+        assert (Path(plan.request.resume) / layout.REQUEST).is_file()
 
 
 async def test_a_run_that_does_not_say_what_it_was_is_told_of(

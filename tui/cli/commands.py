@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from tui.cli.again import rerun
+from tui.cli.compare import compare
 from tui.cli.completion import completion
 from tui.cli.config import config
 from tui.cli.doctor import doctor
@@ -53,7 +55,9 @@ for _command in (
     show,
     logs,
     metrics,
+    compare,
     cancel,
+    rerun,
     volumes,
     ls,
     get,
