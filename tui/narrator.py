@@ -9,8 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from remote.contract import events as ev
+from tui.saved import said_of
+from tui.store.scores import EPISODES, FAILED
 from tui.store.told import taken_up
-from tui.words import duration, number, plain, visible
+from tui.words import duration, number, plain, scores_line, visible
 
 _FIRST = ("reward", "eval/total", "eval/solved", "loss", "kl", "entropy", "grad_norm")
 _MOST = 5
@@ -61,7 +63,7 @@ class Narrator:
         tellers: dict[type[ev.Event], Callable[[Any], str | None]] = {
             ev.PhaseEvent: self._phase,
             ev.ProgressEvent: self._progress,
-            ev.CheckpointEvent: lambda e: f"💾 checkpoint of step {e.step} · {e.path}",
+            ev.CheckpointEvent: _checkpoint,
             ev.FailureEvent: self._remember_failure,
             ev.EndEvent: self._remember_end,
             ev.AttemptEvent: self._attempt,
@@ -96,6 +98,8 @@ class Narrator:
         return f"  {number_of(event.done)}{of} {event.what}"
 
     def _metrics(self, event: ev.MetricsEvent) -> str:
+        if EPISODES in event.values:
+            return f"  {scores_line(event.values)} · {_episodes(event)}"
         of = f"/{self._steps:.0f}" if self._steps else ""
         return f"step {event.step}{of} " + " · ".join(f"{k} {number(v)}" for k, v in chosen(event.values))
 
@@ -111,6 +115,16 @@ class Narrator:
 
     def _remember_end(self, event: ev.EndEvent) -> None:
         self.end = event
+
+
+def _checkpoint(event: ev.CheckpointEvent) -> str:
+    said = said_of(event.score, event.best)
+    return f"💾 checkpoint of step {event.step} · {event.path}" + (f" · {said}" if said else "")
+
+
+def _episodes(event: ev.MetricsEvent) -> str:
+    failed = event.values.get(FAILED, 0.0)
+    return f"{number_of(event.step)} episodes" + (f", {number_of(failed)} failed" if failed else "")
 
 
 def chosen(values: dict[str, float]) -> list[tuple[str, float]]:

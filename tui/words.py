@@ -5,10 +5,12 @@ What a run's stream says is turned into lines by `narrator`.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from remote.contract.errors import VfmError
+from tui.store.scores import scores_of
 
 RESET = "\x1b[0m"
 _SGR = re.compile(r"\x1b\[[0-9;:]*m")
@@ -81,6 +83,25 @@ def size(count: float) -> str:
 def number(value: float) -> str:
     """A metric's value in at most four significant digits."""
     return f"{value:.4g}"
+
+
+def plus_minus(mean: float, error: float | None) -> str:
+    """`0.412 ± 0.031`: a mean and its standard error, to the two digits that it is good for."""
+    if not error or not math.isfinite(error):
+        return f"{mean:.3f}" + (" ± 0" if error == 0 else "")
+    digits = max(0, min(1 - math.floor(math.log10(error)), 6))
+    return f"{mean:.{digits}f} ± {error:.{digits}f}"
+
+
+def p_value(p: float) -> str:
+    """A probability as it is reported: `0.032`, `< 0.001`."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def scores_line(metrics: Mapping[str, float]) -> str:
+    """`reward 0.412 ± 0.031 · solved 0.20 ± 0.06`; empty where these are no evaluation's numbers."""
+    scores = scores_of(metrics)
+    return " · ".join(f"{score.name} {plus_minus(score.mean, score.standard_error)}" for score in scores)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -33,7 +33,8 @@ def test_a_run_is_meant_by_id_prefix_and_last(used: Vfm) -> None:
     state = shown[0]["state"]
     assert (state["step"], state["total_steps"], state["metrics"]) == (3, 3, {"reward": 0.3})
     assert [phase["phase"] for phase in state["phases"]] == ["image", "train"]
-    assert state["checkpoints"] == [{"step": 3, "path": "checkpoints/final"}]
+    saved = {"step": 3, "path": "checkpoints/final", "score": None, "best": False}
+    assert (state["checkpoints"], state["scores"]) == ([saved], [])
 
 
 def test_show_tells_people_the_same(used: Vfm) -> None:

@@ -41,6 +41,25 @@ def runs(incomplete: str) -> list[CompletionItem]:
 
 
 @_quietly
+def checkpoints(incomplete: str) -> list[CompletionItem]:
+    """Trainings, newest first, and behind the colon their checkpoints."""
+    from tui.cli.client import connect, run
+    from tui.saved import saved_of
+
+    async def known() -> list[tuple[str, str]]:
+        client = connect()
+        trainings = [record for record in (await client.runs()).rows if record.kind == "train"]
+        name, colon, _ = incomplete.partition(":")
+        if not colon:
+            return [(r.run_id, f"{r.status} {r.environment}") for r in trainings]
+        record = next(r for r in trainings if r.run_id == name)
+        found = saved_of((await client.state(record)).checkpoints, done=record.status == "done")
+        return [(f"{name}:{saved.name}", saved.words) for saved in found]
+
+    return _starting(incomplete, run(known()))
+
+
+@_quietly
 def volumes(incomplete: str) -> list[CompletionItem]:
     """`VOLUME`, and behind the colon the files of one."""
     from tui.cli.client import connect, run

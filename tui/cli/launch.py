@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def _config(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """A config, or words that say that the defaults are meant: a bare `vfm launch` starts nothing."""
     from_words = ctx.get_parameter_source("backend") is ParameterSource.COMMANDLINE
-    if value is None and not ctx.params.get("typed") and not from_words:
+    from_words |= any(ctx.params.get(name) for name in ("typed", "checkpoint", "endpoint"))
+    if value is None and not from_words:
         raise click.MissingParameter("the defaults want --backend or --set", ctx=ctx, param=param)
     return value
 
@@ -30,6 +31,18 @@ def _config(ctx: click.Context, param: click.Parameter, value: str | None) -> st
 @click.argument("config", type=click.Path(), required=False, callback=_config)
 @click.option("--backend", type=click.Choice(["local", "modal"]), default="local", show_default=True)
 @click.option("--kind", type=click.Choice(["train", "evaluate"]), default="train", show_default=True)
+@click.option(
+    "--checkpoint",
+    metavar="RUN[:NAME]",
+    shell_complete=choices.checkpoints,
+    help="Evaluate a training's checkpoint: the best one, or NAME (checkpoint-40, final). Without CONFIG it "
+    "is evaluated in the environment, and with the config, of that training.",
+)
+@click.option(
+    "--endpoint",
+    metavar="URL",
+    help="Evaluate what an OpenAI-compatible service serves, not a model of ours.",
+)
 @click.option(
     "--set",
     "typed",
@@ -41,10 +54,14 @@ def _config(ctx: click.Context, param: click.Parameter, value: str | None) -> st
 @click.option("--detach", is_flag=True, help="Return once the run has started; print its id.")
 @click.option("--dry-run", is_flag=True, help="Print what would be run, and run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="The run's events, one JSON object a line.")
+@click.pass_context
 def launch(
+    ctx: click.Context,
     config: str | None,
     backend: str,
     kind: Kind,
+    checkpoint: str | None,
+    endpoint: str | None,
     typed: tuple[str, ...],
     detach: bool,
     dry_run: bool,
@@ -53,7 +70,21 @@ def launch(
     """Launch CONFIG (without one: the defaults) and follow the run to its end."""
     from tui.cli.client import make_plan, print_json, run
 
-    plan = make_plan(config, typed, kind=kind, backend=backend)
+    if checkpoint or endpoint:
+        if ctx.get_parameter_source("kind") is ParameterSource.COMMANDLINE and kind == "train":
+            raise click.UsageError(
+                "--checkpoint and --endpoint name what is evaluated: leave out --kind train"
+            )
+        kind = "evaluate"
+    if endpoint:
+        typed = (*typed, f"evaluation.endpoint={endpoint}")
+    if checkpoint:
+        from tui.cli.evaluate import plan_of_checkpoint
+
+        named = ctx.get_parameter_source("backend") is ParameterSource.COMMANDLINE
+        plan = run(plan_of_checkpoint(checkpoint, config, typed, backend if named else None))
+    else:
+        plan = make_plan(config, typed, kind=kind, backend=backend)
     if dry_run:
         print_json(plan_dict(plan)) if as_json else click.echo(plan_text(plan))
         return outcome.DONE

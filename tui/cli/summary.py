@@ -6,11 +6,13 @@ Owns the shape of that document, for people and as JSON. The fold is `tui/store/
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from remote.contract.errors import BackendError
-from tui.words import duration, moment, number, visible
+from tui.saved import best_of, said_of
+from tui.store.scores import scores_of
+from tui.words import duration, moment, number, plus_minus, visible
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
@@ -64,7 +66,11 @@ def as_dict(record: RunRecord, state: RunState, cost: Cost) -> dict[str, Any]:
             "total_steps": state.total_steps,
             "eta": state.eta(),
             "metrics": state.metrics,
-            "checkpoints": [{"step": c.step, "path": c.path} for c in state.checkpoints],
+            "scores": [asdict(score) for score in scores_of(state.metrics)],
+            "checkpoints": [
+                {"step": c.step, "path": c.path, "score": c.score, "best": c is best_of(state.checkpoints)}
+                for c in state.checkpoints
+            ],
             "system": state.system,
             "rollouts": state.rollouts,
         },
@@ -92,7 +98,7 @@ def as_text(record: RunRecord, state: RunState, cost: Cost) -> str:
         "attempt": attempt(state.attempt, state.taken_up.why).removeprefix("attempt ")
         if state.taken_up
         else "",
-        "step": "" if state.step is None else f"{state.step} of {state.total_steps or '?'}",
+        **_how_far(record, state),
         "time left": "" if (eta := state.eta()) is None else f"about {duration(eta)}",
         "environment": record.environment,
         "model": record.model,
@@ -104,9 +110,33 @@ def as_text(record: RunRecord, state: RunState, cost: Cost) -> str:
     }
     lines = [visible(f"{name + ':':13}{value}") for name, value in facts.items() if value]
     lines += [f"{'phases:':13}{_phases(state)}"] if state.phases else []
-    lines += [f"{'checkpoint:':13}step {c.step} · {visible(c.path)}" for c in state.checkpoints]
+    lines += [f"{'score:':13}{visible(line)}" for line in _scores(state)]
+    lines += [f"{'checkpoint:':13}{visible(line)}" for line in _checkpoints(state)]
     lines += [f"  {visible(name)} {number(value)}" for name, value in sorted(state.metrics.items())]
     return "\n".join([*lines, "", closing(record)])
+
+
+def _how_far(record: RunRecord, state: RunState) -> dict[str, str]:
+    """Steps of a training, episodes of an evaluation."""
+    if record.kind != "evaluate":
+        return {"step": "" if state.step is None else f"{state.step} of {state.total_steps or '?'}"}
+    counted = state.progress.get("episodes")
+    failed = state.metrics.get("eval/failed", 0.0)
+    said = "" if counted is None else f"{counted.done:.0f} of {counted.total:.0f}"
+    return {"episodes": said + (f", {failed:.0f} failed" if failed else "")}
+
+
+def _scores(state: RunState) -> list[str]:
+    """Each part of an evaluation's reward, with its standard error."""
+    found = scores_of(state.metrics)
+    width = max((len(score.name) for score in found), default=0)
+    return [f"{score.name:{width}}  {plus_minus(score.mean, score.standard_error)}" for score in found]
+
+
+def _checkpoints(state: RunState) -> list[str]:
+    best = best_of(state.checkpoints)
+    said = [(c, said_of(c.score, c is best)) for c in state.checkpoints]
+    return [f"step {c.step} · {c.path}" + (f" · {words}" if words else "") for c, words in said]
 
 
 def _cost(cost: Cost) -> str:

@@ -11,7 +11,8 @@ import difflib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from remote.contract import layout
 from remote.contract.errors import ConfigError, Hint
 from remote.contract.events import CheckpointEvent, decode_line
 from remote.contract.record import Kind, RunRecord
+from remote.contract.spec import ExperimentSpec
 from tui.config.resolve import Resolved
 from tui.saved import Saved, choose, in_order, saved_of
 from tui.settings import Settings
@@ -30,6 +32,9 @@ MODAL_OUTPUTS = "/outputs"
 """Where a container on Modal has the outputs volume."""
 LAST = "last"
 _MODEL, _ENVIRONMENT, _ARGUMENTS = "model.base_model", "training.environment", "training.environment_args"
+_LENGTHS = ("training.max_completion_length", "vllm.max_model_len")
+_ANSWERS = ("model.dtype", "training.max_turns", "training.top_p", *_LENGTHS)
+"""What decides how a model answers: as in the training, unless the config says."""
 _WEIGHTS = ("adapter_config.json", "config.json")
 _SHOWN = 6  # runs that an error names
 _OUTPUTS = "verifiers-outputs-*"
@@ -78,16 +83,20 @@ class _Found:
     saved: Saved
     record: RunRecord
     trained: dict[str, Any]
-    """The environment that it was trained in: its name, and its options."""
+    """Dotted key → value: the environment that it was trained in, its options, and how it answered."""
 
 
 def _laid_over(resolved: Resolved, found: _Found) -> Resolved:
     """A config that names no environment takes the training's; the model is the training's in any case."""
     values: dict[str, Any] = {}
     sources = resolved.provenance
-    if sources[_ENVIRONMENT].layer == "default":
-        own = any(_is_argument(key) and source.layer != "default" for key, source in sources.items())
-        values |= {key: value for key, value in found.trained.items() if key != _ARGUMENTS or not own}
+    said = {key for key, source in sources.items() if source.layer != "default"}
+    if _ENVIRONMENT not in said:
+        own = [_ARGUMENTS] if any(map(_is_argument, said)) else []
+        both = [*_LENGTHS] if said.intersection(_LENGTHS) else []  # one must leave room for the other
+        said |= {*own, *both}
+        also = {key: value for key, value in found.trained.items() if key not in said}
+        values |= {key: value for key, value in also.items() if resolved.values.get(key) != value}
     typed, model = resolved.spec.model.base_model, found.record.model
     if typed != model:
         if sources[_MODEL].layer == "set":
@@ -177,7 +186,7 @@ class _Finding:
         chosen = choose(found, self.name)
         if chosen is not None:
             return chosen
-        if not local and not found and self.name not in ("", "best"):
+        if not local and not found and self.name:
             return Saved(self.name)  # nothing of it has come to this machine: the worker looks
         what = f"no checkpoint {self.name!r}" if self.name else "no checkpoint"
         if not found:
@@ -231,12 +240,13 @@ def _record(path: Path) -> RunRecord | None:
 
 
 def _trained(run_dir: Path, record: RunRecord) -> dict[str, Any]:
-    """Its environment; of a run whose config never came to this machine, the name alone."""
+    """What it was trained with; of a run whose config never came to this machine, the environment alone."""
     try:
-        spec = json.loads((run_dir / layout.SPEC).read_bytes())["spec"]["training"]
-        return {_ENVIRONMENT: spec["environment"], _ARGUMENTS: spec["environment_args"]}
+        spec = ExperimentSpec.model_validate(json.loads((run_dir / layout.SPEC).read_bytes())["spec"])
     except (OSError, ValueError, KeyError, TypeError):
         return {_ENVIRONMENT: record.environment}
+    values = spec.model_dump()
+    return {key: reduce(getitem, key.split("."), values) for key in (_ENVIRONMENT, _ARGUMENTS, *_ANSWERS)}
 
 
 def _is_argument(key: str) -> bool:

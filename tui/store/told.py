@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from remote.contract import events as ev
+from tui.saved import said_of
 
 _WHY = {
     "timeout": "its timeout was reached",
@@ -33,7 +34,8 @@ def tell(event: ev.AnyEvent) -> str:
             sign = {"started": "▶", "done": "✓"}.get(event.status, "✗")
             return f"{sign} {event.phase}" + (f" · {event.detail}" if event.detail else "")
         case ev.CheckpointEvent():
-            return f"💾 checkpoint of step {event.step} · {event.path}"
+            said = said_of(event.score, event.best)
+            return f"💾 checkpoint of step {event.step} · {event.path}" + (f" · {said}" if said else "")
         case ev.FailureEvent():
             return f"✗ failed ({event.boundary}): {event.message}"
         case ev.AttemptEvent():

@@ -1,0 +1,127 @@
+"""`vfm compare`: runs task by task, with a paired test, and the keys in which their configs differ.
+
+Owns the command and the shape of its output. Comparing is `tui/comparison`'s, and `tui/store/compare`'s for
+configs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tui.cli import choices, outcome
+
+if TYPE_CHECKING:
+    from remote.contract.record import RunRecord
+    from tui.client import Client
+    from tui.comparison import Comparison
+    from tui.store.compare import Difference
+
+
+@click.command()
+@click.argument("runs", metavar="RUN [RUN]...", nargs=-1, required=True, shell_complete=choices.runs)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def compare(runs: tuple[str, ...], as_json: bool) -> int:
+    """Compare each further RUN with the first one, task by task, with a paired test.
+
+    Of an evaluation its episodes count, of a training its last held-out scores. A training alone is compared
+    with itself: before and after.
+    """
+    from tui.cli.client import print_json, run
+
+    records, differences, found = run(_compared(runs))
+    if as_json:
+        print_json(as_dict(records, differences, found))
+    else:
+        click.echo(as_text(records, differences, found))
+    return outcome.RUN_FAILED if any(one.why_not for one in found) else outcome.DONE
+
+
+async def _compared(
+    texts: tuple[str, ...],
+) -> tuple[list[RunRecord], list[Difference], list[Comparison]]:
+    from tui import comparison
+    from tui.cli.client import connect
+    from tui.store.compare import differences
+
+    client = connect()
+    records = [await client.find(text) for text in texts]
+    specs = [await _spec(client, record) for record in records]
+    return records, differences(specs), await comparison.compare(client, records)
+
+
+async def _spec(client: Client, record: RunRecord) -> dict[str, Any] | None:
+    """The run's config by dotted key, and what its record says it was made of; None: it cannot be read."""
+    from remote.contract import layout
+    from remote.contract.errors import VfmError
+    from tui.store.compare import read_spec
+
+    path = str(layout.run_path(record.run_id) / layout.SPEC)
+    try:
+        spec = read_spec(await client.read(record.outputs, path, backend=record.backend))
+    except (VfmError, ValueError):
+        return None
+    made = {"kind": record.kind, "environment": record.environment, "model": record.model}
+    return {**made, **spec}
+
+
+def as_dict(
+    records: list[RunRecord], differences: list[Difference], found: list[Comparison]
+) -> dict[str, Any]:
+    """`{runs, differences, comparisons}`; a comparison that is none says `why_not`."""
+    return {
+        "runs": [record.run_id for record in records],
+        "differences": [{"key": d.key, "values": list(d.values)} for d in differences],
+        "comparisons": [
+            {
+                "before": one.before.label,
+                "after": one.after.label,
+                "why_not": one.why_not or None,
+                "parts": {name: asdict(part) for name, part in one.parts.items()},
+            }
+            for one in found
+        ],
+    }
+
+
+def as_text(records: list[RunRecord], differences: list[Difference], found: list[Comparison]) -> str:
+    """The same for a person: what differs, then each comparison."""
+    from tui.words import table, visible
+
+    lines: list[str] = []
+    if len(records) > 1:
+        rows = [(d.key, *d.values) for d in differences]
+        lines = [table(("WHAT DIFFERS", *(record.run_id for record in records)), rows)]
+        lines += [] if rows else ["no key of their configs"]
+    for one in found:
+        lines += ["", visible(f"{one.before.label}  →  {one.after.label}"), _text(one)]
+    return "\n".join(lines).lstrip("\n")
+
+
+def _text(one: Comparison) -> str:
+    from tui.comparison import headline
+    from tui.words import p_value, plus_minus, table
+
+    total = headline(one)
+    if total is None:
+        return f"  cannot be compared: {one.why_not}"
+    rows = [
+        (
+            f"  {name}",
+            f"{part.before:.3f}",
+            f"{part.after:.3f}",
+            f"{'+' if part.difference > 0 else ''}{plus_minus(part.difference, part.standard_error)}",
+            p_value(part.p),
+            f"{part.wins} / {part.ties} / {part.losses}",
+            "exact sign flips" if part.test == "sign-flip" else "paired t",
+        )
+        for name, part in one.parts.items()
+    ]
+    head = ("  PART", "BEFORE", "AFTER", "DIFFERENCE", "P", "BETTER / SAME / WORSE", "TEST")
+    sides = (one.before.graded, one.after.graded)
+    told = f"  {total.tasks} tasks are in both (of {sides[0].tasks} and {sides[1].tasks})"
+    if failed := sum(side.failed for side in sides):
+        told += f"; {failed} failed episodes count for nothing"
+    return f"{table(head, rows)}\n{told}"

@@ -1,0 +1,71 @@
+"""What the tasks of a file of episodes scored: the mean of the reward and of each part. Pure, on bytes.
+
+Owns which lines count: an episode that failed says nothing of its task. Which files there are is
+`comparison`'s, comparing two of them `paired.py`'s.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+TOTAL = "reward"
+"""Names the total among the parts."""
+
+
+@dataclass(frozen=True)
+class Graded:
+    """The scores of one evaluation, or of a training's held-out tasks."""
+
+    parts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """`reward` and each part → task → mean over its episodes."""
+    episodes: int = 0
+    failed: int = 0
+    """Episodes that failed, and lines that are damaged."""
+
+    @property
+    def tasks(self) -> int:
+        """Tasks that have a score."""
+        return len(self.parts.get(TOTAL, {}))
+
+
+def graded(data: bytes) -> Graded:
+    """The scores in a file of episodes, one JSON object a line; a torn last line is passed over."""
+    rewards: dict[str, list[float]] = defaultdict(list)
+    sums: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    episodes = failed = 0
+    for line in data[: data.rfind(b"\n") + 1].splitlines():
+        if (episode := _episode(line)) is None:
+            failed += 1
+            continue
+        episodes += 1
+        task, total, parts = episode
+        rewards[task].append(total)
+        for part, value in parts:
+            sums[part][task] += value
+    counts = {task: len(values) for task, values in rewards.items()}
+    # An episode without a part earned nothing by it, as in the sums of the evaluation itself.
+    means = {
+        part: {task: found.get(task, 0.0) / n for task, n in counts.items()} for part, found in sums.items()
+    }
+    totals = {task: sum(values) / counts[task] for task, values in rewards.items()}
+    return Graded({TOTAL: totals, **dict(sorted(means.items()))}, episodes, failed)
+
+
+def _episode(line: bytes) -> tuple[str, float, list[tuple[str, float]]] | None:
+    """Task, reward and parts of an episode that succeeded."""
+    try:
+        data = json.loads(line)
+        if data.get("error") is not None:
+            return None
+        return str(data["task"]), float(data["reward"]), list(_numbers(data.get("rewards")))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _numbers(rewards: object) -> Iterator[tuple[str, float]]:
+    for name, value in rewards.items() if isinstance(rewards, dict) else ():
+        if isinstance(value, int | float):
+            yield str(name), float(value)
