@@ -23,7 +23,7 @@ class VfWordleConfig(vf.TasksetConfig):
     split_by: words.SplitBy = "word"
     """Hold out single words, or all words with certain first letters (the prompts then differ too)."""
     word_length: int = Field(LENGTH, ge=4, le=7)
-    """Letters of the hidden word and of a guess."""
+    """Letters of the hidden word and of a guess, 4 to 7."""
     turns: int = Field(6, ge=1, le=10)
     """Replies in a game. With 1 and a hint it shrinks to naming a word that starts with a letter."""
     first_letter_hint: bool = False
