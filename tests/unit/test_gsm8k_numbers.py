@@ -58,6 +58,7 @@ def test_the_readmes_table_is_what_happens(written: str, meant: str) -> None:
         ("5x1/2", None),
         ("12 or thirteen 13", None),
         ("12 = ", None),
+        ("1 ½", None),
         ("--5", None),
         ("9" * 61, None),
         ("1e-99999999999", None),
