@@ -10,11 +10,25 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from remote.capture import take_output
 from remote.contract import layout
+from remote.contract.record import LaunchRequest
+from remote.emit import Emitter
 from remote.endpoint import Endpoint
 from remote.resumption import take_over
 from remote.vllm_command import ADAPTER, Fixed
 from remote.worker import Worker
+
+
+def evaluator(request: LaunchRequest, emitter: Emitter) -> Evaluator:
+    """The worker, and what libraries print as lines of its log: without an endpoint's key, which verifiers
+    repeats where the service does."""
+    if request.spec.evaluation.endpoint is None:
+        take_output(lambda line: emitter.say("train", line))
+    else:
+        endpoint = Endpoint.of(request.spec, request.model)
+        take_output(lambda line: emitter.say("train", endpoint.censored(line)))
+    return Evaluator(request, emitter)
 
 
 class Evaluator(Worker):

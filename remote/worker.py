@@ -368,13 +368,15 @@ def main(arguments: list[str]) -> int:
     output = os.dup(1)
     request = LaunchRequest.model_validate_json(Path(arguments[0]).read_bytes())
     emitter = Emitter(Path(request.run_dir), output)
-    take_output(lambda line: emitter.say("train", line))
-    prepare_process(request)
     if request.kind == "evaluate":
-        from remote.evaluator import Evaluator
+        from remote.evaluator import evaluator
 
-        return Evaluator(request, emitter).run()
-    return Worker(request, emitter).run()
+        worker: Worker = evaluator(request, emitter)
+    else:
+        take_output(lambda line: emitter.say("train", line))
+        worker = Worker(request, emitter)
+    prepare_process(request)
+    return worker.run()
 
 
 def prepare_process(request: LaunchRequest) -> None:
