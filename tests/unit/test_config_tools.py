@@ -78,7 +78,8 @@ def test_nothing_is_set_where_no_tools_are_offered(project: Path) -> None:
     assert (keys(plan(project)), plan(project).tools) == ((None, None), "")
     written = plan(project, BFCL, PROMPT)
     assert (keys(written), written.tools) == ((None, None), "described in the prompt")
-    service = plan(project, BFCL, "evaluation.endpoint=https://host/v1", kind="evaluate")
+    typed = (BFCL, "model.base_model=their-model", "evaluation.endpoint=https://host/v1")
+    service = plan(project, *typed, kind="evaluate")
     assert keys(service) == (None, None)
     idle = plan(project, PARSER + "=hermes").notices
     assert idle == [

@@ -76,7 +76,15 @@ def _gone(resolved: Resolved) -> Iterator[Key]:
     """Keys of the file that typing took away: parts of a mapping, a model that gave way."""
     for dotted, value in resolved.configured.items():
         if dotted not in resolved.values and value != {}:
-            yield tuple(dotted.split("."))
+            yield _whole(tuple(dotted.split(".")), resolved)
+
+
+def _whole(key: Key, resolved: Resolved) -> Key:
+    """What goes with a key: the mapping inside `environment_args` that has nothing left."""
+    left = [tuple(name.split(".")) for name in resolved.values]
+    inside = next((n for n in range(1, len(key)) if layers.is_open_root(key[:n])), len(key) - 1)
+    parts = (key[:n] for n in range(inside + 1, len(key)))
+    return next((part for part in parts if not any(k[: len(part)] == part for k in left)), key)
 
 
 def _source(draft: Draft, project_dir: Path) -> str:
