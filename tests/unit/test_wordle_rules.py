@@ -146,7 +146,25 @@ def test_hard_mode_refuses_no_word_that_may_still_be_the_answer(length: int, dat
         assert rules.unused_hint(guess, earlier, told) is None
 
 
-def test_hard_mode_remembers_every_guess_and_no_refused_one() -> None:
+ALIKE = st.sampled_from([word for word in words.answers() if set(word) <= set("aerstlno")])
+
+
+@in_any_time
+@given(ALIKE, st.lists(ALIKE, min_size=2, max_size=9))
+def test_hard_mode_never_forgets_what_was_marked(answer: str, guesses: list[str]) -> None:
+    game = rules.Game(answer, 9, "plain", words.guesses(), hard_mode=True)
+    accepted: list[tuple[str, str]] = []
+    for guess in guesses:
+        if game.over:
+            break
+        turn = game.play(guess)
+        broken = [unused for word, told in accepted if (unused := rules.unused_hint(guess, word, told))]
+        assert bool(broken) == (turn.unused is not None)
+        if turn.marks:
+            accepted.append((guess, turn.marks))
+
+
+def test_hard_mode_heeds_every_guess_but_refused_ones() -> None:
     game = rules.Game("bawdy", 6, "plain", words.guesses(), hard_mode=True)
     turns = [game.play(said) for said in ("handy", "crane", "bread", "candy", "dusty", "bawdy")]
     assert [turn.unused for turn in turns] == [

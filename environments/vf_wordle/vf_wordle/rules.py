@@ -104,8 +104,11 @@ class Game:
         return Turn(reply, repeated, feedback(word, self.answer))
 
     def _unused_hint(self, guess: str) -> str | None:
-        marked = [(turn.reply.word, turn.marks) for turn in self.turns if turn.reply.word and turn.marks]
-        return next(filter(None, (unused_hint(guess, word, marks) for word, marks in marked)), None)
+        # The last accepted guess used all that was known before it, so its marks tell it again.
+        for turn in reversed(self.turns):
+            if turn.reply.word and turn.marks:
+                return unused_hint(guess, turn.reply.word, turn.marks)
+        return None
 
     @property
     def solved(self) -> bool:
