@@ -135,7 +135,8 @@ def _install_missing(
         wanted.write_text("\n".join(missing) + "\n")
         limits.write_text("".join(f"{n}=={v.public}\n" for n, v in sorted(have.items())))
         never.write_text("".join(f"{name}\n" for name in excluded))
-        plain = ["--no-header", "--no-annotate", "--constraints", str(limits), "--excludes", str(never)]
+        plain = ["--no-header", "--no-annotate", "--constraints", str(limits)]
+        plain += ["--excludes", str(never)] if excluded else []  # uv warns of an empty one
         found = _uv(["pip", "compile", *plain, str(wanted)], module, say)
     pins = [pin for line in found if (pin := _pin(line)) is not None]
     absent = [str(pin) for pin in pins if canonicalize_name(pin.name) not in have]

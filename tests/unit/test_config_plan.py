@@ -91,6 +91,13 @@ def test_an_environment_goes_by_any_spelling(project: Path, name: str) -> None:
     assert plan(project, f"training.environment={name}").request.environment == "vf_wordle"
 
 
+def test_a_package_of_environments_may_be_named_by_its_path(project: Path) -> None:
+    path = project / "environments" / ".." / "environments" / "vf_wordle"
+    (path / "pyproject.toml").write_text('[project]\nname = "vf-wordle"\n')
+    request = plan(project, f"training.environment={path}").request
+    assert (request.environment, request.environment_source) == ("vf_wordle", "")
+
+
 def test_the_legacy_alias_says_what_it_is(project: Path) -> None:
     source = Path(__file__).parents[2] / "environments" / "vf_tool_test" / "pyproject.toml"
     (project / "environments" / "vf_tool_test").mkdir()

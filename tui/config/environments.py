@@ -126,7 +126,7 @@ def find(name: str, project_dir: Path, place: str = "") -> Environment:
         if module in by_module:
             return Environment(by_module[module], folder=project_dir / "environments" / by_module[module])
     if "/" in name or "\\" in name or name.startswith(("~", ".")) or name.endswith(".whl"):
-        return _at(name, place)
+        return _at(name, project_dir, place)
     shipped = name.strip().lower().replace("-", "_")
     if shipped in SHIPPED:
         return Environment(shipped)
@@ -152,14 +152,17 @@ def declared(folder: Path) -> Declared:
         raise EnvironmentMissing(f"{file} cannot be used: {reason}", hint=Hint(f"mend {file}")) from error
 
 
-def _at(name: str, place: str) -> Environment:
-    """A package's folder, or a wheel, by its path."""
+def _at(name: str, project_dir: Path, place: str) -> Environment:
+    """A package's folder, or a wheel, by its path; one of `environments/` is the same as by its name."""
     path = Path(name).expanduser().absolute()
     shown = name if name == str(path) else f"{name} ({path})"
     if path.is_file() and path.suffix == ".whl":
         return Environment(_module(path.name.split("-")[0]), str(path))
     if (path / "pyproject.toml").is_file():
-        return Environment(_module(_project_name(path)), str(path), path)
+        module = _module(_project_name(path))
+        if path.resolve().parent == (project_dir / "environments").resolve():
+            return Environment(path.resolve().name, folder=path)
+        return Environment(module, str(path), path)
     if path.is_dir():
         reason = "is a folder without a pyproject.toml, no package"
     else:
