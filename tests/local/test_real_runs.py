@@ -194,14 +194,31 @@ def test_a_training_script_of_ones_own_trains_and_fails_by_its_own_name(shell: S
     assert not [text for text in said if "training_script.py" in text]
 
 
-def test_an_evaluation_scores_held_out_tasks(shell: Shell) -> None:
-    sets = ("--set", "evaluation.num_examples=6", "--set", "vllm.weight_sync=adapter")
+ADAPTER = """
+import sys
+from pathlib import Path
+from remote.contract.spec import ExperimentSpec
+from remote.models import load_for_training, prepare_model, save_final
+spec = ExperimentSpec.model_validate({"model": {"dtype": "float32"}})
+model = prepare_model("builtin/tiny-random", Path(sys.argv[1]), print)
+save_final(*load_for_training(spec, model), Path(sys.argv[2]))
+"""
+"""Saves an adapter of the tiny model, as a training's first step would find it."""
+
+
+def test_an_evaluation_of_a_checkpoint_scores_held_out_tasks(shell: Shell, tmp_path: Path) -> None:
+    python = (ROOT / ".venv" / ".image").read_text().strip()
+    cache, adapter = shell.home / "volumes/verifiers-cache-ada-default", tmp_path / "adapter"
+    command = [python, "-c", ADAPTER, str(cache), str(adapter)]
+    subprocess.run(command, check=True, capture_output=True, cwd=ROOT, timeout=120)
+    sets = ("--set", "evaluation.num_examples=6", "--set", f"evaluation.checkpoint={adapter}")
     done = shell("launch", "configs/local_smoke.yaml", "--kind", "evaluate", *sets)
     assert done.returncode == 0, done.stderr
     run_id = shell.last()
     summary = json.loads((shell.run_dir(run_id) / "evaluation/summary.json").read_text())
     assert summary["eval/episodes"] == 6
     assert 0 <= summary["eval/total"] <= 2
+    assert "merging the adapter of adapter into a copy of builtin/tiny-random" in done.stdout
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
