@@ -192,6 +192,8 @@ def plan_text(plan: Plan) -> str:
         "run": f"{request.run_id} ({request.kind} on {request.backend})",
         "environment": request.environment,
         "model": f"{request.model} ({plan.model_why})",
+        "checkpoint": plan.checkpoint,
+        "endpoint": (request.spec.evaluation.endpoint or "") if request.kind == "evaluate" else "",
         "script": f"{request.script or BUILT_IN} ({plan.script_why})" if plan.script_why else "",
         "tools": plan.tools,
         "outputs": f"{request.outputs}:runs/{request.run_id}",

@@ -44,6 +44,8 @@ class Plan:
     notices: list[str]
     model_why: str
     """Why this model: `model.base_model names it (configs/x.yaml:9)`."""
+    checkpoint: str = ""
+    """Of an evaluation of one: `k3f9x-wordle: checkpoint-40 (★ best, 0.47)`, or its folder."""
     script_why: str = ""
     """Why this training script; empty for an evaluation."""
     tools: str = ""
@@ -120,6 +122,7 @@ def make_plan(
         command=_command(resolved, path, kind, backend),
         notices=[*notices, *([] if price else missing_price(resolved, backend, price_note))],
         model_why=why,
+        checkpoint=checkpoint.said,
         script_why=script.why,
         tools=tools.text,
         price=price,

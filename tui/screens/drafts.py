@@ -41,7 +41,7 @@ class Drafts:
         """The draft that somebody asked for. Raises `VfmError`, with the list of configs there already."""
         self.configs = await asyncio.to_thread(self._list)
         if request.run_id is not None:
-            draft = await self._of_run(request.run_id)
+            draft = await self._of_run(request.run_id, told="evaluation.checkpoint" in request.values)
         elif request.config is not None:
             draft = await self.choose(request.config, restore=not request.values)
         else:
@@ -49,7 +49,7 @@ class Drafts:
             draft.kind = "evaluate" if self._left().get("kind") == "evaluate" else "train"
             draft.backend = str(self._left().get("backend") or draft.backend)
         for key, value in request.values.items():
-            await asyncio.to_thread(draft.put_value, key, value, "hint")
+            await asyncio.to_thread(draft.put_value, key, value, request.by)
         if request.kind == "evaluate":
             draft.kind = "evaluate"
         draft.backend = request.backend or draft.backend
@@ -148,10 +148,13 @@ class Drafts:
         for key, (text, by, value, is_wrong) in self._left_typed().get(draft.config or "", {}).items():
             draft.put(key, text, by) if is_wrong else draft.put_value(key, value, by)
 
-    async def _of_run(self, run_id: str) -> Draft:
+    async def _of_run(self, run_id: str, *, told: bool = False) -> Draft:
+        """What a run was asked to do. `told`: what it said is needed too, such as its checkpoints."""
         from tui.rerun import draft_of
 
         client = await self._desk.connect()
+        if told and (record := await client.find(run_id)).backend != "local":
+            await client.state(record)  # brings its output to this machine
         draft = await draft_of(client, self._desk.settings, run_id)
         self.chosen = draft.config
         self._drafts[draft.config] = draft

@@ -37,6 +37,16 @@ class LaunchRequested(Message):
     run_id: str | None = None
     field: str | None = None
     """Dotted key of the field that the form opens at."""
+    by: str = "hint"
+    """Who types the values: the hint of a failure, or the run."""
+
+
+def evaluation_of(run_id: str, backend: str, checkpoint: str = "") -> LaunchRequested:
+    """The form for an evaluation of a training's checkpoint: of the best one, where none is named."""
+    value = f"{run_id}:{checkpoint}" if checkpoint else run_id
+    return LaunchRequested(
+        values={"evaluation.checkpoint": value}, kind="evaluate", backend=backend, run_id=run_id, by="run"
+    )
 
 
 @dataclass

@@ -7,7 +7,7 @@ keys that ask for things to be done to it. The panes are `run_panes.py`'s, what 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
@@ -20,11 +20,12 @@ from textual.widgets import Static
 
 from remote.contract import layout
 from remote.contract.errors import VfmError
+from tui.saved import choose
 from tui.screens import requests as ask
 from tui.screens.base import VfmScreen
 from tui.screens.run_help import HELP
 from tui.screens.run_panes import RunPanes
-from tui.screens.run_standing import failure_of, proposal_of, standing
+from tui.screens.run_standing import checkpoints_of, failure_of, proposal_of, standing
 from tui.store.spans import FINAL
 from tui.widgets.failure_panel import FailurePanel
 from tui.widgets.log_pane import LogPane
@@ -36,6 +37,7 @@ from tui.words import plain
 
 if TYPE_CHECKING:
     from tui.feed import Feed
+    from tui.widgets.files_pane import FilesPane
 
 
 class RunScreen(VfmScreen):
@@ -57,6 +59,7 @@ class RunScreen(VfmScreen):
         Binding("z", "zoom", "Maximize", id="run.zoom"),
         Binding("r", "rerun", "Run again", id="run.rerun"),
         Binding("e", "edit", "Edit & run", id="run.edit"),
+        Binding("E", "evaluate", "Evaluate", id="run.evaluate"),
         Binding("d", "download", "Download", show=False, id="run.download"),
         Binding("x", "delete", "Delete", show=False, id="run.delete"),
         *(Binding(str(n), f"pane({n})", f"Pane {n}", show=False, id=f"run.pane{n}") for n in range(1, 8)),
@@ -88,7 +91,7 @@ class RunScreen(VfmScreen):
         """A layout that nobody chose."""
         self._error: VfmError | None = None
         """What keeps the run, or more of it, from being seen."""
-        self._offered: tuple[str, bool] | None = None
+        self._offered: tuple[str, bool, bool] | None = None
         self._price: float | None = None
         """What an hour costs (USD), where that is known."""
 
@@ -163,7 +166,7 @@ class RunScreen(VfmScreen):
 
     def _offer(self, feed: Feed) -> None:
         """Other keys may work now."""
-        offered = (feed.status, bool(proposal_of(feed)))
+        offered = (feed.status, bool(proposal_of(feed)), bool(checkpoints_of(feed)))
         if offered != self._offered:
             self._offered = offered
             self.refresh_bindings()
@@ -311,6 +314,8 @@ class RunScreen(VfmScreen):
             return feed.status in FINAL
         if action == "propose":
             return bool(proposal_of(feed))
+        if action == "evaluate":
+            return bool(checkpoints_of(feed))
         return True
 
     def action_cancel(self) -> None:
@@ -339,6 +344,17 @@ class RunScreen(VfmScreen):
             )
             self.post_message(request)
 
+    def action_evaluate(self) -> None:
+        """The form for an evaluation of the checkpoint under the cursor among the files, or the best."""
+        from tui.widgets.files_pane import FilesPane
+
+        if self._feed is not None:
+            record, found = self._feed.record, checkpoints_of(self._feed)
+            pointed = next((name for pane in self.query(FilesPane) if (name := _checkpoint_at(pane))), "")
+            chosen = next((saved for saved in found if saved.name == pointed), None) or choose(found)
+            if chosen is not None:
+                self.post_message(ask.evaluation_of(record.run_id, record.backend, chosen.name))
+
     def action_download(self) -> None:
         """All of the run's files; the app asks where to."""
         if self._feed is not None:
@@ -356,9 +372,30 @@ class RunScreen(VfmScreen):
 
 
 _NEED_A_RUN = frozenset(
-    ("cancel", "rerun", "edit", "propose", "download", "delete", "zoom", "split", "fold", "error", "pane")
+    (
+        "cancel",
+        "rerun",
+        "edit",
+        "evaluate",
+        "propose",
+        "download",
+        "delete",
+        "zoom",
+        "split",
+        "fold",
+        "error",
+        "pane",
+    )
 )
 _NEED_STEPS = frozenset({"charts", "rollouts"})
+
+
+def _checkpoint_at(pane: FilesPane) -> str:
+    """The checkpoint that the cursor among the files is on or in, where the files have the keys."""
+    row = pane.files.row if pane.has_focus_within else None
+    parts = PurePosixPath(row.entry.path).parts if row is not None else ()
+    at = parts.index(layout.CHECKPOINTS) + 1 if layout.CHECKPOINTS in parts else len(parts)
+    return parts[at] if at < len(parts) else ""
 
 
 def _what_is_wrong(error: VfmError) -> Content:

@@ -19,6 +19,7 @@ thin lines are what it did before. What it costs is an estimate; what Modal bill
 | `!` | the next error in the log |
 | `r` | run it again as it was |
 | `e` | edit its config and run it |
+| `E` | evaluate its best checkpoint; in the files, the one under the cursor |
 | `p` | the same with the change that its hint proposes |
 | `c` | stop it; it saves what it has |
 | `d` | download its files |

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from textual.widget import Widget
 
 from remote.contract import layout
+from tui.saved import best_of, said_of
 from tui.widgets.panes import Builder
 
 if TYPE_CHECKING:
@@ -113,7 +114,11 @@ class RunPanes:
         return FilesPane(self._feed.client, record.backend, record.outputs, root)
 
     def _reload(self, pane: FilesPane) -> None:
-        """List the files again whenever there must be others."""
+        """List the files again whenever there must be others; checkpoints bear their scores."""
+        saved, root = self._feed.state.checkpoints, layout.run_path(self._feed.record.run_id)
+        best = best_of(saved)
+        said = {str(root / one.path): said_of(one.score, one is best) for one in saved}
+        pane.note({path: words for path, words in said.items() if words})
         mark = (len(self._feed.state.checkpoints), len(self._feed.state.phases), self._feed.over)
         if mark != self._listed:
             self._listed = mark

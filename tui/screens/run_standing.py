@@ -8,9 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tui.run_price import estimate
+from tui.saved import Saved, saved_of
+from tui.store.scores import FAILED
 from tui.store.spans import FINAL, doing, spans
 from tui.store.told import attempt
 from tui.widgets.run_status import Standing
+from tui.words import scores_line
 
 if TYPE_CHECKING:
     from tui.feed import Feed
@@ -34,6 +37,8 @@ def standing(feed: Feed, now: float, price: float | None = None) -> Standing:
         total=total,
         eta=None if over else state.eta(),
         reward=_reward(feed),
+        scores=scores_line(state.metrics) if record.kind == "evaluate" else "",
+        failed=int(state.metrics.get(FAILED, 0)),
         elapsed=elapsed,
         cost=estimate(record, until, price),
         attempt=attempt(state.attempt, state.taken_up.why) if state.taken_up else "",
@@ -57,6 +62,13 @@ def _counted(feed: Feed) -> tuple[int | None, int | None]:
 
 def _reward(feed: Feed) -> float | None:
     return next((feed.state.metrics[n] for n in ("reward", "eval/total") if n in feed.state.metrics), None)
+
+
+def checkpoints_of(feed: Feed) -> list[Saved]:
+    """What can be evaluated of a training; an evaluation saves nothing."""
+    if feed.record.kind != "train":
+        return []
+    return saved_of(feed.state.checkpoints, done=feed.status == "done")
 
 
 def failure_of(feed: Feed) -> dict[str, Any] | None:

@@ -35,8 +35,8 @@ DEMO = "configs/local_demo.yaml"
 _MEMORY = "runs"
 _MANY = 1000  # runs among which filtering is work
 _TOGETHER = 0.05  # seconds within which keys count as one
-_NEEDS_A_RUN = frozenset({"compare", "edit", "rerun", "cancel", "download", "delete", "filter"})
-_CHANGES = frozenset({"edit", "propose", "rerun", "cancel", "delete", "launch"})
+_NEEDS_A_RUN = frozenset({"compare", "edit", "evaluate", "rerun", "cancel", "download", "delete", "filter"})
+_CHANGES = frozenset({"edit", "evaluate", "propose", "rerun", "cancel", "delete", "launch"})
 
 
 class RunsScreen(VfmScreen):
@@ -60,6 +60,7 @@ class RunsScreen(VfmScreen):
         Binding("equals_sign", "compare", "Compare", id="runs.compare"),
         Binding("e", "edit", "Edit & run", id="runs.edit"),
         Binding("r", "rerun", "Run again", id="runs.rerun"),
+        Binding("E", "evaluate", "Evaluate", show=False, id="runs.evaluate"),
         Binding("p", "propose", "Apply the hint", id="runs.propose"),
         Binding("c", "cancel", "Stop", id="runs.cancel"),
         Binding("d", "download", "Download", id="runs.download"),
@@ -300,6 +301,14 @@ class RunsScreen(VfmScreen):
             self.desk.tell("one run at a time can be edited: Escape drops the marks")
         for row in chosen if len(chosen) == 1 else ():
             self.post_message(ask.LaunchRequested(kind=row.kind, backend=row.backend, run_id=row.run_id))
+
+    def action_evaluate(self) -> None:
+        """The form for an evaluation of the best checkpoint of the run under the cursor."""
+        row = self.query_one(RunTable).row
+        if row is not None and row.kind == "train":
+            self.post_message(ask.evaluation_of(row.run_id, row.backend))
+        elif row is not None:
+            self.desk.tell(f"{row.run_id} is an evaluation: it has no checkpoints")
 
     def action_propose(self) -> None:
         """The form of the run under the cursor, with the change that its failure's hint proposes."""

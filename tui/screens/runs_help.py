@@ -13,6 +13,7 @@ backend that is slow or signed out says so above the table and holds up nothing.
 | `Enter`, double click | open the run: phases, logs, charts, rollouts |
 | `n` | new run: pick a config, change it in a form |
 | `e` · `r` | change this run's config and run it · run the same again |
+| `E` | of a training: evaluate its best checkpoint |
 | `p` | of a failed run: its config with the change that its hint proposes |
 | `c` · `x` | stop it (it saves what it has) · delete its files; both ask first |
 | `d` · `v` | download its files · browse all volumes |

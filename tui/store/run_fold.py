@@ -38,6 +38,7 @@ class RunFold:
         self._rewards: dict[int, float] = {}
         """By step: one that was lost with a machine is done again."""
         self._score: float | None = None
+        self._error: float | None = None
         self._first: dict[str, ProgressEvent] = {}
 
     def take(self, lines: Iterable[str], position: int) -> None:
@@ -71,6 +72,7 @@ class RunFold:
             total_steps=total or None,
             eta=eta,
             reward=rewards[-1] if train and rewards else self._score,
+            reward_error=None if train else self._error,
             rewards=thin(rewards),
             phase=_phase(state) if row.live else "",
             attempt=attempt(state.attempt, state.taken_up.why) if state.taken_up else "",
@@ -94,6 +96,8 @@ class RunFold:
                 self._rewards[event.step] = value
             else:
                 self._score = value
+                error = event.values.get("eval/standard_error", math.nan)
+                self._error = float(f"{error:.6g}") if _is_number(error) else None
 
     def _eta(self, count: ProgressEvent) -> float | None:
         """Seconds left, at the pace since the first count; a training's comes from its steps."""

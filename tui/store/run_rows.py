@@ -43,6 +43,8 @@ class RunRow:
     eta: float | None = None
     reward: float | None = None
     """The latest mean reward; of an evaluation, its score."""
+    reward_error: float | None = None
+    """The standard error of an evaluation's score, where it is known."""
     rewards: tuple[float, ...] = ()
     """The reward over the run, thinned to a sparkline."""
     created: float = 0.0

@@ -30,10 +30,11 @@ _INDENT = 2
 class FileList(CursorRows):
     """A tree of files, one a line, under a header."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--folder", "rows--said"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--folder", "rows--said", "rows--note"}
     DEFAULT_CSS = """
     FileList { padding: 0 1 0 0; }
     FileList .rows--folder { color: $primary; text-style: bold; }
+    FileList .rows--note { color: $accent; }
     FileList .rows--said { color: $text-muted; text-style: italic; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -244,10 +245,15 @@ class FileList(CursorRows):
             return [Segment(fit(f"  {indent}  {row.said}", width), self.look("said"))]
         mark = MARK if row.entry.path in self.listing.marks else " "
         before = f"{indent}{self._sign(row)} "
-        name = middle(f"{escape_controls(row.name)}{'/' * row.entry.is_dir}", max(room - len(before), 4))
+        note = f" {row.note}" if row.note and len(before) + len(row.name) + len(row.note) + 2 <= room else ""
+        short = max(room - len(before) - len(note), 4)
+        name = middle(f"{escape_controls(row.name)}{'/' * row.entry.is_dir}", short)
         return [
             Segment(f"{mark:<{_MARK_WIDTH}}", self.look("mark")),
-            Segment(fit(before + name, room), self.look("folder") if row.entry.is_dir else Style.null()),
+            Segment(
+                fit(before + name, room - len(note)), self.look("folder" if row.entry.is_dir else "file")
+            ),
+            Segment(note, self.look("note")),
             Segment(f" {'' if row.size is None else size(row.size):>{_SIZE}}", Style.null()),
             Segment(f" {self._age(row):>{_AGE}}", self.look("quiet")),
         ]

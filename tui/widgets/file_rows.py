@@ -5,7 +5,7 @@ Owns the tree as far as it was listed. Listing is the pane's, drawing is `file_l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Literal
@@ -28,6 +28,8 @@ class Row:
     """Bytes; a folder's are known once all below it was listed."""
     said: str = ""
     """Why a folder shows nothing. Such a row is about the folder."""
+    note: str = ""
+    """What is known of it beside what the listing says: `★ best, 0.47`."""
 
 
 class FileRows:
@@ -42,6 +44,8 @@ class FileRows:
         self.reverse = False
         self.words: Sequence[str] = ()
         """A path is shown that has all of them, whatever their case."""
+        self.notes: Mapping[str, str] = {}
+        """Path → what is known of it beside."""
         self.everything: list[Entry] | None = None
         """All below the root, once it was listed: filters look through it, and folders get their sizes."""
         self._folders: dict[str, list[Entry]] = {}
@@ -126,7 +130,8 @@ class FileRows:
 
     def _row(self, entry: Entry, depth: int) -> Row:
         size = self.total(entry.path) if entry.is_dir else entry.size
-        return Row(entry, depth, PurePosixPath(entry.path).name, size)
+        note = self.notes.get(entry.path, "")
+        return Row(entry, depth, PurePosixPath(entry.path).name, size, note=note)
 
     def _sorted(self, rows: Iterable[Row]) -> list[Row]:
         """Folders first; by name as people count: 2 before 10."""

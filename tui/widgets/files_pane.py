@@ -6,7 +6,7 @@ files (download, delete, upload) is asked for by messages, and done by the app.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -145,6 +145,13 @@ class FilesPane(Horizontal):
         """All below the root, where somebody listed it already: folders get their sizes."""
         self.listing.put_everything(entries)
         self._changed()
+
+    def note(self, notes: Mapping[str, str]) -> None:
+        """What is known of files and folders beside what a listing says, by path."""
+        if notes != self.listing.notes:
+            self.listing.notes = notes
+            if self.is_mounted:
+                self._changed()
 
     def state(self) -> dict[str, Any]:
         """What is worth remembering."""

@@ -63,6 +63,10 @@ def _head(plan: Plan) -> Iterator[Content]:
     yield Content.assemble(
         (f"{verb} ", ""), (plain(request.environment), "bold"), (" on ", ""), (request.backend, "bold")
     )
+    if plan.checkpoint:
+        yield from _section("Checkpoint", [Content.styled(plain(plan.checkpoint), "bold")])
+    if request.kind == "evaluate" and (endpoint := request.spec.evaluation.endpoint):
+        yield from _section("Endpoint", [Content.styled(plain(endpoint), "bold")])
     yield from _section("Model", [Content.styled(plain(request.model), "bold"), _muted(plan.model_why)])
     if plan.script_why:
         script = Content.styled(plain(request.script or BUILT_IN), "bold")

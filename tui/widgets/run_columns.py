@@ -212,6 +212,8 @@ def _time_left(row: RunRow, now: float) -> str:
 def _reward(row: RunRow, width: int, now: float) -> Cell:
     number = f"{reward_words(row.reward):>6}"
     style = "" if row.reward is not None else "rest"
+    if row.reward is not None and row.reward_error is not None:
+        return [(number, style), (fit(f" ± {reward_words(row.reward_error)}", width - len(number)), "quiet")]
     return [(number, style), (" ", ""), (sparkline(row.rewards, width - len(number) - 1), "spark")]
 
 

@@ -1,4 +1,6 @@
-"""The two lines that say how a run stands: what it does and how far it is; what it is and what it brought.
+"""The lines that say how a run stands: what it does and how far it is; what it is and what it brought.
+
+An evaluation has a third one, for its scores.
 
 Owns their wording and layout. Where the figures come from is up to whoever calls `show`.
 """
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 
 from textual.app import RenderResult
 from textual.content import Content
+from textual.geometry import Size
 from textual.widget import Widget
 
 from tui.costs import estimated
@@ -41,6 +44,10 @@ class Standing:
     eta: float | None = None
     """Seconds."""
     reward: float | None = None
+    scores: str = ""
+    """Of an evaluation: the reward and each part, with their standard errors."""
+    failed: int = 0
+    """Episodes of an evaluation that failed."""
     elapsed: float | None = None
     """Seconds."""
     ended_ago: float | None = None
@@ -54,7 +61,7 @@ class Standing:
 class RunStatus(Widget):
     """How one run stands."""
 
-    DEFAULT_CSS = "RunStatus { height: 2; padding: 0 1; }"
+    DEFAULT_CSS = "RunStatus { height: auto; padding: 0 1; }"
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -63,13 +70,19 @@ class RunStatus(Widget):
     def show(self, standing: Standing) -> None:
         """Draw it anew, if anything changed."""
         if standing != self._standing:
+            grows = bool(standing.scores) != bool(self._standing.scores)
             self._standing = standing
-            self.refresh()
+            self.refresh(layout=grows)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Two lines, or three."""
+        return 2 + bool(self._standing.scores)
 
     def render(self) -> RenderResult:
-        """Both lines, in the width there is."""
-        width = self.content_size.width
-        return Content("\n").join([first_line(self._standing, width), second_line(self._standing, width)])
+        """All lines, in the width there is."""
+        width, run = self.content_size.width, self._standing
+        lines = [first_line(run, width), second_line(run, width)]
+        return Content("\n").join([*lines, scores_line(run, width)] if run.scores else lines)
 
 
 def first_line(run: Standing, width: int) -> Content:
@@ -96,6 +109,14 @@ def second_line(run: Standing, width: int) -> Content:
     while len(facts) + len(right) > 1 and _DOT.join(facts + right).cell_length > width:
         (facts if len(facts) > 1 else right).pop()
     return _ends(_DOT.join(facts), _DOT.join(right), width)
+
+
+def scores_line(run: Standing, width: int) -> Content:
+    """The scores of an evaluation at the left, how many episodes say so at the right."""
+    first, *parts = plain(run.scores).split(" · ")
+    left = _DOT.join([Content.styled(first, "bold"), *map(Content, parts)])
+    failed = Content.styled(f", {run.failed:,} failed", "$warning") if run.failed else Content("")
+    return _ends(left, Content.styled(f"{run.step or 0:,} episodes", "$text-muted") + failed, width)
 
 
 def bar(share: float, cells: int, style: str = "$accent") -> Content:
@@ -137,7 +158,7 @@ def _short(attempt: str) -> str:
 
 
 def _figures(run: Standing) -> Iterable[Content]:
-    if run.reward is not None:
+    if run.reward is not None and not run.scores:
         yield Content.styled("reward ", "$text-muted") + Content.styled(number(run.reward), "bold")
     if run.elapsed is not None:
         yield Content(duration(run.elapsed))
