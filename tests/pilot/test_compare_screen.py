@@ -214,3 +214,21 @@ async def test_narrow_and_wide(home: Path, client: Client, settings: Settings) -
             assert screen.query_one(ChartsPane).size.height >= 10
             assert "b2222-wordle" in lines(screen)[0]
             assert all(len(line) <= size[0] for line in lines(screen))
+
+
+async def test_evaluations_of_the_same_tasks_are_compared_task_by_task(
+    home: Path, client: Client, settings: Settings
+) -> None:
+    solved = {"a1111-wordle": [0] * 15 + [1] * 5, "b2222-wordle": [0] * 9 + [1] * 11}
+    for run_id, scores in solved.items():
+        run_dir = make_run(home, run_id, kind="evaluate")
+        (run_dir / "evaluation").mkdir()
+        lines = [{"task": str(n), "rewards": {"solved": s}, "reward": s} for n, s in enumerate(scores)]
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (run_dir / "evaluation" / "rollouts.jsonl").write_text(text)
+    make_run(home, "c3333-wordle", scored(0.2))  # a training without held-out episodes has nothing to pair
+    async with compared(client, settings, *solved, "c3333-wordle") as (_, screen, _app):
+        await until(lambda: line_of(screen, "task by task") != "…", "the comparison")
+        # Six tasks more are solved, and none less: of the 2^6 flips of signs, two are as far from none.
+        assert "▸ +0.30 ± 0.11  p = 0.031" in line_of(screen, "solved")
+        assert "6 / 14 / 0  of 20" in line_of(screen, "better / same / worse")

@@ -6,7 +6,9 @@ from `widgets/compare_rows.py` and the feeds.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -30,6 +32,7 @@ from tui.words import plain
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
     from tui.client import Client
+    from tui.comparison import Comparison
     from tui.feed import Feed
 
 _REFRESH = 0.1
@@ -62,6 +65,10 @@ Runs over one another. The table names the **keys in which their configs differ*
 that most of the runs do not have. Below it, how each run did; there `▸` marks the best. A run keeps its
 letter, colour and line, also when another one is dropped.
 
+Runs that are over and have scored the same tasks (evaluations; trainings by their last held-out scores) are
+compared **task by task** with the first of them: mean difference ± its standard error, and how often chance
+alone would bring as much (p). `▸` marks what is better, and hardly by chance (p < 0.05).
+
 | key | |
 |---|---|
 | `Tab` | from the table to the charts and back |
@@ -91,6 +98,10 @@ letter, colour and line, also when another one is dropped.
         super().__init__()
         self._runs = [_Run(mark, run_id, Metrics()) for mark, run_id in enumerate(dict.fromkeys(run_ids))]
         self._grew, self._second = False, 0
+        self._over: tuple[str, ...] = ()
+        """The runs that were over when tasks were compared last."""
+        self._base = ""
+        self._paired: dict[str, Comparison] = {}
         self._table, self._charts = CompareTable(), ChartsPane([])
 
     def body(self) -> ComposeResult:
@@ -199,6 +210,10 @@ letter, colour and line, also when another one is dropped.
 
     def _take(self) -> None:
         """Show what was told since the last look; a live run's time goes on."""
+        over = tuple(run.run_id for run in self._runs if run.record and run.record.ended_already)
+        if over != self._over:
+            self._over = over
+            self._pair()
         live = any(run.record is not None and not run.record.ended_already for run in self._runs)
         second = int(self.desk.now()) if live else 0
         if self._grew:
@@ -207,6 +222,22 @@ letter, colour and line, also when another one is dropped.
             self._grew, self._second = False, second
             self._show()
 
+    @work(group="pair", description="compare task by task", exclusive=True, exit_on_error=False)
+    async def _pair(self) -> None:
+        """Compare the runs that are over with the first of them that has scores by task."""
+        from tui.comparison import match, side_of
+
+        client, sides = await self.desk.connect(), {}
+        for run in self._runs:
+            if run.record is not None and run.record.ended_already:
+                with suppress(VfmError):  # it has no scores by task: its cells stay empty
+                    sides[run.run_id] = await side_of(client, run.record)
+        self._base, *others = [*sides] or [""]
+        self._paired = {
+            other: await asyncio.to_thread(match, sides[self._base], sides[other]) for other in others
+        }
+        self._show()
+
     def _show_charts(self) -> None:
         self._charts.set_runs([ChartRun(run.run_id, run.metrics, run.mark) for run in self._runs])
 
@@ -214,7 +245,12 @@ letter, colour and line, also when another one is dropped.
         count = len(self._runs)
         self.sub_title = f"{count} run{'s' * (count != 1)}"
         columns = [Column(run.mark, run.run_id) for run in self._runs]
-        self._table.show(columns, compare_rows([self._compared(run) for run in self._runs]))
+        rows = compare_rows([self._compared(run) for run in self._runs])
+        if self._paired:
+            from tui.widgets.paired_rows import paired_rows
+
+            rows += paired_rows([run.run_id for run in self._runs], self._base, self._paired)
+        self._table.show(columns, rows)
 
     def _compared(self, run: _Run) -> ComparedRun:
         record = run.record
