@@ -68,13 +68,16 @@ def train(
 def evaluate(
     gpu_count: int | None = None,
     gpu_type: GpuType = UNSET,
+    endpoint: str | None = None,
+    checkpoint: str | None = None,
     num_examples: int | None = None,
     model: str | None = None,
     env: str | None = None,
     config_path: str | None = None,
 ) -> None:
-    """Score a model on an environment's held-out tasks."""
+    """Score a model, a training's checkpoint or a service on an environment's held-out tasks."""
     typed = {"env": env, "model": model, "num_examples": num_examples}
+    typed |= {"checkpoint": checkpoint, "endpoint": endpoint}
     _run("evaluate", config_path, **typed, gpu_type=gpu_type, gpu_count=gpu_count)
 
 

@@ -195,6 +195,7 @@ REFUSED = {
     "modal run run_modal.py::train --gpu-type A10G --gpu-count 5": "more than the 4 that Modal has",
     "modal run run_modal.py::train --env wordel": "did you mean vf-wordle? Type --env vf-wordle",
     "modal run run_modal.py::evaluate --config-path configs/modal.yaml": "configs/modal.yaml",
+    "modal run run_modal.py::evaluate --checkpoint k3f9x:best": "no run 'k3f9x' is known on this machine",
 }
 
 

@@ -27,6 +27,8 @@ OPTIONS = {
     "steps": "training.steps",
     "model": "model.base_model",
     "num_examples": "evaluation.num_examples",
+    "checkpoint": "evaluation.checkpoint",
+    "endpoint": "evaluation.endpoint",
     "gpu_type": "modal.gpu.type",
     "gpu_count": "modal.gpu.count",
 }
