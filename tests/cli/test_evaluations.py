@@ -80,6 +80,8 @@ def test_show_tells_every_part_with_its_error_and_marks_the_best_checkpoint(vfm:
         assert line in text
     scores = json.loads(vfm("show", "eval1", "--json").stdout)["state"]["scores"]
     assert scores[0] == {"name": "reward", "mean": 0.25, "standard_error": 0.0316}
+    line = "reward 0.250 ± 0.032 · solved 0.250 ± 0.050 · 20 episodes, 1 failed"
+    assert line in vfm("logs", "eval1").stdout
     trained = vfm("show", "tr41n").stdout
     assert "step 20 · checkpoints/checkpoint-20 · ★ best, 0.47" in trained
     assert "step 40 · checkpoints/checkpoint-40 · held-out 0.41" in trained

@@ -148,4 +148,6 @@ def test_an_endpoint_needs_a_name_and_no_gpu(project: Path) -> None:
 def test_a_training_has_no_use_for_either(project: Path) -> None:
     settings = Settings.load(project, {"VFM_HOME": str(project / "home")})
     sets = ["evaluation.checkpoint=nobody", "training.environment=wordle"]
-    assert make_plan(resolve(None, sets), settings).request.checkpoint == ""
+    made = make_plan(resolve(None, sets), settings)
+    assert made.request.checkpoint == ""
+    assert "evaluation.checkpoint has no effect on a training" in made.notices

@@ -63,6 +63,7 @@ def test_files_are_told_by_their_step(path: str, label: str) -> None:
 
 def test_other_files_are_none_of_ours_and_later_ones_sort_higher() -> None:
     assert episode_file("runs/x/rollouts/notes.txt", 1) is None
+    assert episode_file("runs/x/evaluation/traces.jsonl", 1) is None
     paths = ["step-000002", "held-out-000002", "step-000010", "held-out-000000"]
     files = [episode_file(f"runs/x/rollouts/{name}.jsonl", 1) for name in paths]
     newest_first = sorted((f for f in files if f), key=lambda f: f.order, reverse=True)

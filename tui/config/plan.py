@@ -252,9 +252,10 @@ def _wandb_notice(resolved: Resolved, settings: Settings, kind: Kind) -> list[st
 
 
 def _evaluation_notices(resolved: Resolved, settings: Settings, kind: Kind) -> list[str]:
+    options, notices = resolved.spec.evaluation, list[str]()
     if kind != "evaluate":
-        return []
-    options, notices = resolved.spec.evaluation, []
+        named = [name for name in ("checkpoint", "endpoint") if getattr(options, name) is not None]
+        return [f"evaluation.{name} has no effect on a training" for name in named]
     key, times = options.endpoint_key, options.rollouts_per_example
     if options.endpoint is not None and key not in settings.secrets:
         notices.append(f"{key} is not set in .env: {options.endpoint} is asked without a key")

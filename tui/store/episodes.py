@@ -14,8 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from remote.contract import layout
+
 FIRST_WORDS = 160
 """Characters of the first reply that a row keeps."""
+_EVALUATION = PurePosixPath(layout.EVALUATION_EPISODES).parts
 _STEP = re.compile(r"(step|held-out)-(\d+)\.jsonl")
 
 
@@ -70,7 +73,8 @@ def episode_file(path: str, size: int) -> EpisodeFile | None:
         step, held_out = int(found.group(2)), found.group(1) == "held-out"
         label = f"held-out, step {step}" if held_out else f"step {step}"
         return EpisodeFile(path, label, (step, int(held_out)), size)
-    if name.parent.name == "evaluation" and name.suffix == ".jsonl":
+    # Beside them lie verifiers' own traces of the same episodes, in another form.
+    if name.parts[-2:] == _EVALUATION:
         return EpisodeFile(path, "evaluation", (1 << 60, 0), size)
     return None
 
