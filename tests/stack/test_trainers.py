@@ -104,7 +104,8 @@ SCRIPT = "examples/grpo/train_wordle.py"
 
 
 def prepare(folder: Path) -> None:
-    """A run directory, and the environment where the worker would have put it."""
+    """A run directory, and the environment where the worker puts it."""
+    from remote import environments
     from remote.run_dir import RunDir
 
     request = LaunchRequest(
@@ -121,8 +122,7 @@ def prepare(folder: Path) -> None:
         project_dir=str(PROJECT),
     )
     RunDir(folder).create(request)
-    (folder / "cache/environments").mkdir(parents=True)
-    (folder / "cache/environments/vf_wordle").symlink_to(PROJECT / "environments/vf_wordle")
+    environments.provide(environments.place(request), print)
 
 
 @contextmanager
