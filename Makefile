@@ -143,7 +143,7 @@ bench-run: image
 	$(BIN)/vfm get "$$where" .venv/bench && \
 	$(BIN)/python -m benchmarks.run_report ".venv/bench/$$run"
 
-# Three trainings one after another each, a quarter to three quarters of an hour on two quiet cores.
+# Three trainings one after another each: 18 minutes for Wordle on two quiet cores, the others take longer.
 LEARN = $(BIN)/python -m benchmarks.learning
 
 learn-wordle: image
