@@ -30,7 +30,7 @@ def smoke(
     """The program, in a project whose workers are scripted."""
     project = folder / "project"
     project.mkdir(parents=True)
-    for name in ("remote", "configs", "environments", "run_modal.py"):
+    for name in ("remote", "configs", "environments", "examples", "run_modal.py"):
         (project / name).symlink_to(ROOT / name)
     scripted = str(ROOT / "tests/backends/scripted_worker.py")
     (project / "worker.py").write_text(WORKER.format(script=script, scripted=scripted))
