@@ -37,8 +37,13 @@ def write_atomic(path: Path, text: str) -> None:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an error means that there is no room; safetensors, in Rust, says so in words alone."""
-    return getattr(error, "errno", None) in _FULL or "No space left on device" in str(error)
+    """Whether an error means that there is no room.
+
+    safetensors, in Rust, says so in words alone, and torch's writer that its file is too short.
+    """
+    said = str(error)
+    in_words = "No space left on device" in said or ("inline_container" in said and "unexpected pos" in said)
+    return getattr(error, "errno", None) in _FULL or in_words
 
 
 def disk_error(error: BaseException, where: Path | str) -> DiskError:
