@@ -163,6 +163,7 @@ SMOKE_RUN = frozenset(
     {
         *("record.json", "request.json", "spec.json", "events.jsonl", "logs/stream.log"),
         *(f"rollouts/step-00000{step}.jsonl" for step in (1, 2, 3)),
+        "script/train_wordle.py",
         "checkpoints/README.md",
         *(f"checkpoints/final/{name}" for name in _WEIGHTS),
         *(f"checkpoints/checkpoint-3/{name}" for name in (*_WEIGHTS, *_TO_RESUME)),

@@ -33,7 +33,7 @@ def cloud(tmp_path: Path, shell: Shell) -> Iterator[Cloud]:
     """A cloud whose containers have the training stack, and a project with a `.env` for it."""
     project = tmp_path / "project"
     project.mkdir()
-    for name in ("remote", "configs", "environments", "run_modal.py"):
+    for name in ("remote", "configs", "environments", "examples", "run_modal.py"):
         (project / name).symlink_to(ROOT / name)
     (project / ".env").write_text("EXPERIMENTER=ada\nEXPERIMENT_NAME=story\n")
     shell.project = project
