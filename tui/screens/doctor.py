@@ -27,7 +27,6 @@ from tui.screens.base import VfmScreen
 from tui.widgets.findings import FindingList, finding_text
 from tui.words import plain
 
-DEMO = "configs/local_demo.yaml"
 _ACTS = {
     "image": "builds the image, as it will be built by the first run otherwise",
     "env": "copies .env.example to .env",
@@ -142,7 +141,7 @@ from here, **Enter** does at once, and its output is shown.
 
     def action_demo(self) -> None:
         """The launch form with the demo's config: one more key starts it."""
-        self.post_message(ask.LaunchRequested(config=DEMO))
+        self.post_message(ask.LaunchRequested(config=ask.DEMO))
 
     def action_mend(self) -> None:
         """Do what the finding under the cursor needs."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tui.screens.desk import Desk
-from tui.screens.requests import LaunchRequested
+from tui.screens.requests import DEMO, LaunchRequested
 
 if TYPE_CHECKING:
     from remote.contract.record import Kind
@@ -189,7 +189,10 @@ class Drafts:
         project = self._desk.settings.project_dir
         there = [str(path.relative_to(project)) for path in list_configs(project / "configs")]
         recent = [config for config in self._recent() if config in there]
-        return [*recent, *(config for config in there if config not in recent), None]
+        others = sorted(
+            (config for config in there if config not in recent), key=lambda config: config != DEMO
+        )
+        return [*recent, *others, None]
 
     def _choices(self) -> Mapping[str, Sequence[str]]:
         from tui.config.environments import spoken_names

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from tui.store.run_rows import RunRow
 
 
+DEMO = "configs/local_demo.yaml"
+"""The config that a newcomer begins with."""
+
+
 @dataclass
 class RunRequested(Message):
     """Somebody wants to see a run."""

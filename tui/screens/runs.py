@@ -31,7 +31,6 @@ from tui.widgets.filter_line import FilterLine
 from tui.widgets.run_table import RunTable
 from tui.widgets.welcome import Welcome
 
-DEMO = "configs/local_demo.yaml"
 _MEMORY = "runs"
 _MANY = 1000  # runs among which filtering is work
 _TOGETHER = 0.05  # seconds within which keys count as one
@@ -262,7 +261,7 @@ class RunsScreen(VfmScreen):
     @on(Welcome.Chosen)
     def _begun(self, event: Welcome.Chosen) -> None:
         if event.choice == "demo":
-            self.post_message(ask.LaunchRequested(DEMO))
+            self.post_message(ask.LaunchRequested(ask.DEMO))
         elif event.choice == "launch":
             self.action_launch()
         else:
