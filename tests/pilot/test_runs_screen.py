@@ -28,7 +28,7 @@ from tui.config.prices import prices
 from tui.memory import Memory
 from tui.screens import requests as ask
 from tui.screens.ask import Confirm
-from tui.screens.runs import DEMO, RunsScreen
+from tui.screens.runs import RunsScreen
 from tui.settings import Settings
 from tui.store.run_cache import RunCache
 from tui.store.run_rows import RunRow
@@ -660,8 +660,8 @@ async def test_a_newcomer_is_three_keys_from_a_running_demo(home: Path, home_app
     async with app.run_test(size=(80, 24)) as pilot:
         await until(lambda: app.welcomes and isinstance(app.focused, OptionList), "a welcome")
         await pilot.press("enter")
-        assert app.asked == [ask.LaunchRequested(DEMO)]
-        assert (ROOT / DEMO).is_file()
+        assert app.asked == [ask.LaunchRequested(ask.DEMO)]
+        assert (ROOT / ask.DEMO).is_file()
         await pilot.press("n", "D", "down", "down", "enter")
         assert app.asked[1:] == [ask.LaunchRequested(), ask.DoctorRequested(), ask.DoctorRequested()]
         make_run(home, "a1111-wordle", story(4, 4))
