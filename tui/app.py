@@ -242,6 +242,8 @@ class VfmApp(Desk):
     def on_runs_listed(self, message: ask.RunsListed) -> None:
         """A toast for each run that ended, unless it is the one on the screen."""
         self.rows = message.rows
+        if not self.screen_stack:
+            return  # the app is on its way out, and nobody would see a toast
         for row in self._news.ended(message.rows):
             if getattr(self.screen, "run_id", None) != row.run_id:
                 self.tell(

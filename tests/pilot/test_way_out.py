@@ -13,6 +13,7 @@ import sys
 import termios
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from fcntl import ioctl
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,6 +30,7 @@ from tests.backends.conftest import LocalBench, request
 from tests.pilot.conftest import ROOT, until
 from tui.app import VfmApp
 from tui.client import Client
+from tui.screens import requests as ask
 from tui.screens.base import VfmScreen
 from tui.screens.way_out import farewell, left_half_way
 from tui.settings import Settings
@@ -132,6 +134,21 @@ async def test_the_end_of_a_run_is_told_on_another_screen(
         assert (told.message, told.severity) == (f"{run.run_id} {words}", severity)
         await pilot.press("escape")
         assert isinstance(app.rows[0], RunRow)
+
+
+async def test_news_that_comes_while_the_app_closes_is_nobodys(
+    bench: LocalBench, settings: Settings, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    client = live(bench, settings, f"steps:2 wait:{go} end:done")
+    await client.backend("local").launch(request())
+    app = VfmApp(client, settings=settings)
+    async with app.run_test():
+        await until(lambda: any(row.status == "running" for row in app.rows), "the run in the list")
+    ended = [replace(row, status="done") for row in app.rows]
+    app.on_runs_listed(ask.RunsListed(ended))  # as the last listing does, when no screen is left
+    assert app.rows == ended
+    go.touch()
 
 
 class Breaks(Widget, can_focus=True):
