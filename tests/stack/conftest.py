@@ -15,8 +15,17 @@ import pytest
 
 from remote.contract.spec import ExperimentSpec
 from remote.emit import Emitter
+from remote.scripted_model import ScriptedModel
 
 PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def model() -> Iterator[ScriptedModel]:
+    """A server whose replies a test writes."""
+    model = ScriptedModel()
+    yield model
+    model.close()
 
 
 def tiny_spec(**sections: dict[str, Any]) -> ExperimentSpec:

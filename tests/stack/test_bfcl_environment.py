@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Container, Iterator
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,6 @@ from vf_bfcl_single_turn import entries, parser, tools  # noqa: E402
 
 pytestmark = pytest.mark.stack
 Episodes = list[vf.Episode[Any, Any, Any]]
-
-
-@pytest.fixture
-def model() -> Iterator[ScriptedModel]:
-    model = ScriptedModel()
-    yield model
-    model.close()
 
 
 def build(**options: Any) -> vf.Env[Any]:

@@ -35,13 +35,6 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     sys.path.remove(str(target))
 
 
-@pytest.fixture
-def model() -> Iterator[ScriptedModel]:
-    model = ScriptedModel()
-    yield model
-    model.close()
-
-
 def build(**options: Any) -> vf.Env[Any]:
     """The environment, through the config that a run makes."""
     seat = {"harness": {"id": chat_harness.register()}, "runtime": {"type": "subprocess"}}

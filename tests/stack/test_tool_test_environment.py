@@ -32,13 +32,6 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     sys.path.remove(str(target))
 
 
-@pytest.fixture
-def model() -> Iterator[ScriptedModel]:
-    model = ScriptedModel()
-    yield model
-    model.close()
-
-
 def play(model: ScriptedModel, wrong: bool = False, **options: Any) -> list[Any]:
     """The traces of one episode of each task, whose replies are right, or all but right."""
     env = build(**options)

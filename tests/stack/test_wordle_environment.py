@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,13 +16,6 @@ from tests.stack.wordle_games import build, parts, play
 from vf_wordle import scoring, words  # isort: skip
 
 pytestmark = pytest.mark.stack
-
-
-@pytest.fixture
-def model() -> Iterator[ScriptedModel]:
-    model = ScriptedModel()
-    yield model
-    model.close()
 
 
 def test_verifiers_finds_the_taskset_and_the_environment_under_its_name() -> None:

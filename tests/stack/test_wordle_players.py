@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -29,13 +28,6 @@ MODES: list[dict[str, Any]] = [
     {"word_length": 7, "hard_mode": True, "thinking": True},
     {"reply": "plain", "thinking": True, "first_letter_hint": True, "hard_mode": True},
 ]
-
-
-@pytest.fixture
-def model() -> Iterator[ScriptedModel]:
-    model = ScriptedModel()
-    yield model
-    model.close()
 
 
 def marks(guess: str, answer: str) -> str:
