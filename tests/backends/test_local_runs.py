@@ -288,16 +288,17 @@ async def test_damaged_records_are_passed_over_with_a_notice(local: LocalBench, 
     assert "half" in backend.notices[0]
 
 
-async def test_ten_thousand_runs_are_listed_quickly(local: LocalBench) -> None:
+async def test_ten_thousand_known_runs_are_not_read_again(local: LocalBench) -> None:
+    """Records are the very objects that they were: how long a file system takes to be asked says nothing."""
     record = RunRecord.of(request()).moved("failed", exit_code=1)
     for number in range(10_000):
         run = record.model_copy(update={"run_id": f"r{number}", "created": float(number)})
         local.write(run.outputs, f"runs/r{number}/record.json", run.model_dump_json().encode())
     backend = local.backend()
     first = await backend.runs()
-    start = time.process_time()
-    assert await backend.runs() == first
-    assert time.process_time() - start < 1
+    again = await backend.runs()
+    assert len(again) == 10_000
+    assert all(known is record for known, record in zip(again, first, strict=True))
     assert [first[0].run_id, first[-1].run_id] == ["r9999", "r0"]
 
 
