@@ -14,9 +14,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.content import Content
 from textual.message import Message
-from textual.widgets import Static
 
 from remote.contract import layout
 from remote.contract.errors import VfmError
@@ -31,6 +29,7 @@ from tui.widgets.failure_panel import FailurePanel
 from tui.widgets.log_pane import LogPane
 from tui.widgets.pane_layout import PaneLayout, can_split
 from tui.widgets.panes import Panes
+from tui.widgets.run_notice import RunNotice
 from tui.widgets.run_status import RunStatus
 from tui.widgets.timeline import Timeline
 from tui.words import plain
@@ -50,8 +49,6 @@ class RunScreen(VfmScreen):
     RunScreen.-tall Timeline { margin: 1 0 0 0; }
     RunScreen Pane.-alone { border: none !important; padding: 0 !important; }
     RunScreen.-short #failure-what { max-height: 3; }
-    RunScreen #run-said { height: auto; padding: 1 2; }
-    RunScreen #run-said.-trouble { padding: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "propose", "Apply the hint", id="run.propose"),
@@ -102,7 +99,7 @@ class RunScreen(VfmScreen):
                 part.display = False  # until there is something to tell
                 yield part
             yield FailurePanel()
-            yield Static(Content.styled("looking for the run …", "$text-muted"), id="run-said")
+            yield RunNotice(id="run-said")
 
     def on_mount(self) -> None:
         """Look for the run, and watch it."""
@@ -181,19 +178,7 @@ class RunScreen(VfmScreen):
         if error is not self._error:
             self._error = error
             self.refresh_bindings()
-        trouble = "" if self._feed is None or error else self._feed.trouble
-        if error is None:
-            self._tell(_trouble(trouble) if trouble else None)
-        else:
-            self._tell(_what_is_wrong(error))
-        self.query_one("#run-said").set_class(bool(trouble), "-trouble")
-
-    def _tell(self, words: Content | None) -> None:
-        """Say it above the panes; every repaint goes over the wire."""
-        said = self.query_one("#run-said", Static)
-        said.set_class(words is None, "-hidden")
-        if words is not None and not (isinstance(said.content, Content) and words.is_same(said.content)):
-            said.update(words)
+        self.query_one(RunNotice).say(error, self._feed.trouble if self._feed is not None else "")
 
     # --- showing ---------------------------------------------------------------------------------------
 
@@ -396,20 +381,3 @@ def _checkpoint_at(pane: FilesPane) -> str:
     parts = PurePosixPath(row.entry.path).parts if row is not None else ()
     at = parts.index(layout.CHECKPOINTS) + 1 if layout.CHECKPOINTS in parts else len(parts)
     return parts[at] if at < len(parts) else ""
-
-
-def _what_is_wrong(error: VfmError) -> Content:
-    told = Content.styled(f"✗ {_lines(error.message)}", "bold $error")
-    if error.hint:
-        told += Content.styled("\n→ ", "bold $accent") + _lines(error.hint.text)
-    return told + Content.styled("\n\nF5 looks again", "$text-muted")
-
-
-def _trouble(text: str) -> Content:
-    promise = "still trying: what the run says meanwhile will all be here"
-    return Content.assemble((f"! {_lines(text)}", "$warning"), (f" · {promise}", "$text-muted"))
-
-
-def _lines(text: str) -> str:
-    """Several lines, each made safe."""
-    return "\n".join(map(plain, text.splitlines()))
