@@ -153,14 +153,14 @@ def test_parts_that_are_given_a_weight_are_rewarded_with_it(model: ScriptedModel
     options: dict[str, Any] = {
         "categories": "simple",
         "num_tasks": 1,
-        "weights": {"format": 0.1, "functions": 0.2},
+        "weights": {"format": 0.1, "functions": 0.2, "arguments": 0.1},
     }
     (episode,) = play(model, **options)
-    assert rewards(episode) == {"correct": 0.0, "format": 0.0, "functions": 0.0}
-    model.player = lambda request: {"content": "Well: [calculate_triangle_area(base=1)]"}
+    assert rewards(episode) == {"correct": 0.0, "format": 0.0, "functions": 0.0, "arguments": 0.0}
+    model.player = lambda request: {"content": "Well: [calculate_triangle_area(base=10)]"}
     (episode,) = play(model, **options)
-    assert rewards(episode) == {"correct": 0.0, "format": 0.5, "functions": 1.0}
-    assert episode.traces[0].reward == pytest.approx(0.25)
+    assert rewards(episode) == {"correct": 0.0, "format": 0.5, "functions": 1.0, "arguments": 0.5}
+    assert episode.traces[0].reward == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize("where", ["native", "prompt"])

@@ -19,12 +19,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "environments" / "vf_bfcl_single_turn"
 sys.path.insert(0, str(PACKAGE))
-checker, entries, parser, scoring, tools, breakages = (
+PARTS = ("arguments", "checker", "entries", "parser", "scoring", "tools")
+arguments, checker, entries, parser, scoring, tools, breakages = (
     importlib.import_module(name)
-    for name in (
-        *(f"vf_bfcl_single_turn.{part}" for part in ("checker", "entries", "parser", "scoring", "tools")),
-        "breakages",
-    )
+    for name in (*(f"vf_bfcl_single_turn.{part}" for part in PARTS), "breakages")
 )
 
 TRICKY = json.loads((Path(__file__).parents[1] / "data" / "bfcl_tricky.json").read_text())
@@ -71,6 +69,41 @@ def test_reference_answers_are_right_and_broken_ones_are_not(category: str) -> N
             for broken in breakages.KINDS[kind](calls, entry.functions, entry.ground_truth):
                 assert not judge(entry, broken).valid, (kind, entry.id, broken)
     assert refused == {name for name in UNSOLVABLE if name.startswith(f"{category}_")}
+
+
+@pytest.mark.parametrize("category", ANSWERED)
+def test_every_argument_is_right_exactly_where_the_calls_are(category: str) -> None:
+    for entry in entries.load(category):
+        reference = breakages.reference(entry.functions, entry.ground_truth)
+        for make in (lambda calls, *_: [calls], *breakages.KINDS.values()):
+            for calls in make(reference, entry.functions, entry.ground_truth):
+                share = arguments.share_right(entry.functions, calls, entry.ground_truth)
+                assert 0 <= share <= 1
+                assert (share == 1) is judge(entry, calls).valid, (entry.id, calls)
+
+
+@pytest.mark.parametrize(
+    ("calls", "share"),
+    [
+        ([{"f": {"a": 1, "b": "x"}}], 1),
+        ([{"f": {"a": 1}}], 1 / 2),
+        ([{"f": {"a": 2, "b": "x"}}], 1 / 2),
+        ([{"f": {"a": 1, "b": "x", "c": 3}}], 2 / 3),
+        ([{"f": {"a": "a", "b": "b"}}], 0),
+        ([{"f": {}}], 0),
+        ([{"g": {"a": 1, "b": "x"}}], 0),
+        ([{"f": None}], 0),
+        (["f"], 0),
+        ([], 0),
+        ([{"f": {"a": 1, "b": "x"}}, {"f": {"a": 1, "b": "x"}}], 1 / 2),
+        ([{"f": {"a": 1, "b": "x"}}, {"g": {}}], 2 / 3),
+    ],
+)
+def test_arguments_are_counted_one_by_one(calls: list[Any], share: float) -> None:
+    described = {"a": {"type": "integer"}, "b": {"type": "string"}, "c": {"type": "integer"}}
+    function = {"name": "f", "parameters": {"properties": described, "required": ["a", "b"]}}
+    answer = {"f": {"a": [1], "b": ["x"]}}
+    assert arguments.share_right([function], calls, [answer]) == pytest.approx(share)
 
 
 @pytest.mark.parametrize("category", ANSWERED)
@@ -207,11 +240,11 @@ def test_only_a_right_reply_earns_anything_by_default() -> None:
     (entry,) = entries.select(["simple_python"], limit=1)
     right = "[calculate_triangle_area(base=10, height=5)]"
     best = scoring.score(entry, parser.read(right), native=False)
-    assert (best.correct, best.format, best.functions, best.error) == (1.0, 1.0, 1.0, "")
+    assert (best.correct, best.format, best.functions, best.arguments, best.error) == (1.0, 1.0, 1.0, 1.0, "")
     near = scoring.score(entry, parser.read(right.replace("5", "6")), native=False)
-    assert (near.correct, near.format, near.functions) == (0.0, 1.0, 1.0)
+    assert (near.correct, near.format, near.functions, near.arguments) == (0.0, 1.0, 1.0, 0.5)
     assert near.error == "height of calculate_triangle_area is 6, which is none of [5]"
-    assert scoring.WEIGHTS["format"] == scoring.WEIGHTS["functions"] == 0
+    assert {name for name, weight in scoring.WEIGHTS.items() if weight} == {"correct"}
     hedged = scoring.score(entry, parser.read(f"{right} or {right}"), native=False)
     assert (hedged.correct, hedged.format, hedged.functions, hedged.calls) == (0.0, 0.5, 0.5, 2)
 
@@ -222,6 +255,7 @@ def test_only_a_right_reply_earns_anything_by_default() -> None:
         ({"formal": 1}, "no reward part is called formal"),
         ({"format": -1}, "a weight is 0 or more: format"),
         ({"format": 0.3, "functions": 0.3}, "at least twice"),
+        ({"format": 0.2, "arguments": 0.4}, "at least twice"),
         ({"correct": 0}, "must be above 0"),
     ],
 )

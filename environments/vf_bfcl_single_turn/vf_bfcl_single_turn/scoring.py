@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from vf_bfcl_single_turn import checker, tools
+from vf_bfcl_single_turn import arguments, checker, tools
 from vf_bfcl_single_turn.entries import Entry
 from vf_bfcl_single_turn.parser import Reply
 
@@ -20,6 +20,7 @@ WEIGHTS: Mapping[str, float] = MappingProxyType(
         "correct": 1.0,  # the calls are the right ones
         "format": 0.0,  # they are written as asked, with nothing beside them
         "functions": 0.0,  # they go to the right functions, whatever their arguments
+        "arguments": 0.0,  # the share of arguments with a right value
     }
 )
 
@@ -33,11 +34,11 @@ def check_weights(given: Mapping[str, float]) -> dict[str, float]:
     negative = [name for name, weight in weights.items() if not 0 <= weight < float("inf")]
     if negative:
         raise ValueError(f"a weight is 0 or more: {', '.join(negative)}")
-    rest = weights["format"] + weights["functions"]
+    rest = sum(weight for name, weight in weights.items() if name != "correct")
     if weights["correct"] <= 0 or weights["correct"] < 2 * rest:
         raise ValueError(
             f"the weight of correct ({weights['correct']:g}) must be above 0 and at least twice that of "
-            f"format and functions together ({rest:g}), or being nearly right would pay too well"
+            f"the other parts together ({rest:g}), or being nearly right would pay too well"
         )
     return weights
 
@@ -49,6 +50,7 @@ class Score:
     correct: float
     format: float
     functions: float
+    arguments: float
     calls: int
     """How many calls were read from the reply."""
     error: str
@@ -64,7 +66,9 @@ def score(entry: Entry, reply: Reply, native: bool) -> Score:
     if entry.category.endswith("relevance"):
         wanted_any = not entry.category.endswith("irrelevance")
         form = reply.form if calls or wanted_any else 1.0
-        return Score(float(verdict.valid), form, float(verdict.valid), len(calls), verdict.error)
+        valid = float(verdict.valid)
+        return Score(valid, form, valid, valid, len(calls), verdict.error)
     # The share of calls that go to the right functions, of all that were made or should have been.
     share = (wanted & called).total() / (wanted | called).total()
-    return Score(float(verdict.valid), reply.form, share, len(calls), verdict.error)
+    right = arguments.share_right(entry.functions, calls, entry.ground_truth)
+    return Score(float(verdict.valid), reply.form, share, right, len(calls), verdict.error)

@@ -35,7 +35,7 @@ class FunctionCallingConfig(vf.TasksetConfig):
     seed: int = 0
     """Decides the order of tasks."""
     weights: dict[str, float] = Field(default_factory=dict)
-    """Weights of reward parts that differ from the defaults: correct, format, functions."""
+    """Weights of reward parts that differ from the defaults: correct, format, functions, arguments."""
 
     @field_validator("weights")
     @classmethod
@@ -80,11 +80,17 @@ class BfclTask(vf.Task[BfclData, vf.State, vf.TaskConfig]):
         """The share of calls that go to the right functions."""
         return self._score(trace).functions
 
+    @vf.reward(weight=scoring.WEIGHTS["arguments"])
+    async def arguments(self, trace: vf.Trace) -> float:
+        """The share of arguments that have a right value."""
+        return self._score(trace).arguments
+
     @vf.metric
     async def reading(self, trace: vf.Trace) -> dict[str, float]:
         """What is worth watching beside `correct`, whether it is weighed or not."""
         score = self._score(trace)
-        return {"format": score.format, "functions": score.functions, "calls": float(score.calls)}
+        parts = {name: getattr(score, name) for name in scoring.WEIGHTS if name != "correct"}
+        return {**parts, "calls": float(score.calls)}
 
     def _score(self, trace: vf.Trace) -> scoring.Score:
         data = self.data
