@@ -150,7 +150,7 @@ learn-wordle: image
 	$(LEARN) configs/local_demo.yaml --seeds 1 2 3 --parts first_letter real_word --svg docs/curves.svg
 
 learn-bfcl: image
-	$(LEARN) configs/local_bfcl.yaml --seeds 1 2 3 --parts correct format --svg docs/learning_bfcl.svg
+	$(LEARN) configs/local_bfcl.yaml --seeds 1 2 3 --parts correct format arguments --svg docs/learning_bfcl.svg
 
 learn-gsm8k: image
 	$(LEARN) configs/local_gsm8k.yaml --seeds 1 2 3 --parts correct format --svg docs/learning_gsm8k.svg
