@@ -344,9 +344,7 @@ class LaunchScreen(VfmScreen):
         if outlook is not None and self.is_attached:
             self._outlook = outlook
             self._show()
-            if (
-                outlook.refused_key is None
-            ):  # no field is marked: what is wrong stands in the plan, if anywhere
+            if outlook.refused_key is None:  # no field is marked: it stands in the plan, if anywhere
                 self._tell_trouble(outlook.refused)
             else:
                 self._to_first_problem(outlook.refused_key)
