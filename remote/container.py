@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from remote import images, processes
@@ -249,5 +249,14 @@ def here(request: LaunchRequest, place: Place) -> LaunchRequest:
         "run_dir": str(place.outputs / layout.run_path(request.run_id)),
         "cache_dir": str(place.cache),
         "project_dir": str(place.project),
+        "checkpoint": _mounted(request.checkpoint, place),
     }
     return request.model_copy(update=paths)
+
+
+def _mounted(path: str, place: Place) -> str:
+    """A path that was planned for Modal's mounts, where this container has them; others stay as they are."""
+    for mount, folder in ((images.OUTPUTS, place.outputs), (images.CACHE, place.cache)):
+        if PurePosixPath(path).is_relative_to(mount):
+            return str(folder / PurePosixPath(path).relative_to(mount))
+    return path

@@ -61,8 +61,22 @@ def test_a_run_on_modal_from_launch_to_download(shell: Shell, cloud: Cloud, tmp_
     assert fetched.returncode == 0, fetched.stderr
     assert contents(tmp_path / "out" / run_id) == contents(run)
     assert layout_of(run) == SMOKE_RUN
+    check_evaluation(elsewhere, cloud, run)
     assert all(app.done for app in cloud.apps.values())
     assert all(one.ended for one in cloud.containers.values())
+
+
+def check_evaluation(shell: Shell, cloud: Cloud, trained: Path) -> None:
+    """What the training saved is scored where it lies, asked for with the run's name alone."""
+    sets = ("--set", "evaluation.num_examples=2")
+    done = shell("launch", "--checkpoint", trained.name, *sets, **cloud.env)
+    assert done.returncode == 0, done.stderr
+    (run,) = set(trained.parent.iterdir()) - {trained}
+    record = json.loads((run / "record.json").read_text())
+    assert (record["kind"], record["backend"], record["status"]) == ("evaluate", "modal", "done")
+    assert json.loads((run / "evaluation" / "summary.json").read_text())["eval/episodes"] == 2
+    assert f"{trained.name}/checkpoints/" in (run / "request.json").read_text()
+    assert "merging the adapter of " in done.stdout
 
 
 def has_said(cloud: Cloud, words: str) -> bool:
