@@ -157,7 +157,9 @@ def test_relevance_is_whether_there_is_a_call(category: str) -> None:
 @pytest.mark.parametrize("junk", [[{}], ["f"], [None], [["f", {}]], [{"f": 1}], [{1: {}}], [{"f": {1: 2}}]])
 def test_what_is_no_call_is_refused_and_not_an_error(junk: list[Any]) -> None:
     for category in ANSWERED:
-        assert not judge(entries.load(category)[0], junk).valid
+        entry = entries.load(category)[0]
+        assert not judge(entry, junk).valid
+        assert arguments.share_right(entry.functions, junk, entry.ground_truth) == 0
 
 
 def test_one_call_is_of_one_function() -> None:
@@ -173,8 +175,9 @@ def test_a_value_nested_beyond_reason_is_refused() -> None:
     for _ in range(100_000):
         deep = [deep]
     function = {"name": "f", "parameters": {"properties": {"a": {"type": "any"}}, "required": []}}
-    truth = [{"f": {"a": [deep, [deep]]}}]
-    assert not checker.check([function], [{"f": {"a": [[deep]]}}], truth, "simple_python").valid
+    calls, truth = [{"f": {"a": [[deep]]}}], [{"f": {"a": [deep, [deep]]}}]
+    assert not checker.check([function], calls, truth, "simple_python").valid
+    assert arguments.share_right([function], calls, truth) == 0
 
 
 def test_an_unknown_category_or_a_lost_ground_truth_is_an_error_of_the_callers() -> None:
