@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vf_bfcl_single_turn import values
-from vf_bfcl_single_turn.checker import Answer, Call, Function
+from vf_bfcl_single_turn.checker import Answer, Call, Function, malformed
 
 _NO_PARAMETERS: Mapping[str, Any] = {"properties": {}}
 
@@ -33,13 +33,12 @@ def _share(functions: Sequence[Function], calls: Sequence[Call], answers: Sequen
     right = counted = 0
     for answer in answers:
         ((name, allowed),) = answer.items()
-        fits = [_compared(call, name, allowed, parameters.get(name, _NO_PARAMETERS)) for call in left]
-        best = max(fits, key=lambda fit: fit[0] / fit[1], default=(0, 0))
-        if best[0]:
-            del left[fits.index(best)]
-        else:
-            best = 0, max(1, len(_needed(allowed, parameters.get(name, _NO_PARAMETERS))))
-        right, counted = right + best[0], counted + best[1]
+        wanted = name, allowed, parameters.get(name, _NO_PARAMETERS)
+        fits = [_compared(call, *wanted) for call in left]
+        fit = max([_compared({}, *wanted), *fits], key=lambda fit: fit[0] / fit[1])
+        if fit[0]:
+            del left[fits.index(fit)]
+        right, counted = right + fit[0], counted + fit[1]
     counted += sum(_size(call) for call in left)
     return right / counted if counted else 0.0
 
@@ -48,11 +47,11 @@ def _compared(
     call: Call, name: str, allowed: Mapping[str, Sequence[Any]], parameters: Mapping[str, Any]
 ) -> tuple[int, int]:
     """How many arguments of a call are right for an answer, and of how many."""
-    needed = _needed(allowed, parameters)
-    given = call.get(name) if isinstance(call, Mapping) and len(call) == 1 else None
-    if not isinstance(given, Mapping):
+    answered = {argument for argument, right in allowed.items() if values.OPTIONAL not in right}
+    needed = answered | set(parameters.get("required", ()))
+    if malformed(call) or name not in call:
         return 0, max(1, len(needed))
-    described = parameters["properties"]
+    given, described = call[name], parameters["properties"]
     right = sum(
         argument in allowed
         and argument in described
@@ -61,11 +60,6 @@ def _compared(
     )
     of = len(needed | set(given))
     return (right, of) if of else (1, 1)
-
-
-def _needed(allowed: Mapping[str, Sequence[Any]], parameters: Mapping[str, Any]) -> set[str]:
-    answered = {argument for argument, right in allowed.items() if values.OPTIONAL not in right}
-    return answered | set(parameters.get("required", ()))
 
 
 def _size(call: Call) -> int:

@@ -80,7 +80,7 @@ def _no_call(_functions: Sequence[Function], calls: list[Call], _answers: Sequen
 def _any_call(_functions: Sequence[Function], calls: list[Call], _answers: Sequence[Answer]) -> str | None:
     if not calls:
         return "a function should have been called"
-    return next((problem for call in calls if (problem := _malformed(call))), None)
+    return next((problem for call in calls if (problem := malformed(call))), None)
 
 
 def _only_function(functions: Sequence[Function], calls: list[Call], answers: Sequence[Answer]) -> str | None:
@@ -132,7 +132,7 @@ def _mismatch(function: Function | None, call: Call, answer: Answer) -> str | No
     if function is None:
         return f"the answer's function {_name(answer)} is not described"
     name = function["name"]
-    problem = _malformed(call)
+    problem = malformed(call)
     if problem is not None:
         return problem
     if name not in call:
@@ -163,7 +163,8 @@ def _wrong_arguments(
     return None
 
 
-def _malformed(call: Any) -> str | None:
+def malformed(call: Any) -> str | None:
+    """Why this is not one call with arguments, or None where it is."""
     if not isinstance(call, Mapping) or len(call) != 1:
         return f"{call!r} is not one call"
     ((name, arguments),) = call.items()
