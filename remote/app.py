@@ -31,8 +31,8 @@ def run(request_json: str, head: str) -> dict[str, Any]:
     """One attempt at a run, on Modal; `head` is what its stream holds already."""
     request = LaunchRequest.model_validate_json(request_json)
     place = container.Place(
-        outputs=Path(os.environ.get("VFM_OUTPUTS_DIR", images.OUTPUTS)),
-        cache=Path(os.environ.get("VFM_CACHE_DIR", images.CACHE)),
+        outputs=Path(os.environ.get("VFM_OUTPUTS_DIR", layout.MODAL_OUTPUTS)),
+        cache=Path(os.environ.get("VFM_CACHE_DIR", layout.MODAL_CACHE)),
         project=Path(__file__).parents[1],
         task=os.environ.get("MODAL_TASK_ID"),
         call=modal.current_function_call_id(),
@@ -60,8 +60,8 @@ def make_app(request: LaunchRequest, image: modal.Image) -> tuple[modal.App, Any
 def with_resources(function: Any, request: LaunchRequest, secrets: dict[str, str]) -> Any:
     """The function on the machine that the config asks for, with secrets, volumes and retries."""
     volumes = {
-        images.CACHE: modal.Volume.from_name(request.cache),
-        images.OUTPUTS: modal.Volume.from_name(request.outputs),
+        layout.MODAL_CACHE: modal.Volume.from_name(request.cache),
+        layout.MODAL_OUTPUTS: modal.Volume.from_name(request.outputs),
     }
     retries = modal.Retries(
         max_retries=request.spec.modal.retries, initial_delay=1.0, backoff_coefficient=1.0

@@ -256,7 +256,7 @@ def here(request: LaunchRequest, place: Place) -> LaunchRequest:
 
 def _mounted(path: str, place: Place) -> str:
     """A path that was planned for Modal's mounts, where this container has them; others stay as they are."""
-    for mount, folder in ((images.OUTPUTS, place.outputs), (images.CACHE, place.cache)):
+    for mount, folder in ((layout.MODAL_OUTPUTS, place.outputs), (layout.MODAL_CACHE, place.cache)):
         if PurePosixPath(path).is_relative_to(mount):
             return str(folder / PurePosixPath(path).relative_to(mount))
     return path

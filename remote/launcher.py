@@ -168,8 +168,8 @@ def places(request: LaunchRequest) -> dict[str, str]:
 
     return {
         "backend": "modal",
-        "run_dir": f"{images.OUTPUTS}/{layout.run_path(request.run_id)}",
-        "cache_dir": images.CACHE,
+        "run_dir": f"{layout.MODAL_OUTPUTS}/{layout.run_path(request.run_id)}",
+        "cache_dir": layout.MODAL_CACHE,
         "project_dir": images.PROJECT,
         "environment_source": staging.staged_source(request),
     }

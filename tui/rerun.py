@@ -18,7 +18,6 @@ from remote.contract.record import Provenance, RunRecord
 from remote.contract.spec import ExperimentSpec
 from tui.client import Client
 from tui.config import layers, schema
-from tui.config.checkpoints import MODAL_OUTPUTS
 from tui.config.draft import RUN, YOU, Draft, value_at
 from tui.config.plan import Plan
 from tui.config.problems import ConfigProblems
@@ -56,7 +55,8 @@ def _left_behind(client: Client, run: RunRecord, plan: Plan) -> str:
         return ""
     if run.backend == "local":
         return str(client.journal(run).parents[1].absolute())
-    return f"{MODAL_OUTPUTS}/{layout.run_path(run.run_id)}" if run.outputs == plan.request.outputs else ""
+    is_mounted = run.outputs == plan.request.outputs
+    return f"{layout.MODAL_OUTPUTS}/{layout.run_path(run.run_id)}" if is_mounted else ""
 
 
 async def draft_of(client: Client, settings: Settings, run_id: str) -> Draft:

@@ -35,6 +35,10 @@ EVALUATION_TRACES = "evaluation/traces.jsonl"
 EVALUATION_EPISODES = "evaluation/rollouts.jsonl"
 """The same episodes as those of a training are written, with `sample`, which repeat of its task each is."""
 EVALUATION_SUMMARY = "evaluation/summary.json"
+MODAL_CACHE = "/cache"
+"""Where a container on Modal has the cache volume."""
+MODAL_OUTPUTS = "/outputs"
+"""Where a container on Modal has the outputs volume."""
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _LONGEST = 64  # Modal's limit on a volume's name

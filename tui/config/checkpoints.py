@@ -28,8 +28,6 @@ from tui.saved import Saved, choose, in_order, saved_of
 from tui.settings import Settings
 
 KEY = "evaluation.checkpoint"
-MODAL_OUTPUTS = "/outputs"
-"""Where a container on Modal has the outputs volume."""
 LAST = "last"
 _MODEL, _ENVIRONMENT, _ARGUMENTS = "model.base_model", "training.environment", "training.environment_args"
 _LENGTHS = ("training.max_completion_length", "vllm.max_model_len")
@@ -147,7 +145,7 @@ class _Finding:
         chosen = self._chosen(run_dir, record)
         inside = f"{layout.run_path(record.run_id)}/{layout.CHECKPOINTS}/{chosen.name}"
         self._check_reach(record, inside)
-        root = Path(MODAL_OUTPUTS) if record.backend != "local" else self._volumes / record.outputs
+        root = Path(layout.MODAL_OUTPUTS) if record.backend != "local" else self._volumes / record.outputs
         return _Found(str(root / inside), chosen, record, _trained(run_dir, record))
 
     @property
