@@ -6,10 +6,11 @@ matter; reading a call out of a reply is the server's tool parser's.
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+
+from remote.contract.json_text import from_json
 
 
 class Tools:
@@ -36,7 +37,7 @@ class Tools:
 
         name = function.get("name")
         try:
-            arguments = json.loads(function.get("arguments") or "{}")
+            arguments = from_json(function.get("arguments") or "{}")
         except ValueError as error:
             return f"error: the arguments are no JSON ({error})"
         if not isinstance(arguments, dict):

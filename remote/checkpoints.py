@@ -7,13 +7,13 @@ for one. What a checkpoint holds is the trainer's.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from remote.contract import layout
+from remote.contract.json_text import from_json, to_json
 from remote.run_dir import write_atomic
 
 MARK = "complete.json"
@@ -34,7 +34,7 @@ class Best:
 def best(run_dir: Path) -> Best | None:
     """The best checkpoint, if any has a score and is whole."""
     try:
-        data = json.loads((run_dir / layout.BEST).read_bytes())
+        data = from_json((run_dir / layout.BEST).read_bytes())
         found = Best(int(data["step"]), str(data["path"]), float(data["score"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -43,18 +43,18 @@ def best(run_dir: Path) -> Best | None:
 
 def write_best(run_dir: Path, found: Best) -> None:
     """Put the best checkpoint on record."""
-    write_atomic(run_dir / layout.BEST, json.dumps(asdict(found), indent=1) + "\n")
+    write_atomic(run_dir / layout.BEST, to_json(asdict(found), indent=1) + "\n")
 
 
 def mark(checkpoint: Path) -> None:
     """Say that a checkpoint is whole."""
-    write_atomic(checkpoint / MARK, json.dumps({"files": _sizes(checkpoint)}, indent=1) + "\n")
+    write_atomic(checkpoint / MARK, to_json({"files": _sizes(checkpoint)}, indent=1) + "\n")
 
 
 def is_whole(checkpoint: Path) -> bool:
     """Whether a checkpoint is marked, and all that it held then is still there."""
     try:
-        files = json.loads((checkpoint / MARK).read_bytes())["files"]
+        files = from_json((checkpoint / MARK).read_bytes())["files"]
         return bool(files) and files.items() <= _sizes(checkpoint).items()
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False

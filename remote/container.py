@@ -23,6 +23,7 @@ from typing import Any
 from remote import images, processes
 from remote.contract import layout
 from remote.contract.errors import BackendError
+from remote.contract.json_text import from_json
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.emit import Emitter
 from remote.ending import INTERRUPTED
@@ -165,7 +166,7 @@ class AttemptThread(threading.Thread):
         with suppress(BrokenPipeError):  # It died at once: its last words are in the container's output.
             supervisor.stdin.write(json.dumps(document).encode() + b"\n")
             supervisor.stdin.flush()
-        answer = json.loads(supervisor.stdout.readline() or b"{}")
+        answer = from_json(supervisor.stdout.readline() or b"{}")
         if "record" not in answer:
             told = answer.get("error") or {"message": "the run's supervisor did not start", "cause": ""}
             raise BackendError(told["message"], cause=told["cause"])

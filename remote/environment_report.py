@@ -24,6 +24,7 @@ from pydantic import BaseModel
 
 from remote import environments
 from remote.contract.errors import EnvironmentMissing, Hint, VfmError
+from remote.contract.json_text import from_json
 from remote.contract.record import LaunchRequest
 from remote.emit import failure_event
 from remote.environment_packages import Say
@@ -182,7 +183,7 @@ def main() -> int:
     def answer(**message: Any) -> None:
         os.write(answers, json.dumps(message, default=str).encode() + b"\n")
 
-    question = json.load(sys.stdin)
+    question = from_json(sys.stdin.read())
     os.environ.setdefault("OPENAI_API_KEY", "unused-by-a-scripted-model")
     try:
         request = LaunchRequest.model_validate(question["request"])

@@ -21,6 +21,7 @@ from typing import Any
 
 from remote import images, local_image, uv_process
 from remote.contract.errors import EnvironmentMissing, Hint, ImageError, VfmError
+from remote.contract.json_text import from_json
 from remote.emit import failure_event
 
 VERIFIERS = next(pin for pin in images.STACK if pin.startswith("verifiers=="))
@@ -142,7 +143,7 @@ def _uv(arguments: list[str]) -> tuple[int, list[str]]:
 
 def main() -> int:
     """See the module's docstring."""
-    question: dict[str, Any] = json.load(sys.stdin)
+    question: dict[str, Any] = from_json(sys.stdin.read())
     answer: dict[str, Any]
     try:
         answer = dict(settle(question["source"], question["backend"], Path(question["home"])))

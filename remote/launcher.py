@@ -28,6 +28,7 @@ from typing import Any
 from remote import processes, staging
 from remote.contract import layout
 from remote.contract.errors import BackendError, VfmError
+from remote.contract.json_text import from_json
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.emit import Emitter, failure_event
 from remote.ending import CANCELLED, Ending, EventsTail, conclude
@@ -274,7 +275,7 @@ def main(arguments: list[str]) -> int:
     sys.path.insert(0, os.getcwd())  # where run_modal.py is, however this was started
     match arguments:
         case []:
-            return asyncio.run(launch(json.load(sys.stdin)))
+            return asyncio.run(launch(from_json(sys.stdin.read())))
         case ["--build"]:
             return asyncio.run(build())
         case ["--stop", path]:
@@ -287,7 +288,7 @@ def main(arguments: list[str]) -> int:
         case ["--settle", path]:
             from remote.settling import settle_and_answer
 
-            return asyncio.run(settle_and_answer(Path(path), json.load(sys.stdin)))
+            return asyncio.run(settle_and_answer(Path(path), from_json(sys.stdin.read())))
     print(__doc__, file=sys.stderr)
     return 2
 

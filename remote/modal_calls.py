@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import os
 import re
 import time
@@ -24,6 +23,7 @@ from modal.output import OutputManager
 
 from remote import processes
 from remote.contract.errors import BackendError, Hint, VfmError
+from remote.contract.json_text import from_json
 
 # Private: the public one prints to a terminal and knows no other place. A test breaks when it changes.
 from modal._output.manager import DisabledOutputManager  # isort: skip
@@ -125,7 +125,7 @@ async def read_json(where: modal.Volume, path: str) -> Any:
     async with within(f"read {path}"):
         try:
             data = b"".join([chunk async for chunk in where.read_file.aio(path)])
-            return json.loads(data)
+            return from_json(data)
         except (NotFoundError, FileNotFoundError, ValueError):
             return None
 

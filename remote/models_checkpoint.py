@@ -7,7 +7,6 @@ what makes a training's checkpoint whole is `checkpoints`'.
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from typing import Any
 from remote import checkpoints
 from remote.contract import layout
 from remote.contract.errors import Hint, ModelError
+from remote.contract.json_text import from_json
 from remote.contract.spec import ExperimentSpec
 from remote.vllm_command import LORA_RANKS, Device, Fixed
 
@@ -103,7 +103,7 @@ def _missing(folder: Path) -> str:
     if not (folder / "config.json").is_file():
         return f"{ADAPTER_CONFIG} (an adapter) and no config.json (whole weights)"
     for index in folder.glob("*.index.json"):
-        parts = set(json.loads(index.read_bytes()).get("weight_map", {}).values())
+        parts = set(from_json(index.read_bytes()).get("weight_map", {}).values())
         if absent := sorted(str(part) for part in parts if not (folder / part).is_file()):
             return absent[0]
     there = any(any(folder.glob(pattern)) for pattern in ("*.safetensors", "*.bin"))
@@ -125,7 +125,7 @@ def _others(folder: Path) -> Hint:
 
 def _adapter(folder: Path) -> dict[str, Any]:
     try:
-        config = json.loads((folder / ADAPTER_CONFIG).read_bytes())
+        config = from_json((folder / ADAPTER_CONFIG).read_bytes())
         return {"r": 0, **config}
     except (ValueError, TypeError) as error:
         raise ModelError(

@@ -6,7 +6,6 @@ events is `emit`'s.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 
 from remote.contract import layout
 from remote.contract.events import CheckpointEvent, MetricsEvent, RolloutEvent
+from remote.contract.json_text import to_json
 from remote.emit import Emitter
 from remote.rollouts import Played
 from remote.rows import Row
@@ -69,7 +69,7 @@ class Recorder:
             for episode in played:
                 data = asdict(episode)
                 del data["turns"]
-                out.write(json.dumps({"step": step, **data, **also}, ensure_ascii=False) + "\n")
+                out.write(to_json({"step": step, **data, **also}) + "\n")
 
     def forget(self, path: str) -> None:
         """Remove a file of episodes, which will be played again."""

@@ -7,7 +7,6 @@ events and log lines are `emit`'s.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from remote.contract import layout
 from remote.contract.errors import DiskError, Hint
+from remote.contract.json_text import to_json
 from remote.contract.record import LaunchRequest, RunRecord
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -80,7 +80,7 @@ class RunDir:
 
     def write_json(self, name: str, data: Any) -> None:
         """One JSON file of the run directory."""
-        write_atomic(self.path / name, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        write_atomic(self.path / name, to_json(data, indent=2) + "\n")
 
     def record(self) -> RunRecord:
         """The record as it stands."""

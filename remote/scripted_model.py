@@ -14,6 +14,8 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from remote.contract.json_text import from_json
+
 Request = dict[str, Any]
 Message = dict[str, Any]
 Player = Callable[[Request], Message]
@@ -45,7 +47,7 @@ class ScriptedModel:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                request = from_json(self.rfile.read(int(self.headers["Content-Length"])))
                 model.requests.append(request)
                 reply = json.dumps(_completion(model.player(request))).encode()
                 self.send_response(200)

@@ -30,6 +30,7 @@ from typing import Any
 from remote import attempts, processes
 from remote.contract import layout
 from remote.contract.errors import BackendError, VfmError
+from remote.contract.json_text import from_json
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.emit import failure_event
 from remote.ending import Ending, EventsTail, conclude, judge, last_text
@@ -190,9 +191,9 @@ def main(arguments: list[str]) -> int:
     try:
         match arguments:
             case []:
-                return start(json.load(sys.stdin))
+                return start(from_json(sys.stdin.read()))
             case ["--attempt"]:
-                return take_up(json.loads(sys.stdin.buffer.readline()))
+                return take_up(from_json(sys.stdin.buffer.readline()))
             case ["--stop", path]:
                 stop(Path(path))
             case ["--settle", *paths]:

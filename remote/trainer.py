@@ -7,7 +7,6 @@ worker's own (`Worker._train`); accelerate finds the others by the variables tha
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -21,6 +20,7 @@ from remote import environments
 from remote.capture import take_output
 from remote.contract import layout
 from remote.contract.events import Event
+from remote.contract.json_text import from_json
 from remote.contract.record import LaunchRequest
 from remote.emit import Emitter, failure_event
 from remote.stopping import Cancelled, Interrupted, ignore_signals
@@ -68,7 +68,7 @@ class RunningServer:
         file = self._folder / READY
         while not file.exists():
             time.sleep(POLL)
-        self.base_url = json.loads(file.read_text())["base_url"]
+        self.base_url = from_json(file.read_text())["base_url"]
 
     def check(self) -> None:
         """The worker watches the server."""
@@ -164,7 +164,7 @@ def main(arguments: list[str]) -> int:
     name = "" if rank == 0 else f"trainer {rank + 1}: "
     take_output(lambda line: report.say("train", name + line))
     prepare_process(request)
-    told = json.loads((folder / CREW).read_text())
+    told = from_json((folder / CREW).read_text())
     model = Path(told.pop("model"))
     if told["device"] != "cpu":
         _known_trouble()

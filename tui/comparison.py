@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from remote.contract import layout
 from remote.contract.errors import ConfigError, Hint, VfmError
+from remote.contract.json_text import from_json
 from tui.store.graded import TOTAL, Graded, graded
 from tui.store.paired import Paired, paired
 
@@ -136,7 +137,7 @@ async def _side(client: Client, run: RunRecord, path: str, label: str) -> Side:
     spec = str(layout.run_path(run.run_id) / layout.SPEC)
     try:
         data = await client.read(run.outputs, path, backend=run.backend)
-        training = json.loads(await client.read(run.outputs, spec, backend=run.backend))["spec"]["training"]
+        training = from_json(await client.read(run.outputs, spec, backend=run.backend))["spec"]["training"]
         options = dict(training["environment_args"])
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(

@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from remote.contract.json_text import from_json
+
 
 class Memory:
     """Values by name, written at once. Without a folder nothing outlives the process."""
@@ -38,7 +40,7 @@ class Memory:
 
     def _read(self) -> dict[str, Any]:
         try:
-            found = json.loads(self._path.read_bytes()) if self._path else {}
+            found = from_json(self._path.read_bytes()) if self._path else {}
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}

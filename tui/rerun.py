@@ -7,13 +7,13 @@ on, and that an evaluation which broke off is gone on with. Planning is plan's, 
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import replace
 
 from pydantic import ValidationError
 
 from remote.contract import layout
 from remote.contract.errors import ConfigError, Hint
+from remote.contract.json_text import from_json
 from remote.contract.record import Provenance, RunRecord
 from remote.contract.spec import ExperimentSpec
 from tui.client import Client
@@ -74,7 +74,7 @@ async def _asked(client: Client, run: RunRecord) -> tuple[ExperimentSpec, dict[s
     """The run's spec and where its values came from."""
     path = str(layout.run_path(run.run_id) / layout.SPEC)
     try:
-        data = json.loads(await client.read(run.outputs, path, backend=run.backend))
+        data = from_json(await client.read(run.outputs, path, backend=run.backend))
         spec = ExperimentSpec.model_validate(data["spec"])
         sources = data.get("provenance", {})
         return spec, {key: Provenance.model_validate(source) for key, source in sources.items()}

@@ -7,11 +7,11 @@ Owns reckoning that from a run's record, and the spec of one that says no price.
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING
 
 from remote.contract import layout
 from remote.contract.errors import BackendError, VfmError
+from remote.contract.json_text import from_json
 from tui.store.run_rows import RunRow
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _price(data: bytes, client: Client) -> float | None:
     from tui.config.prices import prices
 
     try:
-        spec = ExperimentSpec.model_validate(json.loads(data)["spec"])
+        spec = ExperimentSpec.model_validate(from_json(data)["spec"])
     except (ValueError, KeyError, TypeError):
         return None
     price = prices(client.settings).of(spec)

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from types import ModuleType
 from typing import Any
 
+from remote.contract.json_text import from_json
 from tui.preferences import Mistake, Preferences, unknown
 
 _DEADLINE = 60.0  # seconds; on a machine under load importing everything may take ten
@@ -69,7 +70,7 @@ def ask() -> Vocabulary:
     except subprocess.SubprocessError as error:
         said = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip().splitlines()
         raise OSError(f"the app's names could not be listed: {said[-1] if said else error}") from None
-    data = json.loads(done.stdout)
+    data = from_json(done.stdout)
     bindings = tuple(
         KnownBinding(b["id"], b["keys"], b["description"], tuple(b["places"])) for b in data["bindings"]
     )

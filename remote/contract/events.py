@@ -3,17 +3,18 @@
 Owns the events and their form on a line. A line of the worker's output that begins with the ASCII
 record separator (0x1E, as RFC 7464 has it) is one JSON event; every other line is text for people,
 tagged with its source (`[vllm] …`). Unknown kinds and unknown fields survive decoding, so that an
-older client can read a newer worker's runs.
+older client can read a newer worker's runs. A measured number that is not finite is null.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
+
+from remote.contract.json_text import from_json, to_json
 
 RECORD_SEPARATOR = "\x1e"
 VERSION = 1
@@ -174,6 +175,8 @@ _LARGEST = 2.0**53
 """Counts from which on a float skips numbers."""
 _LATEST = 1e11
 """Unix seconds of a day that nobody plans for."""
+_WHOLE = 2**1023
+"""Whole numbers that no float can hold."""
 _LIMITS = {"t": _LATEST, "done": _LARGEST, "total": _LARGEST}
 """Numbers that must be finite, for they are counted with; those that were measured may be anything."""
 _CLASSES: dict[str, type] = {"str": str, "list[dict[str, Any]]": list, "dict[str, Any]": dict, "bool": bool}
@@ -191,8 +194,8 @@ def to_dict(event: Event) -> dict[str, Any]:
 def from_dict(data: Mapping[str, Any]) -> AnyEvent:
     """The event that a JSON object stands for; whatever does not fit becomes an `UnknownEvent`.
 
-    What a metric or the machine measured is a number, perhaps none that is finite; what is no number at
-    all is left out.
+    What a metric or the machine measured is a number, perhaps none that is finite (null); what is no number
+    at all is left out.
     """
     kind = KINDS.get(str(data.get("type")))
     seq, t = data.get("seq", -1), data.get("t", 0.0)
@@ -219,22 +222,32 @@ def _fitting(name: str, value: Any, type_: str) -> Any:
             return value if isinstance(value, int) and -_LARGEST < value < _LARGEST else _UNFIT
         case "float":
             limit = _LIMITS.get(name, math.inf)
-            fits = _is_number(value) and (limit == math.inf or -limit < value < limit)
-            return float(value) if fits else _UNFIT
+            if limit == math.inf:
+                return _measured(value) if _is_measured(value) else _UNFIT
+            return float(value) if _is_number(value) and -limit < value < limit else _UNFIT
         case "dict[str, float]":
             numbers = value.items() if isinstance(value, dict) else ()
-            return {key: float(number) for key, number in numbers if _is_number(number)}
+            return {key: _measured(number) for key, number in numbers if _is_measured(number)}
         case other:
             return value if isinstance(value, _CLASSES[other]) else _UNFIT
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, float) or (isinstance(value, int) and -1e300 < value < 1e300)
+    return isinstance(value, float) or (isinstance(value, int) and -_WHOLE < value < _WHOLE)
+
+
+def _is_measured(value: object) -> bool:
+    """Whether it stands for a number: null is one that was not finite."""
+    return value is None or _is_number(value)
+
+
+def _measured(value: Any) -> float:
+    return math.nan if value is None else float(value)
 
 
 def encode_line(event: Event) -> str:
     """One line of the stream, with the separator and without the newline."""
-    return RECORD_SEPARATOR + json.dumps(to_dict(event), ensure_ascii=False, separators=(",", ":"))
+    return RECORD_SEPARATOR + to_json(to_dict(event))
 
 
 def decode_line(line: str) -> AnyEvent | str:
@@ -245,7 +258,7 @@ def decode_line(line: str) -> AnyEvent | str:
     if not line.startswith(RECORD_SEPARATOR):
         return line
     try:
-        data = json.loads(line[1:])
+        data = from_json(line[1:])
     except ValueError:
         return line
     return from_dict(data) if isinstance(data, dict) else line

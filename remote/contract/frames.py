@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from remote.contract.events import RECORD_SEPARATOR
+from remote.contract.json_text import from_json
 
 _OPENING = RECORD_SEPARATOR + '{"type":"frame",'
 
@@ -107,7 +108,7 @@ def _head(line: bytes) -> dict[str, Any] | None:
     if not line.startswith(_OPENING.encode()):
         return None
     try:
-        head = json.loads(line[1:])
+        head = from_json(line[1:])
         numbers = [head[name] for name in ("attempt", "at", "size", "crc")]
     except (ValueError, KeyError, TypeError):
         return None

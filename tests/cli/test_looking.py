@@ -132,3 +132,23 @@ def test_nothing_has_run_yet(vfm: Vfm) -> None:
     done = vfm("show", "last")
     assert done.returncode == 2
     assert "vfm launch CONFIG" in done.stderr
+
+
+VALUES = '{"loss":NaN,"kl":-Infinity,"a":0.5}'
+DIVERGED = rf'raw:\x1e{{"v":1,"seq":900,"t":1,"type":"metrics","step":1,"values":{VALUES}}}\n'
+
+
+def test_numbers_that_are_none_are_null_in_json(vfm: Vfm) -> None:
+    def refused(word: str) -> object:
+        raise AssertionError(f"{word} is no JSON")
+
+    assert vfm.launch(script=f"{DIVERGED} end:done").returncode == 0
+    [step] = json.loads(vfm("metrics", "last", "--json").stdout, parse_constant=refused)
+    assert step == {"step": 1, "values": {"loss": None, "kl": None, "a": 0.5}}
+    state = json.loads(vfm("show", "last", "--json").stdout, parse_constant=refused)["state"]
+    assert state["metrics"] == step["values"]
+    events = [
+        json.loads(line, parse_constant=refused)
+        for line in vfm("logs", "last", "--events").stdout.splitlines()
+    ]
+    assert [event["values"] for event in events if event["type"] == "metrics"] == [step["values"]]

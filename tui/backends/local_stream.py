@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import json
 import os
 import time
 from collections.abc import AsyncIterator
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from remote.contract import layout
 from remote.contract.errors import DiskError, Hint
+from remote.contract.json_text import from_json
 from remote.contract.record import FINAL
 from tui.backends.base import Batch
 from tui.store.stream import split_lines
@@ -137,6 +137,7 @@ def _is_over(run_dir: Path, end_at: float) -> bool:
 
 def _is_final(record: Path) -> bool:
     try:
-        return json.loads(record.read_bytes()).get("status") in FINAL
-    except (OSError, ValueError):
+        found = from_json(record.read_bytes())
+        return isinstance(found, dict) and found.get("status") in FINAL
+    except (OSError, ValueError, TypeError):
         return False  # The lock tells the end of a run whose record is gone or damaged.

@@ -21,6 +21,7 @@ from remote.contract.errors import (
     Hint,
     VfmError,
 )
+from remote.contract.json_text import from_json
 
 
 class Program:
@@ -92,7 +93,7 @@ class Program:
     def _answer(self, said: str) -> dict[str, Any]:
         """Its answer; whatever else it printed is evidence of why there is none."""
         try:
-            answer = json.loads(_last_line(said))
+            answer = from_json(_last_line(said))
         except ValueError:
             answer = None
         if not isinstance(answer, dict):

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from remote.contract import layout
 from remote.contract.errors import BackendError, Hint, ImageError
+from remote.contract.json_text import from_json
 from remote.contract.record import LaunchRequest
 from tui.backends.local_volumes import LocalVolumes
 from tui.backends.processes import error_of
@@ -80,7 +81,7 @@ def _answer(
     except BrokenPipeError:
         pass  # It died at once: what it printed says why.
     for line in child.stdout:
-        message = json.loads(line)
+        message = from_json(line)
         if "say" in message:
             say(message["say"])
         elif "error" in message:

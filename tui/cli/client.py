@@ -46,7 +46,7 @@ def make_plan(config: str | None, typed: Sequence[str], *, kind: Kind, backend: 
 
 
 def print_json(data: Any) -> None:
-    """One JSON document on stdout."""
-    import json
+    """One JSON document on stdout; a number that is not finite is null."""
+    from remote.contract.json_text import to_json
 
-    print(json.dumps(data, indent=2, ensure_ascii=False))
+    print(to_json(data, indent=2))

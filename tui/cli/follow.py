@@ -6,12 +6,12 @@ backend's.
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
 from remote.contract import layout
 from remote.contract.events import decode_line, to_dict
+from remote.contract.json_text import to_json
 from tui.cli import outcome
 from tui.narrator import Narrator
 from tui.words import duration
@@ -29,10 +29,10 @@ async def people(client: Client, run: RunRecord, narrator: Narrator, *, live: bo
 
 
 async def machines(client: Client, run: RunRecord, *, live: bool = True) -> None:
-    """The stream's events, one JSON object a line, exactly as they were said."""
+    """The stream's events, one JSON object a line, as they were said."""
     async for batch in client.follow(run, live=live):
         said = [event for event in map(decode_line, batch.lines) if not isinstance(event, str)]
-        _put([json.dumps(to_dict(event), ensure_ascii=False) for event in said])
+        _put([to_json(to_dict(event)) for event in said])
 
 
 def _put(lines: list[str]) -> None:

@@ -8,7 +8,6 @@ has seen of it. Whether the folder holds what it should is the worker's to say.
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
@@ -21,6 +20,7 @@ from pydantic import ValidationError
 from remote.contract import layout
 from remote.contract.errors import ConfigError, Hint
 from remote.contract.events import CheckpointEvent, decode_line
+from remote.contract.json_text import from_json
 from remote.contract.record import Kind, RunRecord
 from remote.contract.spec import ExperimentSpec
 from tui.config.resolve import Resolved
@@ -240,7 +240,7 @@ def _record(path: Path) -> RunRecord | None:
 def _trained(run_dir: Path, record: RunRecord) -> dict[str, Any]:
     """What it was trained with; of a run whose config never came to this machine, the environment alone."""
     try:
-        spec = ExperimentSpec.model_validate(json.loads((run_dir / layout.SPEC).read_bytes())["spec"])
+        spec = ExperimentSpec.model_validate(from_json((run_dir / layout.SPEC).read_bytes())["spec"])
     except (OSError, ValueError, KeyError, TypeError):
         return {_ENVIRONMENT: record.environment}
     values = spec.model_dump()
@@ -258,7 +258,7 @@ def _holds_weights(folder: Path) -> bool:
 def _on_disk(run_dir: Path) -> list[Saved]:
     """The folders that a local run has."""
     try:
-        best = json.loads((run_dir / layout.BEST).read_bytes())
+        best = from_json((run_dir / layout.BEST).read_bytes())
         best_name, score = Path(str(best["path"])).name, float(best["score"])
     except (OSError, ValueError, KeyError, TypeError):
         best_name, score = "", None

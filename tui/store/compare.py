@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from remote.contract.json_text import from_json
 from tui.store.series import Metrics, Series
 
 UNREADABLE = "?"
@@ -46,7 +47,7 @@ class Scores:
 
 def read_spec(data: bytes) -> dict[str, Any]:
     """The values of a run's `spec.json` by dotted key. Raises `ValueError` where it is none."""
-    found = json.loads(data)
+    found = from_json(data)
     spec = found.get("spec") if isinstance(found, dict) else None
     if not isinstance(spec, dict):
         raise ValueError("it holds no spec")

@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
 from remote.contract import layout
+from remote.contract.json_text import from_json
 
 FIRST_WORDS = 160
 """Characters of the first reply that a row keeps."""
@@ -92,7 +93,7 @@ def index(data: bytes, base: int = 0) -> list[EpisodeRow]:
 def read_episode(line: bytes) -> Episode:
     """The episode on a line; a damaged line is an episode whose error says so."""
     try:
-        data = json.loads(line)
+        data = from_json(line)
     except ValueError as damage:
         return Episode(error=f"this line is damaged: {damage}")
     if not isinstance(data, dict):
@@ -102,7 +103,7 @@ def read_episode(line: bytes) -> Episode:
         task=str(data.get("task", "")),
         messages=[m for m in _list(data.get("messages")) if isinstance(m, dict)],
         rewards=_numbers(data.get("rewards")),
-        reward=None if error else _number(data.get("reward")),
+        reward=None if error else _reward(data),
         metrics=_numbers(data.get("metrics")),
         advantage=_number(data.get("advantage")),
         error="" if error is None else str(error),
@@ -158,11 +159,22 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def _reward(data: Mapping[str, Any]) -> float | None:
+    """The total reward; null is one that is no finite number, and None where there is none."""
+    return math.nan if data.get("reward", ...) is None else _number(data.get("reward"))
+
+
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _numbers(value: Any) -> dict[str, float]:
     if not isinstance(value, dict):
         return {}
-    return {str(k): number for k, v in value.items() if (number := _number(v)) is not None}
+    numbers = {str(k): math.nan if v is None else _number(v) for k, v in value.items()}
+    return {name: number for name, number in numbers.items() if number is not None}

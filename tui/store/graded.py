@@ -6,10 +6,12 @@ Owns which lines count: an episode that failed says nothing of its task. Which f
 
 from __future__ import annotations
 
-import json
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+
+from remote.contract.json_text import from_json
 
 TOTAL = "reward"
 """Names the total among the parts."""
@@ -55,17 +57,18 @@ def graded(data: bytes) -> Graded:
 
 
 def _episode(line: bytes) -> tuple[str, float, list[tuple[str, float]]] | None:
-    """Task, reward and parts of an episode that succeeded."""
+    """Task, reward and parts of an episode that succeeded, with a reward that is a number."""
     try:
-        data = json.loads(line)
+        data = from_json(line)
         if data.get("error") is not None:
             return None
-        return str(data["task"]), float(data["reward"]), list(_numbers(data.get("rewards")))
-    except (ValueError, KeyError, TypeError, AttributeError):
+        task, reward = str(data["task"]), float(data["reward"])
+        return (task, reward, list(_numbers(data.get("rewards")))) if math.isfinite(reward) else None
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
 
 
 def _numbers(rewards: object) -> Iterator[tuple[str, float]]:
     for name, value in rewards.items() if isinstance(rewards, dict) else ():
-        if isinstance(value, int | float):
+        if isinstance(value, int | float) and math.isfinite(value):
             yield str(name), float(value)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import struct
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
+from remote.contract.json_text import from_json
 from tui.store.preview_model import MAX_ROWS, Damaged, Preview, Table, clean
 from tui.store.preview_text import decode
 
@@ -81,7 +81,7 @@ def safetensors(data: bytes, size: int) -> Preview:
     if len(data) < end:
         raise Damaged("not readable as safetensors: it ends within its header")
     try:
-        header = json.loads(data[8:end])
+        header = from_json(data[8:end])
         about = header.pop("__metadata__", {})
         rows = [_tensor(name, tensor) for name, tensor in header.items()]
         told = end + max((tensor["data_offsets"][1] for tensor in header.values()), default=0)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from remote.contract.json_text import from_json
 from tui.store.preview_model import MAX_LINES, Damaged, Line, Lines, Look, Preview, clean, lines_of
 
 _TURNS = ("messages", "prompt", "completion")
@@ -120,7 +121,7 @@ def _turn(turn: Mapping[str, Any]) -> Iterator[Line]:
 
 def _parse(found: str) -> Any:
     try:
-        return json.loads(found)
+        return from_json(found)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, " if error.lineno > 1 else ""
         raise Damaged(f"not valid JSON: {error.msg} ({where}column {error.colno})") from error

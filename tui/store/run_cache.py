@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
+from remote.contract.json_text import from_json
 from tui.store.run_rows import Key, RunRow, row_from
 
 VERSION = 1
@@ -61,6 +62,6 @@ class RunCache:
 
 def _row(line: str) -> RunRow | None:
     try:
-        return row_from(json.loads(line.rstrip().rstrip(",")))
+        return row_from(from_json(line.rstrip().rstrip(",")))
     except (ValueError, RecursionError):
         return None

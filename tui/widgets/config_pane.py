@@ -6,7 +6,6 @@ Owns filtering and marking. Reading the run's file into rows is `config/run_conf
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,6 +21,7 @@ from textual.widgets.option_list import Option
 
 from remote.contract import layout
 from remote.contract.errors import VfmError
+from remote.contract.json_text import from_json
 from tui.widgets.filter_line import FilterLine
 from tui.words import duration, moment, plain
 
@@ -249,7 +249,7 @@ def _config_of(data: bytes) -> list[Fact]:
     """The rows of a spec file. Raises `ValueError`."""
     from tui.config.run_config import run_config
 
-    document = json.loads(data)
+    document = from_json(data)
     return [_fact_of(value) for value in run_config(document if isinstance(document, dict) else {})]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from textual.content import Content
 
+from remote.contract.json_text import from_json
 from tui.store.episodes import Episode, EpisodeRow, text_of
 from tui.words import number, plain
 
@@ -170,7 +171,7 @@ def _call(call: dict[str, Any]) -> str:
     given = _function(call).get("arguments")
     if isinstance(given, str):
         try:
-            given = json.loads(given)
+            given = from_json(given)
         except ValueError:
             return f"{_name(call)} {given}"
     if isinstance(given, dict):
@@ -185,7 +186,7 @@ def _pretty(text: str) -> str:
     if text.lstrip()[:1] not in ("{", "["):
         return text
     try:
-        return json.dumps(json.loads(text), ensure_ascii=False, indent=2)
+        return json.dumps(from_json(text), ensure_ascii=False, indent=2)
     except ValueError:
         return text
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from remote.contract import layout
 from remote.contract.frames import Frame
+from remote.contract.json_text import from_json
 
 CURSOR = "cursor.json"
 _GUARD = ".journal.lock"
@@ -196,7 +197,7 @@ class Journal:
 def _read(path: Path) -> Cursor:
     """The cursor on file; the first one where there is none or it is damaged."""
     try:
-        data = json.loads(path.read_bytes())
+        data = from_json(path.read_bytes())
         marks = tuple(Mark(**mark) for mark in data["marks"])
         complete = bool(data["complete"])
         return Cursor(marks or (Mark(),), str(data["position"]), float(data["seen"]), complete)

@@ -7,7 +7,6 @@ Writing the verdict into stream, events and record, and into the volume, is `rem
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from remote.contract import layout
 from remote.contract.events import RECORD_SEPARATOR
+from remote.contract.json_text import from_json
 from remote.contract.record import RunRecord
 from tui.backends.base import Volumes
 from tui.backends.modal.bring import BEFORE, Bringer
@@ -81,7 +81,7 @@ class Settler:
         """The run's spec, as it was asked for; empty where that cannot be read."""
         try:
             path = f"{layout.run_path(record.run_id)}/{layout.REQUEST}"
-            spec = json.loads(await self._volumes.read(record.outputs, path))["spec"]
+            spec = from_json(await self._volumes.read(record.outputs, path))["spec"]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return {}
         return spec if isinstance(spec, dict) else {}
