@@ -17,7 +17,7 @@ from remote.contract.events import RECORD_SEPARATOR, AttemptEvent, decode_line
 from remote.contract.record import Attempt, RunRecord
 from remote.contract.spec import ExperimentSpec
 from remote.emit import Emitter
-from remote.ending import end_torn_line
+from remote.ending import restore_events
 from remote.run_dir import RunDir
 
 GAP = 1_000_000
@@ -80,8 +80,9 @@ def take_up(run_dir: RunDir, head: str, container: str | None, identifiers: dict
     if not record.attempts:
         _write_head(run_dir.path, head)
         return begin(run_dir, record, container)
-    # Nobody has said how the last one ended: its container is gone.
-    record = record.with_attempt_ended("lost", last_sign(run_dir.path))
+    # Its container is gone, and has not said how it ended; or only why it was about to.
+    record = record.with_attempt_ended(record.attempts[-1].why or "lost", last_sign(run_dir.path))
+    _restore_head(run_dir.path, head)
     record = begin(run_dir, record, container)
     _announce(run_dir.path, record)
     return record
@@ -106,12 +107,18 @@ def _write_head(run_dir: Path, head: str) -> None:
     (run_dir / layout.EVENTS).write_text("".join(events), encoding="utf-8", newline="")
 
 
+def _restore_head(run_dir: Path, head: str) -> None:
+    """The launcher's part of the stream, where the lost attempt's stream is gone with its machine."""
+    if _size(run_dir / layout.STREAM) < len(head.encode()):
+        (run_dir / layout.STREAM).write_text(head, encoding="utf-8", newline="")
+
+
 def _announce(run_dir: Path, record: RunRecord) -> None:
     number, why = len(record.attempts), record.attempts[-2].why or "lost"
-    end_torn_line(run_dir / layout.EVENTS)
-    end_torn_line(run_dir / layout.STREAM)
     fd = os.open(run_dir / layout.STREAM, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
+        # In the new attempt's part: whoever saw the lost lines has places of the old one for them.
+        restore_events(run_dir, fd)
         Emitter(run_dir, fd, gap=GAP).emit(AttemptEvent(number=number, why=why))
     finally:
         os.close(fd)

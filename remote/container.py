@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from stat import S_ISREG
 from typing import Any
 
 from remote import images, processes
@@ -186,6 +187,7 @@ class Committer(threading.Thread):
         self._due, self._over = threading.Event(), threading.Event()
         self._grown = False
         self._failed = ""
+        self._synced: dict[str, tuple[int, int]] = {}
 
     def notice(self, data: bytes) -> None:
         """The stream has grown by these bytes."""
@@ -215,12 +217,25 @@ class Committer(threading.Thread):
         """Commit; a failure is said once, and the next commit makes up for it."""
         for _ in range(tries):
             try:
+                self._sync()
                 self._commit()
             except Exception as error:
                 self._say(f"{type(error).__name__}: {error}")
             else:
                 self._failed = ""
                 return
+
+    def _sync(self) -> None:
+        """Sync what was written since the last commit: Modal leaves out of a commit what is open for writing
+        and not synced, and the stream is open from the first line to the last."""
+        for folder, _, names in os.walk(self._run_dir):
+            for path in (os.path.join(folder, name) for name in names):
+                with suppress(OSError):  # gone, or the commit shall try all the same
+                    stat = os.lstat(path)
+                    state = (stat.st_mtime_ns, stat.st_size)
+                    if S_ISREG(stat.st_mode) and self._synced.get(path) != state:
+                        _fsync(path)
+                        self._synced[path] = state
 
     def _say(self, failure: str) -> None:
         if failure == self._failed:
@@ -242,6 +257,14 @@ class Committer(threading.Thread):
         except FileNotFoundError:
             return ""
         return f"{stat.st_mtime_ns}:{stat.st_ino}"
+
+
+def _fsync(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def here(request: LaunchRequest, place: Place) -> LaunchRequest:

@@ -124,8 +124,7 @@ def conclude(run_dir: RunDir, ending: Ending, said: Said, fd: int) -> Ending:
 
 def interrupt(run_dir: RunDir, why: str, fd: int) -> None:
     """Put on record that the attempt is over and the run is not. Raises `DiskError`, `OSError`."""
-    end_torn_line(run_dir.path / layout.EVENTS)
-    end_torn_line(run_dir.path / layout.STREAM)
+    restore_events(run_dir.path, fd)
     Emitter(None, fd).say("worker", f"⏸ this attempt is over ({why}): another one goes on")
     run_dir.write_record(run_dir.record().with_attempt_ended(why))
 
@@ -143,8 +142,7 @@ def last_text(run_dir: Path, reach: int = 8192) -> str:
 
 
 def _say(run_dir: Path, ending: Ending, said: Said, fd: int) -> None:
-    end_torn_line(run_dir / layout.EVENTS)
-    end_torn_line(run_dir / layout.STREAM)
+    restore_events(run_dir, fd)
     emit = Emitter(run_dir, fd)
     if ending.error is not None:
         emit.failure(ending.error)
@@ -160,6 +158,46 @@ def end_torn_line(path: Path) -> None:
         size = file.seek(0, os.SEEK_END)
         if size and (file.seek(size - 1), file.read(1))[1] != b"\n":
             file.write(b"\n")
+
+
+def restore_events(run_dir: Path, fd: int) -> int:
+    """Append to the stream, which `fd` is, the events that only `events.jsonl` has; returns how many.
+
+    An event is written to that file first, and the file is closed again each time. So it may hold more than
+    the stream: of a worker that was killed between the two writes, and of a machine that was lost, of whose
+    stream the volume has what was synced before a commit. Text lines are only in the stream.
+    """
+    events, stream = run_dir / layout.EVENTS, run_dir / layout.STREAM
+    end_torn_line(events)
+    end_torn_line(stream)
+    if not events.exists():
+        return 0
+    known = last_seq(stream)
+    with events.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        lines = [RECORD_SEPARATOR + line for line in file]
+    decoded = ((line, decode_line(line.rstrip("\n"))) for line in lines)
+    missing = [line for line, event in decoded if not isinstance(event, str) and event.seq > known]
+    data = "".join(missing).encode(errors="replace")
+    while data:
+        data = data[os.write(fd, data) :]
+    return len(missing)
+
+
+def last_seq(stream: Path, reach: int = 1 << 20) -> int:
+    """The number of the last event of a stream; -1 where it has none."""
+    try:
+        with stream.open("rb") as file:
+            begin = max(0, file.seek(0, os.SEEK_END) - reach)
+            file.seek(begin)
+            lines = file.read().split(b"\n")
+    except FileNotFoundError:
+        return -1
+    for line in reversed(lines if begin == 0 else lines[1:]):
+        if line.startswith(RECORD_SEPARATOR.encode()):
+            event = decode_line(line.decode(errors="replace"))
+            if not isinstance(event, str):
+                return event.seq
+    return -1 if begin == 0 else last_seq(stream, 8 * reach)
 
 
 def _complete(run_dir: RunDir, ending: Ending, failure: FailureEvent | None) -> None:

@@ -122,11 +122,19 @@ async def put(where: modal.Volume, files: Mapping[str, bytes], seconds: float = 
 
 async def read_json(where: modal.Volume, path: str) -> Any:
     """A JSON file of a volume; None where there is none or it holds no JSON."""
+    data = await read(where, path)
+    try:
+        return None if data is None else from_json(data)
+    except ValueError:
+        return None
+
+
+async def read(where: modal.Volume, path: str) -> bytes | None:
+    """A whole file of a volume; None where there is none."""
     async with within(f"read {path}"):
         try:
-            data = b"".join([chunk async for chunk in where.read_file.aio(path)])
-            return from_json(data)
-        except (NotFoundError, FileNotFoundError, ValueError):
+            return b"".join([chunk async for chunk in where.read_file.aio(path)])
+        except (NotFoundError, FileNotFoundError):
             return None
 
 

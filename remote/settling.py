@@ -19,7 +19,7 @@ from remote.contract.errors import BackendError, Hint, VfmError
 from remote.contract.events import RECORD_SEPARATOR, decode_line
 from remote.contract.record import RunRecord
 from remote.emit import failure_event
-from remote.ending import Ending, Said, conclude, end_torn_line
+from remote.ending import Ending, Said, conclude, restore_events
 from remote.run_dir import RunDir, disk_error, write_atomic
 from remote.staging import known_on_modal, upload
 
@@ -68,6 +68,7 @@ async def _settle(run_dir: RunDir, document: dict[str, Any]) -> RunRecord:
     before = _Before(run_dir)
     try:
         if not given_up:
+            await _take_events(run_dir, volume)
             _complete(run_dir, record, document)
         await upload(volume, run_dir, layout.STREAM, layout.EVENTS, layout.RECORD)
     except BaseException:
@@ -90,19 +91,27 @@ def _brought_together(staged: RunRecord, there: RunRecord) -> RunRecord:
 
 
 def _complete(run_dir: RunDir, record: RunRecord, document: dict[str, Any]) -> None:
-    stream = run_dir.path / layout.STREAM
-    end_torn_line(stream)
-    _collect_events(run_dir.path)
-    ended = last_sign(run_dir.path) or None
-    run_dir.write_record(record.with_attempt_ended(document["status"], ended))
-    fd = os.open(stream, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    fd = os.open(run_dir.path / layout.STREAM, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
+        restore_events(run_dir.path, fd)
+        _collect_events(run_dir.path)
+        ended = last_sign(run_dir.path) or None
+        run_dir.write_record(record.with_attempt_ended(document["status"], ended))
         text = "".join(f"[modal] {calls.plain(line)}\n" for line in document["text"])
         os.write(fd, text.encode(errors="replace"))
         ending = Ending(document["status"], document["exit_code"], _error(document["error"]))
         conclude(run_dir, ending, Said(), fd)
     finally:
         os.close(fd)
+
+
+async def _take_events(run_dir: RunDir, volume: Any) -> None:
+    """The volume's events in place of the staged ones, which are the launcher's: it may have some that the
+    stream lacks here and there."""
+    path = str(layout.run_path(run_dir.path.name) / layout.EVENTS)
+    there = await calls.read(volume, path)
+    if there:
+        write_atomic(run_dir.path / layout.EVENTS, there.decode(errors="replace"))
 
 
 def _collect_events(run_dir: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from remote.contract import events as ev
 from tui.saved import said_of
 from tui.store.scores import EPISODES, FAILED
+from tui.store.stream import LastSeq
 from tui.store.told import taken_up
 from tui.words import duration, number, plain, scores_line, visible
 
@@ -30,6 +31,7 @@ class Narrator:
         self._source = source
         self._visible = visible if colours else plain
         self._untold: ev.MetricsEvent | None = None
+        self._seq = LastSeq()
         self._steps = 0.0
         self._began: dict[str, float] = {}
         self._told: dict[str, tuple[float, float]] = {}
@@ -39,6 +41,8 @@ class Narrator:
         said = ev.decode_line(line)
         if isinstance(said, str):
             return self._text(said)
+        if self._seq.repeats(said):
+            return []
         if isinstance(said, ev.MetricsEvent):
             told, self._untold = self.rest(), said
             return told

@@ -14,7 +14,7 @@ from grpclib import Status
 
 from remote.contract import layout
 from remote.contract.errors import BackendError, ConfigError
-from remote.contract.events import EndEvent, FailureEvent
+from remote.contract.events import EndEvent, FailureEvent, MetricsEvent
 from remote.contract.record import RunRecord
 from remote.run_dir import RunDir
 from tests.backends.conftest import PROJECT, ModalBench, lines, request, until
@@ -111,6 +111,48 @@ async def test_a_run_whose_container_died_goes_on_in_another(bench: ModalBench, 
     assert (after.status, [attempt.why for attempt in after.attempts]) == ("done", ["lost", "done"])
     assert found.count("[train] line 0") == 2
     assert backend.journal(run).read_bytes() == (there(bench, run) / layout.STREAM).read_bytes()
+
+
+async def test_what_a_lost_machine_said_is_in_the_volume_though_its_log_was_open(
+    bench: ModalBench, tmp_path: Path
+) -> None:
+    bench.cloud.faults.private_volumes = bench.cloud.faults.open_files_left_out = True
+    script = f"lines:5 steps:3 attempt:1=wait:{tmp_path / 'never'} end:done"
+    run = await bench.backend(script).launch(request())
+    committed = there(bench, run) / layout.EVENTS
+    await until(lambda: committed.exists() and b'"checkpoint"' in committed.read_bytes(), "a commit")
+    bench.cloud.faults.crash()  # nobody has watched
+    await until(lambda: on_record(bench, run).status == "done", "the end")
+    elsewhere = ModalBackend(tmp_path / "elsewhere", PROJECT, {}, bench.env_file)
+    found = await lines(elsewhere, on_record(bench, run))
+    assert found.count("[train] line 0") == 2
+    assert [e.step for e in events_of(found) if isinstance(e, MetricsEvent)] == [1, 2, 3, 1, 2, 3]
+    assert any("waiting for a machine" in line for line in found)
+
+
+async def test_events_that_the_log_of_a_lost_run_lacks_are_not_lost(
+    bench: ModalBench, tmp_path: Path
+) -> None:
+    bench.cloud.faults.private_volumes = True
+    script = f"lines:5 steps:3 wait:{tmp_path / 'never'}"
+    backend = bench.backend(script)
+    run = await backend.launch(request(modal={"retries": 0}))
+    committed = there(bench, run) / layout.EVENTS
+    await until(lambda: committed.exists() and b'"checkpoint"' in committed.read_bytes(), "a commit")
+    bench.cloud.faults.crash()
+    (there(bench, run) / layout.STREAM).write_bytes(b"")
+    bench.cloud.faults.errors["AppCountLogs"] = Status.INVALID_ARGUMENT  # Modal gives no logs either
+
+    async def over() -> bool:
+        return (await backend.status(run)).ended_already
+
+    await until(over, "the end")
+    found = await lines(ModalBackend(tmp_path / "elsewhere", PROJECT, {}, bench.env_file), run)
+    assert [e.step for e in events_of(found) if isinstance(e, MetricsEvent)] == [1, 2, 3]
+    numbers = [event.seq for event in events_of(found)]
+    assert numbers == sorted(set(numbers))
+    filed = (there(bench, run) / layout.EVENTS).read_text().splitlines()
+    assert len(filed) == len(numbers)
 
 
 async def test_a_launch_that_was_killed_is_not_waited_for(bench: ModalBench) -> None:

@@ -264,6 +264,24 @@ def test_a_container_that_vanished_is_an_attempt_that_was_lost(stage: Stage) -> 
     assert stage.printed(2).startswith(b"\n")
 
 
+@pytest.mark.parametrize("left", ["nothing", "half"])
+def test_events_that_only_their_file_has_come_back_into_the_stream(stage: Stage, left: str) -> None:
+    stage.launch()
+    with pytest.raises(container.AttemptOver):
+        stage.attempt("lines:1 steps:3 orphan:SIGKILL pause:60")
+    stream = stage.run_dir / layout.STREAM
+    said = stage.stream()
+    cut = said.index(b'"step":2') + 4 if left == "half" else 0  # in the middle of a line
+    stream.write_bytes(said[:cut])
+    assert stage.attempt("end:done")["status"] == "done"
+    assert stage.stream().startswith(stage.head.encode())
+    found = [decode_line(line) for line in stage.stream().decode().split("\n")]
+    events = [event for event in found if not isinstance(event, str)]
+    assert [event.seq for event in events] == [event.seq for event in stage.events()]
+    # What is said again belongs to the new attempt: the old one's places were seen with other bytes.
+    assert stage.printed(2) == stage.stream()[stage.record().attempts[1].offset :]
+
+
 @pytest.mark.parametrize("spent_before", [0.0, 3600.0])
 def test_a_run_stops_when_it_has_cost_what_it_may(stage: Stage, spent_before: float) -> None:
     # A dollar a second: two seconds here, or an hour in an earlier attempt and one second more.

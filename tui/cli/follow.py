@@ -14,6 +14,7 @@ from remote.contract.events import decode_line, to_dict
 from remote.contract.json_text import to_json
 from tui.cli import outcome
 from tui.narrator import Narrator
+from tui.store.stream import LastSeq
 from tui.words import duration
 
 if TYPE_CHECKING:
@@ -29,10 +30,12 @@ async def people(client: Client, run: RunRecord, narrator: Narrator, *, live: bo
 
 
 async def machines(client: Client, run: RunRecord, *, live: bool = True) -> None:
-    """The stream's events, one JSON object a line, as they were said."""
+    """The stream's events, one JSON object a line, exactly as they were said, each once."""
+    seq = LastSeq()
     async for batch in client.follow(run, live=live):
         said = [event for event in map(decode_line, batch.lines) if not isinstance(event, str)]
-        _put([to_json(to_dict(event)) for event in said])
+        new = [event for event in said if not seq.repeats(event)]
+        _put([to_json(to_dict(event)) for event in new])
 
 
 def _put(lines: list[str]) -> None:

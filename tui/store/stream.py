@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from remote.contract.events import AnyEvent, Source, decode_line, split_source
+from remote.contract.events import AnyEvent, Event, Source, decode_line, split_source
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,20 @@ class LineDecoder:
         self._rest = []
         self.consumed += len(torn)
         return split_lines(torn) if torn else []
+
+
+class LastSeq:
+    """Tells events that were said before: an attempt repeats those of a lost one, whose lines may be here."""
+
+    def __init__(self) -> None:
+        self._last = -1
+
+    def repeats(self, event: Event) -> bool:
+        """Whether the event, or a later one, came before; numbers within a run only rise."""
+        if 0 <= event.seq <= self._last:
+            return True
+        self._last = max(self._last, event.seq)
+        return False
 
 
 def split_lines(data: bytes) -> list[str]:

@@ -26,7 +26,7 @@ from tests.modal.cloud.logs import STDERR, STDOUT, Source
 from tests.modal.cloud.output import Tap
 from tests.modal.cloud.state import ENVIRONMENT, Container, Function, State, new_id
 from tests.modal.cloud.uploads import Uploads
-from tests.modal.cloud.views import Views
+from tests.modal.cloud.views import SYNCED, Views
 from tests.modal.cloud.volumes import metadata
 from tests.modal.cloud.wire import TASK_HEADER
 
@@ -126,6 +126,7 @@ class Containers:
         process = await ready
         self._furnish(container)
         job = {"env": container.env, "cwd": str(container.root / "root"), "hidden": str(PROJECT)}
+        job["synced"] = str(container.root / SYNCED)
         process.give(container, job, partial(self._log, container))
         container.process = process
         return process

@@ -43,6 +43,9 @@ class Faults:
         """Blocks say what their SHA-256 is."""
         self.private_volumes = False
         """Containers started from now on see copies of volumes: others see what they commit, and no more."""
+        self.open_files_left_out = False
+        """Of a container's copy, a file that a process has open for writing is committed as it was when
+        it was last synced, and not at all where it never was."""
         self.build_lines: list[str] = []
         """What each layer of an image prints while it is built, after the commands themselves."""
         self.build_delay = 0.0
