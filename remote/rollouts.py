@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import sysconfig
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -32,6 +33,7 @@ from remote.contract.spec import ExperimentSpec
 from remote.endpoint import Endpoint
 from remote.environments import user_code
 from remote.rows import Turn
+from remote.vllm_command import SERVER_KEY
 
 T = TypeVar("T")
 OnEpisode = Callable[[int, vf.Episode[Any, Any, Any], "Played"], Awaitable[None]]
@@ -71,6 +73,11 @@ class ModelServer(Protocol):
     @property
     def served_name(self) -> str:
         """The name of the model."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """What requests show as a bearer token."""
         ...
 
 
@@ -205,7 +212,8 @@ async def _together(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
 def _client(server: ModelServer | Endpoint) -> EvalClientConfig:
     if isinstance(server, Endpoint):
         return EvalClientConfig(base_url=server.api, api_key_var=server.key_variable)
-    return EvalClientConfig(base_url=f"{server.base_url}/v1", api_key_var="OPENAI_API_KEY")
+    os.environ[SERVER_KEY] = server.key  # verifiers' client takes the name of a variable alone
+    return EvalClientConfig(base_url=f"{server.base_url}/v1", api_key_var=SERVER_KEY)
 
 
 def _load(

@@ -68,6 +68,11 @@ class ScriptedModel:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @property
+    def key(self) -> str:
+        """It asks for none."""
+        return "unused-by-a-scripted-model"
+
+    @property
     def served_name(self) -> str:
         """The name of the model."""
         return NAME

@@ -25,7 +25,7 @@ from remote.contract.record import LaunchRequest
 from remote.emit import Emitter, failure_event
 from remote.stopping import Cancelled, Interrupted, ignore_signals
 from remote.trainers import CREW, READY, SAVE
-from remote.vllm_command import Device, Sync
+from remote.vllm_command import SERVER_KEY, Device, Sync
 from remote.worker import CANCELLED, FAILED, Worker, as_vfm_error, import_stack, prepare_process
 
 E = TypeVar("E", bound=Event)
@@ -57,6 +57,7 @@ class RunningServer:
         self._folder = folder
         self.served_name, self.weight_sync, self.device = served_name, weight_sync, device
         self.base_url = ""
+        self.key = os.environ.get(SERVER_KEY, "")
 
     @property
     def stopped(self) -> bool:

@@ -30,6 +30,7 @@ from remote.emit import Emitter
 from remote.gpus import Placement, trainer_environment
 from remote.guarded import GuardedProcess
 from remote.run_dir import RunDir, write_atomic
+from remote.vllm_command import SERVER_KEY
 
 CREW, READY, SAVE = "crew.json", "ready.json", "save"
 SAVING = 50.0  # seconds that the first trainer has to save, within those that the supervisor gives the worker
@@ -61,10 +62,10 @@ class Trainers:
         write_atomic(self._folder / CREW, json.dumps({**told, "served_name": server.served_name}))
         port = _free_port()
         for rank in range(self._placement.trainers):
-            self._processes.append(self._start(rank, port))
+            self._processes.append(self._start(rank, port, server.key))
 
-    def _start(self, rank: int, port: int) -> GuardedProcess:
-        variables = trainer_environment(self._placement, rank, port)
+    def _start(self, rank: int, port: int, key: str) -> GuardedProcess:
+        variables = {SERVER_KEY: key, **trainer_environment(self._placement, rank, port)}
         command = [*self._program, str(self._run_dir.path / layout.REQUEST), str(self._folder)]
         started = GuardedProcess(
             command, _with_this_project(os.environ) | variables, lambda line: self._on_line(rank, line)

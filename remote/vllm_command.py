@@ -6,11 +6,14 @@ machine nor the process environment.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import remote
+from remote import vllm_gate
 from remote.contract.spec import ExperimentSpec
 from remote.ports import HOST
 
@@ -23,16 +26,36 @@ LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """The `--max-lora-rank`s that vLLM accepts."""
 CPU_BLOCK = 32
 """Block sizes on a CPU are multiples of this."""
-NOT_FOR_VLLM = frozenset(
+SERVER_KEY = "VFM_SERVER_KEY"
+"""Holds the server's key in the environment of the processes that ask it."""
+KEPT = frozenset(
     {
-        "OPENAI_API_KEY",
-        "WANDB_API_KEY",
-        "VLLM_API_KEY",  # would make the server refuse our own requests
-        "VLLM_LOGGING_CONFIG_PATH",  # would hide the lines that `vllm_log` reads
-        "PYTHONDONTWRITEBYTECODE",  # every start would compile vLLM's sources anew: 80 s in place of 28
+        *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TMP", "TEMP"),
+        *("LD_LIBRARY_PATH", "LD_PRELOAD", "LIBRARY_PATH", "CC", "CXX", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"),
+        *("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_XET_CACHE", "HF_MODULES_CACHE", "HF_ASSETS_CACHE"),
+        *("HUGGINGFACE_HUB_CACHE", "TRANSFORMERS_CACHE", "TRANSFORMERS_OFFLINE", "TOKENIZERS_PARALLELISM"),
+        "PYTHONHASHSEED",
     }
 )
-"""Variables of the worker's that the server does not inherit: secrets it has no use for, and traps."""
+"""Variables that the server inherits of the worker's environment."""
+KEPT_FAMILIES = (
+    *("LC_", "CUDA_", "NVIDIA_", "NCCL_", "GLOO_", "TORCH_", "TORCHDYNAMO_", "TORCHINDUCTOR_", "PYTORCH_"),
+    *("TRITON_", "FLASHINFER_", "VLLM_", "OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_"),
+)
+"""Beginnings of the names of others that it inherits, unless the name says that it is a secret."""
+KEPT_FOR_THE_HUB = frozenset(
+    {
+        *("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_ENDPOINT", "HF_XET_HIGH_PERFORMANCE"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+        *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    }
+)
+"""The same where it fetches the model itself; one that lies on this disk needs no network."""
+NOT_FOR_VLLM = frozenset({"VLLM_LOGGING_CONFIG_PATH"})
+"""Would hide the lines that `vllm_log` reads."""
+_PROJECT = str(Path(remote.__file__ or "").resolve().parents[1])
+_SECRET = re.compile(r"(?:^|_)(?:API_?)?(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL)S?(?:_|$)")
 
 
 @dataclass(frozen=True)
@@ -104,7 +127,7 @@ def command(
     # distribution than the one whose log-probabilities the trainer computes, as would raw
     # log-probabilities at a temperature other than 1.
     arguments += ["--generation-config", "vllm", "--logprobs-mode", "processed_logprobs"]
-    arguments += ["--disable-uvicorn-access-log"]
+    arguments += ["--disable-uvicorn-access-log", "--middleware", vllm_gate.PATH]
     if device == "cuda":
         arguments += ["--gpu-memory-utilization", str(vllm.gpu_memory_utilization)]
     if gpus > 1:
@@ -152,6 +175,7 @@ def environment(
     `threads`: OpenMP threads on a CPU; `gpus`: those that it has for itself.
     """
     variables = {
+        "PYTHONPATH": _PROJECT,  # holds the middleware
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_DO_NOT_TRACK": "1",
         "DO_NOT_TRACK": "1",
@@ -175,7 +199,7 @@ def environment(
     elif resolve_weight_sync(spec, device) == "adapter":
         variables["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "1"
     else:
-        # The reload of weights is a development endpoint: unauthenticated, hence 127.0.0.1 only.
+        # The reload of weights is a development endpoint, which `vllm_gate` guards with the others.
         variables["VLLM_SERVER_DEV_MODE"] = "1"
     if model and Path(model).is_absolute():
         variables["HF_HUB_OFFLINE"] = "1"
@@ -196,6 +220,14 @@ def _cpu(spec: ExperimentSpec, threads: int) -> dict[str, str]:
     }
 
 
-def inherited(variables: Mapping[str, str]) -> dict[str, str]:
-    """What the server inherits of the worker's environment."""
-    return {name: value for name, value in variables.items() if name not in NOT_FOR_VLLM}
+def inherited(variables: Mapping[str, str], model: str) -> dict[str, str]:
+    """What the server inherits of the worker's environment: no secret, but the hub's token where `model` is
+    fetched from there."""
+    hub = frozenset() if Path(model).is_absolute() else KEPT_FOR_THE_HUB
+    return {name: value for name, value in variables.items() if name in hub or _is_kept(name)}
+
+
+def _is_kept(name: str) -> bool:
+    if name in NOT_FOR_VLLM or _SECRET.search(name):
+        return False
+    return name in KEPT or name.startswith(KEPT_FAMILIES)

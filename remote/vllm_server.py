@@ -8,6 +8,7 @@ server, and weights on their way to it, are left to `rollouts` and `weight_sync`
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 import threading
 import time
@@ -17,6 +18,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
+from remote import vllm_gate
 from remote.contract.errors import Hint, ServerError
 from remote.contract.spec import ExperimentSpec
 from remote.emit import Emitter
@@ -79,6 +81,8 @@ class VllmServer:
         self.device: Device = device or image_device()
         self.served_name = served_name
         self.weight_sync = resolve_weight_sync(spec, self.device)
+        self.key = secrets.token_urlsafe(32)
+        """What every request to it has to show, as a bearer token."""
         self._model = str(Path(model).resolve()) if Path(model).is_dir() else model
         self._emit = emitter
         self._gpus = gpus
@@ -196,8 +200,9 @@ class VllmServer:
         what = (self.spec, self._model, self.port, self.device, self.served_name, len(self._gpus))
         arguments = command(*what, self._fixed)
         variables = environment(self.spec, self.device, self._threads, self._model, self._gpus, self._fixed)
+        variables[vllm_gate.KEY_VARIABLE] = self.key
         self._process = GuardedProcess(
-            [*self._program, *arguments], inherited(os.environ) | variables, self._on_line
+            [*self._program, *arguments], inherited(os.environ, self._model) | variables, self._on_line
         )
         return self._process
 

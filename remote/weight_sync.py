@@ -37,7 +37,8 @@ class WeightSync:
         self._model = model
         self._base = base
         self._server = server
-        self._http = httpx.Client(base_url=server.base_url, timeout=TIMEOUT)
+        headers = {"Authorization": f"Bearer {server.key}"}
+        self._http = httpx.Client(base_url=server.base_url, timeout=TIMEOUT, headers=headers, trust_env=False)
         self.model = server.served_name
         self.version = 0
 

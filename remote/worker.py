@@ -387,6 +387,8 @@ def prepare_process(request: LaunchRequest) -> None:
     os.environ.setdefault("HF_HOME", str(Path(request.cache_dir) / "huggingface"))
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for name in ("NO_PROXY", "no_proxy"):  # no proxy stands between this machine and itself
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1", "localhost")))
     # TRL's own vLLM code, which this is about, is not used.
     warnings.filterwarnings("ignore", message="TRL currently supports vLLM")
 

@@ -97,6 +97,7 @@ def peft(name: str) -> Probe:
 class Address:
     base_url = "http://127.0.0.1:9"
     served_name = "policy"
+    key = "k"
 
 
 def environment_config(read: Callable[[Any], Any]) -> Probe:

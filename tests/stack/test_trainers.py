@@ -34,6 +34,7 @@ class Tape:
 
     def __init__(self, real: Any) -> None:
         self.served_name, self.weight_sync, self.device = real.served_name, real.weight_sync, real.device
+        self.key = real.key
         self.replaying = False
         self.replies: deque[tuple[Any, bytes]] = deque()
         self._real = real.base_url
@@ -54,7 +55,7 @@ class Tape:
         return reply
 
     def _ask(self, path: str, body: bytes) -> bytes:
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}"}
         request = urllib.request.Request(self._real + path, data=body, headers=headers, method="POST")
         with urllib.request.urlopen(request, timeout=60) as reply:
             return bytes(reply.read())

@@ -45,7 +45,9 @@ def asked(server: Any, name: str) -> tuple[list[int], list[int], list[float]]:
         "return_token_ids": True,
         "ignore_eos": True,
     }
-    reply = httpx.post(f"{server.base_url}/v1/chat/completions", json=body, timeout=120).json()
+    headers = {"Authorization": f"Bearer {server.key}"}
+    url = f"{server.base_url}/v1/chat/completions"
+    reply = httpx.post(url, json=body, headers=headers, timeout=120).json()
     choice = reply["choices"][0]
     return (
         reply["prompt_token_ids"],
@@ -113,6 +115,7 @@ def test_tied_embeddings_are_refused_where_a_reload_would_keep_the_old_output_la
     class Nowhere:
         base_url = "http://127.0.0.1:9"
         served_name = "policy"
+        key = "k"
 
     with pytest.raises(ModelError, match="ties it to the embeddings"):
         make_sync("full", model, Nowhere(), tiny_model, tiny_spec(), "cpu")
@@ -127,6 +130,7 @@ def test_a_server_that_refuses_is_told_apart_from_one_that_is_gone(tiny_model: P
     class Gone:
         base_url = "http://127.0.0.1:9"
         served_name = "policy"
+        key = "k"
 
     sync = make_sync("merged", model, Gone(), tiny_model, tiny_spec(), "cpu")
     with pytest.raises(SyncError, match="did not take the weights"):

@@ -23,7 +23,7 @@ from remote.gpus import Placement
 from remote.run_dir import RunDir
 from remote.trainers import Trainers
 
-SERVER = SimpleNamespace(weight_sync="adapter", device="cuda", served_name="policy")
+SERVER = SimpleNamespace(weight_sync="adapter", device="cuda", served_name="policy", key="k")
 HEAD = """
 import os, signal, sys, time
 from pathlib import Path

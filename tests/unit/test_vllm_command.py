@@ -154,11 +154,44 @@ def test_a_model_on_this_disk_asks_no_hub_and_nobody_is_told() -> None:
     assert variables["VLLM_NO_USAGE_STATS"] == variables["DO_NOT_TRACK"] == "1"
 
 
-def test_the_server_inherits_no_secret_that_it_has_no_use_for() -> None:
-    have = dict.fromkeys(
-        ("PATH", "HF_TOKEN", "WANDB_API_KEY", "OPENAI_API_KEY", "PYTHONDONTWRITEBYTECODE"), "x"
-    )
-    assert set(inherited(have)) == {"PATH", "HF_TOKEN"}
+NEEDED = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"),
+    *("HF_HOME", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "VLLM_CACHE_ROOT", "NCCL_DEBUG", "TRITON_CACHE_DIR"),
+)
+FOR_THE_HUB = ("HF_TOKEN", "https_proxy", "SSL_CERT_FILE", "HF_ENDPOINT")
+NOT_ITS_BUSINESS = (
+    *(
+        "WANDB_API_KEY",
+        "OPENAI_API_KEY",
+        "DATABASE_URL",
+        "MY_SERVICE_KEY",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_PROFILE",
+    ),
+    *(
+        "GITHUB_TOKEN",
+        "SSH_AUTH_SOCK",
+        "MODAL_TOKEN_SECRET",
+        "VFM_SERVER_KEY",
+        "PS1",
+        "EXPERIMENTER",
+        "anything",
+    ),
+    *(
+        "VLLM_API_KEY",
+        "VLLM_PARTNER_TOKEN",
+        "CUDA_PASSWORD",
+        "TORCH_SECRET",
+        "OMP_KEYS",
+        "PYTHONDONTWRITEBYTECODE",
+    ),
+)
+
+
+def test_the_server_inherits_what_it_needs_and_no_more() -> None:
+    have = dict.fromkeys((*NEEDED, *FOR_THE_HUB, *NOT_ITS_BUSINESS), "x")
+    assert set(inherited(have, MODEL)) == set(NEEDED)
+    assert set(inherited(have, "org/name")) == {*NEEDED, *FOR_THE_HUB}
 
 
 def test_connections_outlive_the_trainers_share_of_a_step() -> None:
