@@ -20,6 +20,7 @@ from verifiers.v1.dialects.chat import message_to_wire
 from verifiers.v1.runtimes import ProgramResult, Runtime
 
 from remote.chat_tools import connected
+from remote.seeds import call_seed
 
 ID = "vfm_chat"
 TURNS = "vfm_turns"
@@ -64,6 +65,8 @@ class ChatHarness(vf.Harness[ChatHarnessConfig]):  # type: ignore[misc]
                     body["tools"] = tools.offered
                 if self.config.tokens:
                     body |= {"logprobs": True, "return_token_ids": True}
+                if (seed := call_seed(trace.agent.name, trace.num_turns)) is not None:
+                    body["seed"] = seed
                 headers = {"Authorization": f"Bearer {secret}"}
                 reply = await _http().post(f"{endpoint}/chat/completions", json=body, headers=headers)
                 if reply.status_code != 200:

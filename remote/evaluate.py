@@ -23,6 +23,7 @@ from remote.endpoint import Endpoint
 from remote.recorder import Recorder
 from remote.rollouts import Played, Rollouts, all_failed
 from remote.scores import Finished, scores
+from remote.seeds import episode_key
 
 EVERY = 1.0  # seconds between two looks at the numbers
 
@@ -61,8 +62,12 @@ def evaluate(
         progress.add(Finished(*owed[place], played))
 
     if owed:
+        seed = spec.training.seed
         rollouts.play(
-            [tasks[task] for task, _ in owed], temperature=options.temperature, on_episode=on_episode
+            [tasks[task] for task, _ in owed],
+            temperature=options.temperature,
+            on_episode=on_episode,
+            keys=[episode_key(seed, "evaluate", 0, task, sample) for task, sample in owed],
         )
     return progress.conclude(endpoint)
 

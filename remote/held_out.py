@@ -12,6 +12,7 @@ from remote.contract import layout
 from remote.contract.spec import ExperimentSpec
 from remote.recorder import Recorder, summary
 from remote.rollouts import Rollouts, all_failed
+from remote.seeds import episode_keys
 
 
 class HeldOut:
@@ -40,7 +41,9 @@ class HeldOut:
             return self.scored.get(step)
         if step and self.before_play is not None:
             self.before_play()
-        played = self._rollouts.play(self._tasks, temperature=self._spec.evaluation.temperature)
+        keys = episode_keys(self._spec.training.seed, "held-out", step, range(len(self._tasks)))
+        temperature = self._spec.evaluation.temperature
+        played = self._rollouts.play(self._tasks, temperature=temperature, keys=keys)
         if all(p.error for p in played):
             raise all_failed(played, "the held-out tasks")
         values = summary(played, "eval")

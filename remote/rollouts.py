@@ -33,6 +33,7 @@ from remote.contract.spec import ExperimentSpec
 from remote.endpoint import Endpoint
 from remote.environments import user_code
 from remote.rows import Turn
+from remote.seeds import EPISODE, episode_keys
 from remote.vllm_command import SERVER_KEY
 
 T = TypeVar("T")
@@ -102,6 +103,7 @@ class Rollouts:
         self.module = module
         self._spec = spec
         self._server = server
+        self._plays = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="episodes", daemon=True)
         self._stack = AsyncExitStack()
@@ -135,25 +137,34 @@ class Rollouts:
         *,
         temperature: float,
         on_episode: OnEpisode | None = None,
+        keys: Sequence[str] | None = None,
     ) -> list[Played]:
         """Play one episode of each task, in parallel; the order of results is the tasks' order.
 
         An episode that fails is a result too, with `error` set. What `on_episode` raises ends all of them.
+        `keys` are the episodes' (see `seeds`); without them a seed depends on how often `play` was called.
         """
+        if keys is None:
+            self._plays += 1
+            keys = episode_keys(self._spec.training.seed, "play", self._plays, range(len(tasks)))
         context = ModelContext(
             model=self.model, client=_client(self._server), sampling=sampling(self._spec, temperature)
         )
-        return self._run(self._play(tasks, context, on_episode))
+        return self._run(self._play(tasks, keys, context, on_episode))
 
     async def _play(
         self,
         tasks: Sequence[vf.Task[Any, Any, Any]],
+        keys: Sequence[str],
         context: ModelContext,
         on_episode: OnEpisode | None,
     ) -> list[Played]:
         permits = asyncio.Semaphore(self._spec.training.concurrency)
 
+        takes_seeds = not isinstance(self._server, Endpoint) or self._spec.evaluation.endpoint_seed
+
         async def one(place: int, task: vf.Task[Any, Any, Any]) -> Played:
+            EPISODE.set(keys[place] if takes_seeds else "")
             episode = await self._env.run_slot(RunSlot(task), context, permits)
             played = _played(episode)
             if on_episode is not None:

@@ -30,6 +30,7 @@ from remote.ranks import Ranks
 from remote.recorder import Recorder
 from remote.rollouts import Played, Rollouts, all_failed
 from remote.rows import Row, blank_row, to_row
+from remote.seeds import episode_keys
 from remote.shared_prompts import shared_logps
 from remote.stopping import Interrupted
 from remote.weight_sync import WeightSync
@@ -143,7 +144,8 @@ class EpisodePlayer:
         self.rollouts.model = self.sync.model
         with self.timer.measure("rollout"):
             chosen = [self.tasks[index] for index in indices]
-            played = self.rollouts.play(chosen, temperature=self.spec.training.temperature)
+            keys = episode_keys(self.spec.training.seed, "train", step, indices)
+            played = self.rollouts.play(chosen, temperature=self.spec.training.temperature, keys=keys)
         if all(p.error for p in played):
             raise all_failed(played, f"step {step}")
         if self.on_episodes is not None:

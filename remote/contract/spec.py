@@ -267,6 +267,9 @@ class EvaluationSection(Section):
     `https://api.example.com/v1`. The model is then called as that service calls it."""
     endpoint_key: str = "OPENAI_API_KEY"
     """Name of the variable in .env that holds the endpoint's key; the key itself is never written down."""
+    endpoint_seed: bool = False
+    """Send a seed with each request to evaluation.endpoint, derived from training.seed, task and turn. Off by
+    default: some services refuse a field that they do not know. Our own server is always sent one."""
 
     @field_validator("endpoint")
     @classmethod

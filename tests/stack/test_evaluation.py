@@ -108,7 +108,7 @@ def test_episodes_are_on_file_as_verifiers_and_we_write_them_and_nothing_is_sent
     assert run.go() == 0
     assert service.keys == {f"Bearer {KEY}"}
     assert {body["model"] for body in service.bodies} == {"theirs-large"}
-    vllms_own = {"return_token_ids", "logprobs"}
+    vllms_own = {"return_token_ids", "logprobs", "seed"}
     assert not any(vllms_own & body.keys() for body in service.bodies)
     assert not any(name.startswith("prime_runs") for name in sys.modules), "what pushes was imported"
 

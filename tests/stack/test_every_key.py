@@ -154,7 +154,7 @@ def planned(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
         def take_up(self, folder: Path, tasks: list[int], times: int) -> Any:
             return [([], times) for _ in tasks]
 
-        def play(self, tasks: list[int], *, temperature: float, on_episode: Any) -> None:
+        def play(self, tasks: list[int], *, temperature: float, **_: Any) -> None:
             raise Planned(len(tasks), len(set(tasks)), temperature)
 
     recorder = Recorder(Emitter(None), request.getfixturevalue("tmp_path"), 0)
@@ -169,6 +169,20 @@ def endpoint(spec: ExperimentSpec, _: Any) -> Any:
 
     asked = Endpoint.of(spec, "theirs-large")
     return asked.api, asked.key_variable
+
+
+def endpoint_is_seeded(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
+    """Whether a request to somebody else's service carries a seed."""
+    from remote.endpoint import Endpoint
+    from remote.rollouts import Rollouts
+    from remote.scripted_model import ScriptedModel
+
+    request.getfixturevalue("wordle")
+    model: ScriptedModel = request.getfixturevalue("model")
+    made = Rollouts("vf_wordle", {"turns": 1}, spec, Endpoint(model.url, "theirs", "NO_KEY"), tokens=False)
+    made.play(made.tasks()[:1], temperature=1.0)
+    made.close()
+    return all("seed" in body for body in model.requests)
 
 
 def recorded(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
@@ -337,6 +351,7 @@ ROWS: list[tuple[str, Any, Probe, Any]] = [
     ("evaluation.endpoint", "https://host", endpoint, ("https://host/v1", "OPENAI_API_KEY")),
     ("evaluation.endpoint", "https://host", lambda spec, _: modal_options(spec, "evaluate")["gpu"], None),
     ("evaluation.endpoint_key", "THEIR_KEY", endpoint, ("https://host/v1", "THEIR_KEY")),
+    ("evaluation.endpoint_seed", True, endpoint_is_seeded, True),
     ("vllm.gpu_memory_utilization", 0.4, flag("--gpu-memory-utilization"), "0.4"),
     ("vllm.cpu_kvcache_space", 3, variable("VLLM_CPU_KVCACHE_SPACE"), "3"),
     ("vllm.max_model_len", 700, flag("--max-model-len"), "700"),
