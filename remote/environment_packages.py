@@ -24,6 +24,8 @@ from packaging.version import InvalidVersion, Version
 
 from remote import uv_process
 from remote.contract.errors import EnvironmentMissing, Hint, ImageError
+from remote.contract.models import OURS
+from remote.environment_siblings import beside
 
 Say = Callable[[str], None]
 
@@ -39,7 +41,7 @@ def install_package(name: str, source: str, target: Path, say: Say) -> str:
     # uv keeps builds by the time stamp of pyproject.toml: a changed module alone must be built again too.
     into = ["--no-deps", "--target", str(target), "--link-mode", "copy"]
     _uv(["pip", "install", *into, "--reinstall-package", distribution, source], name, say)
-    _install_missing(name, distribution, target, into, _excluded(source), say)
+    _Needs(name, source, target, into, say).install(distribution)
     # A folder that was looked into a moment ago is remembered as it was.
     importlib.invalidate_caches()
     return distribution
@@ -121,50 +123,87 @@ def _tool(source: Path, name: str) -> dict[str, Any]:
     return table if isinstance(table, dict) else {}
 
 
-def _install_missing(
-    module: str, name: str, target: Path, into: list[str], excluded: list[str], say: Say
-) -> None:
-    """Install what the package needs and this Python has not, at versions that fit what it has."""
-    have = _versions([path for path in sys.path if path != str(target)])
-    missing = _missing(module, name, target, have)
-    if not missing:
-        return
-    say(f"{module} also needs {', '.join(missing)}")
-    with tempfile.TemporaryDirectory(prefix="vfm-environment-") as scratch:
-        wanted, limits, never = (Path(scratch, f"{n}.txt") for n in ("wanted", "constraints", "excluded"))
-        wanted.write_text("\n".join(missing) + "\n")
-        limits.write_text("".join(f"{n}=={v.public}\n" for n, v in sorted(have.items())))
-        never.write_text("".join(f"{name}\n" for name in excluded))
-        plain = ["--no-header", "--no-annotate", "--constraints", str(limits)]
-        plain += ["--excludes", str(never)] if excluded else []  # uv warns of an empty one
-        found = _uv(["pip", "compile", *plain, str(wanted)], module, say)
-    pins = [pin for line in found if (pin := _pin(line)) is not None]
-    absent = [str(pin) for pin in pins if canonicalize_name(pin.name) not in have]
-    _uv(["pip", "install", *into, *absent], module, say)
+class _Needs:
+    """What one package needs and this Python has not, installed at versions that fit what it has.
+
+    No name of this project's environments, nor of a package beside this one, is looked up on an index.
+    """
+
+    def __init__(self, module: str, source: str, target: Path, into: list[str], say: Say) -> None:
+        self.module, self.target, self.into, self.say = module, target, into, say
+        self.have = _versions([path for path in sys.path if path != str(target)])
+        self.excluded = _excluded(source)
+        near = beside(Path(source)) if Path(source).is_absolute() and Path(source).is_dir() else ()
+        self.own = {*OURS, *near}
+
+    def install(self, name: str) -> None:
+        """Raises `EnvironmentMissing`."""
+        missing = [str(need) for need in self._missing(name)]
+        if missing:
+            self.say(f"{self.module} also needs {', '.join(missing)}")
+            absent = [str(pin) for pin in self._pins(missing) if canonicalize_name(pin.name) not in self.have]
+            _uv(["pip", "install", *self.into, *absent], self.module, self.say)
+        self._check_own()
+
+    def _pins(self, missing: list[str]) -> list[Requirement]:
+        with tempfile.TemporaryDirectory(prefix="vfm-environment-") as scratch:
+            wanted, limits, never = (Path(scratch, f"{n}.txt") for n in ("wanted", "constraints", "excluded"))
+            wanted.write_text("\n".join(missing) + "\n")
+            limits.write_text("".join(f"{n}=={v.public}\n" for n, v in sorted(self.have.items())))
+            never.write_text("".join(f"{name}\n" for name in (*self.excluded, *sorted(self.own))))
+            plain = ["--no-header", "--no-annotate", "--constraints", str(limits), "--excludes", str(never)]
+            found = _uv(["pip", "compile", *plain, str(wanted)], self.module, self.say)
+        return [pin for line in found if (pin := _pin(line)) is not None]
+
+    def _missing(self, name: str) -> list[Requirement]:
+        in_overlay = _versions([str(self.target)])
+        missing = []
+        for need in _requires(name, self.target):
+            version = self.have.get(canonicalize_name(need.name))
+            if version is not None and not _fits(need, version):
+                raise EnvironmentMissing(
+                    f"the environment {self.module} needs {need}, "
+                    f"but the training stack has {need.name} {version}",
+                    hint=Hint(f"widen the dependency on {need.name} in the environment's pyproject.toml"),
+                )
+            version = version or in_overlay.get(canonicalize_name(need.name))
+            if version is None or not _fits(need, version):
+                if canonicalize_name(need.name) in self.own:
+                    raise self._absent(need, version)
+                missing.append(need)
+        return missing
+
+    def _check_own(self) -> None:
+        """What packages of the index need of our own was left out when they were looked up."""
+        there = {**_versions([str(self.target)]), **self.have}
+        for distribution in metadata.distributions(path=[str(self.target)]):
+            for need in _requires(distribution.metadata["Name"], self.target):
+                version = there.get(name := canonicalize_name(need.name))
+                if name in self.own and (version is None or not _fits(need, version)):
+                    raise self._absent(need, version)
+
+    def _absent(self, need: Requirement, version: Version | None) -> EnvironmentMissing:
+        if version is not None:
+            there = f"the package of that name beside it is {version}"
+        else:
+            there = "which is not there: it is no package of an index but of this project's environments/"
+        return EnvironmentMissing(
+            f"the environment {self.module} needs {need}, {there}",
+            hint=Hint(f"put {need.name} beside it, at a version that fits, or drop the dependency"),
+        )
 
 
-def _missing(module: str, name: str, target: Path, have: dict[str, Version]) -> list[str]:
-    in_overlay = _versions([str(target)])
-    missing = []
-    for text in _requires(name, target):
-        need = Requirement(text)
-        if need.marker is not None and not need.marker.evaluate({"extra": ""}):
-            continue
-        version = have.get(canonicalize_name(need.name))
-        if version is not None and not need.specifier.contains(version, prereleases=True):
-            raise EnvironmentMissing(
-                f"the environment {module} needs {need}, but the training stack has {need.name} {version}",
-                hint=Hint(f"widen the dependency on {need.name} in the environment's pyproject.toml"),
-            )
-        version = version or in_overlay.get(canonicalize_name(need.name))
-        if version is None or not need.specifier.contains(version, prereleases=True):
-            need.marker = None
-            missing.append(str(need))
-    return missing
+def _requires(name: str, target: Path) -> list[Requirement]:
+    """What an installed distribution needs on this machine."""
+    needs = [Requirement(text) for text in _installed(name, target).requires or []]
+    wanted = [need for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
+    for need in wanted:
+        need.marker = None
+    return wanted
 
 
-def _requires(name: str, target: Path) -> list[str]:
-    return _installed(name, target).requires or []
+def _fits(need: Requirement, version: Version) -> bool:
+    return need.specifier.contains(version, prereleases=True)
 
 
 def _installed(name: str, target: Path) -> metadata.Distribution:

@@ -19,10 +19,15 @@ def siblings(source: Path) -> list[Path]:
 
     A pyproject.toml that cannot be read has no say here: whoever installs it says what is wrong with it.
     """
-    folders = {name: path.parent for path in source.parent.glob("*/pyproject.toml") if (name := _name(path))}
+    folders = beside(source)
     found: list[Path] = []
     _collect(source, folders, found, {source})
     return found
+
+
+def beside(source: Path) -> dict[str, Path]:
+    """The packages that lie beside a folder, it among them: canonical name → folder."""
+    return {name: path.parent for path in source.parent.glob("*/pyproject.toml") if (name := _name(path))}
 
 
 def _collect(source: Path, folders: dict[str, Path], found: list[Path], seen: set[Path]) -> None:

@@ -19,10 +19,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from remote import images, local_image, uv_process
+from remote import images, uv_process
 from remote.contract.errors import EnvironmentMissing, Hint, ImageError, VfmError
 from remote.contract.json_text import from_json
+from remote.contract.models import OURS, is_ours
 from remote.emit import failure_event
+from remote.environment_siblings import siblings
 
 VERIFIERS = next(pin for pin in images.STACK if pin.startswith("verifiers=="))
 _ABSENT = re.compile(r"not found in the (package registry|provided package locations)|no versions of")
@@ -35,24 +37,37 @@ _UNREACHED = re.compile(
 def settle(source: str, backend: str, home: Path) -> dict[str, str]:
     """What a run's environment is to be installed from. Raises `EnvironmentMissing` and `ImageError`."""
     if not Path(source).is_absolute():
-        return _installed(source, backend, home) or _pinned(source, source, backend)
+        _check_foreign(source)
+        return _pinned(source, source, backend)
     if backend == "local":
         return {"source": source}  # The worker reads it where it is.
-    wheel = source if source.endswith(".whl") else str(_built(Path(source), home))
+    if source.endswith(".whl"):
+        wheel = source
+    else:
+        _check_alone(Path(source))
+        wheel = str(_built(Path(source), home))
     _pinned(source, wheel, backend)
     return {"source": wheel}
 
 
-def _installed(source: str, backend: str, home: Path) -> dict[str, str] | None:
-    """A module that somebody put into the local image by hand, under its bare name."""
-    module = re.sub(r"[-.]+", "_", source).lower()
-    python = local_image.find(home) if backend == "local" and module.isidentifier() else None
-    if python is None:
-        return None
-    for site in python.parents[1].glob("lib/python*/site-packages"):
-        if (site / module / "__init__.py").is_file() or (site / f"{module}.py").is_file():
-            return {"source": "", "name": module}
-    return None
+def _check_foreign(requirement: str) -> None:
+    """Refuse this project's own names: on an index, anybody could claim them."""
+    if is_ours(_bare(requirement)):
+        raise EnvironmentMissing(
+            f"{requirement} is an environment of this project, and is never taken from the package index",
+            hint=Hint("name it without a version: environments/ holds it"),
+        )
+
+
+def _check_alone(folder: Path) -> None:
+    """Refuse a package that needs its neighbours: a run elsewhere is handed one wheel."""
+    if needed := siblings(folder):
+        names = ", ".join(path.name for path in needed)
+        raise EnvironmentMissing(
+            f"the environment in {folder} needs {names}, which lies beside it: "
+            "a run elsewhere is handed one wheel",
+            hint=Hint(f"move {folder.name} and {names} into environments/, which goes along whole"),
+        )
 
 
 def _pinned(name: str, requirement: str, backend: str) -> dict[str, str]:
@@ -69,9 +84,14 @@ def _pinned(name: str, requirement: str, backend: str) -> dict[str, str]:
 
 def _pin(requirement: str, lines: list[str]) -> str:
     """The line of the package itself: `some-env[extra]==1.2`."""
-    name = re.sub(r"[-_.]+", "-", re.split(r"[\[=~!<> ]", requirement)[0]).lower()
+    name = _bare(requirement)
     own = (line.partition(" #")[0].strip() for line in lines)
     return next((pin for pin in own if re.split(r"[\[=]", pin)[0] == name), requirement)
+
+
+def _bare(requirement: str) -> str:
+    """The canonical name of a requirement's package."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[\[=~!<> ]", requirement)[0]).lower()
 
 
 def _resolved(name: str, requirement: str, backend: str) -> list[str]:
@@ -79,7 +99,10 @@ def _resolved(name: str, requirement: str, backend: str) -> list[str]:
         wanted, limits = Path(scratch, "wanted.in"), Path(scratch, "limits.txt")
         wanted.write_text(f"{requirement}\n")
         limits.write_text("\n".join((f"torch=={images.TORCH}", *images.STACK)) + "\n")
+        ours = Path(scratch, "ours.txt")
+        ours.write_text("\n".join(OURS) + "\n")
         arguments = ["pip", "compile", "--no-header", "--annotation-style", "line", "-c", str(limits)]
+        arguments += ["--excludes", str(ours)]
         if backend == "modal":
             arguments += ["--python-version", images.PYTHON, "--python-platform", "x86_64-manylinux_2_28"]
         code, lines = _uv([*arguments, str(wanted)])
@@ -93,13 +116,12 @@ def _resolved(name: str, requirement: str, backend: str) -> list[str]:
 
 def _unfit(name: str, lines: list[str]) -> EnvironmentMissing:
     text, cause = " ".join(lines), uv_process.cause(lines)
-    bare = re.sub(r"[-_.]+", "-", re.split(r"[\[=~!<> ]", name)[0]).lower()
+    bare = _bare(name)
     if _UNREACHED.search(text):
         said = f"the package index could not be reached, so the environment {name!r} cannot be looked up"
         return EnvironmentMissing(said, cause=cause, hint=uv_process.hint(text))
     if re.search(rf"Because (there are )?(no versions of )?{re.escape(bare)}\S* (was )?not found in", text):
-        said = f"there is no environment {name!r}: neither in environments/ nor as a package on the index"
-        return EnvironmentMissing(said, cause=cause)
+        return EnvironmentMissing(f"the package index has no package {name!r}", cause=cause)
     if f"there is no version of {bare}" in text:
         return EnvironmentMissing(
             f"the package index has no {name}", cause=cause, hint=Hint("name another version")

@@ -6,6 +6,7 @@ at paths and builtin names, the worker loads it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from remote.contract.spec import ExperimentSpec
@@ -17,6 +18,9 @@ DEFAULT_MODELS: Mapping[str, str] = {
     "vf_tool_test": "Salesforce/xLAM-2-3b-fc-r",
 }
 """Environment → its model, where neither `model.overrides` nor `model.base_model` names one."""
+
+OURS = ("vf-bfcl-single-turn", "vf-gsm8k", "vf-tool-test", "vf-wordle")
+"""This project's environments. No package index is asked for them: anybody could claim the names there."""
 
 
 def module_names(name: str) -> tuple[str, ...]:
@@ -31,6 +35,11 @@ def module_names(name: str) -> tuple[str, ...]:
 def same_environment(one: str, other: str) -> bool:
     """Whether two spellings name one environment."""
     return _bare(one) == _bare(other)
+
+
+def is_ours(name: str) -> bool:
+    """Whether a spelling names one of this project's own environments."""
+    return find_spelling(OURS, name) is not None
 
 
 def find_spelling(names: Iterable[str], environment: str) -> str | None:
@@ -57,4 +66,4 @@ def choose_model(spec: ExperimentSpec, environment: str, declared: str | None = 
 
 
 def _bare(name: str) -> str:
-    return name.strip().lower().replace("-", "_").removeprefix("vf_")
+    return re.sub(r"[-_.]+", "_", name.strip().lower()).removeprefix("vf_")

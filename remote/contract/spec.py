@@ -134,7 +134,8 @@ class TrainingSection(Section):
 
     environment: str = Field("vf-wordle", min_length=1)
     """The verifiers environment: a package of `environments/` in any spelling (`wordle`, `vf-wordle`), the
-    path of a package's folder or wheel, or a package of the package index (`some-env`, `some-env==1.2`)."""
+    path of a package's folder or wheel, or a package of the package index (`index:some-env`,
+    `some-env==1.2`)."""
     environment_args: dict[str, Any] = Field(default_factory=dict)
     """Options handed to the environment's taskset."""
     script: str | None = Field(None, min_length=1)

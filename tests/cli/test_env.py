@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 from remote.environment_source import VERIFIERS
+from tests.backends.package_index import recording_index
 from tests.cli.conftest import Vfm
 
 
@@ -134,7 +135,7 @@ def test_what_keeps_an_environment_from_loading_is_told(vfm: Vfm) -> None:
 
 
 def test_a_package_of_the_index_is_pinned_when_it_is_launched(vfm: Vfm) -> None:
-    about, more = ("--set", "training.environment=some-env"), index(vfm.folder / "index")
+    about, more = ("--set", "training.environment=index:some-env"), index(vfm.folder / "index")
     plan = vfm("launch", str(vfm.config), *about, "--dry-run", **more)
     assert "environment: some_env\n" in plan.stdout
     assert "some-env is looked up on the package index when it is launched" in plan.stdout
@@ -145,9 +146,23 @@ def test_a_package_of_the_index_is_pinned_when_it_is_launched(vfm: Vfm) -> None:
 
 
 def test_a_package_that_is_nowhere_starts_nothing(vfm: Vfm) -> None:
-    about, more = ("--set", "training.environment=nowhere-env"), index(vfm.folder / "index")
+    about, more = ("--set", "training.environment=index:nowhere-env"), index(vfm.folder / "index")
     done = vfm("launch", str(vfm.config), *about, **more)
     assert done.returncode == 2
-    assert "there is no environment 'nowhere-env'" in done.stderr
+    assert "the package index has no package 'nowhere-env'" in done.stderr
     assert "vf-wordle" in done.stderr
     assert not list(vfm.home.glob("volumes/*/runs/*"))
+
+
+def test_our_own_names_never_reach_an_index(vfm: Vfm) -> None:
+    """Whoever claims one of them there would run code with this user's keys."""
+    (vfm.project / "environments").unlink()
+    with recording_index() as (variables, asked):
+        for name in ("wordle", "vf-bfcl-single-turn", "index:vf-gsm8k", "vf-tool-test==1.0"):
+            launched = vfm("launch", "--set", f"training.environment={name}", **variables)
+            assert (launched.returncode, "environment" in launched.stderr) == (2, True)
+        assert vfm("launch", **variables).returncode == 2  # the default is one of them
+        assert vfm("env", "check", "vf-wordle", **variables).returncode == 2
+        assert asked == []
+        assert vfm("launch", "--set", "training.environment=index:nowhere-env", **variables).returncode == 2
+        assert set(asked) == {"nowhere-env"}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from remote.contract.errors import ConfigError, EnvironmentMissing, ModelError
+from remote.contract.models import OURS
 from remote.contract.record import LaunchRequest
 from tui.config.environments import declared
 from tui.config.plan import Plan, git_state, make_plan
@@ -146,21 +148,67 @@ def test_a_path_that_is_no_package_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("name", "module"),
-    [("some-env", "some_env"), ("Some.Env[x]>=1.2,<2", "some_env"), ("wordel==1.0", "wordel")],
+    ("name", "module", "requirement"),
+    [
+        ("index:some-env", "some_env", "some-env"),
+        ("index: Some.Env[x]>=1.2,<2", "some_env", "Some.Env[x]>=1.2,<2"),
+        ("wordel==1.0", "wordel", "wordel==1.0"),
+        ("some-env[x] == 1.0", "some_env", "some-env[x] == 1.0"),
+        ("index:gsm8k2", "gsm8k2", "gsm8k2"),
+    ],
 )
-def test_any_other_name_is_a_package_of_the_index(project: Path, name: str, module: str) -> None:
-    """Nobody is asked yet: that happens at the launch. A version says that a name is no slip."""
+def test_a_package_of_the_index_is_written_as_one(
+    project: Path, name: str, module: str, requirement: str
+) -> None:
+    """Nobody is asked yet: that happens at the launch."""
     made = plan(project, f"training.environment={name}", f"model.overrides.{module}=a/b")
-    assert (made.request.environment, made.request.environment_source) == (module, name)
+    assert (made.request.environment, made.request.environment_source) == (module, requirement)
     assert made.request.model == "a/b"
-    assert f"{name} is looked up on the package index when it is launched" in made.notices
+    [said] = made.notices
+    assert said.startswith(f"{requirement} is looked up on the package index when it is launched: its code")
 
 
-@pytest.mark.parametrize("name", ["no name", "a;b", "-x", "git+https:x", "some-env ; os"])
-def test_what_is_no_name_at_all_is_refused(project: Path, name: str) -> None:
-    with pytest.raises(EnvironmentMissing, match="no environment"):
+@pytest.mark.parametrize(
+    "name", ["some-env", "some-env>=1", "no name", "a;b", "-x", "git+https:x", "some-env ; os", "index:a b"]
+)
+def test_no_other_name_is_one(project: Path, name: str) -> None:
+    with pytest.raises(EnvironmentMissing, match="environment"):
         plan(project, f"training.environment={name}")
+
+
+def test_how_a_package_of_the_index_is_written_is_said(project: Path) -> None:
+    with pytest.raises(EnvironmentMissing, match=r"a package of the package index is written index:some-env"):
+        plan(project, "training.environment=some-env")
+
+
+@pytest.mark.parametrize("name", [*OURS, *(name.removeprefix("vf-") for name in OURS), "VF.Wordle"])
+def test_our_own_names_are_never_a_package_of_the_index(project: Path, name: str) -> None:
+    """Not where `environments/` has gone, and not where somebody insists."""
+    shutil.rmtree(project / "environments")
+    for written in (name, f"{name}==1.0", f"index:{name}", f"index:{name}[x]>=1"):
+        with pytest.raises(EnvironmentMissing):
+            plan(project, f"training.environment={written}")
+
+
+def test_our_own_names_are_those_of_the_folder() -> None:
+    folder = Path(__file__).parents[2] / "environments"
+    assert sorted(OURS) == sorted(path.name.replace("_", "-") for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("primeintellect/wordle", "prime env pull primeintellect/wordle"),
+        ("will/wordle@0.1.4", "environments of a hub are not fetched"),
+        ("wordle@latest", "environments of a hub are not fetched"),
+        ("git+https://github.com/a/b", "clone it"),
+        ("https://github.com/a/b.git", "clone it"),
+    ],
+)
+def test_an_address_elsewhere_says_what_to_do(project: Path, name: str, words: str) -> None:
+    with pytest.raises(EnvironmentMissing) as caught:
+        plan(project, f"training.environment={name}")
+    assert words in str(caught.value)
 
 
 def test_what_a_package_says_of_itself(project: Path) -> None:

@@ -11,14 +11,14 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from remote import environment_source, environments, images, local_image
+from remote import environment_source, environments, images
 from remote.contract.errors import EnvironmentMissing
 from remote.contract.record import LaunchRequest
 from remote.contract.spec import ExperimentSpec
+from tests.backends.package_index import recording_index
 from tests.unit.test_environments import offline, package, wheel
 from tui.backends import sources
 
@@ -92,15 +92,17 @@ def test_what_cannot_be_had_is_refused_with_the_reason(tmp_path: Path, index: Pa
         "some-env==2.0": r"some-env==2.0 does not fit the training stack \(verifiers==",
         "some-env==7.0": "the package index has no some-env==7.0",
         "plain-thing": "the package plain-thing==1.0 is no environment: it does not need verifiers",
-        "wordles": "there is no environment 'wordles': neither in environments/ nor as a package",
+        "wordles": "the package index has no package 'wordles'",
+        "vf-wordle": "vf-wordle is an environment of this project, and is never taken from the package index",
+        "Wordle>=1": "Wordle>=1 is an environment of this project",
     }
     for name, reason in reasons.items():
         with pytest.raises(EnvironmentMissing, match=reason) as caught:
             settled(tmp_path, name)
         assert caught.value.hint is not None
-        last = caught.value.hint
-    assert last.new == "vf-wordle"
-    assert "there are: vf-wordle" in last.text
+        if name == "wordles":
+            assert caught.value.hint.new == "vf-wordle"
+            assert "there are: vf-wordle" in caught.value.hint.text
 
 
 def test_an_index_that_is_out_of_reach_is_said(
@@ -169,15 +171,39 @@ def test_for_modal_a_folder_becomes_a_wheel_that_fits(tmp_path: Path, index: Pat
     assert settled(tmp_path, str(source)).environment_source == str(source)  # the worker reads it there
 
 
-def test_a_module_that_is_in_the_local_image_needs_no_index(
+def test_for_modal_a_folder_that_needs_its_neighbours_is_refused(tmp_path: Path, index: Path) -> None:
+    source = package(tmp_path / "mine", "vf_mine", needs=["verifiers>=0.4", "vf-base"])
+    package(tmp_path / "mine", "vf_base")
+    with pytest.raises(EnvironmentMissing, match="needs vf_base, which lies beside it"):
+        settled(tmp_path, str(source), "modal")
+
+
+def test_no_name_of_ours_is_asked_of_an_index_for_what_needs_it(
     tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image = tmp_path / "image"
-    (image / "lib" / "python3.11" / "site-packages" / "my_env").mkdir(parents=True)
-    (image / "lib" / "python3.11" / "site-packages" / "my_env" / "__init__.py").touch()
-    monkeypatch.setattr(local_image, "find", lambda home: image / "bin" / "python")
-    answer: dict[str, Any] = environment_source.settle("my-env", "local", tmp_path)
-    assert answer == {"source": "", "name": "my_env"}
+    """Neither while a package is looked up nor while it is installed, named by itself or by what it needs."""
+    wheel(index, "vfm_deep", "0.1", needs=["vf-gsm8k>=1"])
+    wheel(index, "some_env", "5.0", needs=[f"verifiers=={VERIFIERS}", "vf-wordle", "vfm_deep"])
+    wheel(index, "some_env", "6.0", needs=["vfm_deep"])
+    with recording_index() as (variables, asked_for):
+        monkeypatch.setenv("UV_DEFAULT_INDEX", variables["UV_DEFAULT_INDEX"])
+        assert settled(tmp_path, "some-env==5.0").environment_source == "some-env==5.0"
+        for version, needed in (("5.0", "vf-wordle, which is not there"), ("6.0", "vf-gsm8k>=1, which is")):
+            with pytest.raises(EnvironmentMissing, match=f"needs {needed}"):
+                environments.provide(environments.place(asked(tmp_path, f"some-env=={version}")), print)
+    assert asked_for
+    assert not {"vf-wordle", "vf-gsm8k"}.intersection(asked_for)
+
+
+def test_a_neighbour_at_another_version_is_not_asked_of_an_index(tmp_path: Path, index: Path) -> None:
+    folder = tmp_path / "mine"
+    wheel(index, "vf_base", "9.0")
+    package(folder, "vf_base")
+    package(folder, "vf_mine", needs=["vf-base>=2"])
+    with pytest.raises(
+        EnvironmentMissing, match=r"needs vf-base>=2, the package of that name beside it is 1.0"
+    ):
+        environments.install("vf_mine", folder, tmp_path / "overlay", print)
 
 
 def test_the_lookup_is_a_program_that_answers_in_json(tmp_path: Path, index: Path) -> None:

@@ -27,13 +27,11 @@ def settled(request: LaunchRequest, home: Path, project_dir: Path) -> LaunchRequ
     if not source or (request.backend == "local" and Path(source).is_absolute()):
         return request
     found = look_up(source, request.backend, home, project_dir)
-    return request.model_copy(
-        update={"environment_source": found["source"], "environment": found.get("name", request.environment)}
-    )
+    return request.model_copy(update={"environment_source": found["source"]})
 
 
 def look_up(source: str, backend: str, home: Path, project_dir: Path) -> dict[str, str]:
-    """A source as `LaunchRequest.environment_source` is to be, and the environment's `name` if it is another.
+    """`{"source": …}`, as `LaunchRequest.environment_source` is to be.
 
     Raises what `settled` raises.
     """

@@ -40,7 +40,9 @@ def list_(as_json: bool) -> int:
         return outcome.DONE
     header = ("NAME", "VERSION", "FROM", "MODEL", "SUMMARY")
     click.echo(table(header, [[str(row[name.lower()] or "-") for name in header] for row in rows]))
-    outcome.say("Also by its path: a package's folder or a wheel. By its name: any package of the index.")
+    outcome.say(
+        "Also by its path: a package's folder or a wheel. Of the package index: index:NAME, or NAME==VERSION."
+    )
     return outcome.DONE
 
 
@@ -102,8 +104,8 @@ def _report(name: str, typed: tuple[str, ...], *, check: bool) -> tuple[Environm
     image_python(settings)  # before the index is asked: without an image nothing comes of it
     if found.kind == "package index":
         answer = look_up(found.source, "local", settings.home, settings.project_dir)
-        found = replace(found, source=answer["source"], name=answer.get("name", found.name))
-        outcome.say(f"[env] {name} is {found.source or 'a module of the local image'}")
+        found = replace(found, source=answer["source"])
+        outcome.say(f"[env] {name} is {found.source}")
     request = _request(found, spec, settings)
     return found, report(
         request, settings, check=check, say=lambda line: outcome.say(f"[env] {visible(line)}")

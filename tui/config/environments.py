@@ -1,8 +1,9 @@
 """What this machine knows of environments: which there are, what a name means, what a package says of itself.
 
-Owns the ways to name one: any spelling of a package of `environments/`, a path, a package of the index, a
-taskset that verifiers brings along. Nothing is loaded and nobody is asked: whether the package index has
-a package is found out when a run is launched (`tui/backends/sources.py`).
+Owns the ways to name one: any spelling of a package of `environments/`, a path, a taskset that verifiers
+brings along, and a package of the index where it is written as one (`index:NAME`, `NAME==VERSION`).
+Nothing is loaded and nobody is asked: whether the package index has a package is found out when a run is
+launched (`tui/backends/sources.py`).
 """
 
 from __future__ import annotations
@@ -16,17 +17,21 @@ from pathlib import Path
 from typing import Any
 
 from remote.contract.errors import EnvironmentMissing, Hint
-from remote.contract.models import choose_model, module_names
+from remote.contract.models import choose_model, is_ours, module_names
 from remote.contract.spec import ExperimentSpec
 from tui.config.resolve import Resolved
 
 SHIPPED = ("harbor", "nemo_gym", "openenv", "textarena")
 """The tasksets inside verifiers 0.4 itself, by module."""
 KEY = "training.environment"
+INDEX = "index:"
+"""What a package of the package index is written with."""
 
 _REQUIREMENT = re.compile(
-    r"([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)(\[[\w.,\s-]*\])?\s*((?:===?|~=|!=|<=?|>=?)[^;\s][^;]*)?", re.ASCII
+    r"([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(\[[\w.,\s-]*\])?\s*((?:===?|~=|!=|<=?|>=?)\s*[^;\s][^;]*)?",
+    re.ASCII,
 )
+_HUB_ID = re.compile(r"[\w-]+/[\w.-]+(@[\w.]+)?|[\w.-]+@[\w.]+", re.ASCII)
 _NEAR = 0.75  # likeness from which a name is taken for a slip of the fingers
 
 
@@ -84,7 +89,8 @@ class Environment:
     def notices(self) -> list[str]:
         """What people should know before they launch it."""
         if self.kind == "package index":
-            return [f"{self.source} is looked up on the package index when it is launched"]
+            said = f"{self.source} is looked up on the package index when it is launched"
+            return [f"{said}: its code is not of this project, and runs with the run's keys"]
         old = self.declared.alias_of
         said = f"{_spoken(self.name)} is the legacy name of {old}, which has taken its place"
         return [f"{said}: launch that one unless you mean this"] if old else []
@@ -125,12 +131,20 @@ def find(name: str, project_dir: Path, place: str = "") -> Environment:
     for module in module_names(name):
         if module in by_module:
             return Environment(by_module[module], folder=project_dir / "environments" / by_module[module])
+    plain = name.strip()
+    if plain.startswith(INDEX):
+        return _of_index(plain.removeprefix(INDEX).strip(), name, place)
+    if address := _address(plain, place):
+        raise address
     if "/" in name or "\\" in name or name.startswith(("~", ".")) or name.endswith(".whl"):
         return _at(name, project_dir, place)
-    shipped = name.strip().lower().replace("-", "_")
+    shipped = plain.lower().replace("-", "_")
     if shipped in SHIPPED:
         return Environment(shipped)
-    return _on_index(name, folders, project_dir, place)
+    match = _REQUIREMENT.fullmatch(plain)
+    if match and match[3] and match[3].startswith("=="):
+        return _of_index(plain, name, place)
+    raise _unknown(name, match, folders, project_dir, place)
 
 
 def declared(folder: Path) -> Declared:
@@ -167,22 +181,58 @@ def _at(name: str, project_dir: Path, place: str) -> Environment:
         reason = "is a folder without a pyproject.toml, no package"
     else:
         reason = "is a file, no wheel and no package's folder" if path.exists() else "does not exist"
-    advice = "name a package's folder, a wheel, or a package of the index by its name alone"
+    advice = f"name a package's folder, a wheel, or a package of the package index: {INDEX}NAME"
     raise EnvironmentMissing(f"{place}the environment {shown} {reason}", hint=Hint(advice, key=KEY, old=name))
 
 
-def _on_index(name: str, folders: list[str], project_dir: Path, place: str) -> Environment:
-    """A package by its name, unless that looks like a slip of the fingers."""
-    match = _REQUIREMENT.fullmatch(name.strip())
-    near = _nearest(match[1] if match else name, folders)
-    if match and (match[3] or not near):
-        return Environment(_module(match[1]), name.strip())
+def _of_index(requirement: str, name: str, place: str) -> Environment:
+    """A package of the package index, which is what somebody wrote that it is."""
+    match = _REQUIREMENT.fullmatch(requirement)
+    if match is None:
+        raise EnvironmentMissing(
+            f"{place}the environment {name!r} names no package of the index",
+            hint=Hint(f"write it as {INDEX}NAME, {INDEX}NAME[EXTRA]>=1.2, or NAME==VERSION", KEY, name),
+        )
+    if is_ours(match[1]):
+        own = _spoken(_module(match[1]))
+        raise EnvironmentMissing(
+            f"{place}{own} is an environment of this project, and is never taken from the package index",
+            hint=Hint("name it without a version: environments/ holds it", KEY, name, own),
+        )
+    return Environment(_module(match[1]), requirement)
+
+
+def _address(name: str, place: str) -> EnvironmentMissing | None:
+    """The refusal of what is an address elsewhere: of a git repository, or of a hub of environments."""
+    if "://" in name or name.startswith("git+"):
+        advice = "clone it and name the package's folder in it (./NAME), or a wheel of it"
+        return EnvironmentMissing(
+            f"{place}the environment {name!r} is an address, and none is fetched from there",
+            hint=Hint(advice, key=KEY, old=name),
+        )
+    if not _HUB_ID.fullmatch(name) or Path(name).exists():
+        return None
+    own = name.partition("@")[0].rpartition("/")[2]
+    return EnvironmentMissing(
+        f"{place}the environment {name!r} is no path that exists, and environments of a hub are not fetched",
+        hint=Hint(f"bring it here (prime env pull {name}) and name its folder: ./{own}", key=KEY, old=name),
+    )
+
+
+def _unknown(
+    name: str, match: re.Match[str] | None, folders: list[str], project_dir: Path, place: str
+) -> EnvironmentMissing:
+    """No environment of the name; the index is not asked unless that is what somebody wrote."""
+    known = [*folders, *SHIPPED]
+    near = _nearest(match[1] if match else name, known)
     there = [_spoken(folder) for folder in folders]
     listing = f"there are: {', '.join(there)}" if there else "there are none"
     advice = f"did you mean {near}?" if near else f"add it as {project_dir / 'environments' / '<name>'}/"
-    if near and match:
-        listing += f" (for a package of the index that is called so: {name.strip()}==VERSION)"
-    raise EnvironmentMissing(
+    if match and is_ours(match[1]):
+        advice = "it comes with the project: restore its folder there (git checkout environments)"
+    elif match:
+        listing += f" (a package of the package index is written {INDEX}{name.strip()})"
+    return EnvironmentMissing(
         f"{place}no environment {name!r} in {project_dir / 'environments'}; {listing}",
         hint=Hint(advice, key=KEY, old=name, new=near),
     )
