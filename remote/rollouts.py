@@ -1,17 +1,17 @@
 """Plays episodes of a verifiers environment against the running server.
 
-Owns the environment object, the event loop that it lives on (verifiers is asynchronous, the trainer
-is not), and what an episode is to us: conversation, turns on token ids, reward parts. How episodes
-become training rows is `rows`'; installing the environment is `environments`'.
+Owns the environment object, an episode's time limit, and what an episode is to us: conversation, turns on
+token ids, reward parts. The thread that episodes are played on is `episode_loop`'s (verifiers is
+asynchronous, the trainer is not), what an episode failed of is `episode_errors`', how episodes become
+training rows `rows`', installing the environment `environments`'.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 import os
-import sysconfig
-import threading
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -24,14 +24,17 @@ from verifiers.v1.clients import EvalClientConfig, ModelContext
 from verifiers.v1.configs.agent import AgentConfig
 from verifiers.v1.dialects.chat import message_to_wire
 from verifiers.v1.env import Env, RunSlot
+from verifiers.v1.episode import EnvInfo
+from verifiers.v1.trace import TraceTask
 from verifiers.v1.utils.generic import concrete_type
 from verifiers.v1.utils.loaders import environment_class, load_environment, load_taskset
 
-from remote import chat_harness
-from remote.contract.errors import Hint, VfmError
+from remote import chat_harness, episode_errors
+from remote.contract.errors import EnvironmentMissing, Hint, VfmError
 from remote.contract.spec import ExperimentSpec
 from remote.endpoint import Endpoint
 from remote.environments import user_code
+from remote.episode_loop import EpisodeLoop, OutOfTime
 from remote.rows import Turn
 from remote.seeds import EPISODE, episode_keys
 from remote.vllm_command import SERVER_KEY
@@ -41,7 +44,9 @@ OnEpisode = Callable[[int, vf.Episode[Any, Any, Any], "Played"], Awaitable[None]
 """What is done with each episode when it is over: its place among those that are played, verifiers' episode
 and ours."""
 MOST_TASKS = 100_000  # of an endless taskset
-_LIBRARIES = (f"{Path(vf.__file__).parent}/", f"{sysconfig.get_path('stdlib')}/")
+LOOK = 1.0  # seconds between two looks at an episode, at most
+GRACE = 10.0
+"""Seconds that an episode whose time is up may take to tidy up; then it is left to itself."""
 BUSY = {"type": "ProviderError", "status_code": [429, "5xx"], "max_retries": 6}
 """verifiers' rule for a service that has too much to do: half a minute and more, with growing pauses."""
 
@@ -58,6 +63,9 @@ class Played:
     """Weighted reward parts; their sum is `reward`."""
     reward: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
+    """Those that are finite numbers."""
+    not_finite: dict[str, str] = field(default_factory=dict)
+    """The others, as text: `nan`, `inf`, `-inf`."""
     error: str | None = None
     """What went wrong, with the file and line of the user's code; then nothing else counts."""
 
@@ -86,7 +94,7 @@ class Rollouts:
     """An environment that is being served, until `close`.
 
     `args` go to the environment's taskset; `tokens`: whether episodes keep token ids and log-probabilities,
-    which training needs. Raises `EnvironmentMissing` where it cannot be loaded.
+    which training needs; `say` gets lines for the log. Raises `EnvironmentMissing` where it cannot be loaded.
     """
 
     def __init__(
@@ -97,6 +105,7 @@ class Rollouts:
         server: ModelServer | Endpoint,
         *,
         tokens: bool = True,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.model = server.served_name
         """The served name that episodes are played with; a weight sync may change it."""
@@ -104,13 +113,29 @@ class Rollouts:
         self._spec = spec
         self._server = server
         self._plays = 0
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="episodes", daemon=True)
         self._stack = AsyncExitStack()
         self._env, self._config = _load(module, args, spec, tokens, isinstance(server, Endpoint))
-        self._thread.start()
-        with user_code(module, "be served"):
-            self._run(self._stack.enter_async_context(self._env.serving()))
+        self._limit = spec.training.episode_timeout
+        self._loop = EpisodeLoop(module, self._limit, say)
+        try:
+            self._serve()
+        except BaseException:
+            self._loop.close()
+            raise
+
+    def _serve(self) -> None:
+        try:
+            with user_code(self.module, "be served"):
+                self._loop.run(self._stack.enter_async_context(self._env.serving()), self._limit)
+        except EnvironmentMissing as error:
+            if isinstance(error.__cause__, OutOfTime):
+                raise EnvironmentMissing(
+                    f"the environment {self.module} was not ready to play within "
+                    f"training.episode_timeout = {self._limit:g} seconds",
+                    cause=str(error.__cause__),
+                    hint=Hint("its start(), or a tool server that it starts, waits for what does not come"),
+                ) from error.__cause__
+            raise
 
     def tasks(self, held_out: bool = False) -> list[vf.Task[Any, Any, Any]]:
         """The tasks to train on, or those that are held out.
@@ -150,7 +175,7 @@ class Rollouts:
         context = ModelContext(
             model=self.model, client=_client(self._server), sampling=sampling(self._spec, temperature)
         )
-        return self._run(self._play(tasks, keys, context, on_episode))
+        return self._loop.run(self._play(tasks, keys, context, on_episode))
 
     async def _play(
         self,
@@ -165,13 +190,45 @@ class Rollouts:
 
         async def one(place: int, task: vf.Task[Any, Any, Any]) -> Played:
             EPISODE.set(keys[place] if takes_seeds else "")
-            episode = await self._env.run_slot(RunSlot(task), context, permits)
-            played = _played(episode)
+            async with permits:
+                episode = await self._episode(task, context)
+            played = _played(episode, task, self.module)
+            if played.error and episode.ok:  # verifiers has let its score pass
+                episode.ok = False
+                episode.errors.append(vf.Error(type="ValueError", message=played.error))
             if on_episode is not None:
                 await on_episode(place, episode, played)
             return played
 
         return await _together([one(place, task) for place, task in enumerate(tasks)])
+
+    async def _episode(
+        self, task: vf.Task[Any, Any, Any], context: ModelContext
+    ) -> vf.Episode[Any, Any, Any]:
+        """One episode, over after `training.episode_timeout` seconds, whatever its code does or raises."""
+        slot = RunSlot(task)
+        running = asyncio.ensure_future(self._env.run_slot(slot, context))
+        try:
+            if not await _done_in_time(running, self._limit):
+                error = episode_errors.too_slow(running, self._limit, self.module)
+                running.cancel()
+                await asyncio.wait({running}, timeout=GRACE)
+                return self._failed(slot, error)
+        except asyncio.CancelledError:  # all episodes are being ended
+            running.cancel()
+            await asyncio.wait({running}, timeout=GRACE)
+            raise
+        try:
+            return running.result()
+        except BaseException as raised:  # the task's, whatever it is; this one is not interrupted here
+            return self._failed(slot, episode_errors.raised(raised, self.module))
+
+    def _failed(self, slot: RunSlot, error: vf.Error) -> vf.Episode[Any, Any, Any]:
+        """The record of an episode that verifiers has none of."""
+        task = slot.task
+        about = TraceTask(type=type(task).__name__, data=task.data, key=task.key, hash=task.hash)
+        done = [trace for trace in slot.traces if trace.is_completed]
+        return vf.Episode(env=EnvInfo(id=self._config.env_id), task=about, traces=done, errors=[error])
 
     def take_up(
         self, folder: Path, tasks: Sequence[vf.Task[Any, Any, Any]], times: int
@@ -182,22 +239,13 @@ class Rollouts:
         The file then holds these alone: lines that are torn, and episodes that failed, are gone.
         """
         plan = resume.load(folder, list(tasks), times, self._env.complete)
-        return [([_played(episode) for episode in kept], owed) for _, kept, owed in plan]
+        return [
+            ([_played(episode, task, self.module) for episode in kept], owed) for task, kept, owed in plan
+        ]
 
     def close(self) -> None:
-        """Stop serving and end the loop. Safe to call twice."""
-        if self._loop.is_closed():
-            return
-        try:
-            self._run(self._stack.aclose())
-            self._run(chat_harness.close())
-        finally:
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        """Stop serving and end the loop, within a minute. Safe to call twice."""
+        self._loop.close(self._stack.aclose(), chat_harness.close())
 
 
 def sampling(spec: ExperimentSpec, temperature: float) -> vf.SamplingConfig:
@@ -206,6 +254,17 @@ def sampling(spec: ExperimentSpec, temperature: float) -> vf.SamplingConfig:
     return vf.SamplingConfig(
         temperature=temperature, top_p=training.top_p, max_tokens=training.max_completion_length
     )
+
+
+async def _done_in_time(running: asyncio.Task[Any], seconds: float) -> bool:
+    """Whether a task ends within so many seconds of the loop's own time: while other code blocks the loop,
+    the clock stands still."""
+    left = seconds
+    while left > 0 and not running.done():
+        look = min(left, LOOK, seconds / 10)
+        await asyncio.wait({running}, timeout=look)
+        left -= look
+    return running.done()
 
 
 async def _together(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
@@ -246,32 +305,30 @@ def _load(
         return load_environment(config), config
 
 
-def _played(episode: vf.Episode[Any, Any, Any]) -> Played:
-    task = episode.task.data
-    name = str(task.name or task.id or task.idx)
+def _played(episode: vf.Episode[Any, Any, Any], task: vf.Task[Any, Any, Any], module: str) -> Played:
+    data = episode.task.data
+    name = str(data.name or data.id or data.idx)
     traces = [t for t in episode.traces if t.agent.trainable] or list(episode.traces)
-    errors = [*episode.errors, *(e for t in traces for e in t.errors)]
+    failed = [trace for trace in traces if not trace.ok]
+    errors = [*((e, None) for e in episode.errors), *((e, t) for t in failed for e in t.errors)]
     if not episode.ok or not traces:
-        last = errors[-1] if errors else None
-        return Played(task=name, error="the episode ended without a result" if last is None else _text(last))
+        if not errors:
+            return Played(task=name, error="the episode ended without a result")
+        error, trace = errors[-1]
+        return Played(task=name, error=episode_errors.recorded(error, module, task, trace))
     trace = traces[0]
+    if wrong := episode_errors.unusable_score(task, trace):
+        return Played(task=name, error=wrong)
+    metrics = {name: float(v) for name, v in trace.metrics.items() if v is not None}
     return Played(
         task=name,
         messages=[message_to_wire(m) for m in trace.branches[-1].messages] if trace.branches else [],
         turns=trace.info.get(chat_harness.TURNS, []),
         rewards={part: r.value for part, r in trace.rewards.items() if r is not None},
         reward=trace.reward,
-        metrics={name: float(v) for name, v in trace.metrics.items() if v is not None},
+        metrics={name: v for name, v in metrics.items() if math.isfinite(v)},
+        not_finite={name: str(v) for name, v in metrics.items() if not math.isfinite(v)},
     )
-
-
-def _text(error: vf.Error) -> str:
-    frames = [line.strip() for line in (error.traceback or "").splitlines() if 'File "' in line]
-    # verifiers raises it once more, further down: that is nobody's line to mend.
-    own = [frame for frame in frames if not any(path in frame for path in _LIBRARIES)] or frames
-    place = f" ({own[-1]})" if own else ""
-    said = error.message or (f"HTTP {error.status_code}" if error.status_code else "no words")
-    return f"{error.type}: {said}{place}"
 
 
 def all_failed(played: Sequence[Played], what: str) -> VfmError:

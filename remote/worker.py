@@ -157,7 +157,9 @@ class Worker:
         from remote.rollouts import Rollouts
 
         args, tokens = self.spec.training.environment_args, self.request.kind == "train"
-        rollouts = Rollouts(self.module, args, self.spec, server, tokens=tokens)
+        rollouts = Rollouts(
+            self.module, args, self.spec, server, tokens=tokens, say=lambda line: self.emit.say("env", line)
+        )
         self._stack.callback(rollouts.close)
         return rollouts
 

@@ -188,6 +188,9 @@ class TrainingSection(Section):
     it is off."""
     concurrency: int = Field(64, ge=1)
     """Episodes under way at once."""
+    episode_timeout: Float = Field(1800.0, gt=0, le=86400)
+    """Seconds that an episode may take, its tools and rewards included; then it fails, and its line is named.
+    Training, held-out scores, evaluations and `vfm env check` go by it."""
     eval_examples: int = Field(0, ge=0)
     """Held-out tasks scored before and after the training (and every `eval_steps`); 0 is off."""
     eval_steps: int = Field(0, ge=0)

@@ -251,20 +251,19 @@ def at_once(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
     class Crowd:
         now = most = 0
 
-        async def run_slot(self, slot: Any, context: Any, permits: asyncio.Semaphore) -> None:
-            async with permits:
-                self.now += 1
-                self.most = max(self.most, self.now)
-                for _ in range(20):
-                    await asyncio.sleep(0)
-                self.now -= 1
+        async def run_slot(self, slot: Any, context: Any) -> None:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            self.now -= 1
 
     request.getfixturevalue("wordle")
     patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
     made = rollouts.Rollouts("vf_wordle", {}, spec, Address())
     crowd, real = Crowd(), made._env
     patch.setattr(made, "_env", crowd)
-    patch.setattr(rollouts, "_played", lambda _: rollouts.Played(task="x"))
+    patch.setattr(rollouts, "_played", lambda *_: rollouts.Played(task="x"))
     made.play([None] * 9, temperature=1.0)
     patch.setattr(made, "_env", real)
     made.close()
@@ -370,6 +369,7 @@ ROWS: list[tuple[str, Any, Probe, Any]] = [
 
 
 ELSEWHERE = {
+    "training.episode_timeout": "tests/stack/test_episode_limits.py",
     "vllm.startup_timeout": "tests/unit/test_vllm_server.py",
     "vllm.startup_retries": "tests/unit/test_vllm_server.py",
     "evaluation.checkpoint": "tests/unit/test_checkpoint_plan.py",

@@ -1,0 +1,179 @@
+"""The thread with the event loop that episodes are played on, which nothing waits for without limit.
+
+Owns running work there from another thread, keeping the loop alive when code calls `sys.exit`, and noticing
+that synchronous code blocks it: the code is interrupted where Python can, otherwise the work fails with the
+line. How long an episode may take is `rollouts`'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import ctypes
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from types import FrameType
+from typing import Any, TypeVar
+
+from remote import user_lines
+from remote.contract.errors import Hint, VfmError
+
+T = TypeVar("T")
+BEAT = 0.25
+"""Seconds between two looks at the loop."""
+SLOW = 30.0
+"""Seconds of blocking after which the log names the line."""
+INTERRUPTIONS = 20
+"""How often blocking code is interrupted, a beat apart, before it counts as beyond reach."""
+CLOSING = 30.0
+"""Seconds that the environment's own teardown may take."""
+
+
+class BlockedTooLong(RuntimeError):
+    """Raised inside code that has blocked the event loop for longer than an episode may take."""
+
+    def __str__(self) -> str:
+        return "blocked all episodes for longer than training.episode_timeout"
+
+
+class OutOfTime(Exception):
+    """Work on the loop took longer than it may."""
+
+
+class EpisodeLoop:
+    """A running event loop; `limit`: seconds that one step of any coroutine may block it."""
+
+    def __init__(self, module: str, limit: float, say: Callable[[str], None]) -> None:
+        self._module, self._limit, self._say = module, limit, say
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run_forever, name="episodes", daemon=True)
+        self._closing = False
+        self._stuck = False
+        self._asked: float | None = None  # when the loop was asked for a sign of life that is still due
+        self._interruptions = 0
+        self._named: set[str] = set()
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T], limit: float | None = None) -> T:
+        """The result of work on the loop; `limit` in seconds, where the work does not limit itself.
+
+        Raises `VfmError` where the loop is blocked for good or has ended, `OutOfTime` past `limit`.
+        """
+        tasks: list[asyncio.Task[Any]] = []
+
+        async def known() -> T:
+            tasks.extend(filter(None, [asyncio.current_task()]))
+            return await work
+
+        future = asyncio.run_coroutine_threadsafe(known(), self._loop)
+        began = time.monotonic()
+        try:
+            while not concurrent.futures.wait([future], timeout=BEAT).done:
+                self._watch()
+                if limit is not None and time.monotonic() - began > limit:
+                    raise OutOfTime(f"not done after {limit:g} seconds{self._waits_at(tasks)}")
+            return future.result()
+        finally:
+            future.cancel()  # no effect on what is done
+            self._asked = None
+
+    def close(self, *last: Coroutine[Any, Any, None]) -> None:
+        """Run the last work, each for at most `CLOSING` seconds, and end the thread, unless it is blocked."""
+        for work in (*last, _end_tasks()):
+            if self._stuck or self._closing:
+                work.close()
+                continue
+            try:
+                self.run(work, CLOSING)
+            except (Exception, SystemExit, asyncio.CancelledError) as error:
+                self._say(f"while the environment was closed: {type(error).__name__}: {error}")
+        if self._closing:
+            return
+        self._closing = True
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(BEAT if self._stuck else CLOSING)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+    def _run_forever(self) -> None:
+        while not self._closing:
+            try:
+                self._loop.run_forever()
+                return
+            except BaseException:
+                # asyncio has given SystemExit and KeyboardInterrupt to the task that raised them, and lets
+                # them out of the loop as well: that ends the episode, and must not end all others.
+                continue
+
+    def _watch(self) -> None:
+        """Ask the loop for a sign of life, and see to code that keeps it from giving one."""
+        now = time.monotonic()
+        if not self._thread.is_alive():
+            self._stuck = True
+            raise VfmError("the thread that plays the episodes has ended", boundary="rollout")
+        if self._asked is None:
+            self._asked, self._interruptions = now, 0
+            self._loop.call_soon_threadsafe(self._answer)
+            return
+        blocked = now - self._asked
+        if blocked > self._limit:
+            self._interrupt(blocked)
+        elif blocked > min(SLOW, self._limit / 2):
+            self._name_line(blocked)
+
+    def _waits_at(self, tasks: list[asyncio.Task[Any]]) -> str:
+        chains = [chain for task in tasks for chain in user_lines.of_task(task)]
+        lines = (user_lines.own(user_lines.lines_of(chain), self._module) for chain in chains)
+        return next((f", waiting at {line}" for line in lines if line), "")
+
+    def _answer(self) -> None:
+        self._asked = None
+
+    def _interrupt(self, blocked: float) -> None:
+        """Raise `BlockedTooLong` in the code that blocks; after enough of that, give up."""
+        frames = user_lines.of_thread(self._thread.ident)
+        if self._interruptions < INTERRUPTIONS:
+            self._interruptions += 1
+            _raise_in(self._thread, BlockedTooLong)
+            return
+        _raise_in(self._thread, None)
+        self._stuck = True
+        raise VfmError(
+            f"the environment {self._module} has blocked every episode for {blocked:.0f} seconds",
+            boundary="rollout",
+            cause=self._described(frames),
+            hint=Hint(
+                "a reward, tool or environment must await what takes long, or hand it to "
+                "asyncio.to_thread with a time limit of its own; training.episode_timeout allows more"
+            ),
+        )
+
+    def _name_line(self, blocked: float) -> None:
+        line = self._described(user_lines.of_thread(self._thread.ident))
+        if line not in self._named:
+            self._named.add(line)
+            self._say(f"⚠ all episodes have been waiting for {blocked:.0f} s for one that blocks: {line}")
+
+    def _described(self, frames: list[FrameType]) -> str:
+        lines = user_lines.lines_of(frames)
+        return str(user_lines.own(lines, self._module) or (lines[-1] if lines else "the thread has ended"))
+
+
+async def _end_tasks() -> None:
+    """Cancel what still runs on the loop, and give it a second."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others, timeout=1.0)
+
+
+def _raise_in(thread: threading.Thread, error: type[BaseException] | None) -> None:
+    """Have Python raise an exception in another thread, at its next bytecode; None takes it back.
+
+    Code that waits inside a call of C notices when that call returns.
+    """
+    assert thread.ident is not None
+    ident = ctypes.c_ulong(thread.ident)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, None if error is None else ctypes.py_object(error))
