@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 _SHOWN = 8  # candidates that an error names
+_PIECE = 8 * 1024 * 1024
 _SOON = 1.0  # seconds that a run is looked for before what this machine remembers of it is good enough
 
 
@@ -257,11 +258,27 @@ class Client:
         progress: Progress | None = None,
         *,
         backend: str | None = None,
+        force: bool = False,
     ) -> Transfer:
-        """Download a folder into `dest`, or a file to it. Raises `ConfigError` and `DiskError`."""
+        """Download a folder into `dest`, or a file to it. Raises `ConfigError` and `DiskError`.
+
+        `force` replaces files that are there and differ, for which it raises `Occupied` otherwise.
+        """
         holder = await self._holder(volume, backend)
         with _named():
-            return await holder.volumes.download(volume, path, dest, progress)
+            return await holder.volumes.download(volume, path, dest, progress, force=force)
+
+    async def bytes_of(self, volume: str, path: str, *, backend: str | None = None) -> AsyncIterator[bytes]:
+        """A file's bytes, in pieces. Raises `ConfigError` where it is none."""
+        holder = await self._holder(volume, backend)
+        with _named():
+            entries = await holder.volumes.list(volume, path)
+            if len(entries) != 1 or entries[0].is_dir or entries[0].path != path:
+                raise ConfigError(f"{path or volume!r} is a folder", hint=Hint("name a file"))
+            position = 0
+            while piece := await holder.volumes.read(volume, path, position, _PIECE):
+                position += len(piece)
+                yield piece
 
     async def put(
         self,
@@ -271,11 +288,15 @@ class Client:
         progress: Progress | None = None,
         *,
         backend: str | None = None,
+        force: bool = False,
     ) -> Transfer:
-        """Upload a file or a folder into a folder of a volume. Raises `ConfigError` and `DiskError`."""
+        """Upload a file or a folder into a folder of a volume. Raises `ConfigError` and `DiskError`.
+
+        `force` is as `get` has it.
+        """
         holder = await self._holder(volume, backend)
         with _named():
-            return await holder.volumes.upload(volume, source, path, progress)
+            return await holder.volumes.upload(volume, source, path, progress, force=force)
 
     async def remove(self, volume: str, path: str, *, backend: str | None = None) -> None:
         """Delete a file or a folder of a volume. Raises `ConfigError` where there is no such thing."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from remote.contract import layout
 from remote.contract.errors import ConfigError, DiskError, Hint, VfmError
+from tui.backends.base import LeftOut
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
@@ -53,6 +54,10 @@ class Job:
     """Bytes that this attempt carried over."""
     skipped: int = 0
     """Files that were there already, identical."""
+    left_out: list[LeftOut] = field(default_factory=list)
+    """What could not be copied as a file or a folder."""
+    force: bool = False
+    """Whether files that are there and differ are replaced."""
     current: str = ""
     """The file under way."""
     error: VfmError | None = None
@@ -107,11 +112,21 @@ class Job:
     def _inside(self) -> str:
         return f"{self.volume}:{self.path}"
 
+    @property
+    def notes(self) -> list[str]:
+        """What was there already and what was left out, counted."""
+        there, left = self.skipped, len(self.left_out)
+        return [
+            *([f"{there:,} {'file was' if there == 1 else 'files were'} there already"] if there else []),
+            *([f"{left:,} left out"] if left else []),
+        ]
+
     def take(self, transfer: Transfer) -> None:
         """How far it is, as the backend tells it."""
         now = self.clock()
         self.done, self.total, self.fetched = transfer.done, transfer.total, transfer.fetched
         self.skipped, self.current = len(transfer.skipped), transfer.path
+        self.left_out = transfer.left_out
         self._samples.append((now, transfer.fetched))
         while len(self._samples) > 2 and now - self._samples[0][0] > WINDOW:
             self._samples.popleft()
@@ -120,6 +135,7 @@ class Job:
         """Nothing has happened in this attempt yet."""
         self.state, self.error = "running", None
         self.fetched = self.skipped = 0
+        self.left_out = []
         self._samples.clear()
 
 
@@ -128,8 +144,10 @@ class Removal:
     """What deleting would take away."""
 
     count: int
-    """Files."""
+    """Files, and links, which go by themselves."""
     bytes: int
+    is_link: bool = False
+    """Nothing but a link goes: what it leads to stays."""
 
 
 class Transfers:
@@ -168,6 +186,17 @@ class Transfers:
         """Stop after the chunk under way; what has arrived stays."""
         if not job.over and job.state != "paused":
             await self._stop(job, "paused")
+
+    async def end_of(self, job: Job) -> None:
+        """Wait until a job is over."""
+        async for _ in self.updates():
+            if job.over:
+                return
+
+    def replace(self, job: Job) -> None:
+        """Start a failed job again, and let it replace files that are there and differ."""
+        job.force = True
+        self.resume(job)
 
     def resume(self, job: Job) -> None:
         """Go on where it broke off: after a pause, a failure, or when it was cancelled."""
@@ -237,11 +266,12 @@ class Transfers:
             job.take(transfer)
             self._tell()
 
+        backend, force = job.backend, job.force
         if job.direction == "upload":
-            made = self._client.put(job.local, job.volume, job.path, progress, backend=job.backend)
+            made = self._client.put(job.local, job.volume, job.path, progress, backend=backend, force=force)
         else:
             await asyncio.to_thread(_make_folder, job.local)
-            made = self._client.get(job.volume, job.path, job.local, progress, backend=job.backend)
+            made = self._client.get(job.volume, job.path, job.local, progress, backend=backend, force=force)
         job.take(await made)
 
     async def _stop(self, job: Job, state: State) -> None:
@@ -276,9 +306,17 @@ async def to_remove(client: Client, volume: str, path: str, backend: str | None 
 
 
 async def _counted(client: Client, volume: str, path: str, backend: str | None) -> Removal:
+    path = PurePosixPath(path).as_posix().removeprefix(".")
+    if path and ".." not in path.split("/"):
+        above = await client.ls(volume, path.rpartition("/")[0], backend=backend)
+        entry = next((entry for entry in above if entry.path == path), None)
+        if entry is not None and not (entry.is_dir and not entry.is_link):
+            return Removal(1, 0 if entry.is_link else entry.size, entry.is_link)
     entries = await client.ls(volume, path, recursive=True, backend=backend)
-    files = [entry for entry in entries if not entry.is_dir]
-    return Removal(len(files), sum(entry.size for entry in files))
+    links = {entry.path for entry in entries if entry.is_link}
+    own = [entry for entry in entries if not links & {*map(str, PurePosixPath(entry.path).parents)}]
+    gone = [entry for entry in own if entry.is_link or not entry.is_dir]
+    return Removal(len(gone), sum(entry.size for entry in gone if not entry.is_link))
 
 
 def _overlap(one: PurePosixPath, other: PurePosixPath) -> bool:

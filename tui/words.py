@@ -8,9 +8,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from remote.contract.errors import VfmError
 from tui.store.scores import scores_of
+
+if TYPE_CHECKING:
+    from tui.transfers import Removal
 
 RESET = "\x1b[0m"
 _SGR = re.compile(r"\x1b\[[0-9;:]*m")
@@ -50,6 +54,16 @@ def one_line(error: Exception) -> str:
 def _escape(match: re.Match[str]) -> str:
     code = ord(match.group())
     return {10: "\\n", 13: "\\r"}.get(code, f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+
+
+def files_and_bytes(files: int, bytes_: int) -> str:
+    """`1 file, 12 B`."""
+    return f"{files:,} file{'s' * (files != 1)}, {size(bytes_)}"
+
+
+def removed(goes: Removal) -> str:
+    """How much deleting takes away."""
+    return "a link; what it leads to stays" if goes.is_link else files_and_bytes(goes.count, goes.bytes)
 
 
 def duration(seconds: float) -> str:

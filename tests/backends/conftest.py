@@ -28,6 +28,7 @@ from tui.backends.modal.backend import ModalBackend
 PROJECT = Path(__file__).parents[2]
 WORKER = Path(__file__).parent / "scripted_worker.py"
 DEADLINE = 20.0
+VOLUME = "verifiers-outputs-ann-files"
 
 
 def request(experiment: str = "tests", **spec: dict[str, object]) -> LaunchRequest:
@@ -74,6 +75,10 @@ class Bench(Protocol):
         """Put a file into a volume."""
         ...
 
+    def folder(self, volume: str) -> Path:
+        """Where a volume's files lie on this machine."""
+        ...
+
     def close(self) -> None:
         """End whatever a failed test left running."""
         ...
@@ -98,9 +103,13 @@ class LocalBench:
 
     def write(self, volume: str, path: str, data: bytes) -> None:
         """See `Bench`."""
-        file = self.home / "volumes" / volume / path
+        file = self.folder(volume) / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
+
+    def folder(self, volume: str) -> Path:
+        """See `Bench`."""
+        return self.home / "volumes" / volume
 
     def close(self) -> None:
         """End whatever a failed test left running."""
@@ -150,9 +159,13 @@ class ModalBench:
 
     def write(self, volume: str, path: str, data: bytes) -> None:
         """See `Bench`."""
-        file = self.cloud.volumes_dir / volume / path
+        file = self.folder(volume) / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
+
+    def folder(self, volume: str) -> Path:
+        """See `Bench`."""
+        return self.cloud.volumes_dir / volume
 
     def close(self) -> None:
         """End every container, and let go of the environment."""
@@ -181,3 +194,22 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     bench = BENCHES[request.param](tmp_path)
     yield bench
     bench.close()
+
+
+@pytest.fixture
+def files(bench: Bench) -> Bench:
+    """A volume with a few files."""
+    bench.write(VOLUME, "runs/r1/record.json", b"{}")
+    bench.write(VOLUME, "runs/r1/logs/stream.log", b"0123456789")
+    bench.write(VOLUME, "runs/r1/checkpoints/final/model.safetensors", bytes(range(256)) * 40000)
+    return bench
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """A folder of this machine, to be uploaded."""
+    folder = tmp_path / "outside" / "data"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "big.bin").write_bytes(bytes(range(256)) * 40000)
+    (folder / "deep" / "[red]x").write_bytes(b"small")
+    return folder

@@ -9,8 +9,9 @@ import pytest
 
 from remote.contract.errors import BackendError, ConfigError
 from remote.contract.events import EndEvent, FailureEvent
-from tests.backends.conftest import Bench, lines, request, until
+from tests.backends.conftest import VOLUME, Bench, lines, request, until
 from tui.backends.base import Batch, Transfer
+from tui.backends.destination import Occupied
 from tui.store.runs import RunState
 from tui.store.stream import Text, classify, events_of
 
@@ -187,18 +188,6 @@ async def test_a_name_that_is_taken_is_refused(bench: Bench) -> None:
     assert (await backend.status(run)).status == "done"
 
 
-VOLUME = "verifiers-outputs-ann-files"
-
-
-@pytest.fixture
-def files(bench: Bench) -> Bench:
-    """A volume with a few files."""
-    bench.write(VOLUME, "runs/r1/record.json", b"{}")
-    bench.write(VOLUME, "runs/r1/logs/stream.log", b"0123456789")
-    bench.write(VOLUME, "runs/r1/checkpoints/final/model.safetensors", bytes(range(256)) * 40000)
-    return bench
-
-
 async def test_volumes_and_folders_are_listed(files: Bench) -> None:
     volumes = files.backend("").volumes
     assert [info.name for info in await volumes.volumes()] == [VOLUME]
@@ -248,7 +237,7 @@ async def test_a_folder_is_downloaded_and_identical_files_are_skipped(files: Ben
     assert first.done == first.total == 10240012
     assert seen == sorted(seen)
     assert not first.skipped
-    weights.write_bytes(b"something else")
+    weights.unlink()
     again = await volumes.download(VOLUME, "runs/r1", tmp_path / "out")
     assert len(again.skipped) == 2
     assert weights.read_bytes() == bytes(range(256)) * 40000
@@ -265,20 +254,13 @@ async def test_a_download_goes_on_where_it_broke_off(files: Bench, tmp_path: Pat
 
     with pytest.raises(KeyboardInterrupt):
         await volumes.download(VOLUME, path, target, break_off)
-    part = target.with_name(target.name + ".part")
+    (part,) = tmp_path.glob("model.safetensors*.part")
     kept = part.stat().st_size
     assert 0 < kept < 10240000
     starts: list[int] = []
     await volumes.download(VOLUME, path, target, lambda transfer: starts.append(transfer.done))
     assert starts[0] == kept
     assert target.read_bytes() == bytes(range(256)) * 40000
-
-
-async def test_a_part_file_of_something_else_is_not_continued(files: Bench, tmp_path: Path) -> None:
-    target = tmp_path / "stream.log"
-    (tmp_path / "stream.log.part").write_bytes(b"abc")
-    await files.backend("").volumes.download(VOLUME, "runs/r1/logs/stream.log", target)
-    assert target.read_bytes() == b"0123456789"
 
 
 async def test_a_cancelled_download_leaves_nobody_writing_and_is_resumed(
@@ -293,20 +275,11 @@ async def test_a_cancelled_download_leaves_nobody_writing_and_is_resumed(
     copying.cancel()
     with pytest.raises(asyncio.CancelledError):
         await copying
-    kept = target.with_name(target.name + ".part").stat().st_size
+    (part,) = tmp_path.glob("model.safetensors*.part")
+    kept = part.stat().st_size
     again = await volumes.download(VOLUME, path, target)
     assert again.fetched == 10240000 - kept < 10240000
     assert target.read_bytes() == bytes(range(256)) * 40000
-
-
-@pytest.fixture
-def outside(tmp_path: Path) -> Path:
-    """A folder of this machine, to be uploaded."""
-    folder = tmp_path / "outside" / "data"
-    (folder / "deep").mkdir(parents=True)
-    (folder / "big.bin").write_bytes(bytes(range(256)) * 40000)
-    (folder / "deep" / "[red]x").write_bytes(b"small")
-    return folder
 
 
 async def test_a_file_is_uploaded_into_a_folder_of_the_volume(files: Bench, outside: Path) -> None:
@@ -324,7 +297,10 @@ async def test_a_folder_is_uploaded_and_identical_files_are_skipped(files: Bench
     there = [entry.path for entry in await volumes.list(VOLUME, "data", recursive=True) if not entry.is_dir]
     assert there == ["data/big.bin", "data/deep/[red]x"]
     (outside / "deep" / "[red]x").write_bytes(b"other")
-    again = await volumes.upload(VOLUME, outside, "")
+    with pytest.raises(Occupied, match=r"data/deep/\[red\]x is there already and differs"):
+        await volumes.upload(VOLUME, outside, "")
+    assert await volumes.read(VOLUME, "data/deep/[red]x") == b"small"
+    again = await volumes.upload(VOLUME, outside, "", force=True)
     assert (len(again.skipped), again.fetched) == (1, 5)
     assert await volumes.read(VOLUME, "data/deep/[red]x") == b"other"
 

@@ -10,7 +10,7 @@ import pytest
 from remote.contract.errors import ConfigError, DiskError
 from tests.backends.conftest import LocalBench
 from tui.backends.base import Transfer
-from tui.backends.local_copy import CHUNK, Copy
+from tui.backends.local_copy import CHUNK, Copy, copy_all
 
 VOLUME = "verifiers-outputs-ann-copies"
 
@@ -41,7 +41,7 @@ async def test_a_log_may_grow_while_it_is_copied(tmp_path: Path) -> None:
         with source.open("ab") as file:
             file.write(b"more")
 
-    await Copy.of(source, target).run(Transfer(), grow)
+    await copy_all([Copy.of(source, target)], Transfer(), grow)
     assert target.read_bytes() == b"a" * (CHUNK + 1)
 
 
@@ -54,5 +54,5 @@ async def test_a_file_that_is_replaced_under_the_copy_is_not_taken(tmp_path: Pat
         os.replace(tmp_path / "new", source)
 
     with pytest.raises(DiskError, match="did not arrive"):
-        await Copy.of(source, target).run(Transfer(), replace)
+        await copy_all([Copy.of(source, target)], Transfer(), replace)
     assert not target.exists()

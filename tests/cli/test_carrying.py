@@ -1,11 +1,13 @@
-"""`vfm put` and `vfm rm`: what goes in and out of volumes by the command line."""
+"""`vfm get`, `vfm put` and `vfm rm`: what goes in and out of volumes by the command line."""
 
 from __future__ import annotations
 
 import json
 import os
 import pty
+import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,118 @@ def test_rm_leaves_a_run_that_goes_on(vfm: Vfm) -> None:
     assert done.returncode == 2
     assert "vfm cancel" in done.stderr
     assert vfm("cancel", "last").returncode == 0
+
+
+@pytest.fixture
+def planted(used: Vfm, tmp_path: Path) -> Iterator[Path]:
+    """A folder of the volume in which a link leaves the volume and a pipe waits for nobody."""
+    folder = used.home / "volumes" / OUTPUTS / "planted"
+    folder.mkdir()
+    (folder / "a.txt").write_text("aaa")
+    (folder / "out").symlink_to(tmp_path)
+    (folder / "in").symlink_to("../planted-deep")
+    (folder.parent / "planted-deep").mkdir()
+    (folder.parent / "planted-deep" / "b.txt").write_text("bbbb")
+    (folder / "nowhere").symlink_to("nothing")
+    os.mkfifo(folder / "pipe\x1b[31m")
+    yield folder
+    for gone in (folder, folder.parent / "planted-deep"):
+        shutil.rmtree(gone)
+
+
+def test_get_leaves_out_what_is_no_file_and_names_it(used: Vfm, planted: Path, tmp_path: Path) -> None:
+    done = used("get", f"{OUTPUTS}:planted", str(tmp_path / "out"))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "note: 3 entries were left out:" in done.stderr
+    assert "planted/out: a link that leaves the volume" in done.stderr
+    assert "planted/nowhere: a link that leads nowhere" in done.stderr
+    assert "planted/pipe\\x1b[31m: a pipe" in done.stderr
+    assert (tmp_path / "out/planted/a.txt").read_text() == "aaa"
+    assert (tmp_path / "out/planted/in/b.txt").read_text() == "bbbb"
+    for number in range(20):
+        (planted / f"lost-{number}").symlink_to("nothing")
+    many = used("get", f"{OUTPUTS}:planted", str(tmp_path / "many")).stderr
+    assert "note: 23 entries were left out:" in many
+    assert "and 13 more" in many
+
+
+def test_links_are_shown_and_go_by_themselves(used: Vfm, planted: Path) -> None:
+    assert "planted/nowhere" in there(used, "planted")
+    asked = used("rm", f"{OUTPUTS}:planted/in")
+    assert asked.returncode == 2
+    assert "planted/in: a link; what it leads to stays" in asked.stderr
+    whole = used("rm", f"{OUTPUTS}:planted").stderr
+    assert "planted: 5 files, 3 B" in whole
+    for name in ("out", "in", "nowhere"):
+        done = used("rm", f"{OUTPUTS}:planted/{name}", "--yes")
+        assert done.returncode == 0, done.stderr
+        assert not os.path.lexists(planted / name)
+    assert (planted.parent / "planted-deep/b.txt").exists()
+
+
+def test_get_never_replaces_what_differs_without_force(used: Vfm, planted: Path, tmp_path: Path) -> None:
+    mine, where = tmp_path / "mine.txt", f"{OUTPUTS}:planted/a.txt"
+    mine.write_text("mine")
+    refused = used("get", where, str(mine))
+    assert refused.returncode == 2
+    assert f"{mine} is there already and differs" in refused.stderr
+    assert "--force" in refused.stderr
+    assert mine.read_text() == "mine"
+    assert used("get", where, str(mine), "--force").returncode == 0
+    assert mine.read_text() == "aaa"
+    assert "1 file was there already" in used("get", where, str(mine)).stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_get_writes_to_stdout_and_into_pipes(used: Vfm, planted: Path, tmp_path: Path) -> None:
+    where = f"{OUTPUTS}:planted/a.txt"
+    done = used("get", where, "-")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "aaa", "")
+    assert not (used.folder / "-").exists()
+    folder = used("get", f"{OUTPUTS}:planted", "-")
+    assert folder.returncode == 2
+    assert "is a folder" in folder.stderr
+    pipe = tmp_path / "named"
+    os.mkfifo(pipe)
+    child = used.start("get", where, str(pipe))
+    assert pipe.read_text() == "aaa"
+    assert child.wait(60) == 0
+    assert pipe.is_fifo()
+
+
+def test_get_writes_into_a_device(used: Vfm, planted: Path) -> None:
+    ours, theirs = pty.openpty()
+    try:
+        done = used("get", f"{OUTPUTS}:planted/a.txt", os.ttyname(theirs))
+        assert done.returncode == 0, done.stderr
+        assert os.read(ours, 100) == b"aaa"
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_put_of_nothing_is_refused(used: Vfm, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "nowhere").symlink_to("nothing")
+    for name in ("pipe", "empty", "nowhere"):
+        done = used("put", str(tmp_path / name), f"{OUTPUTS}:nothing")
+        assert done.returncode == 2
+        assert "copy" in done.stderr
+    assert not (used.home / "volumes" / OUTPUTS / "nothing").exists()
+
+
+def test_put_asks_for_force_and_names_what_it_leaves_out(used: Vfm, folder: Path) -> None:
+    (folder / "latest").symlink_to("a.txt")
+    os.mkfifo(folder / "pipe")
+    done = used("put", str(folder), f"{OUTPUTS}:forced")
+    assert done.returncode == 0
+    assert f"{folder}/pipe: a pipe" in done.stderr
+    assert there(used, "forced/data") == [f"forced/data/{name}" for name in ("a.txt", "b.txt", "latest")]
+    (folder / "a.txt").write_text("other")
+    refused = used("put", str(folder), f"{OUTPUTS}:forced")
+    assert refused.returncode == 2
+    assert "a.txt" in refused.stderr
+    assert "--force" in refused.stderr
+    assert used("put", str(folder), f"{OUTPUTS}:forced", "--force").returncode == 0
+    assert used("get", f"{OUTPUTS}:forced/data/a.txt", "-").stdout == "other"

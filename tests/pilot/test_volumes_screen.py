@@ -90,6 +90,12 @@ class Shown:
         await until(condition, what)
         await self.pilot.pause()
 
+    def asks(self, title: str) -> bool:
+        """Whether a question of this title is on the screen."""
+        return isinstance(self.app.screen, Confirm) and title in str(
+            self.app.screen.query_one("#dialog-title", Static).render()
+        )
+
     async def on(self, path: str) -> None:
         """The cursor on a path."""
         await self.until(
@@ -390,12 +396,51 @@ async def test_a_folder_is_uploaded_after_a_question(client: Client, run: Path, 
         await view.pilot.press("y")
         await view.until(lambda: (run / "rollouts/data/words.txt").exists(), "the file")
         await view.until(lambda: "      data" in view.rows, "that it is shown")
-        await view.pilot.press("u")
-        await view.asked(AskPath)
-        view.app.screen.query_one(Input).value = str(tmp_path / "data")
-        await view.pilot.press("enter")
-        asked = await view.asked(Confirm)
-        assert "files that differ are replaced" in str(asked.query_one("#what", Static).render())
+        (tmp_path / "data" / "words.txt").write_text("slate\n")
+        (tmp_path / "data" / "nowhere").symlink_to("nothing")
+        for answer, then in (("n", "crane\n"), ("y", "slate\n")):
+            await view.pilot.press("u")
+            await view.asked(AskPath)
+            view.app.screen.query_one(Input).value = str(tmp_path / "data")
+            await view.pilot.press("enter")
+            asked = await view.asked(Confirm)
+            said = str(asked.query_one("#what", Static).render())
+            assert "1 file, 6 B" in said
+            assert "data/nowhere, a link that leads nowhere" in said
+            await view.pilot.press("y")
+            await view.until(lambda: view.asks("Replace 1 file that differs?"), "the second question")
+            await view.pilot.press(answer)
+            await view.until(lambda: not isinstance(view.app.screen, Confirm), "no question")
+            written = run / "rollouts/data/words.txt"
+            await view.until(lambda file=written, text=then: file.read_text() == text, then)
+
+
+async def test_a_download_asks_before_it_replaces_and_names_what_it_leaves_out(
+    client: Client, run: Path, tmp_path: Path
+) -> None:
+    (run / "rollouts/debug-core.log").symlink_to(tmp_path)
+    mine = tmp_path / "out/rollouts/step-2.jsonl"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    async with shown(client, FilesRequested("local", VOLUME, f"{RUN_PATH}/rollouts")) as view:
+        for answer in ("n", "y"):
+            await view.pilot.press("d")
+            await view.asked(AskPath)
+            view.app.screen.query_one(Input).value = str(tmp_path / "out")
+            await view.pilot.press("enter")
+            await view.until(lambda: view.asks("Replace 1 file that differs?"), "the question")
+            assert str(mine) in view.picture.replace("\n", "") or "step-2.jsonl" in view.picture
+            assert mine.read_text() == "mine"
+            await view.pilot.press(answer)
+        theirs = (run / "rollouts/step-2.jsonl").read_text()
+        await view.until(lambda: mine.read_text() == theirs, "the file")
+        panel = view.screen.query_one(TransfersPanel)
+        await view.until(lambda: "1 left out" in view.picture, "the notice of the job")
+        assert panel.jobs[0].state == "done"
+        await view.until(
+            lambda: any("a link that leaves the volume" in note.message for note in view.app._notifications),
+            "the toast",
+        )
 
 
 async def test_read_only_refuses_but_lets_one_download(client: Client, run: Path) -> None:

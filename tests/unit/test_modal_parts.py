@@ -53,7 +53,7 @@ def test_a_part_file_keeps_what_has_come_and_gets_its_name(tmp_path: Path) -> No
     wanted, blocks = filled(tmp_path)
     part = Part(wanted)
     assert part.open(GO) == wanted.size
-    part.finish()
+    part.finish(force=False)
     assert (tmp_path / "a").read_bytes() == b"".join(blocks)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
     assert is_marked(wanted)
@@ -74,24 +74,24 @@ def damage(path: Path, at: int) -> None:
 @pytest.mark.parametrize(
     ("harm", "kept"),
     [
-        (lambda target: cut(target.with_name("a.part"), BLOCK + 7), BLOCK),
-        (lambda target: damage(target.with_name("a.part"), BLOCK + 7), BLOCK),
-        (lambda target: damage(target.with_name("a.part"), 0), 0),
-        (lambda target: cut(sums_of(target), sums_of(target).stat().st_size - 66), BLOCK),
-        (lambda target: sums_of(target).unlink(), 0),
-        (lambda target: target.with_name("a.part").unlink(), 0),
+        (lambda part: cut(part, BLOCK + 7), BLOCK),
+        (lambda part: damage(part, BLOCK + 7), BLOCK),
+        (lambda part: damage(part, 0), 0),
+        (lambda part: cut(sums_of(part), sums_of(part).stat().st_size - 66), BLOCK),
+        (lambda part: sums_of(part).unlink(), 0),
+        (lambda part: part.unlink(), 0),
     ],
 )
 def test_only_whole_blocks_as_they_came_are_kept(
     tmp_path: Path, harm: Callable[[Path], None], kept: int
 ) -> None:
     wanted, blocks = filled(tmp_path)
-    harm(wanted.target)
+    harm(wanted.part)
     part = Part(wanted)
     assert part.open(GO) == kept
     for block in blocks[kept // BLOCK :]:
         part.append(block, hashlib.sha256(block).digest())
-    part.finish()
+    part.finish(force=False)
     assert wanted.target.read_bytes() == b"".join(blocks)
 
 
@@ -105,7 +105,7 @@ def test_the_longest_names_have_part_files(tmp_path: Path) -> None:
     for length in (255, 250, 245):
         wanted = Wanted("verifiers-x", "a", 1, 1000.0, tmp_path / ("n" * length))
         Part(wanted).open(GO)
-        write_whole(wanted, b"1")
+        write_whole(wanted, b"1", force=False)
         assert wanted.target.read_bytes() == b"1"
 
 

@@ -36,6 +36,18 @@ class Entry:
     """Bytes; a folder's is 0."""
     modified: float = 0.0
     """Unix seconds."""
+    is_link: bool = False
+    """A link: reading follows it, deleting deletes the link alone."""
+    special: str = ""
+    """Why it can be neither read nor copied ("a pipe", "a link that leaves the volume"); else empty."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An entry that a copy passed over, and why."""
+
+    path: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,8 @@ class Transfer:
     """Bytes that this attempt carried over; the others of `done` were there already."""
     skipped: list[str] = field(default_factory=list)
     """Files that were already there, identical."""
+    left_out: list[LeftOut] = field(default_factory=list)
+    """What is neither a file nor a folder, or could not be read."""
 
 
 Progress = Callable[[Transfer], None]
@@ -71,7 +85,7 @@ class Volumes(Protocol):
         ...
 
     async def list(self, volume: str, path: str = "", *, recursive: bool = False) -> list[Entry]:
-        """What lies under a path, folders first, then by name."""
+        """What lies under a path, folders first, then by name; what can be no file is `special`."""
         ...
 
     async def read(self, volume: str, path: str, offset: int = 0, size: int = -1) -> bytes:
@@ -79,19 +93,36 @@ class Volumes(Protocol):
         ...
 
     async def download(
-        self, volume: str, path: str, dest: Path, progress: Progress | None = None
+        self,
+        volume: str,
+        path: str,
+        dest: Path,
+        progress: Progress | None = None,
+        *,
+        force: bool = False,
     ) -> Transfer:
-        """Copy a file or a folder: resumed where it broke off, verified, identical files skipped."""
+        """Copy a file or a folder: resumed where it broke off, verified, identical files skipped.
+
+        Files that are there and differ are replaced with `force`; else it raises `Occupied`, and nothing is
+        written. What cannot be copied (a link that leaves the volume, a pipe) is left out and named in the
+        result.
+        """
         ...
 
     async def upload(
-        self, volume: str, source: Path, path: str, progress: Progress | None = None
+        self,
+        volume: str,
+        source: Path,
+        path: str,
+        progress: Progress | None = None,
+        *,
+        force: bool = False,
     ) -> Transfer:
         """Copy a file or folder into a folder of the volume, with download's habits."""
         ...
 
     async def remove(self, volume: str, path: str) -> None:
-        """Delete a file or a folder."""
+        """Delete a file or a folder; a link goes itself, never what it points to."""
         ...
 
 

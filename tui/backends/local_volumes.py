@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from remote.contract.errors import ConfigError, Hint
 from tui.backends.base import Entry, Progress, Transfer, VolumeInfo
-from tui.backends.local_copy import Copy
+from tui.backends.copy_plan import given, make_folders, sorted_out
+from tui.backends.local_copy import Copy, copy_all
+from tui.backends.local_tree import children, look, tree
 
 PREFIX = "verifiers-"
 
@@ -45,35 +47,44 @@ class LocalVolumes:
         return await asyncio.to_thread(self._read, volume, path, offset, size)
 
     async def download(
-        self, volume: str, path: str, dest: Path, progress: Progress | None = None
+        self,
+        volume: str,
+        path: str,
+        dest: Path,
+        progress: Progress | None = None,
+        *,
+        force: bool = False,
     ) -> Transfer:
         """Copy a folder to `dest/<its name>`, or a file to `dest` (into it where that is a folder).
 
-        A copy that broke off goes on from its `.part` file; every file is verified by SHA-256; files
-        that are there already, identical, are skipped. Raises `DiskError`.
+        A copy that broke off goes on from its part file; every file is verified by SHA-256; files that are
+        there already, identical, are skipped; links that stay in the volume are followed. Raises
+        `Occupied`, `DiskError`, and `ConfigError` where there is nothing to copy.
         """
-        source = self._resolve(volume, path)
-        into = source.is_dir() or dest.is_dir()
-        target = dest / source.name if into else dest
         transfer = Transfer()
-        copies = await asyncio.to_thread(lambda: [*self._copies(volume, source, target)])
-        transfer.total = sum(copy.size for copy in copies)
-        for copy in copies:
-            await copy.run(transfer, progress or (lambda _: None))
+        copies, folders = await asyncio.to_thread(self._downloads, volume, path, dest, transfer)
+        await copy_all(copies, transfer, progress or (lambda _: None), force=force)
+        await asyncio.to_thread(make_folders, folders)
         return transfer
 
     async def upload(
-        self, volume: str, source: Path, path: str, progress: Progress | None = None
+        self,
+        volume: str,
+        source: Path,
+        path: str,
+        progress: Progress | None = None,
+        *,
+        force: bool = False,
     ) -> Transfer:
         """Copy a file, or a folder and what is in it, to `path/<its name>`, as `download` does.
 
-        Raises `DiskError`, and `ConfigError` where the path leaves the volume or there is no such source.
+        Links are followed wherever they lead. Raises `Occupied`, `DiskError`, and `ConfigError` where the
+        path leaves the volume or there is nothing to copy.
         """
-        transfer = Transfer()
-        copies = await asyncio.to_thread(self._uploads, volume, Path(os.path.abspath(source)), path)
-        transfer.total = sum(copy.size for copy in copies)
-        for copy in copies:
-            await copy.run(transfer, progress or (lambda _: None))
+        transfer, source = Transfer(), Path(os.path.abspath(source))
+        copies, folders = await asyncio.to_thread(self._uploads, volume, source, path, transfer)
+        await copy_all(copies, transfer, progress or (lambda _: None), force=force)
+        await asyncio.to_thread(make_folders, folders)
         return transfer
 
     async def remove(self, volume: str, path: str) -> None:
@@ -89,18 +100,18 @@ class LocalVolumes:
 
     def _list(self, volume: str, path: str, recursive: bool) -> _Entries:
         base, start = self._base(volume), self._resolve(volume, path)
+        relative = PurePosixPath(path).as_posix()
         if not start.is_dir():
-            return [_entry(start, PurePosixPath(path))]
-        relative = PurePosixPath(start.relative_to(base).as_posix())
-        paths = self._walk(volume, start) if recursive else self._children(start)
-        entries = [
-            _entry(p, relative / p.relative_to(start).as_posix(), follow=self._is_inside(volume, p))
-            for p in paths
-        ]
+            return [replace(look(start), path=relative)]
+        walk = tree if recursive else children
+        entries = walk(start, "" if relative == "." else f"{relative}/", within=base)
         return sorted(entries, key=lambda entry: (not entry.is_dir, entry.path))
 
     def _read(self, volume: str, path: str, offset: int, size: int) -> bytes:
-        with self._resolve(volume, path).open("rb") as file:
+        found = self._resolve(volume, path)
+        if not found.is_dir() and (why := look(found).special):
+            raise ConfigError(f"{path!r} is {why}", hint=Hint("only files can be read"))
+        with found.open("rb") as file:
             file.seek(offset)
             return file.read(size)
 
@@ -112,44 +123,36 @@ class LocalVolumes:
             raise ConfigError(
                 f"{path!r} is the whole volume {volume}", hint=Hint("name a folder or file in it")
             )
+        if not os.path.lexists(target):
+            raise FileNotFoundError(f"there is no {path!r} in volume {volume}")
         if target.is_dir() and not target.is_symlink():
             shutil.rmtree(target)
         else:
             target.unlink()
 
-    def _copies(self, volume: str, source: Path, target: Path) -> Iterator[Copy]:
+    def _downloads(self, volume: str, path: str, dest: Path, transfer: Transfer) -> tuple[_Copies, _Paths]:
+        """What is copied, and folders to be made though no file comes into them."""
+        source = self._resolve(volume, path)
         if not source.is_dir():
-            yield Copy.of(source, target)
-            return
-        for path in self._walk(volume, source):
-            if not self._is_inside(volume, path):
-                raise self._leaves(volume, path.relative_to(self._base(volume)).as_posix())
-            if not path.is_dir():
-                yield Copy.of(path, target / path.relative_to(source))
+            if why := look(source).special:
+                raise ConfigError(f"{path!r} is {why}", hint=Hint("name a file or a folder"))
+            target = dest / source.name if dest.is_dir() else dest
+            return [replace(Copy.of(source, target), shown=path)], []
+        target = dest / (PurePosixPath(path).name or volume)
+        entries = tree(source, within=self._base(volume))
+        prefix = "".join(f"{part}/" for part in PurePosixPath(path).parts)
+        return sorted_out(entries, source, target, prefix, transfer)
 
-    def _uploads(self, volume: str, source: Path, path: str) -> _Copies:
-        """Every single target is looked at: a link in the volume may lead out of it."""
+    def _uploads(self, volume: str, source: Path, path: str, transfer: Transfer) -> tuple[_Copies, _Paths]:
+        """As `_downloads`. Every single target is looked at: a link in the volume may lead out of it."""
         target = self._base(volume) / self._relative(volume, path) / source.name
-        if not source.exists():
-            raise ConfigError(f"there is no {source}", hint=Hint("name a file or folder of this machine"))
-        files = [source] if source.is_file() else [p for p in sorted(source.rglob("*")) if p.is_file()]
-        copies = [Copy.of(file, target / file.relative_to(source)) for file in files]
-        for copy in copies:
-            if not self._is_inside(volume, copy.target):
+        copies, folders = given(source, target, transfer)
+        parents = {copy.target.parent for copy in copies} | {*folders}
+        links = (copy.target for copy in copies if copy.target.is_symlink())
+        for place in (*parents, *links):
+            if not self._is_inside(volume, place):
                 raise self._leaves(volume, path)
-        return copies
-
-    def _walk(self, volume: str, folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
-        """Everything below a folder; a link out of the volume, or back to a folder above, is not followed."""
-        above = above | {folder.resolve()}
-        for path in self._children(folder):
-            yield path
-            if path.is_dir() and self._is_inside(volume, path) and path.resolve() not in above:
-                yield from self._walk(volume, path, above)
-
-    def _children(self, folder: Path) -> _Paths:
-        """What lies in a folder, without links that point nowhere and files that are just vanishing."""
-        return [path for path in sorted(folder.iterdir()) if path.exists()]
+        return copies, folders
 
     def _base(self, volume: str) -> Path:
         base = self.root / volume
@@ -179,10 +182,3 @@ class LocalVolumes:
             f"{path!r} leaves the volume {volume}",
             hint=Hint("name a path inside the volume, as `vfm ls` shows it"),
         )
-
-
-def _entry(path: Path, relative: PurePosixPath, follow: bool = True) -> Entry:
-    """A link that leaves the volume is shown as what it is: a small file that cannot be opened."""
-    stat = path.stat(follow_symlinks=follow)
-    is_dir = follow and path.is_dir()
-    return Entry(str(relative), is_dir, 0 if is_dir else stat.st_size, stat.st_mtime)

@@ -15,10 +15,15 @@ import click
 from tui.cli import choices, interrupt, outcome
 
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from tui.backends.base import Progress, Transfer
 
 KEPT = "What has arrived is kept: the same command goes on from it."
 """Said when Ctrl-C breaks a copy off."""
+_NAMED = 10
+"""Entries left out that are named; of more the number is given."""
+force_option = click.option("--force", is_flag=True, help="Replace files that are there and differ.")
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 
 
@@ -63,33 +68,67 @@ def ls(where: str, as_json: bool) -> int:
 
 @click.command()
 @click.argument("where", metavar="VOLUME:PATH", shell_complete=choices.volumes)
-@click.argument("dest", type=click.Path(path_type=Path))
-def get(where: str, dest: Path) -> int:
-    """Copy a folder of a volume into DEST, or a file to DEST.
+@click.argument("dest", type=click.Path(path_type=Path, allow_dash=True))
+@force_option
+def get(where: str, dest: Path, force: bool) -> int:
+    """Copy a folder of a volume into DEST, or a file to DEST; `-` is stdout.
 
-    Run it again to go on where it broke off: what is there already, identical, is skipped.
+    Run it again to go on where it broke off: what is there already, identical, is skipped. Where files are
+    there that differ nothing is copied. Links that leave the volume, pipes and the like are left out and
+    named at the end.
     """
+    from tui.backends.destination import takes_bytes
     from tui.cli import client as shared
+    from tui.words import escape_controls
 
+    volume, path = split(where)
+    if str(dest) == "-" or takes_bytes(dest):
+        return _pour(volume, path, dest)
     interrupt.announce(KEPT)
-    transfer = shared.run(shared.connect().get(*split(where), dest, shower()))
-    outcome.say(f"{where} is in {dest} ({_how_much(transfer)})")
+    transfer = shared.run(shared.connect().get(volume, path, dest, shower(), force=force))
+    outcome.say(escape_controls(f"{where} is in {dest} ({_how_much(transfer)})"))
+    _say_left_out(transfer)
     return outcome.DONE
 
 
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("where", metavar="VOLUME[:PATH]", shell_complete=choices.volumes)
-def put(source: Path, where: str) -> int:
+@force_option
+def put(source: Path, where: str, force: bool) -> int:
     """Copy SOURCE, a file or a folder of this machine, into a folder of a volume.
 
-    Run it again to go on where it broke off: what is there already, identical, is skipped.
+    Run it again to go on where it broke off: what is there already, identical, is skipped. Where files are
+    there that differ nothing is copied. Links are followed; what is neither file nor folder is left out and
+    named at the end.
     """
     from tui.cli import client as shared
+    from tui.words import escape_controls
 
     interrupt.announce(KEPT)
-    transfer = shared.run(shared.connect().put(source, *split(where), shower()))
-    outcome.say(f"{source} is in {where} ({_how_much(transfer)})")
+    transfer = shared.run(shared.connect().put(source, *split(where), shower(), force=force))
+    outcome.say(escape_controls(f"{source} is in {where} ({_how_much(transfer)})"))
+    _say_left_out(transfer)
+    return outcome.DONE
+
+
+def _pour(volume: str, path: str, dest: Path) -> int:
+    """Write a file's bytes to stdout, or into a pipe or device as it is."""
+    from tui.cli import client as shared
+
+    async def pour(file: BinaryIO) -> None:
+        async for piece in shared.connect().bytes_of(volume, path):
+            file.write(piece)
+        file.flush()
+
+    try:
+        if str(dest) == "-":
+            shared.run(pour(sys.stdout.buffer))
+        else:
+            with dest.open("wb") as file:
+                shared.run(pour(file))
+    except BrokenPipeError:
+        raise outcome.ReaderLeft from None
     return outcome.DONE
 
 
@@ -103,11 +142,11 @@ def rm(where: str, yes: bool) -> int:
     """
     from tui.cli import client as shared
     from tui.transfers import to_remove
-    from tui.words import size, visible
+    from tui.words import escape_controls, removed
 
     client, (volume, path) = shared.connect(), split(where)
     goes = shared.run(to_remove(client, volume, path))
-    what = visible(f"{where}: {goes.count} file{'s' * (goes.count != 1)}, {size(goes.bytes)}")
+    what = escape_controls(f"{where}: {removed(goes)}")
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError(f"deleting {what} needs --yes where nobody can be asked")
@@ -119,10 +158,24 @@ def rm(where: str, yes: bool) -> int:
     return outcome.DONE
 
 
+def _say_left_out(transfer: Transfer) -> None:
+    from tui.words import escape_controls
+
+    left = transfer.left_out
+    if not left:
+        return
+    outcome.say(f"note: {len(left):,} {'entry was' if len(left) == 1 else 'entries were'} left out:")
+    for one in left[:_NAMED]:
+        outcome.say(escape_controls(f"  {one.path}: {one.why}"))
+    if len(left) > _NAMED:
+        outcome.say(f"  and {len(left) - _NAMED:,} more")
+
+
 def _how_much(transfer: Transfer) -> str:
     from tui.words import size
 
-    already = f", {len(transfer.skipped)} files were there already" if transfer.skipped else ""
+    there = len(transfer.skipped)
+    already = f", {there:,} {'file was' if there == 1 else 'files were'} there already" if there else ""
     return f"{size(transfer.done)} of {size(transfer.total)}{already}"
 
 

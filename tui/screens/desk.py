@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tui.settings import Settings
     from tui.transfers import Job, Transfers
 
+_NAMED = 3  # entries left out that a toast names
 _ERRORS_STAY = 12.0  # seconds
 
 
@@ -132,14 +133,19 @@ class Desk(App[None]):
         self.notify(text, title=title, severity=cast(SeverityLevel, severity), timeout=seconds, markup=False)
 
     def _transfer_ended(self, job: Job) -> None:
+        from tui.backends.destination import Occupied
         from tui.words import one_line, plain, size
 
         if job.error:
-            self.tell(plain(f"{job.name}: {one_line(job.error)}"), "error", f"✗ {job.direction} failed")
-        else:
-            there = f", {job.skipped} files were there already" if job.skipped else ""
-            text = f"{job.name} is in {job.where} ({size(job.done)}{there})"
-            self.tell(plain(text), title=f"✓ {job.direction}ed")
+            if not isinstance(job.error, Occupied):  # asked about by whoever started it
+                self.tell(plain(f"{job.name}: {one_line(job.error)}"), "error", f"✗ {job.direction} failed")
+            return
+        text = f"{job.name} is in {job.where} ({', '.join([size(job.done), *job.notes])})"
+        self.tell(plain(text), "warning" if job.left_out else "information", f"✓ {job.direction}ed")
+        if job.left_out:
+            named = [f"{one.path}: {one.why}" for one in job.left_out[:_NAMED]]
+            more = [f"and {len(job.left_out) - _NAMED:,} more"] if len(job.left_out) > _NAMED else []
+            self.tell(plain("; ".join([*named, *more])), "warning", "! left out")
 
     def _make_client(self) -> Client:
         from tui.client import Client

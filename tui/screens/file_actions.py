@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from remote.contract.errors import ConfigError, Hint, VfmError
+from remote.contract.errors import VfmError
+from tui.backends.base import Transfer
+from tui.backends.copy_plan import given
+from tui.backends.destination import Occupied
 from tui.screens.ask import AskPath, Confirm
 from tui.screens.desk import Desk
-from tui.transfers import Removal, to_remove
-from tui.words import plain, size
+from tui.transfers import Job, Removal, Transfers, to_remove
+from tui.words import files_and_bytes, plain, removed
 
 if TYPE_CHECKING:
     from tui.widgets.files_pane import FilesPane
@@ -35,9 +38,9 @@ class FileActions:
         if chosen:
             self._desk.memory.put("download_dir", chosen)
             transfers = await self._desk.transfers()
-            for path in paths:
-                transfers.start_download(backend, volume, path, chosen)
+            jobs = [transfers.start_download(backend, volume, path, chosen) for path in paths]
             self._desk.tell(plain(f"{what} into {chosen}"), title="↓ downloading")
+            await self._ask_to_replace(transfers, jobs)
 
     async def upload(self, pane: FilesPane, folder: str) -> None:
         """Ask what, name what goes, then start a transfer; the pane shows it once it is there."""
@@ -46,27 +49,34 @@ class FileActions:
         chosen = await self._desk.push_screen_wait(asked)
         if not chosen:
             return
-        goes = await asyncio.to_thread(_on_disk, Path(chosen))
-        client = await self._desk.connect()
-        there = await client.ls(pane.volume, folder, backend=pane.backend)
-        what = [f"{chosen}  {_counted(goes)}"]
-        if any(PurePosixPath(entry.path).name == Path(chosen).name for entry in there):
-            what.append("! something of that name is there: files that differ are replaced")
+        what = await asyncio.to_thread(_on_disk, Path(chosen))
         if await self._desk.push_screen_wait(Confirm(f"Upload into {into}?", what, yes="Upload")):
             transfers = await self._desk.transfers()
             job = transfers.start_upload(pane.backend, pane.volume, chosen, folder)
-            async for _ in transfers.updates():
-                if job.over:
-                    break
+            await self._ask_to_replace(transfers, [job])
+            await transfers.end_of(job)
             _reload(pane)
+
+    async def _ask_to_replace(self, transfers: Transfers, jobs: Sequence[Job]) -> None:
+        """Where files are there that differ a job fails; ask, then let it replace them."""
+        for job in jobs:
+            await transfers.end_of(job)
+        occupied = [(job, job.error) for job in jobs if isinstance(job.error, Occupied)]
+        paths = [path for _, error in occupied for path in error.paths]
+        if not paths:
+            return
+        title = f"Replace {len(paths):,} file{'s' * (len(paths) != 1)} that differ{'s' * (len(paths) == 1)}?"
+        if await self._desk.push_screen_wait(Confirm(title, paths, yes="Replace")):
+            for job, _ in occupied:
+                transfers.replace(job)
 
     async def delete(self, pane: FilesPane, paths: Sequence[str]) -> None:
         """Ask, naming what goes, then delete."""
         client = await self._desk.connect()
         goes = [(path, await to_remove(client, pane.volume, path, pane.backend)) for path in paths]
         total = Removal(sum(gone.count for _, gone in goes), sum(gone.bytes for _, gone in goes))
-        what = [f"{path}  {_counted(gone)}" for path, gone in goes]
-        title = f"Delete {_counted(total)} of {pane.volume}? There is no way back."
+        what = [f"{path}  {removed(gone)}" for path, gone in goes]
+        title = f"Delete {removed(total)} of {pane.volume}? There is no way back."
         if await self._desk.push_screen_wait(Confirm(title, what, yes="Delete")):
             deleted = []
             for path in paths:
@@ -80,15 +90,12 @@ class FileActions:
             _reload(pane)
 
 
-def _counted(goes: Removal) -> str:
-    return f"{goes.count:,} file{'s' * (goes.count != 1)}, {size(goes.bytes)}"
-
-
-def _on_disk(path: Path) -> Removal:
-    if not path.exists():
-        raise ConfigError(f"there is no {path}", hint=Hint("Tab completes what there is"))
-    files = [path] if path.is_file() else [below for below in path.rglob("*") if below.is_file()]
-    return Removal(len(files), sum(file.stat().st_size for file in files))
+def _on_disk(path: Path) -> list[str]:
+    """What an upload of a path copies, a line each. Raises `ConfigError` where there is nothing to copy."""
+    transfer = Transfer()
+    copies, _ = given(path, path, transfer)
+    lines = [f"{path}  {files_and_bytes(len(copies), sum(copy.size for copy in copies))}"]
+    return lines + [f"! left out: {one.path}, {one.why}" for one in transfer.left_out]
 
 
 def _reload(pane: FilesPane) -> None:

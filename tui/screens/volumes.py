@@ -48,7 +48,7 @@ What runs read and write: **outputs** volumes hold run directories with logs, ro
 | `/` | find files by words of their paths, in all folders |
 | `Space` | mark · `M` mark none |
 | `d` | download what is marked, or what the cursor is on; a copy that broke off goes on |
-| `u` | upload a file or folder of this machine into this folder |
+| `u` | upload a file or folder of this machine into this folder; links are followed |
 | `x` | delete; asks, and says how much goes |
 | `s` `S` | sort by name, size, age · reverse |
 | `t` | how much is in each folder |
@@ -57,6 +57,9 @@ What runs read and write: **outputs** volumes hold run directories with logs, ro
 | `r` `F5` | look again at the files · at the volumes |
 | `T` | to the transfers: `p` pause or go on, `c` cancel, `r` try again, `x` clear what is over |
 | `Tab` | from pane to pane · `Escape` back |
+
+Files that are there and differ are replaced only if you say so. Links that leave the volume, pipes and the
+like are left out of a copy and named when it is done.
 
 Transfers go on while you are elsewhere in the app, and end with it: the same download later goes on where
 it broke off.

@@ -130,7 +130,7 @@ class FileRows:
 
     def _row(self, entry: Entry, depth: int) -> Row:
         size = self.total(entry.path) if entry.is_dir else entry.size
-        note = self.notes.get(entry.path, "")
+        note = self.notes.get(entry.path, "") or entry.special
         return Row(entry, depth, PurePosixPath(entry.path).name, size, note=note)
 
     def _sorted(self, rows: Iterable[Row]) -> list[Row]:

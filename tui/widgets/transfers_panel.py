@@ -161,8 +161,7 @@ def _said(job: Job) -> str:
         return plain(one_line(job.error))
     much = f"{size(job.done)} of {size(job.total)}" if job.total else ""
     if job.state == "done":
-        there = f"{job.skipped:,} files were there already" if job.skipped else ""
-        return " · ".join(filter(None, [size(job.done), there, escape_controls(job.where)]))
+        return " · ".join([size(job.done), *job.notes, escape_controls(job.where)])
     parts = [much]
     if job.speed is not None:
         parts.append(f"{size(job.speed)}/s")

@@ -6,6 +6,7 @@ A folder that a test put under `volumes_dir` is a volume too. What commit and re
 from __future__ import annotations
 
 import shutil
+import stat
 from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -95,7 +96,7 @@ class Volumes:
 
     async def VolumeGetFile2(self, request: pb.VolumeGetFile2Request) -> pb.VolumeGetFile2Response:
         path = self.path(self.find(request.volume_id), request.path)
-        if not path.is_file():
+        if not stat.S_ISREG(_mode(path)):  # links are never followed, as on the real service
             raise missing(f"File {request.path}")
         size = path.stat().st_size
         whole = path.read_bytes() if size <= _HELD else None
@@ -150,18 +151,21 @@ class Volumes:
     def _listing(self, volume_id: str, path: str, recursive: bool) -> Iterator[list[pb.FileEntry]]:
         volume = self.find(volume_id)
         place = self.path(volume, path)
-        if not place.exists():
+        if not _mode(place):
             raise missing(f"Path {path}")
-        found = [place] if place.is_file() else sorted(place.rglob("*") if recursive else place.iterdir())
-        entries = [_entry(volume, one) for one in found if one.exists()]
+        if not stat.S_ISDIR(_mode(place)):
+            found = [place]
+        else:
+            found = sorted(place.rglob("*") if recursive else place.iterdir())
+        entries = [_entry(volume, one) for one in found if _mode(one)]
         for at in range(0, max(len(entries), 1), _BATCH):
             yield entries[at : at + _BATCH]
 
     def _remove(self, volume_id: str, path: str, recursive: bool) -> Empty:
         place = self.path(self.find(volume_id), path)
-        if not place.exists():
+        if not _mode(place):
             raise missing(f"Path {path}")
-        if not place.is_dir():
+        if not stat.S_ISDIR(_mode(place)):
             place.unlink()
         elif recursive:
             shutil.rmtree(place)
@@ -176,10 +180,27 @@ def metadata(volume: Volume) -> pb.VolumeMetadata:
     return pb.VolumeMetadata(version=volume.version, name=volume.name, creation_info=made)
 
 
+_TYPES = {
+    stat.S_IFDIR: pb.FileEntry.DIRECTORY,
+    stat.S_IFREG: pb.FileEntry.FILE,
+    stat.S_IFLNK: pb.FileEntry.SYMLINK,
+    stat.S_IFIFO: pb.FileEntry.FIFO,
+    stat.S_IFSOCK: pb.FileEntry.SOCKET,
+}
+
+
 def _entry(volume: Volume, path: Path) -> pb.FileEntry:
-    stat = path.stat()
-    kind = pb.FileEntry.DIRECTORY if path.is_dir() else pb.FileEntry.FILE
+    """As the real service has it: a link is an entry of its own, whatever it leads to."""
+    found = path.lstat()
+    kind = _TYPES.get(stat.S_IFMT(found.st_mode), pb.FileEntry.UNSPECIFIED)
     name = path.relative_to(volume.folder).as_posix()
-    return pb.FileEntry(
-        path=name, type=kind, mtime=int(stat.st_mtime), size=0 if path.is_dir() else stat.st_size
-    )
+    size = 0 if kind == pb.FileEntry.DIRECTORY else found.st_size
+    return pb.FileEntry(path=name, type=kind, mtime=int(found.st_mtime), size=size)
+
+
+def _mode(path: Path) -> int:
+    """What a path is itself; 0 where there is nothing."""
+    try:
+        return path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0

@@ -7,24 +7,24 @@ is `part.py`'s, and how a block is asked for `source.py`'s.
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias, TypeVar
 
 from remote.contract.errors import DiskError, Hint
-from tui.backends.base import Entry, Progress, Transfer
+from tui.backends.base import Entry, LeftOut, Progress, Transfer
+from tui.backends.destination import Occupied
 from tui.backends.local_copy import off_loop
 from tui.backends.modal.blocks import Block
+from tui.backends.modal.identical import identical, together
 from tui.backends.modal.in_turn import Job, in_turn
-from tui.backends.modal.part import BLOCK, Part, Wanted, has_the_size, is_marked, mark, write_whole
-from tui.backends.modal.source import GO_ON, Source, changed
+from tui.backends.modal.part import BLOCK, Part, Wanted, is_marked, mark, write_whole
+from tui.backends.modal.source import GO_ON, GONE, Gone, Source, changed, gone
 
 AT_ONCE = 8
 """Blocks and groups of small files under way together."""
-GROUP = 16
-"""Files of a group."""
 BUDGET = 4 * BLOCK
 """Bytes on their way together: what is lost at most when the process is killed, and held in memory."""
 T = TypeVar("T")
@@ -60,21 +60,45 @@ class Download:
         look: Callable[[str], Awaitable[Entry]],
     ) -> None:
         self._source, self._transfer, self._progress, self._look = source, transfer, progress, look
+        self._force = False
+        self._gone: list[Gone] = []
 
-    async def run(self, files: list[Wanted]) -> None:
-        """Bring these files here. Raises `DiskError` and `BackendError`, both say that it can go on."""
+    async def run(self, files: list[Wanted], *, force: bool = False) -> None:
+        """Bring these files here, but for those that are here, identical.
+
+        One that is gone from the volume meanwhile is left out. Raises `Occupied`, before anything is
+        written, where files are here that differ, unless `force` says to replace them; `ConfigError` where
+        something is in the way; `DiskError` and `BackendError`, which say that the download can go on.
+        """
+        self._transfer.total = sum(file.size for file in files)
         try:
-            marked = await off_loop(lambda _: {file.path for file in files if is_marked(file)})
-            for file in files:
-                if file.path in marked:
-                    self._skip(file)
-            await self._bring([file for file in files if file.path not in marked])
+            lacking = await self._not_here(files, force)
+            self._force = force
+            await self._bring(lacking)
+            if files and len(self._gone) == len(files):
+                raise self._gone[0]
         except OSError as error:
             raise DiskError(
                 f"cannot write {error.filename or self._transfer.path}: {error.strerror or error}",
                 cause=str(error),
                 hint=Hint(f"mend that and {GO_ON}"),
             ) from error
+
+    async def _not_here(self, files: list[Wanted], force: bool) -> list[Wanted]:
+        here = await off_loop(lambda _: [file.really() for file in files if file.is_taken()])
+        marked = await off_loop(lambda _: {file.path for file in here if is_marked(file)})
+        same = {file.path: file for file in here if file.path in marked}
+        asked = [file for file in here if file.path not in marked]
+        await identical(self._source, asked, lambda file: same.update({file.path: file}))
+        differing = [str(file.target) for file in here if file.path not in same]
+        if differing and not force:
+            raise Occupied(differing)
+        for file in same.values():
+            if file.path not in marked:
+                await self._on_disk(file, lambda _, file=file: mark(file, file.target))  # type: ignore[misc]
+            self._skip(file)
+        at = {file.path: file for file in here}
+        return [at.get(file.path, file) for file in files if file.path not in same]
 
     async def _bring(self, files: list[Wanted]) -> None:
         async with aclosing(in_turn(self._jobs(files), AT_ONCE, BUDGET)) as answers:
@@ -86,10 +110,10 @@ class Download:
 
     async def _jobs(self, files: list[Wanted]) -> AsyncGenerator[Job[Tag, Sequence[Block]], None]:
         """Small files first: they are most of the files and few of the bytes, so half a download has them."""
-        for group in _together(file for file in files if file.size <= BLOCK):
+        for group in together(file for file in files if file.size <= BLOCK):
             yield Job(group, partial(self._source.fetch_small, group), sum(file.size for file in group))
         for wanted in files:
-            if wanted.size > BLOCK and not await self._is_here(wanted):
+            if wanted.size > BLOCK:
                 async for job in self._large(wanted):
                     yield job
 
@@ -102,30 +126,19 @@ class Download:
         self._progress(self._transfer)
         if kept == wanted.size:
             return
-        urls = await self._source.addresses(wanted, kept, wanted.size - kept)
+        try:
+            urls = await self._source.addresses(wanted, kept, wanted.size - kept)
+        except Gone:
+            self._transfer.done -= kept
+            await self._on_disk(wanted, lambda _: part.forget())
+            self._leave_out(wanted)
+            return
         for (start, size), url in zip(wanted.blocks(kept), urls, strict=True):
             piece = Piece(wanted, start, size, part)
             yield Job(piece, partial(self._block, piece, url), size)
 
     async def _block(self, piece: Piece, url: str) -> Sequence[Block]:
         return [await self._source.fetch(piece.wanted, piece.start, piece.size, url)]
-
-    async def _is_here(self, wanted: Wanted) -> bool:
-        """Whether each block of the file that is here is what the server says that its own is."""
-        if not await off_loop(lambda _: has_the_size(wanted)):
-            return False
-        async with aclosing(in_turn(self._comparisons(wanted), AT_ONCE, BUDGET)) as answers:
-            async for _, same in answers:
-                if not same:
-                    return False
-        await self._on_disk(wanted, lambda _: mark(wanted, wanted.target))
-        self._skip(wanted)
-        return True
-
-    async def _comparisons(self, wanted: Wanted) -> AsyncGenerator[Job[None, bool], None]:
-        urls = await self._source.addresses(wanted, 0, wanted.size)
-        for (start, size), url in zip(wanted.blocks(), urls, strict=True):
-            yield Job(None, partial(self._source.is_same, wanted, start, size, url), size)
 
     async def _take(self, piece: Piece, block: Block) -> None:
         """Put a block where it belongs."""
@@ -137,9 +150,11 @@ class Download:
 
     async def _take_small(self, files: Sequence[Wanted], found: Sequence[Block]) -> None:
         pairs = list(zip(files, found, strict=True))
-        await self._on_disk(files[0], lambda _: _write(pairs))
+        await self._on_disk(files[0], lambda _: _write(pairs, self._force))
         for wanted, block in pairs:
-            if block.data is None:
+            if block is GONE:
+                self._leave_out(wanted)
+            elif block.data is None:
                 self._skip(wanted)
             else:
                 self._came(wanted, wanted.size)
@@ -150,7 +165,7 @@ class Download:
         if now.size < wanted.size or (now.size == wanted.size and now.modified != wanted.modified):
             await self._on_disk(wanted, lambda _: part.forget())
             raise changed(wanted, "became another file while it was downloaded")
-        await self._on_disk(wanted, lambda _: part.finish())
+        await self._on_disk(wanted, lambda _: part.finish(force=self._force))
 
     async def _on_disk(self, wanted: Wanted, work: Callable[[threading.Event], T]) -> T:
         self._transfer.path = str(wanted.target)
@@ -162,6 +177,12 @@ class Download:
         self._transfer.fetched += size
         self._progress(self._transfer)
 
+    def _leave_out(self, wanted: Wanted) -> None:
+        """It was listed, and has gone from the volume since."""
+        self._gone.append(gone(wanted))
+        self._transfer.left_out.append(LeftOut(wanted.path, "no longer in the volume"))
+        self._transfer.total -= wanted.size
+
     def _skip(self, wanted: Wanted) -> None:
         self._transfer.path = str(wanted.target)
         self._transfer.done += wanted.size
@@ -169,21 +190,11 @@ class Download:
         self._progress(self._transfer)
 
 
-def _together(files: Iterable[Wanted]) -> Iterator[tuple[Wanted, ...]]:
-    """Groups of files that are asked for with one another: few, and no more bytes than a block has."""
-    group: tuple[Wanted, ...] = ()
-    for file in files:
-        if group and (len(group) == GROUP or sum(f.size for f in group) + file.size > BLOCK):
-            yield group
-            group = ()
-        group += (file,)
-    if group:
-        yield group
-
-
-def _write(pairs: Sequence[tuple[Wanted, Block]]) -> None:
+def _write(pairs: Sequence[tuple[Wanted, Block]], force: bool) -> None:
     for wanted, block in pairs:
+        if block is GONE:
+            continue
         if block.data is None:
             mark(wanted, wanted.target)
         else:
-            write_whole(wanted, block.data)
+            write_whole(wanted, block.data, force=force)

@@ -1,4 +1,4 @@
-"""A file on its way to this machine: `<name>.part`, and beside it the sums of what is in it.
+"""A file on its way to this machine: its part file, and beside it the sums of what is in it.
 
 Owns what is on disk at any moment, so that whatever kills the process, what has arrived is found again:
 whole blocks, in order, each as its sum says. Where the blocks come from is the download's.
@@ -12,10 +12,11 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tui.backends.local_copy import Stopped, part_of
+from tui.backends.destination import give_name, open_part, part_of, written_to
+from tui.backends.local_copy import Stopped
 
 BLOCK = 8 * 1024 * 1024
 """Bytes of a block, which Modal keeps its files in."""
@@ -33,6 +34,19 @@ class Wanted:
     modified: float
     target: Path
 
+    @property
+    def part(self) -> Path:
+        """Where it grows until it is whole."""
+        return part_of(self.target, f"{self.volume}:{self.path}")
+
+    def is_taken(self) -> bool:
+        """Whether something is where it goes."""
+        return os.path.lexists(self.target)
+
+    def really(self) -> Wanted:
+        """The same with the target that is written to: where a link leads. Raises `ConfigError`."""
+        return replace(self, target=written_to(self.target))
+
     def blocks(self, first: int = 0) -> Iterator[tuple[int, int]]:
         """Where each block begins, from one of them on, and how many bytes it has."""
         for start in range(first, self.size, BLOCK):
@@ -44,34 +58,36 @@ class Part:
 
     def __init__(self, wanted: Wanted) -> None:
         self._wanted = wanted
-        self._part = part_of(wanted.target)
-        self._sums = sums_of(wanted.target)
+        self._part = wanted.part
+        self._sums = sums_of(wanted.part)
 
     def open(self, stop: threading.Event) -> int:
         """Bytes that are there and are what they were when they came; all the others are thrown away."""
-        self._part.parent.mkdir(parents=True, exist_ok=True)
+        open_part(self._part).close()
         sums = list(self._kept(stop))
         fresh = self._sums.with_name(self._sums.name + "~")
-        fresh.write_text("".join(f"{line}\n" for line in (self._whose(), *sums)))
+        with open_part(fresh) as file:
+            file.truncate(0)
+            file.write("".join(f"{line}\n" for line in (self._whose(), *sums)).encode())
         os.replace(fresh, self._sums)
         kept = min(len(sums) * BLOCK, self._wanted.size)
-        with self._part.open("ab") as file:
+        with open_part(self._part) as file:
             file.truncate(kept)
         return kept
 
     def append(self, block: bytes | bytearray, digest: bytes) -> None:
         """One block more. Its sum is written after it: without one, a block counts as not there."""
-        with self._part.open("ab") as file:
+        with open_part(self._part) as file:
             file.write(block)
-        with self._sums.open("a") as file_of_sums:
-            file_of_sums.write(digest.hex() + "\n")
+        with open_part(self._sums) as file:
+            file.write(f"{digest.hex()}\n".encode())
 
-    def finish(self) -> None:
-        """Give it its name. Raises `OSError` where it is not as long as it should be."""
+    def finish(self, *, force: bool) -> None:
+        """Give it its name. Raises `OSError` where it is not as long as it should be, and `Occupied`."""
         if self._part.stat().st_size != self._wanted.size:
             raise OSError(f"{self._part} is not as long as it should be: somebody else wrote into it")
         mark(self._wanted, self._part)
-        os.replace(self._part, self._wanted.target)
+        give_name(self._part, self._wanted.target, force=force)
         self._sums.unlink(missing_ok=True)
 
     def forget(self) -> None:
@@ -100,14 +116,19 @@ class Part:
                 yield line
 
 
-def write_whole(wanted: Wanted, data: bytes | bytearray) -> None:
-    """Write a small file in one go; whoever looks sees all of it or nothing."""
-    part = part_of(wanted.target)
-    part.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("wb", buffering=0) as file:
-        file.write(data)
-        mark(wanted, file.fileno())
-    os.replace(part, wanted.target)
+def write_whole(wanted: Wanted, data: bytes | bytearray, *, force: bool) -> None:
+    """Write a small file in one go; whoever looks sees all of it or nothing, and an error leaves nothing."""
+    part = wanted.part
+    try:
+        with open_part(part) as file:
+            file.truncate(0)
+            file.write(data)
+            file.flush()
+            mark(wanted, file.fileno())
+        give_name(part, wanted.target, force=force)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def mark(wanted: Wanted, place: Path | int) -> None:
@@ -131,13 +152,9 @@ def has_the_size(wanted: Wanted) -> bool:
     return stat is not None and stat.st_size == wanted.size
 
 
-def sums_of(target: Path) -> Path:
+def sums_of(part: Path) -> Path:
     """Where the sums of a part file are."""
-    part = part_of(target)
-    name = part.name + ".sums"
-    if len(os.fsencode(name)) > 254:
-        name = hashlib.sha256(os.fsencode(name)).hexdigest() + ".part.sums"
-    return part.with_name(name)
+    return part.with_name(part.name + ".sums")
 
 
 def _stat(path: Path) -> os.stat_result | None:

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     import modal
 
 ATTEMPTS = 3
+GONE = blocks.Block(None, b"")
+"""In the place of a file that is no longer in the volume."""
 GO_ON = "start it again: it goes on where it broke off"
+
+
+class Gone(DiskError):
+    """A file is no longer in the volume."""
 
 
 class Source:
@@ -37,7 +43,7 @@ class Source:
                 raise changed(wanted, "became shorter while it was downloaded")
             return [url for url, _ in found.blocks()]
         except blocks.Missing as error:
-            raise changed(wanted, "is no longer in the volume") from error
+            raise gone(wanted) from error
         except blocks.Damaged as error:
             raise _lost(wanted, error) from error
         except BackendError as error:
@@ -59,30 +65,44 @@ class Source:
         raise AssertionError
 
     async def fetch_small(self, files: Sequence[Wanted]) -> list[blocks.Block]:
-        """Files of one block, all at once; `data` is None for one that is here, identical."""
+        """Files of one block, all at once; `data` is None for one that is here, identical, and `GONE`."""
         here = await off_loop(lambda _: [_digests(file, 0, file.size) for file in files])
         asked = [blocks.Small(f.path, f.size, known) for f, known in zip(files, here, strict=True) if f.size]
         answers = iter(await blocks.fetch_all(self._volume, asked, self._silence))
         found = []
         for file, known in zip(files, here, strict=True):
             block = next(answers) if file.size else blocks.NOTHING
-            block = block or await self.fetch(file, 0, file.size, known=known)
+            try:
+                block = block or await self.fetch(file, 0, file.size, known=known)
+            except Gone:
+                block = GONE
             found.append(blocks.Block(None, block.digest) if block.digest in known else block)
         return found
 
     async def is_same(self, wanted: Wanted, start: int, size: int, url: str) -> bool:
-        """Whether the server says that its block is the one that is here. Nothing is carried over."""
+        """Whether the volume's block is the one that is here; carried over where the server names no sum."""
+        known = await off_loop(lambda _: _digests(wanted, start, size))
         try:
             there = await blocks.digest_of(url, self._silence)
         except blocks.LOST as error:
             raise _lost(wanted, error) from error
-        return there is not None and there in await off_loop(lambda _: _digests(wanted, start, size))
+        if there is None:
+            there = (await self.fetch(wanted, start, size, url)).digest
+        return there in known
 
 
 def goes_on(error: BackendError) -> BackendError:
     """The same error of a transfer that broke off, with what becomes of it when it is started again."""
     hint = f"{error.hint.text}; {GO_ON}" if error.hint else GO_ON
     return BackendError(error.message, cause=error.cause, hint=Hint(hint))
+
+
+def gone(wanted: Wanted) -> Gone:
+    """What to say of a file that was listed, and has gone from the volume since."""
+    return Gone(
+        f"{wanted.path} is no longer in the volume",
+        hint=Hint("`vfm ls` shows what there is; if a run is just writing it, wait for the run's end"),
+    )
 
 
 def changed(wanted: Wanted, what: str) -> DiskError:

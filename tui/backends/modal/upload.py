@@ -11,21 +11,23 @@ import asyncio
 import hashlib
 import os
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from remote.contract.errors import BackendError, DiskError, Hint
-from tui.backends.base import Progress, Transfer
-from tui.backends.local_copy import Stopped, digest, off_loop
+from remote.contract.errors import BackendError, ConfigError, DiskError, Hint
+from tui.backends.base import Entry, Progress, Transfer
+from tui.backends.destination import Occupied
+from tui.backends.local_copy import Copy, Stopped, digest, off_loop
 from tui.backends.modal import blocks, modal_http, sending
+from tui.backends.modal.identical import identical
 from tui.backends.modal.in_turn import Job, in_turn
-from tui.backends.modal.part import BLOCK
+from tui.backends.modal.part import BLOCK, Wanted
 from tui.backends.modal.session import PATIENCE, within
-from tui.backends.modal.source import GO_ON, goes_on
+from tui.backends.modal.source import GO_ON, Source, goes_on
 
 if TYPE_CHECKING:
     import modal
@@ -40,12 +42,11 @@ COMMIT = 60.0
 
 @dataclass(frozen=True)
 class Given:
-    """A file of this machine, where it goes in the volume, and whether a file of its size is there."""
+    """A file of this machine, and where it goes in the volume."""
 
     source: Path
     path: str
     size: int
-    may_be_there: bool
 
 
 class Upload:
@@ -55,8 +56,40 @@ class Upload:
         self._volume, self._transfer, self._progress = volume, transfer, progress
         self._silence = silence
 
-    async def run(self, files: list[Given]) -> None:
-        """Bring these files there. Raises `DiskError` and `BackendError`."""
+    async def run(
+        self, volume: str, copies: list[Copy], there: Mapping[str, Entry], source: Source, *, force: bool
+    ) -> None:
+        """Bring these files there, but for those that are there, identical; `there`: what is, by path.
+
+        Raises `Occupied`, before anything is sent, where files are there that differ, unless `force` says to
+        replace them; `ConfigError` where something is in the way; `DiskError` and `BackendError`.
+        """
+        files = [Given(copy.source, str(copy.target), copy.size) for copy in copies]
+        self._transfer.total = sum(file.size for file in files)
+        await self._send(await self._not_there(volume, files, there, source, force))
+
+    async def _not_there(
+        self, volume: str, files: list[Given], there: Mapping[str, Entry], source: Source, force: bool
+    ) -> list[Given]:
+        for given in files:
+            if why := _in_the_way(given, there):
+                raise ConfigError(why, hint=Hint("name another place, or remove it first"))
+        taken = {given.path: given for given in files if given.path in there}
+        asked = [
+            Wanted(volume, path, there[path].size, there[path].modified, given.source)
+            for path, given in taken.items()
+            if not there[path].special
+        ]
+        same = set[str]()
+        await identical(source, asked, lambda wanted: same.add(wanted.path))
+        if (differing := [path for path in taken if path not in same]) and not force:
+            raise Occupied(differing)
+        for path in same:
+            self._transfer.skipped.append(path)
+            self._arrived(taken[path], taken[path].size)
+        return [given for given in files if given.path not in same]
+
+    async def _send(self, files: list[Given]) -> None:
         send = self._in_blocks if await sending.in_blocks(self._volume) else self._as_files
         try:
             for batch in _batches(files):
@@ -75,7 +108,7 @@ class Upload:
         lacking = {(file, block): url for file, block, url in gaps}
         for number, given in enumerate(batch):
             there = [b.size for i, b in enumerate(sums[number].blocks) if (number, i) not in lacking]
-            self._arrived(given, sum(there), whole=len(there) == len(sums[number].blocks))
+            self._arrived(given, sum(there))
         async with aclosing(in_turn(self._puts(batch, sums, lacking), AT_ONCE, AT_ONCE * BLOCK)) as answers:
             async for (number, block), receipt in answers:
                 receipts[block.digest] = receipt
@@ -126,7 +159,7 @@ class Upload:
             if given in sent:
                 self._sent(given, given.size)
             else:
-                self._arrived(given, given.size, whole=True)
+                self._arrived(given, given.size)
 
     async def _write_down(
         self, sums: list[sending.Sums], receipts: dict[bytes, bytes]
@@ -141,12 +174,10 @@ class Upload:
         self._transfer.path = str(given.source)
         return await off_loop(partial(_sums, given))
 
-    def _arrived(self, given: Given, size: int, *, whole: bool) -> None:
+    def _arrived(self, given: Given, size: int) -> None:
         """So much of a file was there before."""
         self._transfer.path = str(given.source)
         self._transfer.done += size
-        if whole and given.may_be_there:
-            self._transfer.skipped.append(given.path)
         self._progress(self._transfer)
 
     def _sent(self, given: Given, size: int) -> None:
@@ -156,15 +187,14 @@ class Upload:
         self._progress(self._transfer)
 
 
-def given(source: Path, target: PurePosixPath, there: dict[str, int]) -> list[Given]:
-    """A file, or the files of a folder, with where each goes; `there`: what the volume has, by size."""
-    files = [source] if source.is_file() else [path for path in sorted(source.rglob("*")) if path.is_file()]
-    return [_given(file, str(target / file.relative_to(source)), there) for file in files]
-
-
-def _given(file: Path, path: str, there: dict[str, int]) -> Given:
-    size = file.stat().st_size
-    return Given(file, path, size, there.get(path) == size)
+def _in_the_way(given: Given, there: Mapping[str, Entry]) -> str:
+    """Why no file can be written to a path: a folder is there, or a file where a folder would be."""
+    if given.path in there and there[given.path].is_dir:
+        return f"{given.path} is a folder in the volume: no file is written there"
+    for above in map(str, PurePosixPath(given.path).parents):
+        if above in there and not there[above].is_dir:
+            return f"{above} is a file in the volume: no folder can be made there"
+    return ""
 
 
 def _batches(files: list[Given]) -> Iterator[list[Given]]:

@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from remote.contract.errors import ConfigError, Hint
-from tui.backends.base import Entry, Progress, Transfer, VolumeInfo
+from tui.backends.base import Entry, LeftOut, Progress, Transfer, VolumeInfo
+from tui.backends.copy_plan import given, make_folders
 from tui.backends.modal.part import Wanted
 from tui.backends.modal.paths import below, inside
 from tui.backends.modal.session import PATIENCE, Session, within
@@ -28,6 +29,9 @@ SILENCE = 10.0
 LISTING = 60.0
 """Seconds that a recursive listing may take: there may be many thousand files."""
 T = TypeVar("T")
+_FOLDER, _LINK = 2, 3
+_SPECIAL = {0: "neither a file nor a folder", _LINK: "a link", 4: "a pipe", 5: "a socket"}
+"""Types of entries as Modal's protocol numbers them, but for files and folders."""
 
 # Within the class `list` is the method.
 _Infos: TypeAlias = list[VolumeInfo]
@@ -74,78 +78,96 @@ class ModalVolumes:
         return await self._on(volume, place, lambda found: read(found, place, offset, size))
 
     async def download(
-        self, volume: str, path: str, dest: Path, progress: Progress | None = None
+        self,
+        volume: str,
+        path: str,
+        dest: Path,
+        progress: Progress | None = None,
+        *,
+        force: bool = False,
     ) -> Transfer:
         """Copy a folder to `dest/<its name>`, or a file to `dest` (into it where that is a folder).
 
-        What broke off goes on: large files from their `.part` file, block by block. Every block is verified
+        What broke off goes on: large files from their part file, block by block. Every block is verified
         by the SHA-256 that the server names, where it names one, and by its size. A file that is here
         counts as identical by its size and the time of change that its download gave it, or else by its
-        contents. What is neither file nor folder (a link) is left out, as Modal's own tools do.
-        Raises `DiskError` and `BackendError`.
+        contents. What is neither file nor folder (a link) is left out, as Modal's own tools do: the server
+        tells nothing of where it leads. Raises `Occupied`, `DiskError` and `BackendError`, and
+        `ConfigError` where there is nothing to copy.
         """
-        place = inside(volume, path)
+        place, transfer = inside(volume, path), Transfer()
         entries = await self.list(volume, place, recursive=True)
         is_file = len(entries) == 1 and entries[0].path == place and not entries[0].is_dir
+        if is_file and entries[0].special:
+            raise ConfigError(f"{path!r} is {entries[0].special}", hint=Hint("name a file or a folder"))
         name = PurePosixPath(place).name or volume
         target = dest / name if not is_file or await asyncio.to_thread(dest.is_dir) else dest
-        files = [
-            Wanted(volume, e.path, e.size, e.modified, target / below(place, e.path))
-            for e in entries
-            if not e.is_dir
-        ]
-        transfer = Transfer(total=sum(file.size for file in files))
-
+        files, folders = _sorted_out(entries, volume, place, target, transfer)
         await _prepared()
         from tui.backends.modal.download import Download
         from tui.backends.modal.source import Source
 
         source = Source(await self._volume(volume), self._silence)
-        await Download(source, transfer, progress or _nobody, partial(self._look, volume)).run(files)
+        download = Download(source, transfer, progress or _nobody, partial(self._look, volume))
+        await download.run(files, force=force)
+        await asyncio.to_thread(make_folders, folders)
         return transfer
 
     async def upload(
-        self, volume: str, source: Path, path: str, progress: Progress | None = None
+        self,
+        volume: str,
+        source: Path,
+        path: str,
+        progress: Progress | None = None,
+        *,
+        force: bool = False,
     ) -> Transfer:
         """Copy a file, or a folder and what is in it, to `path/<its name>`, as `download` does.
 
-        Raises `DiskError` and `BackendError`, and `ConfigError` where the path leaves the volume or there
-        is no such source.
+        Links are followed wherever they lead; folders without a file are left out, since a volume of
+        Modal's takes files only. Raises `Occupied`, `DiskError` and `BackendError`, and `ConfigError` where
+        the path leaves the volume or there is nothing to copy.
         """
-        place, source = inside(volume, path), Path(os.path.abspath(source))
+        place, source, transfer = inside(volume, path), Path(os.path.abspath(source)), Transfer()
         target = PurePosixPath(place) / source.name
         found = await self._volume(volume)
-        if not await asyncio.to_thread(source.exists):
-            raise ConfigError(f"there is no {source}", hint=Hint("name a file or folder of this machine"))
-        there = await self._sizes(volume, str(target))
+        copies, folders = await asyncio.to_thread(given, source, Path(target), transfer)
+        transfer.left_out += [
+            LeftOut(f"{source}/{PurePosixPath(folder).relative_to(target)}", "a folder without a file")
+            for folder in folders
+            if PurePosixPath(folder) != target
+        ]
+        there = await self._there(volume, str(target))
         await _prepared("upload")
-        from tui.backends.modal.upload import Upload, given
+        from tui.backends.modal.source import Source
+        from tui.backends.modal.upload import Upload
 
-        files = await asyncio.to_thread(given, source, target, there)
-        transfer = Transfer(total=sum(file.size for file in files))
-        await Upload(found, transfer, progress or _nobody, self._silence).run(files)
+        upload = Upload(found, transfer, progress or _nobody, self._silence)
+        await upload.run(volume, copies, there, Source(found, self._silence), force=force)
         return transfer
 
     async def remove(self, volume: str, path: str) -> None:
-        """Delete a file or a folder; never a whole volume."""
+        """Delete a file or a folder; never a whole volume. A link goes itself, not what it points to."""
         place = inside(volume, path)
         if not place:
             raise ConfigError(
                 f"{path!r} is the whole volume {volume}", hint=Hint("name a folder or file in it")
             )
-        entries = await self.list(volume, place)
-        is_file = len(entries) == 1 and entries[0].path == place
+        beside = await self.list(volume, place.rpartition("/")[0])
+        entry = next((entry for entry in beside if entry.path == place), None)
+        if entry is None:
+            raise FileNotFoundError(f"there is no {path!r} in volume {volume}")
 
         async def ask(found: modal.Volume) -> None:
             async with within(LISTING, f"delete {place}"):
-                await found.remove_file.aio(place, recursive=not is_file)
+                await found.remove_file.aio(place, recursive=entry.is_dir)
 
         await self._on(volume, place, ask)
 
-    async def _sizes(self, volume: str, path: str) -> dict[str, int]:
-        """The files that are there under a path, if there is such a path."""
+    async def _there(self, volume: str, path: str) -> dict[str, Entry]:
+        """What is there under a path, if there is such a path."""
         try:
-            return {e.path: e.size for e in await self.list(volume, path, recursive=True) if not e.is_dir}
+            return {entry.path: entry for entry in await self.list(volume, path, recursive=True)}
         except FileNotFoundError:
             return {}
 
@@ -186,8 +208,26 @@ def _is_ours(name: str | None) -> bool:
 
 
 def _entry(path: str, kind: int, size: int, modified: float) -> Entry:
-    is_dir = kind == 2
-    return Entry(path.removeprefix("/"), is_dir, 0 if is_dir else size, float(modified))
+    is_dir, special = kind == _FOLDER, _SPECIAL.get(kind, "")
+    bytes_ = 0 if is_dir or special else size
+    return Entry(path.removeprefix("/"), is_dir, bytes_, float(modified), kind == _LINK, special)
+
+
+def _sorted_out(
+    entries: _Entries, volume: str, place: str, target: Path, transfer: Transfer
+) -> tuple[list[Wanted], list[Path]]:
+    """The files to be brought, and folders that none of them makes. What can be no file is left out."""
+    transfer.left_out += [LeftOut(entry.path, entry.special) for entry in entries if entry.special]
+    files = [
+        Wanted(volume, e.path, e.size, e.modified, target / below(place, e.path))
+        for e in entries
+        if not e.is_dir and not e.special
+    ]
+    made = {file.target.parent for file in files}
+    folders = [target / below(place, entry.path) for entry in entries if entry.is_dir]
+    if not files and not folders:
+        folders = [target]
+    return files, [folder for folder in folders if folder not in made]
 
 
 def _nobody(_: Transfer) -> None:

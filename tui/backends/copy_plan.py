@@ -1,0 +1,67 @@
+"""Which files a copy of a folder takes, which folders it makes, and what it leaves out.
+
+Owns the choice for what lies on this machine: an upload's source, a local volume. Copying is done elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from remote.contract.errors import ConfigError, DiskError, Hint
+from tui.backends.base import Entry, LeftOut, Transfer
+from tui.backends.local_copy import Copy
+from tui.backends.local_tree import look, tree
+
+
+def given(source: Path, target: Path, transfer: Transfer) -> tuple[list[Copy], list[Path]]:
+    """The files of this machine that an upload of `source` copies, and folders without any.
+
+    Raises `ConfigError` where there is nothing to copy.
+    """
+    try:
+        found = look(source)
+    except FileNotFoundError:
+        hint = Hint("name a file or folder of this machine")
+        raise ConfigError(f"there is no {source}", hint=hint) from None
+    if found.special:
+        raise ConfigError(f"{source} is {found.special}: there is nothing to copy", hint=Hint("name a file"))
+    if not found.is_dir:
+        return [Copy(source, target, found.size, str(source))], []
+    copies, folders = sorted_out(tree(source), source, target, f"{source}/", transfer)
+    if not copies:
+        why = "".join(f"; {one.path} is {one.why}" for one in transfer.left_out[:3])
+        raise ConfigError(f"there is no file to copy in {source}{why}", hint=Hint("name a folder with files"))
+    return copies, folders
+
+
+def sorted_out(
+    entries: Iterable[Entry], source: Path, target: Path, prefix: str, transfer: Transfer
+) -> tuple[list[Copy], list[Path]]:
+    """The copies that some entries of `source` are, and folders of `target` that no file makes.
+
+    Entries that can be no file are left out, and named in `transfer` behind `prefix`.
+    """
+    copies, folders, parents = [], [target], set[str]()
+    for entry in entries:
+        if entry.special:
+            transfer.left_out.append(LeftOut(prefix + entry.path, entry.special))
+        elif entry.is_dir:
+            folders.append(target / entry.path)
+        else:
+            copies.append(Copy(source / entry.path, target / entry.path, entry.size, prefix + entry.path))
+            parents.add(str(copies[-1].target.parent))
+    return copies, [folder for folder in folders if str(folder) not in parents]
+
+
+def make_folders(folders: list[Path]) -> None:
+    """Make folders that no file made. Raises `DiskError`."""
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DiskError(
+                f"cannot make the folder {folder}: {error.strerror or error}",
+                cause=str(error),
+                hint=Hint("name another place"),
+            ) from error

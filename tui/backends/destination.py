@@ -1,0 +1,118 @@
+"""What stands where a copy goes: nothing that is there is replaced unless the user says so.
+
+Owns telling what a target is, the refusals, and part files: the name that one grows under until it is
+whole, and that no other program's file is ever taken for one. Every function does disk work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from remote.contract.errors import ConfigError, Hint
+
+PART = ".part"
+_NAMED = 5  # paths that a refusal names; of more it says how many
+_KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+class Occupied(ConfigError):
+    """Files are where a copy would go, and differ from it; `force` would replace them."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        many = len(paths) > 1
+        differ = "are there already and differ" if many else "is there already and differs"
+        super().__init__(
+            f"{listed(paths)} {differ}: nothing was copied",
+            hint=Hint(f"--force replaces {'them' if many else 'it'}; or name another place"),
+        )
+        self.paths = list(paths)
+
+
+def listed(paths: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    more = len(paths) - _NAMED
+    return ", ".join(paths[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def written_to(target: Path) -> Path:
+    """The path that writing to `target` changes: where a link leads, never the link.
+
+    Raises `ConfigError` where no file can be written: a folder, a pipe, a device, a link that leads nowhere.
+    """
+    try:
+        found = os.lstat(target)
+    except (FileNotFoundError, NotADirectoryError):
+        return target
+    if stat.S_ISLNK(found.st_mode):
+        try:
+            target = Path(os.path.realpath(target, strict=True))
+            found = os.stat(target)
+        except OSError:
+            raise _in_the_way(target, "a link that leads nowhere") from None
+    if stat.S_ISDIR(found.st_mode):
+        raise _in_the_way(target, "a folder")
+    if kind := _KINDS.get(stat.S_IFMT(found.st_mode)):
+        raise _in_the_way(target, kind)
+    return target
+
+
+def takes_bytes(target: Path) -> bool:
+    """Whether a path is a pipe, a terminal or another device that is written into as it is."""
+    try:
+        mode = target.stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def part_of(target: Path, origin: str) -> Path:
+    """Where a copy of `origin` grows until it is whole. The name tells whose it is, in at most 255 bytes."""
+    whose = hashlib.sha256(os.fsencode(origin)).hexdigest()[:12]
+    name = f"{target.name}.vfm-{whose}{PART}"
+    if len(os.fsencode(name)) > 240:  # what lies beside it has a longer name yet
+        name = hashlib.sha256(os.fsencode(name)).hexdigest() + PART
+    return target.with_name(name)
+
+
+def open_part(part: Path) -> BinaryIO:
+    """A part file, to be read and appended to; made where there is none.
+
+    What bears its name and is no file of ours alone (a link, a pipe) is removed, never written through.
+    """
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    part.parent.mkdir(parents=True, exist_ok=True)
+    if os.path.lexists(part) and not _is_ours(os.lstat(part)):
+        os.unlink(part)
+    number = os.open(part, flags, 0o666)
+    if not _is_ours(os.fstat(number)):
+        os.close(number)
+        raise FileExistsError(17, "another program's file came in the way", str(part))
+    return os.fdopen(number, "a+b")
+
+
+def give_name(part: Path, target: Path, *, force: bool) -> None:
+    """Let a whole part file become the target. Raises `Occupied` where that has come to be meanwhile."""
+    if not force and os.path.lexists(target):
+        raise Occupied([str(target)])
+    os.replace(part, target)
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    return stat.S_ISREG(found.st_mode) and found.st_nlink <= 1 and found.st_uid == os.geteuid()
+
+
+def _in_the_way(target: Path, what: str) -> ConfigError:
+    return ConfigError(
+        f"{target} is {what}: no file is written there",
+        hint=Hint("name another place, or remove it first"),
+    )

@@ -1,0 +1,113 @@
+"""What lies in a folder of this machine: files, folders, and what is neither, each told apart.
+
+Owns walking without being led astray: links are followed as far as they may lead, never in a circle, and
+what cannot be read as a file or a folder is listed with the reason. Copies leave such entries out.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from tui.backends.base import Entry
+
+LEAVES = "a link that leaves the volume"
+NOWHERE = "a link that leads nowhere"
+CIRCLE = "a link back to a folder that holds it"
+_KINDS = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def tree(folder: Path, prefix: str = "", *, within: Path | None = None) -> Iterator[Entry]:
+    """Everything below a folder, each folder before what is in it; paths begin with `prefix`.
+
+    `within`: the folder that links may not lead out of, resolved; None lets them lead anywhere. Raises
+    `OSError` where the folder itself cannot be listed.
+    """
+    real = os.path.realpath(folder)
+    return _below(str(folder), real, prefix, None if within is None else str(within), frozenset((real,)))
+
+
+def children(folder: Path, prefix: str = "", *, within: Path | None = None) -> Iterator[Entry]:
+    """What lies in a folder itself. As `tree`."""
+    real = os.path.realpath(folder)
+    for name in _names(str(folder)):
+        found = _look(str(folder), real, name, prefix, None if within is None else str(within))
+        if found:
+            yield found[0]
+
+
+def look(path: Path) -> Entry:
+    """A single path, links followed wherever they lead. Raises `FileNotFoundError`."""
+    found = _look(str(path.parent), os.path.realpath(path.parent), path.name, "", None)
+    if found is None:
+        raise FileNotFoundError(f"there is no {path}")
+    return found[0]
+
+
+def _below(folder: str, real: str, prefix: str, within: str | None, above: frozenset[str]) -> Iterator[Entry]:
+    for name in _names(folder):
+        found = _look(folder, real, name, prefix, within)
+        if found is None:
+            continue
+        entry, leads_to = found
+        if not entry.is_dir:
+            yield entry
+        elif entry.is_link and (leads_to in above or _is_in(real, leads_to)):
+            yield replace(entry, is_dir=False, special=CIRCLE)
+        elif why := _unlistable(leads_to):
+            yield replace(entry, is_dir=False, special=why)
+        else:
+            yield entry
+            inside = f"{folder}/{name}"
+            yield from _below(inside, leads_to, entry.path + "/", within, above | {leads_to})
+
+
+def _look(folder: str, real: str, name: str, prefix: str, within: str | None) -> tuple[Entry, str] | None:
+    """An entry of a folder, and where it really lies; None where it has just vanished."""
+    path, leads_to = f"{folder}/{name}", f"{real}/{name}"
+    try:
+        own = os.lstat(path)
+    except OSError:
+        return None
+    is_link = stat.S_ISLNK(own.st_mode)
+    found = Entry(prefix + name, False, own.st_size, own.st_mtime, is_link)
+    if is_link:
+        try:
+            leads_to = os.path.realpath(path, strict=True)
+            own = os.stat(path)
+        except OSError as error:
+            nowhere = isinstance(error, FileNotFoundError | NotADirectoryError)
+            return replace(found, special=NOWHERE if nowhere else CIRCLE), leads_to
+        if within is not None and not _is_in(leads_to, within):
+            return replace(found, special=LEAVES), leads_to
+    if stat.S_ISDIR(own.st_mode):
+        return replace(found, is_dir=True, size=0, modified=own.st_mtime), leads_to
+    why = _KINDS.get(stat.S_IFMT(own.st_mode), "")
+    if not why and not os.access(path, os.R_OK):
+        why = "cannot be read"
+    return replace(found, size=0 if why else own.st_size, modified=own.st_mtime, special=why), leads_to
+
+
+def _names(folder: str) -> list[str]:
+    with os.scandir(folder) as found:
+        return sorted(entry.name for entry in found)
+
+
+def _unlistable(folder: str) -> str:
+    try:
+        os.scandir(folder).close()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return ""
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
