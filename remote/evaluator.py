@@ -90,6 +90,3 @@ class Evaluator(Worker):
             values = evaluate(self.spec, rollouts, self.recorder, self.request.run_id, endpoint)
         with self.phase("save"):
             self.dir.write_json(layout.EVALUATION_SUMMARY, values)
-
-    def _say(self, line: str) -> None:
-        self.emit.say("worker", line)

@@ -15,9 +15,11 @@ from typing import Any
 
 from remote.contract.builtin import BUILTIN, is_builtin
 from remote.contract.errors import Hint, ModelError
+from remote.contract.model_folder import check_model, code_of, model_type
 from remote.contract.spec import ExperimentSpec
 
 Say = Callable[[str], None]
+_TRUST = "set model.trust_remote_code = true if you trust the model's authors: it runs with the run's keys"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9_][\w.-]*)?")
 
 
@@ -35,7 +37,7 @@ def prepare_model(name: str, cache_dir: Path, say: Say) -> Path:
             raise _no_such_builtin(name)
         return models_builtin.prepare(name, cache_dir / "models", say)
     if is_local(name):
-        return _local(Path(name).expanduser())
+        return _checked(_local(Path(name).expanduser()), name)
     if not _HUB_ID.fullmatch(name):
         raise ModelError(
             f"{name!r} is neither a directory, nor a hub id (`owner/name`), nor a builtin model",
@@ -43,7 +45,28 @@ def prepare_model(name: str, cache_dir: Path, say: Say) -> Path:
         )
     from remote import models_hub
 
-    return models_hub.prepare(name, cache_dir, say)
+    return _checked(models_hub.prepare(name, cache_dir, say), name)
+
+
+def check_code(path: Path, name: str, trusted: bool, say: Say) -> None:
+    """Say whether code that a model brings along is run. `trusted`: `model.trust_remote_code`.
+
+    Raises `ModelError` where it is not to be run and transformers has none of its own for the model.
+    """
+    files = ", ".join(code_of(path))
+    if not files:
+        return
+    if trusted:
+        say(f"running code that {name} brings along: {files} (model.trust_remote_code)")
+        return
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    if model_type(path) not in CONFIG_MAPPING_NAMES:
+        raise ModelError(
+            f"{name} needs code that it brings along ({files}), which is run only if the config says so",
+            hint=Hint(_TRUST, "model.trust_remote_code", False, True),
+        )
+    say(f"{name} brings code along that is not run: {files} (model.trust_remote_code is false)")
 
 
 def is_local(name: str) -> bool:
@@ -57,11 +80,14 @@ def _local(path: Path) -> Path:
         message = f"there is no model directory {path}"
     elif not path.is_dir():
         message = f"{path} is a file, not a model directory"
-    elif not (path / "config.json").is_file():
-        message = f"{path} holds no config.json, so it is not a model that transformers or vLLM can load"
     else:
         return path.absolute()
     raise ModelError(message, hint=_other_models(str(path)))
+
+
+def _checked(path: Path, name: str) -> Path:
+    check_model(path, name)
+    return path
 
 
 def _no_such_builtin(name: str) -> ModelError:
@@ -135,11 +161,22 @@ def _load_error(error: Exception, spec: ExperimentSpec, path: Path) -> ModelErro
             "use sdpa, which needs no further package", "model.attn_implementation", attention, "sdpa"
         )
         return ModelError("flash_attention_2 cannot be used here", cause=cause, hint=hint)
-    return ModelError(
-        f"the model in {path} could not be loaded for training",
-        cause=cause,
-        hint=Hint("the files may be damaged or incomplete: delete the directory to have it made anew"),
-    )
+    message = f"the model in {path} could not be loaded for training"
+    if "trust_remote_code" in cause:
+        hint = Hint(_TRUST, "model.trust_remote_code", spec.model.trust_remote_code, True)
+        return ModelError(message, cause=cause, hint=hint)
+    return ModelError(message, cause=cause, hint=Hint(damaged_advice(path), "model.base_model"))
+
+
+def damaged_advice(path: Path) -> str:
+    """What to do about a model whose files do not load: they may be the only copy of a fine-tuned one."""
+    from remote import models_builtin, models_hub
+
+    if models_builtin.is_made_here(path):
+        return f"its files may be damaged: delete {path} to have it made anew"
+    if models_hub.is_snapshot(path):
+        return f"its files may be damaged: delete {path.parents[1]} to have it downloaded anew"
+    return f"its files may be damaged or incomplete: compare {path} with where it was copied or saved from"
 
 
 def save_final(model: Any, tokenizer: Any, path: Path) -> None:

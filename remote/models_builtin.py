@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from remote.contract.builtin import SMOLLM2, TINY_RANDOM
+from remote.contract.builtin import BUILTIN, SMOLLM2, TINY_RANDOM
 from remote.locks import hold
 
 Say = Callable[[str], None]
@@ -41,10 +41,19 @@ def prepare(name: str, folder: Path, say: Say) -> Path:
     def waiting(holder: str, seconds: float) -> None:
         say(f"process {holder} is making {name}: waiting for it · {seconds:.0f} s")
 
-    with hold(folder / f".{path.name}.lock", waiting):
+    with hold(_lock(path), waiting):
         if not path.exists():
             _make(makers[name], name, path, say)
     return path
+
+
+def is_made_here(path: Path) -> bool:
+    """Whether a directory is one that `prepare` made: its lock lies beside it."""
+    return path.name in {name.rpartition("/")[2] for name in BUILTIN} and _lock(path).exists()
+
+
+def _lock(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
 
 
 def _make(maker: Callable[[Path, Say], None], name: str, path: Path, say: Say) -> None:

@@ -20,6 +20,7 @@ from remote.contract import layout
 from remote.contract.errors import Hint, ModelError
 from remote.contract.json_text import from_json
 from remote.contract.spec import ExperimentSpec
+from remote.models import check_code
 from remote.vllm_command import LORA_RANKS, Device, Fixed
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -52,6 +53,7 @@ def served(
     torn, and on an adapter of another model.
     """
     folder = _whole(_named(Path(checkpoint)))
+    check_code(folder, str(folder), spec.model.trust_remote_code, say)
     own = str(folder) if (folder / "tokenizer_config.json").is_file() else ""
     if not (folder / ADAPTER_CONFIG).is_file():
         return str(folder), Fixed(tokenizer="" if own else str(base))

@@ -14,6 +14,7 @@ from typing import Any
 
 from remote.contract.builtin import BUILTIN
 from remote.contract.errors import Hint, ModelError
+from remote.contract.model_folder import ADAPTER, CONFIG
 
 Say = Callable[[str], None]
 _EVERY = 5.0  # seconds between two lines while a model comes in
@@ -44,10 +45,20 @@ def prepare(name: str, cache_dir: Path, say: Say) -> Path:
         if not _is_network(error):
             raise
         return _cached(name, cache, error, say)
-    if "config.json" not in files:
+    if ADAPTER in files and CONFIG not in files:
+        raise ModelError(
+            f"the hub's {name} is an adapter, no model",
+            hint=Hint("merge it into its base model, and name the folder of that", "model.base_model", name),
+        )
+    if CONFIG not in files:
         raise ModelError(f"the hub's {name} holds no config.json, so it is no model", hint=_correct(name))
     safe = any(file.endswith(".safetensors") for file in files)
     return _download(name, cache, [*_UNWANTED, *(_PICKLED if safe else [])], say)
+
+
+def is_snapshot(path: Path) -> bool:
+    """Whether a directory lies in a cache of the hub's: `models--owner--name/snapshots/REVISION`."""
+    return path.parent.name == "snapshots" and path.parents[1].name.startswith("models--")
 
 
 def _download(name: str, cache: Path, unwanted: list[str], say: Say) -> Path:

@@ -12,6 +12,7 @@ import re
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from remote.contract.errors import Hint, ServerError
@@ -234,8 +235,9 @@ def _not_on_hub(_: re.Match[str], at: Setting) -> Finding:
 
 
 def _damaged(_: re.Match[str], at: Setting) -> Finding:
-    text = "delete the model's files and fetch them again, or set another model.base_model"
-    return f"the weights of {at.model} are damaged", _model(at, text)
+    from remote.models import damaged_advice
+
+    return f"the weights of {at.model} are damaged", _model(at, damaged_advice(Path(at.model)))
 
 
 def _flag(found: re.Match[str], _: Setting) -> Finding:
@@ -250,7 +252,7 @@ def _block(found: re.Match[str], at: Setting) -> Finding:
 
 
 def _remote_code(_: re.Match[str], at: Setting) -> Finding:
-    text = "set model.trust_remote_code = true if you trust the model's authors"
+    text = "set model.trust_remote_code = true if you trust the model's authors: it runs with the run's keys"
     hint = _change("model.trust_remote_code", at.spec.model.trust_remote_code, True, text)
     return f"the model {at.model} brings code of its own along", hint
 

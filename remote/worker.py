@@ -107,15 +107,19 @@ class Worker:
     def _prepare(self) -> tuple[Future[None], Any]:
         """Begin installing the environment; find the model, which the server waits for."""
         from remote import environments
-        from remote.models import prepare_model
+        from remote.models import check_code, prepare_model
 
         self._place()
         place = environments.place(self.request)
         self.emit.banner(f"📦 Installing verifiers... ({place.name})")
         installed = self._pool.submit(self._install, place)
         self.emit.banner(f"🔍 Looking for the model {self.request.model}")
-        model = prepare_model(self.request.model, self.cache, lambda line: self.emit.say("worker", line))
+        model = prepare_model(self.request.model, self.cache, self._say)
+        check_code(model, self.request.model, self.spec.model.trust_remote_code, self._say)
         return installed, model
+
+    def _say(self, line: str) -> None:
+        self.emit.say("worker", line)
 
     def _place(self) -> None:
         """Decide who has which GPU, before anything is started on one."""

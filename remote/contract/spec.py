@@ -121,8 +121,9 @@ class ModelSection(Section):
     """Number format of the weights, in the trainer and in the server."""
     attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
     """The trainer's attention code."""
-    trust_remote_code: bool = True
-    """Run Python code that a model brings along; needed by some hub models."""
+    trust_remote_code: bool = False
+    """Run Python code that a model or a checkpoint brings along, with the run's keys at hand; some hub models
+    need it. Off, such code is never run."""
     overrides: dict[str, str] = Field(default_factory=dict)
     """Environment name → model, in place of `base_model` for that environment."""
     lora: LoraSection = LoraSection()

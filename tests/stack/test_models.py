@@ -20,7 +20,7 @@ import pytest
 from remote.contract.builtin import BUILTIN, SMOLLM2, TINY_RANDOM
 from remote.contract.errors import ModelError
 from remote.contract.spec import ExperimentSpec
-from remote.models import load_for_training, prepare_model, save_final
+from remote.models import check_code, damaged_advice, load_for_training, prepare_model, save_final
 
 pytestmark = pytest.mark.stack
 PROJECT = Path(__file__).parents[2]
@@ -166,7 +166,6 @@ def test_a_directory_with_a_model_is_taken_as_it_is(tiny: Path, cache: Path) -> 
     [
         ("/no/such/model", "there is no model directory /no/such/model"),
         ("./nowhere", "there is no model directory nowhere"),
-        (str(PROJECT), "holds no config.json"),
         (__file__, "is a file, not a model directory"),
         ("what is this", "neither a directory, nor a hub id"),
         ("builtin/smollm", "there is no builtin model 'builtin/smollm'"),
@@ -361,6 +360,92 @@ def test_damaged_weights_are_a_failure_of_the_model(tiny: Path, tmp_path: Path) 
     with pytest.raises(ModelError, match="could not be loaded") as caught:
         load_for_training(spec(), damaged)
     assert "SafetensorError" in caught.value.cause
+    assert caught.value.hint is not None
+    assert "delete" not in caught.value.hint.text  # it is the user's own
+
+
+def test_only_what_can_be_had_again_is_advised_to_be_deleted(
+    tiny: Path, tmp_path: Path, hub: Hub, cache: Path
+) -> None:
+    own = tmp_path / "models" / tiny.name
+    shutil.copytree(tiny, own)
+    snapshot = Path(ask("ann/small", tmp_path, hub.url).split("PATH ")[1].strip())
+    assert f"delete {tiny} to have it made anew" in damaged_advice(tiny)
+    assert f"delete {snapshot.parents[1]} to have it downloaded anew" in damaged_advice(snapshot)
+    assert "delete" not in damaged_advice(own)
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("chat_template.jinja", "holds no chat template"),
+        ("tokenizer.json", "holds no tokenizer"),
+        ("config.json", "holds no config.json"),
+    ],
+)
+def test_a_model_that_lacks_something_is_refused_before_a_server_starts(
+    tiny: Path, hub: Hub, tmp_path: Path, file: str, words: str
+) -> None:
+    folder = tmp_path / "lacking"
+    shutil.copytree(tiny, folder)
+    (folder / file).unlink()
+    with pytest.raises(ModelError, match=words):
+        prepare_model(str(folder), tmp_path, quiet)
+    del hub.files[file]
+    assert words.replace("holds no", "") in ask("ann/small", tmp_path, hub.url)
+
+
+def test_an_adapter_of_the_hub_is_no_model(hub: Hub, tmp_path: Path) -> None:
+    hub.files = {"adapter_config.json": b"{}", "adapter_model.safetensors": b""}
+    assert ask("ann/small", tmp_path, hub.url).startswith("ERROR the hub's ann/small is an adapter, no model")
+
+
+# --- code that a model brings along ---------------------------------------------------------------
+
+
+@pytest.fixture
+def bringing(tiny: Path, tmp_path: Path) -> Path:
+    """The tiny model, whose config and tokenizer ask for code of its own to be run."""
+    folder = tmp_path / "bringing"
+    shutil.copytree(tiny, folder)
+    for name, mapped in {
+        "config.json": {"AutoConfig": "own_config.C", "AutoModelForCausalLM": "own_model.M"},
+        "tokenizer_config.json": {"AutoTokenizer": ["own_tokenizer.T", None]},
+    }.items():
+        config = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({**config, "auto_map": mapped}))
+    ran = f"import pathlib; pathlib.Path({str(tmp_path / 'RAN')!r}).touch()\n"
+    for name in ("own_config", "own_model", "own_tokenizer"):
+        (folder / f"{name}.py").write_text(ran)
+    return folder
+
+
+def test_no_code_of_a_models_own_is_run_by_default(bringing: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    check_code(bringing, "theirs", ExperimentSpec().model.trust_remote_code, said.append)
+    load_for_training(spec(), bringing)
+    assert not (tmp_path / "RAN").exists()
+    assert said == [
+        "theirs brings code along that is not run: own_config.py, own_model.py, own_tokenizer.py "
+        "(model.trust_remote_code is false)"
+    ]
+
+
+def test_a_model_that_is_nothing_without_its_code_is_refused_by_the_key(
+    bringing: Path, tmp_path: Path
+) -> None:
+    config = json.loads((bringing / "config.json").read_text())
+    (bringing / "config.json").write_text(json.dumps({**config, "model_type": "own"}))
+    with pytest.raises(ModelError, match="needs code that it brings along") as caught:
+        check_code(bringing, "theirs", False, quiet)
+    assert caught.value.hint is not None
+    assert (caught.value.hint.key, caught.value.hint.new) == ("model.trust_remote_code", True)
+    assert not (tmp_path / "RAN").exists()
+    trusting = spec()
+    trusting.model.trust_remote_code = True
+    with pytest.raises(ModelError):  # its code defines nothing
+        load_for_training(trusting, bringing)
+    assert (tmp_path / "RAN").exists()
 
 
 def test_attention_code_that_is_not_installed_gets_a_change_that_mends_it(tiny: Path) -> None:

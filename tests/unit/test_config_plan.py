@@ -12,6 +12,7 @@ import pytest
 from remote.contract.errors import ConfigError, EnvironmentMissing, ModelError
 from remote.contract.models import OURS
 from remote.contract.record import LaunchRequest
+from tests.unit.test_model_folder import model_folder
 from tui.config.environments import declared
 from tui.config.plan import Plan, git_state, make_plan
 from tui.config.resolve import resolve
@@ -233,7 +234,7 @@ def test_what_a_package_says_of_itself(project: Path) -> None:
 
 
 def test_a_model_path_is_made_absolute(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (project / "weights").mkdir()
+    model_folder(project / "weights")
     monkeypatch.chdir(project)
     assert plan(project, "model.base_model=./weights").request.model == str(project / "weights")
 

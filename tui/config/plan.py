@@ -17,6 +17,7 @@ from typing import Any
 from remote.contract import layout
 from remote.contract.builtin import BUILTIN, is_builtin
 from remote.contract.errors import ConfigError, Hint, ModelError
+from remote.contract.model_folder import check_model, code_of
 from remote.contract.models import choose_model
 from remote.contract.record import Kind, LaunchRequest, new_run_id
 from remote.contract.split import share, split
@@ -73,7 +74,8 @@ def make_plan(
     checkpoint = find_checkpoint(resolved, settings, kind, backend)
     resolved = checkpoint.resolved
     environment = find_environment(resolved, settings.project_dir)
-    if kind == "evaluate" and resolved.spec.evaluation.endpoint is not None:
+    endpoint = kind == "evaluate" and resolved.spec.evaluation.endpoint is not None
+    if endpoint:
         model, why = _their_model(resolved, environment)
     elif checkpoint.model:
         model, why = checkpoint.model, checkpoint.why
@@ -113,6 +115,7 @@ def make_plan(
         *resolved.notices,
         *environment.notices,
         *tools.notices,
+        *([] if endpoint else _code_notices(resolved, model, checkpoint.path, backend)),
         *_wandb_notice(resolved, settings, kind),
         *_evaluation_notices(resolved, settings, kind),
     ]
@@ -204,7 +207,27 @@ def _model_path(model: str, place: str, backend: str) -> str:
         raise _model_error(
             f"{place}the model path {shown} {state}", model, "correct the path, or name a hub id"
         )
+    try:
+        check_model(path, model)
+    except ModelError as error:
+        raise ModelError(f"{place}{error.message}", hint=error.hint) from None
     return str(path)
+
+
+def _code_notices(resolved: Resolved, model: str, checkpoint: str, backend: str) -> list[str]:
+    """Whether code that a model or a checkpoint brings along is run, as far as can be told here."""
+    key, trusted = "model.trust_remote_code", resolved.spec.model.trust_remote_code
+    notices = []
+    for name in filter(None, (model, checkpoint)):
+        path = Path(name)
+        seen = backend == "local" and path.is_absolute()
+        files = ", ".join(code_of(path)) if seen else ""
+        if files and not trusted:
+            notices.append(f"{name} brings code along that is not run: {files} ({key} is false)")
+        elif files or (trusted and not seen and not is_builtin(name)):
+            what = files or "what code it may bring along"
+            notices.append(f"{name} runs {what}, with the run's keys at hand ({key} is true)")
+    return notices
 
 
 def _model_error(message: str, model: str, advice: str, new: str | None = None) -> ModelError:
