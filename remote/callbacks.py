@@ -84,7 +84,8 @@ class EventCallback(TrainerCallback):  # type: ignore[misc]
             self._held_out.play(0)
         best = checkpoints.best(self._run_dir(args))
         self._best = None if best is None else best.score
-        self._keep_best(args, state)
+        # The trainer removes nothing by itself, not even all but the best one at its end.
+        state.best_model_checkpoint = None
         self._recorder.emitter.progress(state.global_step, self._total, "steps")
         self._timer.lap()
 
@@ -128,7 +129,10 @@ class EventCallback(TrainerCallback):  # type: ignore[misc]
             control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """A checkpoint was written, by the first of several trainers; each has added its random state."""
+        """A checkpoint was written, by the first of several trainers; each has added its random state.
+
+        Old ones are removed here, once it has its mark, and not by the trainer, which would do it before.
+        """
         self._ranks.wait()
         if not state.is_world_process_zero:
             return
@@ -140,20 +144,13 @@ class EventCallback(TrainerCallback):  # type: ignore[misc]
             self._best = score
             checkpoints.write_best(self._run_dir(args), checkpoints.Best(step, path, score))
         self._recorder.checkpoint(step, path, score, best)
-        self._keep_best(args, state)
+        if args.save_total_limit:
+            checkpoints.rotate(self._run_dir(args), args.save_total_limit)
 
     def _is_best(self, step: int) -> bool:
         with self._timer.measure("eval"):
             score = self._held_out.play(step)
         return score is not None and (self._best is None or score > self._best)
-
-    def _keep_best(self, args: Any, state: Any) -> None:
-        """Let the trainer, which removes old checkpoints, know which one stays.
-
-        Not with the last step: where one checkpoint is kept, it would remove that step's for the best.
-        """
-        best = checkpoints.best(self._run_dir(args)) if state.global_step < state.max_steps else None
-        state.best_model_checkpoint = None if best is None else str(self._run_dir(args) / best.path)
 
     def _run_dir(self, args: Any) -> Path:
         return Path(args.output_dir).parent

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,23 +18,57 @@ from remote.contract.errors import DiskError, Hint
 from remote.contract.json_text import to_json
 from remote.contract.record import LaunchRequest, RunRecord
 
+TEMPORARY = ".tmp"
+_TEMPORARY = re.compile(rf"\..+\.[a-z0-9_]{{8}}{re.escape(TEMPORARY)}")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Write a file that a reader sees whole: old or new, never half. Raises `DiskError`."""
+    """Write a file that a reader sees whole: old or new, never half, not even after a power cut.
+
+    Raises `DiskError`.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+        sync(path.parent)
     except OSError as error:
         raise disk_error(error, path) from error
+
+
+def sync(path: Path) -> None:
+    """Have the bytes of a file, or the names in a folder, on the disk itself. Raises `OSError`."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot is not waited for
+            raise
+    finally:
+        os.close(fd)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is one that `write_atomic` had not finished."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def remove_temporaries(run_dir: Path) -> None:
+    """Remove what writers that were killed left behind, in the folders where `write_atomic` writes."""
+    folders = (run_dir, *(run_dir / name for name in (layout.SCRIPT, layout.EVALUATION, layout.CHECKPOINTS)))
+    for folder in (*folders, *(run_dir / layout.CHECKPOINTS).glob("*/")):
+        for file in folder.glob(f".*{TEMPORARY}"):
+            if is_temporary(file):
+                file.unlink(missing_ok=True)
 
 
 def is_disk_full(error: BaseException) -> bool:

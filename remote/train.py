@@ -9,6 +9,7 @@ breaks when an upgrade changes them.
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from remote.ranks import Ranks
 from remote.recorder import Recorder
 from remote.rollouts import Played, Rollouts, all_failed
 from remote.rows import Row, blank_row, to_row
+from remote.run_dir import is_disk_full
 from remote.seeds import episode_keys
 from remote.shared_prompts import shared_logps
 from remote.stopping import Interrupted
@@ -217,7 +219,7 @@ class VfmTrainer(GRPOTrainer):  # type: ignore[misc]
         A machine that is taken away meanwhile saves the last whole step.
         """
         run_dir, ranks = Path(self.args.output_dir).parent, self._player.ranks
-        newest = ranks.dealt(lambda: [checkpoints.go_back(run_dir)] * ranks.count)
+        newest = ranks.dealt(lambda: [checkpoints.go_back(run_dir, self._say)] * ranks.count)
         try:
             return super().train(newest or resume_from_checkpoint, **how)
         except Interrupted:
@@ -238,11 +240,32 @@ class VfmTrainer(GRPOTrainer):  # type: ignore[misc]
         Of several trainers the first alone is here.
         """
         self._player.ranks.leave()
-        step = self.state.global_step
-        folder = Path(self.args.output_dir) / f"checkpoint-{step}"
-        if step and not self._player.timer.optimising and not checkpoints.is_whole(folder):
+        optimising = self._player.timer.optimising
+        if self.state.global_step and not optimising and not checkpoints.is_whole(self._folder()):
             self._save_checkpoint(self.model, trial=None)
             self.callback_handler.on_save(self.args, self.state, self.control)
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Save, and remove nothing: the checkpoint has no mark yet, which `EventCallback.on_save` gives it.
+
+        Where the disk is full, what is there of it goes: its room is needed to say so.
+        """
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            super()._save_checkpoint(model, trial)
+        except Exception as error:
+            if is_disk_full(error):
+                shutil.rmtree(self._folder(), ignore_errors=True)
+            raise
+        finally:
+            self.args.save_total_limit = limit
+
+    def _folder(self) -> Path:
+        """The checkpoint of the step that is over."""
+        return Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+
+    def _say(self, line: str) -> None:
+        self._player.recorder.emitter.say("train", line)
 
     def store_flos(self) -> None:
         """A number that trainers add up with every checkpoint, which one that left cannot wait for."""

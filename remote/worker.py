@@ -21,10 +21,10 @@ from pathlib import Path
 from signal import SIGTERM, SIGUSR2
 from typing import TYPE_CHECKING, Any
 
-from remote import checkpoints, tracking
+from remote import tracking
 from remote.capture import take_output
 from remote.contract import layout
-from remote.contract.errors import DiskError, Hint, ScriptError, VfmError
+from remote.contract.errors import Hint, ScriptError, VfmError
 from remote.contract.events import EndEvent
 from remote.contract.record import LaunchRequest, Status
 from remote.emit import Emitter
@@ -73,8 +73,6 @@ class Worker:
             self.emit.banner("🛑 Stopped on request")
         except BaseException as error:
             failure = as_vfm_error(error)
-            if isinstance(failure, DiskError):
-                checkpoints.newest(self.dir.path)  # a torn one is of no use, and its room is: for the record
             if failure.__cause__ is not None or failure is not error:
                 self._save_traceback(error)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,10 +39,10 @@ def test_the_best_checkpoint_is_saved_marked_and_stays(
     play, scores = rollouts.play, iter(SCORES.items())
     stopped = False
 
-    def scored(tasks: Any, *, temperature: float) -> Any:
+    def scored(tasks: Any, *, temperature: float, keys: Any) -> Any:
         nonlocal stopped
         if temperature:
-            return play(tasks, temperature=temperature)
+            return play(tasks, temperature=temperature, keys=keys)
         step, score = next(scores)
         if step == 3 and not stopped:
             stopped = True
@@ -71,9 +72,39 @@ def test_word_of_a_best_checkpoint_that_is_gone_is_forgotten(tmp_path: Path) -> 
     (folder / "weights").write_bytes(b"w")
     checkpoints.mark(folder)
     checkpoints.write_best(tmp_path, checkpoints.Best(2, "checkpoints/checkpoint-2", 0.5))
-    checkpoints.go_back(tmp_path)
+    checkpoints.go_back(tmp_path, print)
     assert checkpoints.best(tmp_path) is not None
     (folder / "weights").write_bytes(b"")
     assert checkpoints.best(tmp_path) is None
-    checkpoints.go_back(tmp_path)
+    checkpoints.go_back(tmp_path, print)
     assert not (tmp_path / "checkpoints/best.json").exists()
+
+
+def test_while_old_checkpoints_are_removed_there_is_always_a_whole_one(
+    tmp_path: Path, reload_server: Any, tiny_model: Path, rollouts: Any, emitter: Emitter
+) -> None:
+    home = str(tmp_path / "checkpoints")
+    lost, watching, looking = list[str](), [True], [False]
+
+    def look(event: str, arguments: tuple[Any, ...]) -> None:
+        """Before each change below `checkpoints/`: what would a kill at this moment leave?"""
+        if not watching[0] or looking[0] or not arguments or not str(arguments[0]).startswith(home):
+            return
+        looking[0] = True
+        if event in ("open", "os.rename", "os.remove", "os.rmdir", "os.mkdir"):
+            had.append(checkpoints.newest(tmp_path) is not None)
+            if had[-1] < any(had):
+                lost.append(f"{event} {arguments[0]}")
+        looking[0] = False
+
+    had: list[bool] = []
+    sys.addaudithook(look)
+    try:
+        _train(
+            tmp_path, reload_server, tiny_model, rollouts, emitter, steps=3, save_steps=1, save_total_limit=1
+        )
+    finally:
+        watching[0] = False
+    assert any(had), "nothing was saved"
+    assert not lost
+    assert {path.name for path in (tmp_path / "checkpoints").glob("*/")} == {"checkpoint-3"}

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from remote import checkpoints
+from remote import checkpoints, run_dir
 from remote.contract import layout
 
 
-def saved(run_dir: Path, step: int) -> Path:
+def saved(home: Path, step: int) -> Path:
     """A checkpoint that was saved to its end."""
-    folder = run_dir / layout.checkpoint_path(step)
+    folder = home / layout.checkpoint_path(step)
     (folder / "sub").mkdir(parents=True)
     (folder / "optimizer.pt").write_bytes(b"x" * 100)
     (folder / "sub" / "weights").write_bytes(b"y" * 10)
@@ -20,8 +24,12 @@ def saved(run_dir: Path, step: int) -> Path:
     return folder
 
 
+def folders(home: Path) -> set[str]:
+    return {path.name for path in (home / layout.CHECKPOINTS).iterdir() if path.is_dir()}
+
+
 def test_without_a_checkpoint_a_training_starts_from_nothing(tmp_path: Path) -> None:
-    assert checkpoints.go_back(tmp_path) is None
+    assert checkpoints.go_back(tmp_path, print) is None
 
 
 def test_the_newest_is_the_one_of_the_last_step_and_final_weights_are_none(tmp_path: Path) -> None:
@@ -33,24 +41,113 @@ def test_the_newest_is_the_one_of_the_last_step_and_final_weights_are_none(tmp_p
     assert (tmp_path / layout.STOPPED).exists()
 
 
-@pytest.mark.parametrize("torn", ["unmarked", "cut", "file gone", "mark cut", "mark of nothing"])
-def test_a_torn_checkpoint_is_passed_over_and_removed(tmp_path: Path, torn: str) -> None:
-    whole = saved(tmp_path, 10)
-    newer = saved(tmp_path, 20)
-    mark = newer / checkpoints.MARK
-    match torn:
+TORN = ["unmarked", "cut", "file gone", "mark cut", "mark of nothing", "mark too deep"]
+
+
+def tear(checkpoint: Path, how: str) -> None:
+    mark = checkpoint / checkpoints.MARK
+    match how:
         case "unmarked":
             mark.unlink()
         case "cut":
-            (newer / "optimizer.pt").write_bytes(b"x" * 99)
+            (checkpoint / "optimizer.pt").write_bytes(b"x" * 99)
         case "file gone":
-            (newer / "sub" / "weights").unlink()
+            (checkpoint / "sub" / "weights").unlink()
         case "mark cut":
             mark.write_bytes(mark.read_bytes()[:-20])
         case "mark of nothing":
             mark.write_text('{"files": {}}')
-    assert checkpoints.newest(tmp_path) == whole
-    assert not newer.exists()
+        case "mark too deep":
+            mark.write_text("[" * 10_000 + "]" * 10_000)
+
+
+@pytest.mark.parametrize("how", TORN)
+def test_a_torn_checkpoint_is_passed_over_and_set_aside_once(tmp_path: Path, how: str) -> None:
+    whole, said = saved(tmp_path, 10), list[str]()
+    tear(saved(tmp_path, 20), how)
+    for _ in range(2):
+        assert checkpoints.go_back(tmp_path, said.append) == str(whole)
+    assert said == [
+        "⚠ the checkpoint of step 20 was not written to its end: set aside as checkpoints/torn-checkpoint-20"
+    ]
+    assert folders(tmp_path) == {"checkpoint-10", "torn-checkpoint-20"}
+
+
+@pytest.mark.parametrize("how", TORN)
+def test_the_only_checkpoint_is_never_deleted_however_torn(tmp_path: Path, how: str) -> None:
+    for _ in range(2):  # the same step may be torn twice
+        tear(saved(tmp_path, 20), how)
+        assert checkpoints.go_back(tmp_path, lambda _: None) is None
+    assert folders(tmp_path) == {"torn-checkpoint-20", "torn-checkpoint-20.2"}
+    assert (tmp_path / "checkpoints/torn-checkpoint-20/optimizer.pt").exists()
+
+
+def test_what_a_killed_writer_left_is_no_part_of_a_checkpoint(tmp_path: Path) -> None:
+    left = ".complete.json.abcdefgh.tmp"
+    folder = saved(tmp_path, 10)
+    (folder / checkpoints.MARK).unlink()
+    (folder / left).touch()
+    (tmp_path / f".record.json.abcdefg_{run_dir.TEMPORARY}").touch()
+    (tmp_path / ".mine.tmp").touch()
+    checkpoints.mark(folder)
+    assert left not in (folder / checkpoints.MARK).read_text()
+    run_dir.remove_temporaries(tmp_path)
+    assert checkpoints.is_whole(folder)
+    assert not (folder / left).exists()
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [".mine.tmp"]
+
+
+CHANGES = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir"}
+
+
+def killed_at(operation: int, work: Callable[[], None]) -> bool:
+    """Do the work in a process that dies before its Nth change of a file; whether it came so far."""
+    child = os.fork()
+    if child == 0:
+        count = itertools.count()
+
+        def die(event: str, arguments: tuple[object, ...]) -> None:
+            if event in CHANGES and next(count) == operation:
+                os._exit(9)
+
+        sys.addaudithook(die)
+        try:
+            work()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, 9), "the work itself failed"
+    return code == 9
+
+
+def test_a_kill_at_any_moment_of_saving_and_removing_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
+    moments = 0
+    while True:
+        home = tmp_path / str(moments)
+        saved(home, 1)
+
+        def save(home: Path = home) -> None:
+            saved(home, 2)
+            checkpoints.rotate(home, 1)
+
+        if not killed_at(moments, save):
+            break
+        found = checkpoints.go_back(home, lambda _: None)
+        assert found is not None, f"none is left after a kill at change {moments}"
+        assert checkpoints.is_whole(Path(found))
+        moments += 1
+    assert folders(home) == {"checkpoint-2"}
+    assert moments > 15, "the test has stopped looking at what is written"
+
+
+@pytest.mark.parametrize(("keep", "left"), [(1, {2, 5}), (2, {2, 5}), (3, {2, 4, 5}), (9, {1, 2, 3, 4, 5})])
+def test_the_oldest_go_and_the_newest_and_the_best_stay(tmp_path: Path, keep: int, left: set[int]) -> None:
+    for step in range(1, 6):
+        saved(tmp_path, step)
+    checkpoints.write_best(tmp_path, checkpoints.Best(2, layout.checkpoint_path(2), 0.5))
+    checkpoints.rotate(tmp_path, keep)
+    assert folders(tmp_path) == {f"checkpoint-{step}" for step in left}
 
 
 def test_episodes_that_will_be_played_again_are_removed(tmp_path: Path) -> None:
@@ -59,6 +156,6 @@ def test_episodes_that_will_be_played_again_are_removed(tmp_path: Path) -> None:
     rollouts.mkdir()
     for name in ("step-000001", "step-000002", "step-000003", "held-out-000000", "held-out-000004", "mine"):
         (rollouts / f"{name}.jsonl").touch()
-    assert checkpoints.go_back(tmp_path) == str(tmp_path / layout.checkpoint_path(2))
+    assert checkpoints.go_back(tmp_path, print) == str(tmp_path / layout.checkpoint_path(2))
     left = {path.stem for path in rollouts.iterdir()}
     assert left == {"step-000001", "step-000002", "held-out-000000", "mine"}
