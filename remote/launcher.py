@@ -28,7 +28,7 @@ from typing import Any
 from remote import processes, staging
 from remote.contract import layout
 from remote.contract.errors import BackendError, VfmError
-from remote.contract.json_text import from_json
+from remote.contract.json_text import from_json, to_portable_json
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.emit import Emitter, failure_event
 from remote.ending import CANCELLED, Ending, EventsTail, conclude
@@ -140,7 +140,7 @@ class Launch:
         emit.say("worker", f"⏳ waiting for a machine on Modal: {machine(self.request)}")
         head = (self.run_dir.path / layout.STREAM).read_text(encoding="utf-8", errors="replace")
         async with self._calls.within("start the run", 60.0):
-            call = await function.spawn.aio(self.request.model_dump_json(), head)
+            call = await function.spawn.aio(to_portable_json(self.request.model_dump(mode="json")), head)
         self._identify(call=call.object_id)
         self.run_dir.write_record(known_on_modal(self.run_dir.record()))
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from remote.contract import layout
 from remote.contract.errors import DiskError, Hint
-from remote.contract.json_text import to_json
+from remote.contract.json_text import to_json, to_portable_json
 from remote.contract.record import LaunchRequest, RunRecord
 
 TEMPORARY = ".tmp"
@@ -111,7 +111,7 @@ class RunDir:
 
     def write_request(self, request: LaunchRequest) -> None:
         """What was asked for, with the paths that it has where the run runs."""
-        write_atomic(self.path / layout.REQUEST, request.model_dump_json(indent=2) + "\n")
+        write_atomic(self.path / layout.REQUEST, to_portable_json(request.model_dump(mode="json")) + "\n")
 
     def write_json(self, name: str, data: Any) -> None:
         """One JSON file of the run directory."""
@@ -123,7 +123,7 @@ class RunDir:
 
     def write_record(self, record: RunRecord) -> RunRecord:
         """Replace the record."""
-        write_atomic(self.path / layout.RECORD, record.model_dump_json(indent=2) + "\n")
+        write_atomic(self.path / layout.RECORD, to_portable_json(record.model_dump(mode="json")) + "\n")
         return record
 
     def request(self) -> LaunchRequest:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from remote.contract import layout
+from remote.contract.json_text import to_portable_json
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.run_dir import RunDir
 
@@ -57,5 +58,5 @@ async def upload(volume: Any, run_dir: RunDir, *names: str) -> None:
     files = {str(folder / name): (run_dir.path / name).read_bytes() for name in names}
     if layout.RECORD in names:
         record = known_on_modal(run_dir.record())
-        files[str(folder / layout.RECORD)] = record.model_dump_json(indent=2).encode() + b"\n"
+        files[str(folder / layout.RECORD)] = to_portable_json(record.model_dump(mode="json")).encode() + b"\n"
     await modal_calls.put(volume, files)

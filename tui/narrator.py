@@ -13,7 +13,7 @@ from tui.saved import said_of
 from tui.store.scores import EPISODES, FAILED
 from tui.store.stream import LastSeq
 from tui.store.told import taken_up
-from tui.words import duration, number, plain, scores_line, visible
+from tui.words import colourless, duration, number, plain, scores_line, visible
 
 _FIRST = ("reward", "eval/total", "eval/solved", "loss", "kl", "entropy", "grad_norm")
 _MOST = 5
@@ -29,7 +29,7 @@ class Narrator:
         self.failure: ev.FailureEvent | None = None
         self.end: ev.EndEvent | None = None
         self._source = source
-        self._visible = visible if colours else plain
+        self._visible = visible if colours else colourless
         self._untold: ev.MetricsEvent | None = None
         self._seq = LastSeq()
         self._steps = 0.0
@@ -47,12 +47,12 @@ class Narrator:
             told, self._untold = self.rest(), said
             return told
         text = self._event(said)
-        return [] if self._source or text is None else [*self.rest(), visible(text)]
+        return [] if self._source or text is None else [*self.rest(), plain(text)]
 
     def rest(self) -> list[str]:
         """Numbers that no line has told yet: ask when nothing more is at hand."""
         event, self._untold = self._untold, None
-        return [] if event is None or self._source else [visible(self._metrics(event))]
+        return [] if event is None or self._source else [plain(self._metrics(event))]
 
     def _text(self, line: str) -> list[str]:
         source, text = ev.split_source(line)

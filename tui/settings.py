@@ -113,6 +113,7 @@ _TERMINAL = (
     "TERM_PROGRAM",
     "COLORTERM",
     "NO_COLOR",
+    "FORCE_COLOR",
     "TMUX",
     "STY",
     "SSH_CONNECTION",

@@ -7,23 +7,28 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from remote.contract.errors import VfmError
+from remote.contract.json_text import OBEYED
+from tui.cells import cell_len, fit, wrapped
 from tui.store.scores import scores_of
 
 if TYPE_CHECKING:
     from tui.transfers import Removal
 
 RESET = "\x1b[0m"
+NO_NAME = "(no name)"
 _SGR = re.compile(r"\x1b\[[0-9;:]*m")
-# Everything that a terminal may obey, or that reorders what is read: C0 (but tab), DEL, C1, bidi overrides.
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+# Everything that a terminal may obey or cannot be sent, or that reorders what is read. In log lines and prose
+# tabs are no more than white space.
+_CONTROL = re.compile(f"[\x00-\x08\x0a-\x1f{OBEYED}]")
+_CONTROL_OR_TAB = re.compile(f"[\x00-\x1f{OBEYED}]")
 
 
 def visible(text: str) -> str:
-    """The text with control characters shown as escapes, never obeyed; tabs and colours stay."""
+    """A log line with control characters shown as escapes, never obeyed; its tabs and colours stay."""
     text = text.removesuffix("\r")
     if not _CONTROL.search(text):
         return text
@@ -34,14 +39,24 @@ def visible(text: str) -> str:
     return joined + RESET if colours else joined
 
 
+def colourless(text: str) -> str:
+    """A log line as `visible` shows it, without its colours."""
+    return visible(_SGR.sub("", text))
+
+
 def escape_controls(text: str) -> str:
     """Text with every control character but tabs shown as an escape."""
     return _CONTROL.sub(_escape, text)
 
 
 def plain(text: str) -> str:
-    """The same without colours."""
-    return visible(_SGR.sub("", text))
+    """A name, or a sentence with names in it: every control character is shown as an escape, none obeyed."""
+    return _CONTROL_OR_TAB.sub(_escape, text)
+
+
+def named(name: str) -> str:
+    """A name as it is shown; an empty one as `(no name)`."""
+    return plain(name) if name else NO_NAME
 
 
 def one_line(error: Exception) -> str:
@@ -53,7 +68,11 @@ def one_line(error: Exception) -> str:
 
 def _escape(match: re.Match[str]) -> str:
     code = ord(match.group())
-    return {10: "\\n", 13: "\\r"}.get(code, f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+    return {9: "\\t", 10: "\\n", 13: "\\r"}.get(code, f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+
+
+_AGES = 1e11
+"""Seconds that nothing takes: thousands of years."""
 
 
 def files_and_bytes(files: int, bytes_: int) -> str:
@@ -67,7 +86,9 @@ def removed(goes: Removal) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`0.4 s`, `42 s`, `3 min 05 s`, `2 h 10 min`."""
+    """`0.4 s`, `42 s`, `3 min 05 s`, `2 h 10 min`; a dash for what is no time that anything takes."""
+    if not seconds < _AGES:
+        return "–"
     if seconds < 10:
         return f"{max(seconds, 0.0):.1f} s"
     whole = round(seconds)
@@ -82,7 +103,10 @@ def moment(seconds: float | None) -> str:
     """A Unix time as local date and time, or a dash."""
     import time
 
-    return "–" if not seconds else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    try:
+        return "–" if not seconds else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    except (OverflowError, OSError, ValueError):  # a time that no calendar has
+        return "–"
 
 
 def size(count: float) -> str:
@@ -118,14 +142,49 @@ def scores_line(metrics: Mapping[str, float]) -> str:
     return " · ".join(f"{score.name} {plus_minus(score.mean, score.standard_error)}" for score in scores)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns padded to their widest cell; the last one is left as long as it is."""
-    lines = [list(header), *([visible(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
+_NARROWEST = 8
+"""Cells that a column of a table keeps."""
+_GAP = 2
+
+
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], width: int | None = None, *, wrap: bool = False
+) -> str:
+    """Columns padded to their widest cell, in a terminal of `width` cells, if that is given.
+
+    Where they do not fit, columns between the first and the last are cut, or wrapped. The first one is
+    never, since it names the row, and the last one is left as long as it is.
+    """
+    lines = [[plain(cell) for cell in line] for line in (header, *rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    if width is not None:
+        widths = _narrowed(widths, width)
+    return "\n".join(text for line in lines for text in _table_rows(line, widths, wrap))
+
+
+def _narrowed(widths: list[int], room: int) -> list[int]:
+    """The widths once the columns in the middle, the widest first, have given what is too much."""
+    over = sum(widths) + _GAP * (len(widths) - 1) - room
+    widths, middle = [*widths], range(1, len(widths) - 1)
+    while over > 0 and (wide := [at for at in middle if widths[at] > _NARROWEST]):
+        widest = max(wide, key=widths.__getitem__)
+        others = [widths[at] for at in wide if widths[at] < widths[widest]]
+        gives = max(1, min(over, widths[widest] - max(others, default=_NARROWEST)))
+        widths[widest] -= gives
+        over -= gives
+    return widths
+
+
+def _table_rows(line: Sequence[str], widths: Sequence[int], wrap: bool) -> Iterator[str]:
+    """A line of a table: one row, or as many as its longest wrapped cell."""
+    *cells, last = line
+    padded = [wrapped(cell, width) if wrap else [cell] for cell, width in zip(cells, widths, strict=False)]
+    for at in range(max(map(len, padded), default=1)):
+        row = [
+            fit(rows[at] if at < len(rows) else "", width)
+            for rows, width in zip(padded, widths, strict=False)
+        ]
+        yield (" " * _GAP).join([*row, *([last] if at == 0 else [])]).rstrip()
 
 
 STATUS_SIGNS = {"pending": "○", "running": "●", "done": "✓", "failed": "✗", "cancelled": "■"}

@@ -18,6 +18,7 @@ OBEYED = "\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 """What a terminal obeys, or cannot write, beside C0 controls: DEL, C1, line ends, bidi controls, halves of
 surrogates. The inside of a regular expression's class."""
 _OBEYED = re.compile(f"[{OBEYED}]")
+_ESCAPE = re.compile(r"\\(?:u(d[89a-f][0-9a-f]{2})|.)")
 _COMPACT = (",", ":")
 
 
@@ -35,6 +36,11 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
         )
     # They can stand in strings only, where their escapes mean the same.
     return _OBEYED.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+
+
+def to_portable_json(value: Any) -> str:
+    """An indented document that pydantic reads too: halves of surrogates become `?`."""
+    return _ESCAPE.sub(lambda match: "?" if match.group(1) else match.group(), to_json(value, indent=2))
 
 
 def from_json(text: str | bytes) -> Any:

@@ -44,7 +44,7 @@ def test_show_tells_people_the_same(used: Vfm) -> None:
 
 
 def test_logs_hold_each_line_once_and_are_never_obeyed(used: Vfm) -> None:
-    text = used("logs", "last").stdout
+    text = used("logs", "last", FORCE_COLOR="1").stdout
     assert text.count("[train] line 0\n") == text.count("[train] line 1\n") == 1
     assert "[vllm] \\x1b]0;owned\\x07\x1b[31mred\x1b[0m\n" in text
 

@@ -19,6 +19,7 @@ from remote.contract.errors import BackendError, Hint
 from remote.contract.events import EndEvent, Event, MetricsEvent, PhaseEvent, ProgressEvent, encode_line
 from remote.contract.record import RunRecord
 from remote.contract.spec import ExperimentSpec
+from remote.run_dir import RunDir
 from tests.backends.conftest import DEADLINE as DEADLINE
 from tests.backends.conftest import LocalBench
 from tests.backends.conftest import until as until
@@ -101,7 +102,7 @@ def make_run(home: Path, run_id: str, events: Sequence[Event] = (), **record: An
     made = RunRecord(run_id=run_id, **fields)
     run_dir = home / "volumes" / made.outputs / "runs" / run_id
     (run_dir / "logs").mkdir(parents=True)
-    (run_dir / "record.json").write_text(made.model_dump_json())
+    RunDir(run_dir).write_record(made)
     (run_dir / "spec.json").write_text(json.dumps({"spec": ExperimentSpec().model_dump(mode="json")}))
     last = [EndEvent(status=made.status, exit_code=made.exit_code or 0, t=NOW - 60)] if made.ended else []
     lines = [encode_line(_numbered(event, seq)) for seq, event in enumerate([*events, *last])]

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from remote.contract.events import MetricsEvent, RolloutEvent, decode_line, encode_line
-from remote.contract.json_text import DEEPEST, from_json, to_json
+from remote.contract.json_text import DEEPEST, from_json, to_json, to_portable_json
 
 _ANY_TEXT = st.text(st.characters(exclude_categories=()))  # halves of surrogates too
 _SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | _ANY_TEXT
@@ -40,6 +41,16 @@ def test_it_is_strict_and_reads_back_as_what_it_was(value: Any, indent: int | No
     assert json.loads(text, parse_constant=_refused) == from_json(text) == _nulled(value)
     assert not _NEVER_BARE.search(text)
     assert indent or "\n" not in text
+
+
+@given(_ANY_TEXT)
+def test_a_record_is_written_and_read_whatever_its_texts_hold(text: str) -> None:
+    class Record(BaseModel):
+        failure: dict[str, Any]
+
+    written = to_portable_json(Record(failure={text: [text]}).model_dump(mode="json"))
+    safe = text.encode(errors="replace").decode()
+    assert Record.model_validate_json(written).failure == {safe: [safe]}
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":', '[{"b":['])

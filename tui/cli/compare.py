@@ -88,25 +88,26 @@ def as_dict(
 
 def as_text(records: list[RunRecord], differences: list[Difference], found: list[Comparison]) -> str:
     """The same for a person: what differs, then each comparison."""
-    from tui.words import table, visible
+    from tui.words import plain, table
 
     lines: list[str] = []
     if len(records) > 1:
         rows = [(d.key, *d.values) for d in differences]
-        lines = [table(("WHAT DIFFERS", *(record.run_id for record in records)), rows)]
+        head = ("WHAT DIFFERS", *(record.run_id for record in records))
+        lines = [table(head, rows, outcome.columns(), wrap=True)]
         lines += [] if rows else ["no key of their configs"]
     for one in found:
-        lines += ["", visible(f"{one.before.label}  →  {one.after.label}"), _text(one)]
+        lines += ["", plain(f"{one.before.label}  →  {one.after.label}"), _text(one)]
     return "\n".join(lines).lstrip("\n")
 
 
 def _text(one: Comparison) -> str:
     from tui.comparison import headline
-    from tui.words import p_value, plus_minus, table
+    from tui.words import p_value, plain, plus_minus, table
 
     total = headline(one)
     if total is None:
-        return f"  cannot be compared: {one.why_not}"
+        return f"  cannot be compared: {plain(one.why_not)}"
     rows = [
         (
             f"  {name}",
@@ -124,4 +125,4 @@ def _text(one: Comparison) -> str:
     told = f"  {total.tasks} tasks are in both (of {sides[0].tasks} and {sides[1].tasks})"
     if failed := sum(side.failed for side in sides):
         told += f"; {failed} failed episodes count for nothing"
-    return f"{table(head, rows)}\n{told}"
+    return f"{table(head, rows, outcome.columns())}\n{told}"

@@ -102,7 +102,7 @@ def spec_table(spec: ExperimentSpec, provenance: Mapping[str, Provenance]) -> st
         for part in row.path:
             value = value[part]
         lines.append((row.key, spell(value), source_of(row.key, provenance)))
-    return table(("KEY", "VALUE", "SOURCE"), lines)
+    return table(("KEY", "VALUE", "SOURCE"), lines, outcome.columns(), wrap=True)
 
 
 def source_of(key: str, provenance: Mapping[str, Provenance]) -> str:

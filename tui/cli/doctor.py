@@ -62,10 +62,10 @@ def _around() -> Surroundings:
 
 def _told(finding: Finding) -> str:
     from tui.doctor import SIGNS
-    from tui.words import visible
+    from tui.words import plain
 
     first, *rest = finding.detail.splitlines() or [""]
     lines = [f"{SIGNS[finding.state]} {finding.title}: {first}", *(f"    {line}" for line in rest)]
     if finding.command:
         lines.append(f"    → {finding.command}")
-    return "\n".join(map(visible, lines))
+    return "\n".join(map(plain, lines))

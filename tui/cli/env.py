@@ -39,7 +39,8 @@ def list_(as_json: bool) -> int:
         print_json(rows)
         return outcome.DONE
     header = ("NAME", "VERSION", "FROM", "MODEL", "SUMMARY")
-    click.echo(table(header, [[str(row[name.lower()] or "-") for name in header] for row in rows]))
+    cells = [[str(row[name.lower()] or "-") for name in header] for row in rows]
+    click.echo(table(header, cells, outcome.columns()))
     outcome.say(
         "Also by its path: a package's folder or a wheel. Of the package index: index:NAME, or NAME==VERSION."
     )
@@ -96,7 +97,6 @@ def _report(name: str, typed: tuple[str, ...], *, check: bool) -> tuple[Environm
     from tui.config.environments import find
     from tui.config.overrides import spell
     from tui.settings import Settings
-    from tui.words import visible
 
     settings = Settings.load()
     found = find(name, settings.project_dir)
@@ -107,9 +107,7 @@ def _report(name: str, typed: tuple[str, ...], *, check: bool) -> tuple[Environm
         found = replace(found, source=answer["source"])
         outcome.say(f"[env] {name} is {found.source}")
     request = _request(found, spec, settings)
-    return found, report(
-        request, settings, check=check, say=lambda line: outcome.say(f"[env] {visible(line)}")
-    )
+    return found, report(request, settings, check=check, say=lambda line: outcome.say(f"[env] {line}"))
 
 
 def _request(found: Environment, spec: Any, settings: Settings) -> Any:

@@ -58,7 +58,7 @@ def episodes(found: Environment, told: Mapping[str, Any]) -> str:
 
 def _printed(lines: Iterable[str]) -> str:
     """Lines as a terminal may have them: what a package says of itself is shown, never obeyed."""
-    return "\n".join(map(escape_controls, lines))
+    return "\n".join(escape_controls(line.expandtabs(4)) for line in lines)
 
 
 def _head(found: Environment, told: Mapping[str, Any]) -> list[str]:

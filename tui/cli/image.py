@@ -56,7 +56,7 @@ def _build(builder: list[str], project_dir: Path, env: dict[str, str] | None = N
 
     from tui.narrator import Narrator
 
-    narrator = Narrator()
+    narrator = Narrator(colours=False)
     child = subprocess.Popen(
         builder, cwd=project_dir, env=env, stdout=subprocess.PIPE, text=True, errors="replace"
     )

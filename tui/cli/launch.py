@@ -130,7 +130,7 @@ async def _launched(plan: Plan, detach: bool, as_json: bool) -> RunRecord:
         if as_json:
             await follow.machines(client, record)
         else:
-            await follow.people(client, record, Narrator())
+            await follow.people(client, record, Narrator(colours=outcome.wants_colours()))
     except BrokenPipeError:
         # Nobody reads any more; to the run this is the same as Ctrl-C.
         outcome.say(follow.rejoin(record.run_id))
@@ -186,6 +186,7 @@ def plan_text(plan: Plan) -> str:
     from tui.cli.config import spec_table
     from tui.config.overrides import spell
     from tui.config.scripts import BUILT_IN
+    from tui.words import plain
 
     request = plan.request
     facts = {
@@ -203,8 +204,8 @@ def plan_text(plan: Plan) -> str:
         "budget": costs.budget(plan.price) if plan.price else "",
         "command": plan.command,
     }
-    lines = [f"{name + ':':13}{value}" for name, value in facts.items() if value]
-    changed = [f"  {key}: {spell(old)} → {spell(new)}" for key, old, new in plan.diff]
+    lines = [plain(f"{name + ':':13}{value}") for name, value in facts.items() if value]
+    changed = [plain(f"  {key}: {spell(old)} → {spell(new)}") for key, old, new in plan.diff]
     lines += ["", "Against the config:", *(changed or ["  nothing is changed"])]
     lines += ["", spec_table(request.spec, request.provenance)]
-    return "\n".join([*lines, *(f"note: {notice}" for notice in plan.notices)])
+    return "\n".join([*lines, *(plain(f"note: {notice}") for notice in plan.notices)])

@@ -23,8 +23,33 @@ class ReaderLeft(Exception):
 
 
 def say(text: str) -> None:
-    """A message for the person at the terminal: on stderr, since stdout is data."""
-    click.echo(text, err=True)
+    """A message for the person at the terminal: on stderr, since stdout is data.
+
+    Whatever names are in it are shown, not obeyed.
+    """
+    from tui.words import plain
+
+    click.echo("\n".join(map(plain, text.split("\n"))), err=True)
+
+
+def columns() -> int | None:
+    """The cells of a row of the terminal that stdout is; None where it is none."""
+    import shutil
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def wants_colours() -> bool:
+    """Whether log lines keep their colours on stdout: on a terminal, where NO_COLOR does not forbid it.
+
+    FORCE_COLOR asks for them in a pipe (`vfm logs RUN | less -R`).
+    """
+    from tui.settings import surroundings
+
+    around = surroundings()
+    if "NO_COLOR" in around:
+        return False
+    return "FORCE_COLOR" in around or (sys.stdout.isatty() and around.get("TERM") != "dumb")
 
 
 def code_of(error: Exception) -> int:
@@ -69,16 +94,16 @@ def describe(error: VfmError) -> str:
 
 def failure_text(message: str, cause: str, hint: dict[str, Any] | None, command: str = "") -> str:
     """A failure's lines: what happened, the evidence, what to do, and the command line that mends it."""
-    from tui.words import visible
+    from tui.words import plain
 
     lines = ["error: " + message.replace("\n", "\n       ")]
     if cause and cause not in message:
-        lines += [f"  cause: {line}" for line in cause.strip().splitlines()]
+        lines += [f"  cause: {line.expandtabs(4)}" for line in cause.strip().splitlines()]
     if hint:
         lines.append(f"  hint:  {hint.get('text', '')}")
         if hint.get("key") and hint.get("to") is not None:
             lines.append(f"  try:   {command or 'vfm launch CONFIG'} {set_option(hint['key'], hint['to'])}")
-    return "\n".join(visible(line) for text in lines for line in text.splitlines())
+    return "\n".join(plain(line) for text in lines for line in text.splitlines())
 
 
 def set_option(key: str, value: Any) -> str:

@@ -41,7 +41,7 @@ def runs(as_json: bool) -> int:
         if any(record.usd_per_hour is not None for record in listing.rows):  # else it would be dashes alone
             header.append("EST. COST")
             cells = [[*row, _cost(record)] for row, record in zip(cells, listing.rows, strict=True)]
-        click.echo(table(header, cells))
+        click.echo(table(header, cells, outcome.columns()))
     return complain(listing)
 
 
@@ -124,7 +124,7 @@ async def _logged(text: str, live: bool, source: str | None, events: bool) -> Ru
     if events:
         await follow.machines(client, record, live=live)
     else:
-        await follow.people(client, record, Narrator(source), live=live)
+        await follow.people(client, record, Narrator(source, colours=outcome.wants_colours()), live=live)
     return await client.status(record) if live else record
 
 
@@ -157,21 +157,23 @@ def _write_csv(steps: list[dict[str, Any]]) -> None:
     import csv
     import sys
 
+    from tui.words import plain
+
     names = list(dict.fromkeys(name for step in steps for name in step["values"]))
-    writer = csv.DictWriter(sys.stdout, ["step", *names], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({"step": step["step"], **step["values"]} for step in steps)
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["step", *map(plain, names)])
+    writer.writerows([step["step"], *(step["values"].get(name, "") for name in names)] for step in steps)
 
 
 def _tell_steps(steps: list[dict[str, Any]]) -> None:
     from tui.narrator import chosen
-    from tui.words import number, table
+    from tui.words import named, number, table
 
     names = list(dict.fromkeys(name for step in steps for name, _ in chosen(step["values"])))
     rows = [
         (str(s["step"]), *(number(s["values"][n]) if n in s["values"] else "" for n in names)) for s in steps
     ]
-    click.echo(table(("STEP", *names), rows))
+    click.echo(table(("STEP", *map(named, names)), rows, outcome.columns()))
     outcome.say("Every metric: --json or --csv.")
 
 

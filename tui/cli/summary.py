@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from remote.contract.errors import BackendError
 from tui.saved import best_of, said_of
 from tui.store.scores import scores_of
-from tui.words import duration, moment, number, plus_minus, visible
+from tui.words import duration, moment, named, number, plain, plus_minus
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
@@ -108,11 +108,11 @@ def as_text(record: RunRecord, state: RunState, cost: Cost) -> str:
         "revision": _revision(record.git),
         "cost": _cost(cost),
     }
-    lines = [visible(f"{name + ':':13}{value}") for name, value in facts.items() if value]
+    lines = [plain(f"{name + ':':13}{value}") for name, value in facts.items() if value]
     lines += [f"{'phases:':13}{_phases(state)}"] if state.phases else []
-    lines += [f"{'score:':13}{visible(line)}" for line in _scores(state)]
-    lines += [f"{'checkpoint:':13}{visible(line)}" for line in _checkpoints(state)]
-    lines += [f"  {visible(name)} {number(value)}" for name, value in sorted(state.metrics.items())]
+    lines += [f"{'score:':13}{plain(line)}" for line in _scores(state)]
+    lines += [f"{'checkpoint:':13}{plain(line)}" for line in _checkpoints(state)]
+    lines += [f"  {named(name)} {number(value)}" for name, value in sorted(state.metrics.items())]
     return "\n".join([*lines, "", closing(record)])
 
 
@@ -159,7 +159,7 @@ def _phases(state: RunState) -> str:
         told.append(
             f"{phase.name}{took}" if phase.status == "done" else f"{phase.name}{took} ({phase.status})"
         )
-    return " · ".join(map(visible, told))
+    return " · ".join(map(plain, told))
 
 
 def _revision(git: dict[str, Any]) -> str:

@@ -41,7 +41,7 @@ def volumes(as_json: bool) -> int:
         )
     else:
         cells = [(v.name, v.backend, moment(v.created)) for v in listing.rows]
-        click.echo(table(("VOLUME", "BACKEND", "CREATED"), cells))
+        click.echo(table(("VOLUME", "BACKEND", "CREATED"), cells, outcome.columns()))
     return outcome.complain(listing)
 
 
@@ -79,14 +79,13 @@ def get(where: str, dest: Path, force: bool) -> int:
     """
     from tui.backends.destination import takes_bytes
     from tui.cli import client as shared
-    from tui.words import escape_controls
 
     volume, path = split(where)
     if str(dest) == "-" or takes_bytes(dest):
         return _pour(volume, path, dest)
     interrupt.announce(KEPT)
     transfer = shared.run(shared.connect().get(volume, path, dest, shower(), force=force))
-    outcome.say(escape_controls(f"{where} is in {dest} ({_how_much(transfer)})"))
+    outcome.say(f"{where} is in {dest} ({_how_much(transfer)})")
     _say_left_out(transfer)
     return outcome.DONE
 
@@ -103,11 +102,10 @@ def put(source: Path, where: str, force: bool) -> int:
     named at the end.
     """
     from tui.cli import client as shared
-    from tui.words import escape_controls
 
     interrupt.announce(KEPT)
     transfer = shared.run(shared.connect().put(source, *split(where), shower(), force=force))
-    outcome.say(escape_controls(f"{source} is in {where} ({_how_much(transfer)})"))
+    outcome.say(f"{source} is in {where} ({_how_much(transfer)})")
     _say_left_out(transfer)
     return outcome.DONE
 
@@ -142,11 +140,11 @@ def rm(where: str, yes: bool) -> int:
     """
     from tui.cli import client as shared
     from tui.transfers import to_remove
-    from tui.words import escape_controls, removed
+    from tui.words import plain, removed
 
     client, (volume, path) = shared.connect(), split(where)
     goes = shared.run(to_remove(client, volume, path))
-    what = escape_controls(f"{where}: {removed(goes)}")
+    what = plain(f"{where}: {removed(goes)}")
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError(f"deleting {what} needs --yes where nobody can be asked")
@@ -159,14 +157,13 @@ def rm(where: str, yes: bool) -> int:
 
 
 def _say_left_out(transfer: Transfer) -> None:
-    from tui.words import escape_controls
 
     left = transfer.left_out
     if not left:
         return
     outcome.say(f"note: {len(left):,} {'entry was' if len(left) == 1 else 'entries were'} left out:")
     for one in left[:_NAMED]:
-        outcome.say(escape_controls(f"  {one.path}: {one.why}"))
+        outcome.say(f"  {one.path}: {one.why}")
     if len(left) > _NAMED:
         outcome.say(f"  and {len(left) - _NAMED:,} more")
 
@@ -187,13 +184,13 @@ def split(where: str) -> tuple[str, str]:
 
 def shower() -> Progress | None:
     """Shows a transfer on one line of the terminal; a file or a pipe is spared the flicker."""
-    from tui.words import size, visible
+    from tui.words import plain, size
 
     if not sys.stderr.isatty():
         return None
 
     def show(transfer: Transfer) -> None:
-        line = f"{size(transfer.done)} of {size(transfer.total)}  {visible(transfer.path)}"
+        line = f"{size(transfer.done)} of {size(transfer.total)}  {plain(transfer.path)}"
         sys.stderr.write(f"\r\x1b[K{line[:100]}")
         if transfer.done >= transfer.total:
             sys.stderr.write("\r\x1b[K")

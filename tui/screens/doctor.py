@@ -25,7 +25,7 @@ from tui.doctor import Finding, Surroundings, examine
 from tui.screens import requests as ask
 from tui.screens.base import VfmScreen
 from tui.widgets.findings import FindingList, finding_text
-from tui.words import plain
+from tui.words import colourless, plain
 
 _ACTS = {
     "image": "builds the image, as it will be built by the first run otherwise",
@@ -198,7 +198,7 @@ from here, **Enter** does at once, and its output is shown.
         }
         try:
             async for line in doing[act]():
-                self.post_message(self.Said(plain(line)))
+                self.post_message(self.Said(colourless(line)))
             self.post_message(self.Said("done", over=True))
         except (VfmError, OSError) as error:
             self.post_message(self.Said(plain(str(error).replace("\n", " ")), over=True))

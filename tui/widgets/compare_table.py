@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -22,6 +23,7 @@ from textual.strip import Strip
 
 from tui.widgets.braille import PATTERNS
 from tui.widgets.run_colours import run_colour, run_letter
+from tui.widgets.run_columns import fit
 from tui.words import plain
 
 _NARROWEST, _WIDEST = 14, 60
@@ -125,12 +127,14 @@ class CompareTable(ScrollView, can_focus=True):
             return
         self.columns, self.rows = list(columns), list(rows)
         self.chosen = max(0, min(self.chosen, len(columns) - 1))
-        keys = [len(plain(row.label)) for row in rows if row.cells]
+        keys = [cell_len(plain(row.label)) for row in rows if row.cells]
         self._layout = _Layout(min(max(keys, default=0), _WIDEST_KEY) + _GAP)
         self._natural = []
         for place, column in enumerate(columns):
-            texts = [len(plain(row.cells[place].text)) + 2 for row in rows if row.cells]
-            self._natural.append(min(max([len(column.label) + _SIGN, _NARROWEST, *texts]), _WIDEST))
+            texts = [cell_len(plain(row.cells[place].text)) + 2 for row in rows if row.cells]
+            self._natural.append(
+                min(max([cell_len(plain(column.label)) + _SIGN, _NARROWEST, *texts]), _WIDEST)
+            )
         self._fit()
         self.refresh(layout=True)
 
@@ -222,19 +226,20 @@ class CompareTable(ScrollView, can_focus=True):
             name = _cut(column.label, width - len(sign))
             under = Style(underline=True, bold=True) if place == self.chosen else Style(bold=True)
             segments += [Segment(sign, colour + chosen), Segment(name, under + chosen)]
-            segments += [Segment(" " * (width - len(sign) - len(name)), chosen), Segment(" " * _GAP)]
+            rest = width - cell_len(sign) - cell_len(name)
+            segments += [Segment(" " * rest, chosen), Segment(" " * _GAP)]
         return segments
 
     def _row_name(self, label: str) -> Segment:
         width = self._layout.key - _GAP
-        return Segment(f"{_cut(label, width):<{width}}{' ' * _GAP}", self._look("key"))
+        return Segment(fit(label, width) + " " * _GAP, self._look("key"))
 
     def _values(self, row: TableRow) -> list[Segment]:
         segments = []
         for place, (cell, width) in enumerate(zip(row.cells, self._layout.widths, strict=True)):
             look = self._look("bad" if cell.bad else "strong" if cell.strong else "usual")
-            text = f"{'▸' if cell.strong else ' '} {_cut(cell.text, width - 2)}"
-            segments += [Segment(f"{text:<{width}}", look + self._ground(place)), Segment(" " * _GAP)]
+            text = f"{'▸' if cell.strong else ' '} {fit(cell.text, width - 2)}"
+            segments += [Segment(text, look + self._ground(place)), Segment(" " * _GAP)]
         return segments
 
     def _ground(self, place: int) -> Style:
@@ -257,5 +262,4 @@ class CompareTable(ScrollView, can_focus=True):
 
 
 def _cut(text: str, width: int) -> str:
-    safe = plain(text)
-    return safe if len(safe) <= width else f"{safe[: max(width - 1, 0)]}…"
+    return fit(text, width).rstrip() if width > 0 else ""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.cells import cell_len
 from textual import on, work
 from textual.actions import SkipAction
 from textual.app import ComposeResult
@@ -23,6 +24,7 @@ from remote.contract import layout
 from remote.contract.errors import VfmError
 from remote.contract.json_text import from_json
 from tui.widgets.filter_line import FilterLine
+from tui.widgets.run_columns import pad
 from tui.words import duration, moment, plain
 
 if TYPE_CHECKING:
@@ -304,9 +306,9 @@ def _costs(record: RunRecord, bill: str) -> Iterator[Fact]:
 
 
 def _options(facts: Sequence[Fact]) -> Iterator[Option]:
-    names = max((len(plain(fact.name)) for fact in facts), default=0)
-    values = min(max((len(plain(fact.value)) for fact in facts if fact.key), default=0), _WIDEST_VALUE)
-    sources = max((len(plain(fact.source)) for fact in facts if fact.sign != " "), default=0)
+    names = max((cell_len(plain(fact.name)) for fact in facts), default=0)
+    values = min(max((cell_len(plain(fact.value)) for fact in facts if fact.key), default=0), _WIDEST_VALUE)
+    sources = max((cell_len(plain(fact.source)) for fact in facts if fact.sign != " "), default=0)
     section = None
     for fact in facts:
         if fact.section != section:
@@ -317,13 +319,10 @@ def _options(facts: Sequence[Fact]) -> Iterator[Option]:
 
 def _line(fact: Fact, names: int, values: int, sources: int) -> Content:
     marked = fact.sign != " "
-    line = Content.styled(f"{fact.sign} ", "bold $accent") + Content(plain(fact.name).ljust(names + 2))
-    value = plain(fact.value)
-    line += Content.styled(value.ljust(values + 2), "bold" if marked else "")
+    line = Content.styled(f"{fact.sign} ", "bold $accent") + Content(pad(fact.name, names + 2))
+    line += Content.styled(pad(fact.value, values + 2), "bold" if marked else "")
     if fact.source:
-        line += Content.styled(
-            plain(fact.source).ljust(sources), "$text-muted" if marked else "$text-disabled"
-        )
+        line += Content.styled(pad(fact.source, sources), "$text-muted" if marked else "$text-disabled")
     if marked and fact.default:
         line += Content.styled(f"  default {plain(fact.default)}", "$text-disabled")
     return line

@@ -10,11 +10,13 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from remote.contract.json_text import from_json
 from tui.store.episodes import Episode, EpisodeRow, text_of
-from tui.words import number, plain
+from tui.widgets.run_columns import fit, pad
+from tui.words import escape_controls, named, number, plain
 
 LONGEST = 20_000
 """Characters of one message that are shown; copying takes all of it."""
@@ -24,6 +26,7 @@ ROLES = {"system": "$text-muted", "user": "$secondary", "assistant": "$primary",
 _KNOWN = {"role", "content", "tool_calls", "tool_call_id", "name", "reasoning_content", "reasoning"}
 _SHORT_CALL = 60
 _BAR = 6
+_FIGURE = 9  # cells of a number that stands in no column
 _MUTED, _FAINT = "$text-muted", "$text-disabled"
 
 
@@ -38,8 +41,9 @@ def row_text(episode: EpisodeRow, low: float, high: float, task_width: int, turn
     if episode.reward is None:
         head = Content.styled(f"{'✗':>7} {'failed':<{_BAR}}", "$error")
     else:
-        head = Content.styled(f"{episode.reward:7.3f} ", "bold") + reward_bar(episode.reward, low, high)
-    task = Content(f" {plain(episode.task)[:task_width].ljust(task_width)}")
+        head = Content.styled(f"{_figure(episode.reward, 7, 3)} ", "bold")
+        head += reward_bar(episode.reward, low, high)
+    task = Content(f" {fit(episode.task, task_width)}")
     if turns:
         task += Content.styled(f"{episode.turns:>2} {'turn ' if episode.turns == 1 else 'turns'} ", _MUTED)
     said = plain(episode.error.splitlines()[0] if episode.error else episode.first)
@@ -52,19 +56,30 @@ def reward_bar(reward: float, low: float, high: float, cells: int = _BAR) -> Con
     return Content.styled("■" * full, "$success") + Content.styled("·" * (cells - full), _FAINT)
 
 
+def _figure(value: float, width: int, digits: int, sign: str = "") -> str:
+    """A number in a column: with fewer digits where it would not fit into any."""
+    forms = [f"{value:{sign}.{digits}f}", *(f"{value:{sign}.{few}g}" for few in (4, 3, 2, 1))]
+    room = width or _FIGURE
+    return next((form for form in forms if len(form) <= room), forms[-1]).rjust(width)
+
+
 # --- what it was worth -------------------------------------------------------------------------------
 
 
 def worth(episode: Episode, width: int) -> list[Content]:
     """The total, each part of it in columns, and what else was measured."""
     total = Content.styled("reward ", _MUTED)
-    total += Content.styled("none" if episode.reward is None else f"{episode.reward:.4f}", "bold $accent")
+    total += Content.styled(
+        "none" if episode.reward is None else _figure(episode.reward, 0, 4), "bold $accent"
+    )
     if episode.advantage is not None:
-        total += Content.styled("   advantage ", _MUTED) + Content.styled(f"{episode.advantage:+.4f}", "bold")
+        total += Content.styled("   advantage ", _MUTED) + Content.styled(
+            _figure(episode.advantage, 0, 4, "+"), "bold"
+        )
     lines = [Content.styled(plain(episode.task), "bold") + "   " + total]
     lines += _columns(episode.rewards, width)
     if episode.metrics:
-        told = [f"{plain(name)} {number(value)}" for name, value in episode.metrics.items()]
+        told = [f"{named(name)} {number(value)}" for name, value in episode.metrics.items()]
         lines.append(Content.styled(" · ".join(told), _MUTED).truncate(width, ellipsis=True))
     if episode.error:
         lines += [Content.styled(f"✗ {plain(line)}", "$error") for line in episode.error.splitlines()]
@@ -75,7 +90,7 @@ def _columns(parts: dict[str, float], width: int) -> list[Content]:
     """Name, value and a bar, in as many columns as fit."""
     if not parts:
         return []
-    names = max(len(plain(name)) for name in parts)
+    names = max(cell_len(named(name)) for name in parts)
     most = max(max(map(abs, parts.values())), 1e-9)
     cells = [_worth_of(name, value, names, most) for name, value in parts.items()]
     columns = max(1, min(3, (width + 3) // (cells[0].cell_length + 3)))
@@ -86,7 +101,8 @@ def _columns(parts: dict[str, float], width: int) -> list[Content]:
 def _worth_of(name: str, value: float, width: int, most: float) -> Content:
     full = _cells(abs(value) / most, _BAR)
     filled = Content.styled("■" * full, "$success" if value >= 0 else "$error")
-    text = Content(plain(name).ljust(width)) + Content.styled(f" {value:8.4f} ", "bold" if value else _FAINT)
+    text = Content(pad(named(name), width))
+    text += Content.styled(f" {_figure(value, 8, 4)} ", "bold" if value else _FAINT)
     return text + filled + Content.styled("·" * (_BAR - full), _FAINT)
 
 
@@ -194,11 +210,11 @@ def _pretty(text: str) -> str:
 def _wrapped(text: str, width: int) -> Iterator[str]:
     cut = len(text) - LONGEST
     for line in text[:LONGEST].split("\n"):
-        safe = plain(line).expandtabs(4)
+        safe = escape_controls(line).expandtabs(4)
         if not safe.strip():
             yield ""
             continue
-        indent = len(safe) - len(safe.lstrip())
+        indent = cell_len(safe) - cell_len(safe.lstrip())
         for at, piece in enumerate(Content(safe.lstrip()).wrap(max(width - indent, 8))):
             yield " " * indent + piece.plain if at == 0 or indent < width // 2 else piece.plain
     if cut > 0:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.binding import Binding, BindingType
@@ -20,7 +21,7 @@ from tui.backends.base import Entry
 from tui.widgets.cursor_rows import CursorRows, moving
 from tui.widgets.file_rows import SORTS, FileRows, Row, Sort, outermost, parent
 from tui.widgets.run_columns import fit, middle
-from tui.words import age, escape_controls, size
+from tui.words import age, plain, size
 
 MARK = "◆"
 _MARK_WIDTH, _SIZE, _AGE = 2, 8, 4
@@ -245,9 +246,13 @@ class FileList(CursorRows):
             return [Segment(fit(f"  {indent}  {row.said}", width), self.look("said"))]
         mark = MARK if row.entry.path in self.listing.marks else " "
         before = f"{indent}{self._sign(row)} "
-        note = f" {row.note}" if row.note and len(before) + len(row.name) + len(row.note) + 2 <= room else ""
+        note = (
+            f" {row.note}"
+            if row.note and len(before) + cell_len(plain(row.name)) + len(row.note) + 2 <= room
+            else ""
+        )
         short = max(room - len(before) - len(note), 4)
-        name = middle(f"{escape_controls(row.name)}{'/' * row.entry.is_dir}", short)
+        name = middle(f"{row.name}{'/' * row.entry.is_dir}", short)
         return [
             Segment(f"{mark:<{_MARK_WIDTH}}", self.look("mark")),
             Segment(

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from rich.cells import cell_len
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -24,7 +25,7 @@ from tui.store.preview import load
 from tui.store.preview_model import Line, Lines, Preview
 from tui.widgets.file_rows import FileRows
 from tui.widgets.preview_view import PreviewView
-from tui.words import age, escape_controls, one_line, plain, size
+from tui.words import age, one_line, plain, size
 
 _BAR = 12
 """Cells of the bar that shows a folder's share."""
@@ -142,11 +143,11 @@ class FilePreview(Vertical):
     def _head(self, name: str, *rest: str) -> None:
         """What is known of a file is left out from its end where there is no room, then the name is cut."""
         title = self.query_one("#preview-title", Static)
-        shown, room = escape_controls(name), title.content_size.width
-        while len(rest) > 1 and len(shown) + len(" · ".join(rest)) + 2 > room:
+        shown, room = plain(name), title.content_size.width
+        while len(rest) > 1 and cell_len(shown) + cell_len(" · ".join(rest)) + 2 > room:
             rest = rest[:-1]
         said = plain(" · ".join(rest))
-        head = Content.styled(shown, "bold").truncate(max(room - len(said) - 2, 16), ellipsis=True)
+        head = Content.styled(shown, "bold").truncate(max(room - cell_len(said) - 2, 16), ellipsis=True)
         title.update(head + Content.styled(f"  {said}", "$text-muted"))
 
 
@@ -156,7 +157,8 @@ def _shares(inside: Iterable[tuple[str, int | None]]) -> Lines:
     most = max((count for count, _ in found), default=0) or 1
     lines = [
         Line(
-            f"{size(count):>9} {'■' * round(_BAR * count / most):<{_BAR}} {PurePosixPath(path).name}", "share"
+            f"{size(count):>9} {'■' * round(_BAR * count / most):<{_BAR}} {plain(PurePosixPath(path).name)}",
+            "share",
         )
         for count, path in found
     ]

@@ -11,6 +11,7 @@ from collections.abc import Hashable
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.cells import cell_len
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -287,7 +288,7 @@ class RolloutsPane(Vertical):
         chosen = listed.highlighted_option.id if listed.highlighted_option and not self._newest else None
         good = [row.reward for row in self._rows if row.reward is not None]
         low, high = min(good, default=0.0), max(good, default=0.0)
-        width = min(max(len(plain(row.task)) for row in self._rows), 16)
+        width = min(max(cell_len(plain(row.task)) for row in self._rows), 16)
         rows = ordered(self._rows, best_first=self.best_first)
         turns = any(row.turns > 1 for row in rows)
         listed.set_options(Option(row_text(r, low, high, width, turns), id=str(r.offset)) for r in rows)

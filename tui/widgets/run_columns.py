@@ -112,6 +112,12 @@ def fit(text: str, width: int) -> str:
     return set_cell_size(set_cell_size(text, width - 1).rstrip() + "…", width)
 
 
+def pad(text: str, width: int) -> str:
+    """The text with blanks up to so many cells, or as it is where it takes more."""
+    text = plain(text)
+    return text + " " * (width - cell_len(text))
+
+
 def middle(text: str, width: int) -> str:
     """The text in exactly so many cells, its middle left out where it must be."""
     text = plain(text)

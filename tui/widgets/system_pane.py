@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from rich.cells import cell_len
 from textual import events, on
 from textual.actions import SkipAction
 from textual.app import ComposeResult
@@ -23,6 +24,7 @@ from tui.store.machine_figures import Figure, MachineHistory, figures, has_gpu, 
 from tui.widgets.chart import Chart
 from tui.widgets.chart_grid import ChartGrid
 from tui.widgets.chart_plot import ChartView
+from tui.widgets.run_columns import pad
 from tui.words import plain
 
 _EMPTY = "no samples yet: the machine is looked at every few seconds while the run is under way"
@@ -151,7 +153,7 @@ class SystemPane(Vertical):
         meters, empty = self.query_one("#system-meters", Static), self.query_one("#system-empty", Static)
         meters.display, empty.display = bool(found), not found
         if found:
-            names = max(len(plain(figure.label)) for figure in found)
+            names = max(cell_len(plain(figure.label)) for figure in found)
             width = max(5, min(_BAR, self.size.width - names - 42))
             lines = [self._meter(figure, names, width) for figure in found]
             if not has_gpu(latest):
@@ -176,7 +178,7 @@ class SystemPane(Vertical):
             )
         peak = f"  peak {axes.short(round(self._history.peak(figure.key), 1))}"
         return Content("").join([
-            Content(f"{plain(figure.label):<{names}}  "),
+            Content(f"{pad(figure.label, names)}  "),
             bar,
             Content.styled(f"  {told:<19}", "bold"),
             Content.styled(peak, "$foreground 60%"),

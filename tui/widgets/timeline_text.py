@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from rich.cells import cell_len
 from textual.content import Content
 
 from tui.store.spans import Span, under_way
+from tui.widgets.run_columns import pad
 from tui.words import duration, plain
 
 AGAIN = "↻"
@@ -90,7 +92,7 @@ def _piece(span: Span, length: bool, unfold: bool) -> Content:
 
 def _head(span: Span, width: int = 0) -> Content:
     sign = Content.styled(SIGNS[span.state], STYLES[span.state])
-    return sign + " " + Content.styled(plain(span.name).ljust(width), NAMES[span.state])
+    return sign + " " + Content.styled(pad(span.name, width), NAMES[span.state])
 
 
 # --- a chart ---------------------------------------------------------------------------------------
@@ -113,9 +115,9 @@ def chart(
     rows: list[Content] = []
     here = under_way(found)
     begun = [span for span in found if span.state != "ahead" or span.earlier]
-    names = max([len(plain(span.name)) for span in [*begun, *([attempt] if attempt else [])]], default=0)
+    names = max([cell_len(plain(span.name)) for span in [*begun, *([attempt] if attempt else [])]], default=0)
     if unfold and here is not None:
-        names = max([names, *(len(plain(part.name)) + 2 for part in here.parts)])
+        names = max([names, *(cell_len(plain(part.name)) + 2 for part in here.parts)])
     axis = _Axis.of(begun, width - names - _BEFORE_BARS, eta)
     if attempt is not None:
         rows.append(_again(attempt, names, axis))
@@ -137,7 +139,7 @@ def _row(span: Span, names: int, axis: _Axis, indent: str = "") -> Content:
 
 def _again(attempt: Span, names: int, axis: _Axis) -> Content:
     """Since when it is this attempt, and what made it need one."""
-    name = Content.styled(f"{AGAIN} {plain(attempt.name).ljust(names)}", "$warning")
+    name = Content.styled(f"{AGAIN} {pad(attempt.name, names)}", "$warning")
     since = "" if attempt.seconds is None else duration(attempt.seconds)
     told = name + Content.styled(f"  {since:>11}  ", "$text-muted")
     return told + axis.mark(attempt.start or 0.0, plain(attempt.note))

@@ -17,7 +17,7 @@ from textual.message import Message
 from tui.transfers import Job, Transfers
 from tui.widgets.cursor_rows import CursorRows, moving
 from tui.widgets.run_columns import fit, middle
-from tui.words import duration, escape_controls, one_line, plain, size
+from tui.words import duration, one_line, plain, size
 
 SIGNS = {"waiting": "○", "running": "●", "paused": "‖", "done": "✓", "failed": "✗", "cancelled": "■"}
 _WIDE = 100
@@ -142,7 +142,7 @@ class TransfersPanel(CursorRows):
         full = round(job.fraction * cells)
         parts = [
             Segment(f" {'↓' if job.direction == 'download' else '↑'} "),
-            Segment(f"{middle(escape_controls(job.name), name)} "),
+            Segment(f"{middle(job.name, name)} "),
             Segment("━" * full, self.look("done" if job.state == "done" else "bar")),
             Segment("─" * (cells - full), self.look("rest")),
             Segment(f" {job.fraction:4.0%}  "),
@@ -161,11 +161,11 @@ def _said(job: Job) -> str:
         return plain(one_line(job.error))
     much = f"{size(job.done)} of {size(job.total)}" if job.total else ""
     if job.state == "done":
-        return " · ".join([size(job.done), *job.notes, escape_controls(job.where)])
+        return " · ".join([size(job.done), *job.notes, plain(job.where)])
     parts = [much]
     if job.speed is not None:
         parts.append(f"{size(job.speed)}/s")
     if job.eta is not None:
         parts.append(f"{duration(job.eta)} left")
-    parts.append(escape_controls(job.current.rpartition("/")[2]) if job.state == "running" else "")
+    parts.append(plain(job.current.rpartition("/")[2]) if job.state == "running" else "")
     return " · ".join(filter(None, parts))

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from remote.contract import layout
 from remote.contract.errors import DiskError, Hint, RunNotFound
+from remote.contract.json_text import to_portable_json
 from remote.contract.record import LaunchRequest, RunRecord
 from tui.backends.base import Volumes
 from tui.backends.local_stream import is_alive
@@ -85,7 +86,7 @@ class Records:
         # A copy that cannot be written is asked for again.
         with suppress(OSError):
             if self.here(record.outputs, record.run_id) != record and not self.launching(record):
-                write(path, record.model_dump_json(indent=2).encode() + b"\n")
+                write(path, to_portable_json(record.model_dump(mode="json")).encode() + b"\n")
         return self._same(record)
 
     def _dir(self, outputs: str, run_id: str) -> Path:
