@@ -7,9 +7,8 @@
     EXPERIMENTER=alice EXPERIMENT_NAME=wordle-v1 modal run run_modal.py::train --env wordle
 
 Owns the entry points, and the image of every run on Modal, whichever door launched it. An option that is
-typed overrides the config; one that is not leaves it alone. Each run is a detached app of its own: the app
-of this file stays empty, and ending this program ends no run. What stands behind an entry point is in
-`tui/cli/modal_run.py`.
+typed overrides the config. Each run is a detached app of its own: the app of this file stays empty, and
+ending this program ends no run. What stands behind an entry point is in `tui/cli/modal_run.py`.
 """
 
 from __future__ import annotations
@@ -20,6 +19,10 @@ import logging
 import modal
 
 try:
+    from remote.contract.platforms import unsupported
+
+    if unsupported():
+        raise SystemExit(f"run_modal.py: {unsupported()}")
     from remote import images
     from remote.contract.record import Kind
     from remote.contract.spec import GpuType
@@ -35,11 +38,8 @@ image = images.modal_image().pip_install(
 )
 app = modal.App()
 
-# Environment → the script that trains it, whichever door a run comes through; what has none here is
-# trained by the built-in training. A config may name a script of its own: `training.script`. To add one:
-# docs/training_scripts.md. `vfm` reads this dict without running the file, so it holds plain texts alone.
-# It stands where the guide says that it does.
-
+# Environment → the script that trains it (docs/training_scripts.md), on the lines that the guide names.
+# `vfm` reads this dict without running the file: plain texts only.
 TRAINING_SCRIPTS = {
     "vf-wordle": "examples/grpo/train_wordle.py",
     "vf-bfcl-single-turn": "examples/grpo/train_bfcl.py",
@@ -101,6 +101,15 @@ def _run(kind: Kind, config_path: str | None, **typed: str | int | None) -> None
     modal_run.run(kind, config_path, typed)
 
 
+def _hush_beginning() -> None:
+    """`modal run` says "Initialized. View run at …" of this file's app before an entry point is called: a
+    page that stays empty, while the run's own follows."""
+    with contextlib.suppress(ImportError, AttributeError):
+        from modal.output import OutputManager
+
+        vars(OutputManager.get())["step_completed"] = lambda _message: None
+
+
 def _hush() -> None:
     """This file's app is empty: nothing that Modal says of it, or of a connection to it, is of use."""
     for name in ("modal-client", "modal-utils"):
@@ -110,3 +119,6 @@ def _hush() -> None:
 
         OutputManager.get().stop_status_spinner()
         OutputManager.get().set_quiet_mode(True)
+
+
+_hush_beginning()

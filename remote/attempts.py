@@ -23,8 +23,9 @@ from remote.run_dir import RunDir
 GAP = 1_000_000
 """Event numbers left out before a new attempt's first: lines of the last one that were seen but never
 committed may have used them."""
-COSTS_A_RETRY = ("timeout", "lost")
-"""Ends of an attempt that Modal counts as failures; it starts a preempted one again in any case."""
+COSTS_A_RETRY = ("timeout",)
+"""Ends of an attempt that Modal counts as failures. One that was preempted, or whose container crashed, is
+rescheduled in any case (its guides to preemption and to retries); `time_left` bounds those."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,24 @@ class Meter:
 
 def meter(spec: ExperimentSpec, record: RunRecord) -> Meter:
     """The meter of the attempt that is under way."""
-    earlier = record.attempts[:-1]
-    before = sum((attempt.ended or attempt.started) - attempt.started for attempt in earlier)
-    return Meter(record.usd_per_hour, spec.budget.max_usd, before)
+    return Meter(record.usd_per_hour, spec.budget.max_usd, _before(record))
+
+
+def time_left(spec: ExperimentSpec, record: RunRecord) -> float:
+    """Seconds that the attempt under way may take: all of them together may take modal.timeout for the first
+    and for each retry, however often Modal takes a machine away. What a plan calls "at most" rests on it."""
+    return (spec.modal.retries + 1) * spec.modal.timeout - _before(record)
+
+
+def _before(record: RunRecord) -> float:
+    """Seconds that the attempts before the last took."""
+    return sum((attempt.ended or attempt.started) - attempt.started for attempt in record.attempts[:-1])
 
 
 def goes_on(spec: ExperimentSpec, record: RunRecord) -> bool:
     """Whether another attempt follows when this one reaches its timeout."""
     used = sum(attempt.why in COSTS_A_RETRY for attempt in record.attempts[:-1])
-    return used < spec.modal.retries
+    return used < spec.modal.retries and time_left(spec, record) > spec.modal.timeout
 
 
 def begin(run_dir: RunDir, record: RunRecord, container: str | None = None) -> RunRecord:

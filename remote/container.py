@@ -34,6 +34,8 @@ from remote.run_dir import RunDir
 COMMIT_EVERY = 60.0
 """Seconds between two commits of a run that goes on without a checkpoint."""
 LOOK_EVERY = 0.5
+LAST_COMMIT = 6.0
+"""Seconds that a commit under way, and then the last one, may take where the machine is taken away."""
 
 
 @dataclass(frozen=True)
@@ -136,9 +138,10 @@ class AttemptThread(threading.Thread):
         committer.start()
         code = supervisor.wait()
         processes.end_session(supervisor.pid)
-        committer.finish()
+        patience = LAST_COMMIT if self._signal == signal.SIGUSR1 else None
+        committer.finish(patience)
         mirror.finish()
-        committer.commit(tries=3)
+        committer.commit_last(patience)
         if code != INTERRUPTED and not self._run_dir.record().ended_already:
             raise AttemptOver(f"the supervisor of {record.run_id} ended with code {code}")
 
@@ -207,11 +210,17 @@ class Committer(threading.Thread):
                 self.commit()
             self._due.wait(LOOK_EVERY)
 
-    def finish(self) -> None:
-        """Commit no more by itself."""
+    def finish(self, patience: float | None = None) -> None:
+        """Commit no more by itself; a commit under way is waited for, so many seconds at most."""
         self._over.set()
         self._due.set()
-        self.join()
+        self.join(patience)
+
+    def commit_last(self, patience: float | None = None) -> None:
+        """Commit once more, or two times more where that fails, in so many seconds at most."""
+        last = threading.Thread(target=self.commit, args=(3,), name="last commit", daemon=True)
+        last.start()
+        last.join(patience)
 
     def commit(self, tries: int = 1) -> None:
         """Commit; a failure is said once, and the next commit makes up for it."""

@@ -112,14 +112,15 @@ class Launch:
         from remote import app as shell
 
         emit = Emitter(self.run_dir.path)
+        calls = self._calls
         with Building(emit) as building:
             app, function = shell.make_app(self.request, users_image())
             run = app.run.aio(client=self.client, detach=True)
             try:
-                with self._calls.build_output(building.line):
+                with calls.build_output(building.line):
                     await run.__aenter__()
             finally:
-                self._identify(app=app.app_id)
+                self._identify(app=app.app_id, page=await calls.page(app))
         machine = shell.with_resources(function, self.request, self.secrets)
         try:
             await self._spawn(machine, emit)
@@ -137,6 +138,7 @@ class Launch:
     async def _spawn(self, function: Any, emit: Emitter) -> None:
         """From the call on the stream is the container's: nothing more is said here."""
         await upload(self.volume, self.run_dir, layout.RECORD)
+        emit.say("worker", f"🔗 Modal's page of this run: {self.run_dir.record().identifiers['page']}")
         emit.say("worker", f"⏳ waiting for a machine on Modal: {machine(self.request)}")
         head = (self.run_dir.path / layout.STREAM).read_text(encoding="utf-8", errors="replace")
         async with self._calls.within("start the run", 60.0):

@@ -16,6 +16,7 @@ from remote.emit import Emitter
 
 if TYPE_CHECKING:
     import modal
+    from modal.exception import ImageBuildError
 
 EVIDENCE = 15
 """Last lines of a build that failed that go on record."""
@@ -48,22 +49,34 @@ class Building:
     def _explained(self, error: Exception) -> Exception:
         from modal.exception import ImageBuildError
 
-        from remote.modal_calls import explained, first_line
+        from remote.modal_calls import explained
 
         if isinstance(error, ImageBuildError):
-            return ImageError(
-                "Modal could not build the image",
-                cause="\n".join(self._last) or first_line(error),
-                hint=Hint(
-                    "the lines above say why; packages of your own are listed in run_modal.py, the others "
-                    "in remote/images.py"
-                ),
-            )
+            cause = "\n".join([*self._last, *_reason(error)])
+            return ImageError("Modal could not build the image", cause=cause, hint=_advice(error))
         try:
             with explained("build the image"):
                 raise error
         except Exception as translated:
             return translated
+
+
+def _reason(error: ImageBuildError) -> list[str]:
+    """What Modal itself says of the failure, which its last lines of output need not tell; never empty."""
+    said = [line.strip() for line in str(error).splitlines()]
+    command = f"modal image logs {error.image_id}"
+    return [line for line in said if line and line not in (command, "View the build logs:")]
+
+
+def _advice(error: ImageBuildError) -> Hint:
+    """By Modal's words: the exception's class is the same for all of these."""
+    text, whole = str(error), f"`modal image logs {error.image_id}` shows all of its output"
+    if "terminated due to external shut-down" in text or "timed out" in text.partition("\n")[0]:
+        return Hint(f"it was cut short: launch again, the layers that are built are kept; {whole}")
+    return Hint(
+        "the lines above say why; packages of your own are listed in run_modal.py, the others in "
+        f"remote/images.py; {whole}"
+    )
 
 
 def users_image() -> modal.Image:

@@ -32,6 +32,9 @@ PATIENCE = 7.0
 """Seconds that Modal has to answer; its own client would wait for a minute."""
 LOST = (exception.ConnectionError, exception.ServiceError, exception.InternalError, exception.ClientClosed)
 """What Modal's client raises where the server cannot be asked, in place of refusing."""
+VOLUME_VERSION = 2
+"""Volumes of the first version become slow beyond 50,000 files, which a few runs' episodes are, and take no
+more than 500,000 (Modal's guide to volumes)."""
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -96,11 +99,20 @@ def _age() -> float:
 
 
 async def volume(name: str, client: modal.Client, *, create: bool = False) -> modal.Volume:
-    """A volume that is there, or is made. Raises `BackendError`."""
+    """A volume that is there, of whichever version, or is made. Raises `BackendError`."""
     async with within(f"open the volume {name}", _left()):
-        found = modal.Volume.from_name(name, create_if_missing=create)
-        await found.hydrate.aio(client)
-        return found
+        try:
+            return await modal.Volume.from_name(name).hydrate.aio(client)
+        except NotFoundError:
+            if not create:
+                raise
+        try:
+            made = modal.Volume.from_name(name, create_if_missing=True, version=VOLUME_VERSION)
+            return await made.hydrate.aio(client)
+        except (*LOST, AuthError):
+            raise
+        except Error:  # a server that makes no such volumes, or somebody has made it meanwhile
+            return await modal.Volume.from_name(name, create_if_missing=True).hydrate.aio(client)
 
 
 async def holds(where: modal.Volume, path: str) -> bool:
@@ -136,6 +148,11 @@ async def read(where: modal.Volume, path: str) -> bytes | None:
             return b"".join([chunk async for chunk in where.read_file.aio(path)])
         except (NotFoundError, FileNotFoundError):
             return None
+
+
+async def page(app: modal.App) -> str | None:
+    """The address of an app's page at Modal; None before the app is there."""
+    return await app.get_dashboard_url.aio() if app.app_id else None
 
 
 async def stop_app(app_id: str, client: modal.Client) -> None:

@@ -21,7 +21,7 @@ from remote.contract.record import RunRecord
 from remote.emit import failure_event
 from remote.ending import Ending, Said, conclude, restore_events
 from remote.run_dir import RunDir, disk_error, write_atomic
-from remote.staging import known_on_modal, upload
+from remote.staging import KNOWN_ON_MODAL, known_on_modal, upload
 
 
 async def settle_and_answer(staged: Path, document: dict[str, Any]) -> int:
@@ -82,7 +82,7 @@ async def _settle(run_dir: RunDir, document: dict[str, Any]) -> RunRecord:
 def _brought_together(staged: RunRecord, there: RunRecord) -> RunRecord:
     """The volume's record with what only this side knows: ids, and where the attempts' parts begin here,
     since the stream that was seen may be longer than what was ever committed."""
-    ids = {name: staged.identifiers[name] for name in ("app", "call") if name in staged.identifiers}
+    ids = {name: staged.identifiers[name] for name in KNOWN_ON_MODAL if name in staged.identifiers}
     changes: dict[str, Any] = {"identifiers": {**there.identifiers, **ids}}
     if len(staged.attempts) == len(there.attempts):
         pairs = zip(there.attempts, staged.attempts, strict=True)

@@ -17,6 +17,8 @@ from remote.run_dir import RunDir
 
 FOLDER = "modal"
 """The folder of VFM_HOME that holds what is staged and cached of Modal's runs."""
+KNOWN_ON_MODAL = ("app", "page", "call")
+"""Identifiers that mean something beyond this machine."""
 _WHEELS = "environment"  # in the run directory
 
 
@@ -46,7 +48,7 @@ def put_wheel(wheel: Path, run_dir: RunDir, request: LaunchRequest) -> None:
 
 def known_on_modal(record: RunRecord) -> RunRecord:
     """The record without the launcher's identifiers."""
-    kept = {name: value for name, value in record.identifiers.items() if name in ("app", "call")}
+    kept = {name: value for name, value in record.identifiers.items() if name in KNOWN_ON_MODAL}
     return record.model_copy(update={"identifiers": kept})
 
 

@@ -13,12 +13,13 @@ import subprocess
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 from remote import attempts, processes
 from remote.contract import layout
-from remote.contract.errors import VfmError
-from remote.contract.record import LaunchRequest
+from remote.contract.errors import DiskError, VfmError
+from remote.contract.record import LaunchRequest, RunRecord
 from remote.emit import Emitter
 from remote.ending import (
     INTERRUPTED,
@@ -34,8 +35,8 @@ from remote.ending import (
 from remote.run_dir import RunDir, disk_error
 
 GRACE = 60.0
-PREEMPTED_GRACE = 20.0
-"""The same where Modal takes the machine away, which it does 30 seconds after saying so."""
+PREEMPTED_GRACE = 12.0
+"""The same where Modal takes the machine away, 30 seconds after saying so; the rest is for a last commit."""
 LEFTOVERS = 10.0
 """Seconds that processes of a dead worker's group have to end by themselves."""
 
@@ -54,9 +55,9 @@ class Supervisor:
         """`home` holds the local images; None is a container, which is in its image already."""
         self.run_dir, self.request, self.home, self.lock = run_dir, request, home, lock
         self.grace = float(os.environ.get("VFM_STOP_GRACE", GRACE))
-        self.timeout = float(os.environ.get("VFM_TIMEOUT", self._time_allowed()))
         self.watch = watch
         record = run_dir.record()
+        self.timeout = float(os.environ.get("VFM_TIMEOUT", self._time_allowed(record)))
         self.meter = attempts.meter(request.spec, record)
         self.goes_on = home is None and attempts.goes_on(request.spec, record)
         self.began = time.monotonic()
@@ -72,10 +73,13 @@ class Supervisor:
             return INTERRUPTED
         return conclude(self.run_dir, ending, self.tail.said, fd=1).exit_code
 
-    def _time_allowed(self) -> float:
+    def _time_allowed(self, record: RunRecord) -> float:
         """Seconds until the worker is stopped: a container ends for good at modal.timeout, saved or not."""
         timeout = self.request.spec.modal.timeout
-        return timeout if self.home is not None else timeout - min(self.grace + 30, timeout / 10)
+        if self.home is not None:
+            return timeout
+        left = attempts.time_left(self.request.spec, record)
+        return max(min(timeout, left) - min(self.grace + 30, timeout / 10), 0.0)
 
     def _ending(self) -> Ending | Interruption:
         try:
@@ -144,14 +148,25 @@ class Supervisor:
             if asked is None and (asked := self._due(now)) is not None:
                 kill_at = now + self._patience(asked)
                 self._ask(worker, asked)
+                if asked == "preempted":
+                    self._foretell(asked)
             elif kill_at == float("inf") and self.tail.read().end is not None:
                 kill_at = now + self.grace  # It has said its end: it may not hang on its way out.
             if now >= kill_at:
                 worker.kill()
             left = self._seconds_left(now) if asked is None else kill_at - now
             self._sleep(worker, min(1.0, max(min(left, kill_at - now), 0.05)))
-        processes.end_group(worker.pid, LEFTOVERS)
+        # Of a machine that is taken away nothing is left anyway: its seconds are for the record.
+        processes.end_group(worker.pid, 0.0 if asked == "preempted" else LEFTOVERS)
         return code, asked
+
+    def _foretell(self, why: Asked) -> None:
+        """Put on record why the attempt is about to end: that is committed, and the end itself may not be."""
+        record = self.run_dir.record()
+        *earlier, last = record.attempts
+        told = [*earlier, last.model_copy(update={"why": why})]
+        with suppress(DiskError):  # the end, which is written next, says it as well
+            self.run_dir.write_record(record.model_copy(update={"attempts": told}))
 
     def _due(self, now: float) -> Asked | None:
         """Why the worker has to stop now, if it has."""

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from tui.config.prices import Price
 
 
+NOT_IN_IT = "not in it: cores and memory beyond those reserved, and the time that machines take to start"
+"""What "at most" leaves out: all else is bounded by the supervisor (`remote/attempts.py:time_left`)."""
+
+
 def usd(amount: float) -> str:
     """`$0.41`, `$1,234.50`."""
     return f"${amount:,.2f}"
@@ -64,7 +68,8 @@ def before(plan: Plan) -> list[str]:
     if price is None:
         return []
     what = f"{request.environment}  {request.model}"
-    return [what, machine(request.spec), f"{hourly(price)}, {at_most(price)}", f"budget: {budget(price)}"]
+    sums = f"{hourly(price)}, {at_most(price)}"
+    return [what, machine(request.spec), sums, f"budget: {budget(price)}", NOT_IN_IT]
 
 
 def in_short(plan: Plan) -> str:

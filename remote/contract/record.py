@@ -93,7 +93,8 @@ class Attempt(BaseModel):
     """Unix seconds."""
     ended: FiniteFloat | None = None
     why: str | None = None
-    """What ended it: a final status, or `timeout`, `preempted`, `lost`, after which another goes on."""
+    """What ended it: a final status, or `timeout`, `preempted`, `lost`, after which another goes on. Before
+    `ended`: what is about to end it."""
     offset: int = 0
     """Bytes of `logs/stream.log` that were there before it."""
     container: str | None = None
@@ -125,7 +126,8 @@ class RunRecord(BaseModel):
     versions: dict[str, str] = Field(default_factory=dict)
     """Versions of the packages that did the work."""
     identifiers: dict[str, str] = Field(default_factory=dict)
-    """What the backend calls it: pid and start time locally, app and call ids on Modal."""
+    """What the backend calls it: pid and start time locally; on Modal the ids of its app and call, and the
+    address of the app's page."""
     attempts: list[Attempt] = Field(default_factory=list)
     """In order; one more for each time that the run was taken up."""
     usd_per_hour: float | None = None

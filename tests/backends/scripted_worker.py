@@ -3,7 +3,7 @@
 `VFM_SCRIPT` holds words, done one after another: `lines:N`, `steps:N`, `failure:MESSAGE`,
 `hint:KEY=OLD>NEW` (a failure that this change mends), `raw:TEXT` (Python escapes), `wait:PATH` (until the
 file exists), `touch:PATH`, `pause:SECONDS`, `kill:SIGNAL`, `orphan:SIGNAL` (to the supervisor), `exit:CODE`,
-`end:STATUS`, `stubborn` (SIGTERM is ignored), `polite` (SIGTERM ends it as the real worker does),
+`end:STATUS`, `stubborn` (requests to stop are ignored), `polite` (SIGTERM ends it as the real worker does),
 `child:PATH` (leaves a process in its group and writes its pid), `env:NAME=PATH`, `limit:BYTES` (the
 supervisor may write no file beyond that size: a disk that is full), `attempt:N=WORD` (a word of the run's
 Nth attempt alone).
@@ -91,7 +91,8 @@ class Script:
         self.emit.emit(EndEvent(status=status, exit_code=0 if status == "done" else 1))
 
     def stubborn(self, _: str) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for signum in (signal.SIGTERM, signal.SIGUSR2):
+            signal.signal(signum, signal.SIG_IGN)
 
     def polite(self, _: str) -> None:
         def stop(_signum: int, _frame: FrameType | None) -> None:

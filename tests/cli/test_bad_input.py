@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -115,3 +117,19 @@ def test_tab_offers_commands_keys_and_runs(used: Vfm) -> None:
     assert "plain,training.seed=" in offered("vfm launch c.yaml --set training.se", 4)
     assert "plain,last" in offered("vfm show ", 2)
     assert json.loads(used("runs", "--json").stdout)[0]["run_id"] in offered("vfm show ", 2)
+
+
+@pytest.mark.parametrize(
+    ("machine", "said"),
+    [
+        ("sys.platform = 'win32'", "on Windows, run it in WSL"),
+        ("sys.version_info = (3, 13, 2)", "Python 3.11 and 3.12, and this is 3.13: uv venv -p 3.12"),
+    ],
+)
+@pytest.mark.parametrize("door", ["tui.cli", "tui.__main__"])
+def test_a_machine_that_it_does_not_run_on_is_told_in_a_sentence(machine: str, said: str, door: str) -> None:
+    code = f"import sys\nfrom {door} import main\n{machine}\nmain()"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert child.returncode == 2
+    assert said in child.stderr
+    assert len(child.stderr.splitlines()) == 1

@@ -156,6 +156,8 @@ def test_every_command_line_of_the_guide(shell: Shell) -> None:
             assert (request.environment, request.model, spec.evaluation.num_examples) == EVALUATIONS[line]
             assert request.kind == "evaluate"
         assert record_of(run_dir).status == "done"
+        assert record_of(run_dir).identifiers["page"] in said.stdout, line
+        assert "View run at" not in said.stdout + said.stderr, "a page that stays empty"
         check_machine(shell.cloud, record_of(run_dir))
     check_names(shell, done)
     assert len(list(shell.cloud.volumes_dir.glob("verifiers-outputs-*/runs/*"))) == len(done)

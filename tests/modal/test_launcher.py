@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from grpclib import Status
+from modal_proto import api_pb2 as pb
 
 from remote.contract.events import AttemptEvent, Event, decode_line
 from remote.contract.frames import Frame, FrameReader
@@ -158,7 +159,8 @@ def test_a_launch_brings_the_run_to_the_machine_that_was_asked_for(desk: Desk) -
     assert (record.status, record.exit_code) == ("done", 0)
     (app,) = cloud.apps.values()
     (call,) = cloud.calls.values()
-    assert record.identifiers == {"app": app.app_id, "call": call.call_id}
+    page = f"https://modal.com/id/{app.app_id}"
+    assert record.identifiers == {"app": app.app_id, "page": page, "call": call.call_id}
     assert run.record(run.staged).identifiers == record.identifiers
     assert app.name == "verifiers_ann_tests"
     assert app.tags == {"experimenter": "ann", "experiment": "tests", "run": record.run_id}
@@ -224,6 +226,53 @@ def test_an_image_that_cannot_be_built_is_on_record_with_its_last_lines(desk: De
         assert (folder / "events.jsonl").read_text().count('"type":"end"') == 1
         assert run.stream(folder).count('"type":"failure"') == 1
     assert not desk.cloud.calls
+
+
+@pytest.mark.parametrize(
+    ("end", "advice"),
+    [
+        (pb.GenericResult.GENERIC_STATUS_FAILURE, "packages of your own are listed in run_modal.py"),
+        (pb.GenericResult.GENERIC_STATUS_TERMINATED, "launch again, the layers that are built are kept"),
+        (pb.GenericResult.GENERIC_STATUS_TIMEOUT, "launch again, the layers that are built are kept"),
+    ],
+)
+def test_modals_own_reason_for_a_failed_build_is_told_with_the_command_that_shows_all(
+    desk: Desk, end: pb.GenericResult.GenericStatus.ValueType, advice: str
+) -> None:
+    faults = desk.cloud.faults
+    faults.build_lines, faults.build_end = ["Prepared 12 packages in 4.20s"], end
+    faults.build_reason = "pip install failed (exit status 1)"
+    run = desk.launch("end:done")
+    desk.over()
+    failure = run.record().failure
+    assert failure is not None
+    [*_, image] = desk.cloud.images
+    assert "Prepared 12 packages" in failure["cause"]
+    assert image in failure["cause"]
+    if end != pb.GenericResult.GENERIC_STATUS_TIMEOUT:
+        assert "pip install failed (exit status 1)" in failure["cause"]
+    assert advice in failure["hint"]["text"]
+    assert f"modal image logs {image}" in failure["hint"]["text"]
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_volumes_are_made_of_version_2_where_modal_makes_them(desk: Desk, refused: bool) -> None:
+    desk.cloud.faults.version_2_refused = refused
+    run = desk.launch("end:done")
+    run.await_end()
+    made = {volume.name: volume.version for volume in desk.cloud.state.volumes.values()}
+    assert set(made.values()) == {pb.VOLUME_FS_VERSION_V1 if refused else pb.VOLUME_FS_VERSION_V2}
+    again = desk.launch("end:done")  # with the volumes that are there
+    assert again.await_end().status == "done"
+    assert {volume.name: volume.version for volume in desk.cloud.state.volumes.values()} == made
+
+
+def test_the_page_of_the_runs_own_app_is_on_record_and_in_its_log(desk: Desk) -> None:
+    run = desk.launch("end:done")
+    record = run.await_end()
+    page = f"https://modal.com/id/{record.identifiers['app']}"
+    assert record.identifiers["page"] == page
+    assert f"Modal's page of this run: {page}" in run.stream()
 
 
 def test_a_call_that_modal_refuses_is_on_record_and_leaves_no_app(desk: Desk) -> None:

@@ -50,6 +50,8 @@ class Stage:
     monkeypatch: pytest.MonkeyPatch
     commits: list[str] = field(default_factory=list)
     """The record's status at each commit."""
+    foretold: list[str | None] = field(default_factory=list)
+    """At each commit while an attempt goes on: what is about to end it."""
     head: str = ""
     attempts: int = 0
 
@@ -91,7 +93,10 @@ class Stage:
             os.close(out)
 
     def commit(self) -> None:
-        self.commits.append(self.record().status)
+        record = self.record()
+        self.commits.append(record.status)
+        if record.attempts[-1].ended is None:
+            self.foretold.append(record.attempts[-1].why)
 
     def interrupted(self, script: str, error: BaseException, when: Callable[[], object]) -> None:
         """An attempt whose main thread is interrupted as soon as a condition holds, as Modal does it."""
@@ -234,6 +239,29 @@ def test_a_machine_that_is_taken_away_hands_the_run_on(stage: Stage) -> None:
     assert [(a.container, a.why) for a in record.attempts] == [("ta-1", "preempted"), ("ta-2", "done")]
     assert record.attempts[1].offset == len(first)
     assert record.attempts[0].ended is not None
+
+
+def test_a_machine_that_is_gone_before_the_worker_has_saved_was_taken_away_and_not_lost(stage: Stage) -> None:
+    stage.launch(modal={"retries": 1})
+    stage.interrupted("stubborn lines:2 pause:60", KeyboardInterrupt(), lambda: b"line 1" in stage.stream())
+    assert "preempted" in stage.foretold, "committed while the worker saves"
+    record = stage.record()
+    unended = record.attempts[0].model_copy(update={"ended": None})  # as that commit has it
+    RunDir(stage.run_dir).write_record(record.model_copy(update={"attempts": [unended]}))
+    with pytest.raises(container.AttemptOver, match="timeout"):  # the retry is still there
+        stage.attempt("lines:1 pause:60", VFM_TIMEOUT="1")
+    assert [attempt.why for attempt in stage.record().attempts] == ["preempted", "timeout"]
+    assert all(attempt.ended for attempt in stage.record().attempts)
+
+
+def test_all_attempts_together_take_no_longer_than_the_plan_says(stage: Stage) -> None:
+    stage.launch(modal={"retries": 1, "timeout": 60})
+    stage.interrupted("lines:1 pause:60", KeyboardInterrupt(), lambda: b"line 0" in stage.stream())
+    record = stage.record()
+    long_ago = record.attempts[0].model_copy(update={"ended": record.attempts[0].started + 113})
+    RunDir(stage.run_dir).write_record(record.model_copy(update={"attempts": [long_ago]}))
+    assert stage.attempt("polite lines:1 pause:60") == {"status": "failed", "exit_code": 124}
+    assert b"[worker] saved" in stage.stream()
 
 
 def test_a_timeout_hands_the_run_on_until_no_retry_is_left(stage: Stage) -> None:

@@ -202,9 +202,11 @@ def plan_text(plan: Plan) -> str:
         "machine": costs.machine(request.spec) if plan.price else "",
         "price": price_text(plan),
         "budget": costs.budget(plan.price) if plan.price else "",
+        "": costs.NOT_IN_IT if plan.price else "",
         "command": plan.command,
     }
-    lines = [plain(f"{name + ':':13}{value}") for name, value in facts.items() if value]
+    named = {f"{name}:" if name else "": value for name, value in facts.items() if value}
+    lines = [plain(f"{name:13}{value}") for name, value in named.items()]
     changed = [plain(f"  {key}: {spell(old)} → {spell(new)}") for key, old, new in plan.diff]
     lines += ["", "Against the config:", *(changed or ["  nothing is changed"])]
     lines += ["", spec_table(request.spec, request.provenance)]

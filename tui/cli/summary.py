@@ -106,6 +106,7 @@ def as_text(record: RunRecord, state: RunState, cost: Cost) -> str:
         "created": moment(record.created),
         "ended": moment(record.ended) if record.ended else "",
         "revision": _revision(record.git),
+        "page": record.identifiers.get("page", ""),
         "cost": _cost(cost),
     }
     lines = [plain(f"{name + ':':13}{value}") for name, value in facts.items() if value]

@@ -63,6 +63,7 @@ class RunScreen(VfmScreen):
         Binding("vertical_line", "split", "Split", show=False, id="run.split"),
         Binding("T", "fold", "Timeline on one line or as a chart", show=False, id="run.timeline"),
         Binding("exclamation_mark", "error", "Next error in the log", show=False, id="run.error"),
+        Binding("M", "page", "Modal's page", show=False, id="run.page"),
         Binding("f5", "again", "Look again", id="run.again"),
     ]
 
@@ -301,6 +302,8 @@ class RunScreen(VfmScreen):
             return bool(proposal_of(feed))
         if action == "evaluate":
             return bool(checkpoints_of(feed))
+        if action == "page":
+            return "page" in feed.record.identifiers
         return True
 
     def action_cancel(self) -> None:
@@ -351,6 +354,13 @@ class RunScreen(VfmScreen):
         """The app asks first, and names what goes."""
         self.post_message(ask.DeleteRequested([self.run_id]))
 
+    def action_page(self) -> None:
+        """The page of the run's app at Modal, in a browser; its address in any case, since one may be far."""
+        if self._feed is not None:
+            page = self._feed.record.identifiers["page"]
+            self.desk.tell(plain(page))
+            self.app.open_url(page)
+
     def action_again(self) -> None:
         """Try again where something went wrong."""
         self._watch()
@@ -364,6 +374,7 @@ _NEED_A_RUN = frozenset(
         "evaluate",
         "propose",
         "download",
+        "page",
         "delete",
         "zoom",
         "split",

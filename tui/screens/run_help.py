@@ -24,6 +24,7 @@ thin lines are what it did before. What it costs is an estimate; what Modal bill
 | `c` | stop it; it saves what it has |
 | `d` | download its files |
 | `x` | delete them |
+| `M` | Modal's page of it: its address, and your browser |
 
 **Panes.** All of them: `/` filters, `Enter` keeps the filter, `Escape` clears it.
 

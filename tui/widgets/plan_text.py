@@ -145,6 +145,7 @@ def _price(plan: Plan) -> Iterator[Content]:
     yield _figure(costs.hourly(price))
     yield _figure(costs.at_most(price))
     yield _muted(f"budget: {costs.budget(price)}")
+    yield _muted(costs.NOT_IN_IT)
     whose = price.own or "Modal's list prices"
     yield _muted(f"{whose} of {price.date}, may have changed since: {price.source}")
 

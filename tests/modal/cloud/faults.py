@@ -46,12 +46,18 @@ class Faults:
         self.open_files_left_out = False
         """Of a container's copy, a file that a process has open for writing is committed as it was when
         it was last synced, and not at all where it never was."""
+        self.version_2_refused = False
+        """Volumes of version 2 cannot be made."""
         self.build_lines: list[str] = []
         """What each layer of an image prints while it is built, after the commands themselves."""
         self.build_delay = 0.0
         """Seconds between two lines of a build."""
         self.build_failure = ""
         """Builds fail with this as their last line."""
+        self.build_reason = ""
+        """What Modal itself says of why a build failed."""
+        self.build_end: pb.GenericResult.GenericStatus.ValueType = pb.GenericResult.GENERIC_STATUS_FAILURE
+        """How builds that fail end: by themselves, terminated or timed out."""
         self.silent_end = False
         """Log streams give nothing more and end quietly with the app, as complete; `fetch` has the rest."""
         self.duplicate_logs = False

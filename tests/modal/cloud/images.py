@@ -21,7 +21,6 @@ _METADATA = pb.ImageMetadata(
     image_builder_version=BUILDER, python_version_info=f"Python {sys.version.split()[0]}"
 )
 _DONE = pb.GenericResult.GENERIC_STATUS_SUCCESS
-_FAILED = pb.GenericResult.GENERIC_STATUS_FAILURE
 
 
 class Images:
@@ -83,7 +82,9 @@ class Images:
             self._say(image, app, line + "\n")
         if self._faults.build_failure:
             self._say(image, app, self._faults.build_failure + "\n", STDERR)
-        image.result = pb.GenericResult(status=_FAILED if self._faults.build_failure else _DONE)
+        failed = pb.GenericResult(status=self._faults.build_end, exception=self._faults.build_reason)
+        fails = self._faults.build_failure or self._faults.build_reason
+        image.result = failed if fails else pb.GenericResult(status=_DONE)
         image.log.changed.fire()
 
     def _say(

@@ -46,7 +46,7 @@ class Cloud:
         self.loop = asyncio.new_event_loop()
         self._blobs = Blobs(self.state, self.faults)
         views = Views(self.faults)
-        volumes = Volumes(self.state, self._blobs, views)
+        volumes = Volumes(self.state, self._blobs, views, self.faults)
         uploads = Uploads(self.state, volumes, self._blobs)
         self._containers = Containers(self.state, uploads, views, self.faults)
         self.scheduler = Scheduler(self.state, self._containers, self.faults)

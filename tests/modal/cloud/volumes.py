@@ -15,6 +15,7 @@ from grpclib import GRPCError, Status
 from modal_proto import api_pb2 as pb
 
 from tests.modal.cloud.blobs import BLOCK, Blobs, Piece
+from tests.modal.cloud.faults import Faults
 from tests.modal.cloud.state import OWNER, State, Volume, missing, new_id
 from tests.modal.cloud.views import Views
 from tests.modal.cloud.wire import EMPTY, Empty, caller
@@ -27,8 +28,8 @@ _HELD = 1 << 16
 class Volumes:
     """The volumes' RPCs, all but uploads (`uploads.py`)."""
 
-    def __init__(self, state: State, blobs: Blobs, views: Views) -> None:
-        self._state = state
+    def __init__(self, state: State, blobs: Blobs, views: Views, faults: Faults) -> None:
+        self._state, self._faults = state, faults
         self._blobs = blobs
         self._views = views
 
@@ -39,6 +40,8 @@ class Volumes:
             raise GRPCError(Status.ALREADY_EXISTS, f"Volume '{known.name}' exists already")
         if known is None and kind == pb.OBJECT_CREATION_TYPE_UNSPECIFIED:
             raise missing(f"Volume '{request.deployment_name}'")
+        if known is None and request.version == pb.VOLUME_FS_VERSION_V2 and self._faults.version_2_refused:
+            raise GRPCError(Status.INVALID_ARGUMENT, "no such volumes here")
         volume = known or self._create(request.deployment_name or new_id("tmp"), request.version)
         return pb.VolumeGetOrCreateResponse(
             volume_id=volume.volume_id, version=volume.version, metadata=metadata(volume)

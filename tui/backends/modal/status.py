@@ -129,6 +129,8 @@ def judge(outcome: Outcome, spec: dict[str, Any], last_line: str) -> Ending:
         case "raised" if outcome.exit_code is not None:
             said = f"the function on Modal ended with code {outcome.exit_code} without saying why"
             return Ending("failed", outcome.exit_code or 1, _error(said, last_line, _LOG))
+        case "raised" if outcome.text.startswith("AttemptOver") and "(timeout)" in outcome.text:
+            return Ending("failed", 124, _timeout(spec))  # and Modal has no retry left, whatever we counted
         case "raised":
             said = "the function on Modal failed"
             return Ending("failed", 1, _error(said, outcome.text or last_line, _LOG))
