@@ -1,8 +1,8 @@
 """Numbers and writes a run's events, and says its log lines: the one place that writes the stream.
 
 Owns the order of lines: everything goes to one file descriptor, a line a write, so that two threads
-(or the supervisor and the worker after it) never tear each other's lines. What the events mean is
-`contract/events`'.
+(or the supervisor and the worker after it) never tear each other's lines. No secret gets past it
+(`redact`). What the events mean is `contract/events`'.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from remote import redact
 from remote.contract import layout
 from remote.contract.errors import VfmError
 from remote.contract.events import (
@@ -25,6 +26,7 @@ from remote.contract.events import (
     decode_line,
     encode_line,
 )
+from remote.contract.redaction import without_passwords
 
 E = TypeVar("E", bound=Event)
 
@@ -45,7 +47,7 @@ class Emitter:
     def emit(self, event: E) -> E:
         """Number the event and write it; returns it with its number."""
         with self._lock:
-            event = replace(event, seq=self._next)
+            event = redact.event(replace(event, seq=self._next))
             self._next += 1
             line = encode_line(event) + "\n"
             if self._events is not None:
@@ -56,14 +58,14 @@ class Emitter:
 
     def say(self, source: Source, text: str) -> None:
         """One log line (or several, each tagged), as a person reads it."""
-        lines = "".join(f"[{source}] {line}\n" for line in text.split("\n"))
+        lines = "".join(f"[{source}] {line}\n" for line in redact.line(text).split("\n"))
         with self._lock:
             self._write(lines)
 
     def banner(self, text: str) -> None:
         """A line that marks a phase, untagged, as the guide shows them."""
         with self._lock:
-            self._write(text + "\n")
+            self._write(redact.line(text) + "\n")
 
     def phase(self, phase: str, status: str, detail: str | None = None) -> PhaseEvent:
         """A phase, or one of its sub-phases, began or ended."""
@@ -85,14 +87,15 @@ class Emitter:
 
 
 def failure_event(error: VfmError) -> FailureEvent:
-    """The event that tells of an error."""
+    """The event that tells of an error, without secrets."""
     hint = error.hint
-    return FailureEvent(
+    event = FailureEvent(
         boundary=error.boundary,
-        cause=error.cause,
-        message=error.message,
+        cause=without_passwords(error.cause),
+        message=without_passwords(error.message),
         hint=None if hint is None else {"text": hint.text, "key": hint.key, "from": hint.old, "to": hint.new},
     )
+    return redact.event(event)
 
 
 def _next_seq(events: Path | None) -> int:

@@ -22,7 +22,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from remote import uv_process
+from remote import redact, uv_process
 from remote.contract.errors import EnvironmentMissing, Hint, ImageError
 from remote.contract.models import OURS
 from remote.environment_siblings import beside
@@ -270,7 +270,7 @@ def _run(command: list[str], say: Say | None) -> tuple[int, list[str]]:
         assert process.stdout is not None
         try:
             for line in process.stdout:
-                lines.append(uv_process.without_passwords(line.rstrip()))
+                lines.append(redact.line(line.rstrip()))
                 if say is not None:
                     say(lines[-1])
         except BaseException:

@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from remote import images, uv_process
+from remote import images, redact, uv_process
 from remote.contract.errors import EnvironmentMissing, Hint, ImageError, VfmError
 from remote.contract.json_text import from_json
 from remote.contract.models import OURS, is_ours
@@ -160,7 +160,7 @@ def _uv(arguments: list[str]) -> tuple[int, list[str]]:
         errors="replace",
         check=False,
     )
-    return done.returncode, [uv_process.without_passwords(line) for line in done.stdout.splitlines()]
+    return done.returncode, [redact.line(line) for line in done.stdout.splitlines()]
 
 
 def main() -> int:

@@ -8,14 +8,18 @@ only the writing and reading of traces is used. Episodes are played by `rollouts
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import verifiers.v1 as vf
 from verifiers.v1.episode import EvalRunInfo
-from verifiers.v1.utils.trace_store import append_episode
+from verifiers.v1.utils.aio import run_shielded
+from verifiers.v1.utils.trace_store import TRACES_FILE, write_episode
 
+from remote import redact
 from remote.contract import layout
 from remote.contract.errors import Hint, VfmError
 from remote.contract.spec import ExperimentSpec
@@ -58,7 +62,7 @@ def evaluate(
         if endpoint is not None:
             _censor(episode, played, endpoint)
         episode.record_run(EvalRunInfo(id=run_id))
-        await append_episode(folder, episode, lock)
+        await run_shielded(_append(folder, episode, lock))
         progress.add(Finished(*owed[place], played))
 
     if owed:
@@ -70,6 +74,20 @@ def evaluate(
             keys=[episode_key(seed, "evaluate", 0, task, sample) for task, sample in owed],
         )
     return progress.conclude(endpoint)
+
+
+async def _append(folder: Path, episode: vf.Episode[Any, Any, Any], lock: asyncio.Lock) -> None:
+    """Write an episode as verifiers does, without secrets: a line of its file of traces."""
+    async with lock:
+        await asyncio.to_thread(_write, folder, episode)
+
+
+def _write(folder: Path, episode: vf.Episode[Any, Any, Any]) -> None:
+    with tempfile.TemporaryDirectory(prefix="vfm-episode-") as scratch:
+        write_episode(Path(scratch), episode)
+        line = (Path(scratch) / TRACES_FILE).read_text(encoding="utf-8").rstrip("\n")
+    with (folder / TRACES_FILE).open("a", encoding="utf-8") as file:
+        file.write(redact.json_line(line) + "\n")
 
 
 class Progress:

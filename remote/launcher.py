@@ -25,7 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from remote import processes, staging
+from remote import processes, redact, staging
 from remote.contract import layout
 from remote.contract.errors import BackendError, VfmError
 from remote.contract.json_text import from_json, to_portable_json
@@ -190,7 +190,8 @@ async def launch(document: dict[str, Any]) -> int:
     _stop_on_sigterm()
     os.environ.update({name: document["env"][name] for name in TOKENS if document["env"].get(name)})
     request = LaunchRequest.model_validate(document["request"])
-    run = Launch(request, Path(document["home"]), document["env"])
+    secrets = {**document["env"], **redact.hide(document["env"], request)}
+    run = Launch(request, Path(document["home"]), secrets)
     try:
         record = await run.prepare()
     except (VfmError, asyncio.CancelledError) as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from remote import redact
 from remote.contract import layout
 from remote.contract.events import CheckpointEvent, MetricsEvent, RolloutEvent
 from remote.contract.json_text import to_json
@@ -69,7 +70,7 @@ class Recorder:
             for episode in played:
                 data = asdict(episode)
                 del data["turns"]
-                out.write(to_json({"step": step, **data, **also}) + "\n")
+                out.write(redact.json_line(to_json({"step": step, **data, **also})) + "\n")
 
     def forget(self, path: str) -> None:
         """Remove a file of episodes, which will be played again."""

@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from remote import redact
 from remote.contract import layout
 from remote.contract.errors import DiskError, Hint
 from remote.contract.json_text import to_json, to_portable_json
@@ -110,20 +111,24 @@ class RunDir:
         return record
 
     def write_request(self, request: LaunchRequest) -> None:
-        """What was asked for, with the paths that it has where the run runs."""
+        """What was asked for, with the paths that it has where the run runs.
+
+        Nothing in it is redacted, since the worker obeys it: the plan sees to it that it holds no secret.
+        """
         write_atomic(self.path / layout.REQUEST, to_portable_json(request.model_dump(mode="json")) + "\n")
 
     def write_json(self, name: str, data: Any) -> None:
-        """One JSON file of the run directory."""
-        write_atomic(self.path / name, to_json(data, indent=2) + "\n")
+        """One JSON file of the run directory, without secrets."""
+        write_atomic(self.path / name, to_json(redact.data(data), indent=2) + "\n")
 
     def record(self) -> RunRecord:
         """The record as it stands."""
         return RunRecord.model_validate_json((self.path / layout.RECORD).read_bytes())
 
     def write_record(self, record: RunRecord) -> RunRecord:
-        """Replace the record."""
-        write_atomic(self.path / layout.RECORD, to_portable_json(record.model_dump(mode="json")) + "\n")
+        """Replace the record. Of its fields the failure alone repeats what others have said."""
+        safe = record.model_copy(update={"failure": redact.data(record.failure)})
+        write_atomic(self.path / layout.RECORD, to_portable_json(safe.model_dump(mode="json")) + "\n")
         return record
 
     def request(self) -> LaunchRequest:

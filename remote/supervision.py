@@ -16,7 +16,7 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
-from remote import attempts, processes
+from remote import attempts, processes, redact
 from remote.contract import layout
 from remote.contract.errors import DiskError, VfmError
 from remote.contract.record import LaunchRequest, RunRecord
@@ -208,7 +208,7 @@ class Supervisor:
     def _crashed(self, error: Exception) -> VfmError:
         """A fault of ours: the traceback goes to a file, the sentence to the user."""
         path = self.run_dir.path / layout.LOGS / "supervisor-crash.txt"
-        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        path.write_text(redact.line("".join(traceback.format_exception(error))), encoding="utf-8")
         where = f"{layout.LOGS}/{path.name}"
         return VfmError(
             f"the supervisor failed; {where} says where", cause=f"{type(error).__name__}: {error}"

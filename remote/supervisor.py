@@ -27,7 +27,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from remote import attempts, processes
+from remote import attempts, processes, redact
 from remote.contract import layout
 from remote.contract.errors import BackendError, VfmError
 from remote.contract.json_text import from_json
@@ -76,8 +76,8 @@ def _fill(run_dir: RunDir, request: LaunchRequest) -> tuple[RunRecord, int]:
 
 def start(document: dict[str, Any]) -> int:
     """Create a run, tell the launcher so on stdout, leave it, and see the run through."""
-    os.environ.update(document["env"])
     request = LaunchRequest.model_validate(document["request"])
+    os.environ.update({**document["env"], **redact.hide(document["env"], request)})
     # The image's own packages may not be mixed with those of the launcher's environment.
     os.environ["PYTHONPATH"] = request.project_dir
     watch = processes.Watch()  # before the pid is on record, so that no request to stop is missed

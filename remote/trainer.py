@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from remote import environments
+from remote import environments, redact
 from remote.capture import take_output
 from remote.contract import layout
 from remote.contract.events import Event
@@ -123,7 +123,7 @@ class Trainer(Worker):
         failure = as_vfm_error(error)
         if failure.__cause__ is not None or failure is not error:
             path = Path(layout.LOGS) / f"traceback-trainer-{self.rank + 1}.txt"
-            text = "".join(traceback.format_exception(error))
+            text = redact.line("".join(traceback.format_exception(error)))
             try:
                 (self.dir.path / path).write_text(text, encoding="utf-8")
                 self._report.say("worker", f"the full traceback is in {path}")

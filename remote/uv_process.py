@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from remote import redact
 from remote.contract.errors import Hint, ImageError
 
 SECRETS = frozenset({"WANDB_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OPENAI_API_KEY"})
@@ -28,7 +29,6 @@ _FROM_PIP = {
     "PIP_CERT": "SSL_CERT_FILE",
 }
 _INDEX_NAMES = {"UV_DEFAULT_INDEX": "UV_INDEX_URL", "UV_INDEX": "UV_EXTRA_INDEX_URL"}  # uv's own older names
-_PASSWORD = re.compile(r"(://)[^/@\s]+@")
 _GRACE = 5.0  # seconds that a child has to end when it is told to
 
 
@@ -124,13 +124,8 @@ class Child:
         assert self._process.stdout is not None
         with self._process.stdout as stream:
             for line in stream:
-                self._queue.put(without_passwords(line.rstrip()))
+                self._queue.put(redact.line(line.rstrip()))
         self._queue.put(None)
-
-
-def without_passwords(line: str) -> str:
-    """A line in which no address shows the user or password that it bears."""
-    return _PASSWORD.sub(r"\1***@", line)
 
 
 def cause(lines: Iterable[str]) -> str:

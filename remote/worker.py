@@ -21,7 +21,7 @@ from pathlib import Path
 from signal import SIGTERM, SIGUSR2
 from typing import TYPE_CHECKING, Any
 
-from remote import tracking
+from remote import redact, tracking
 from remote.capture import take_output
 from remote.contract import layout
 from remote.contract.errors import Hint, ScriptError, VfmError
@@ -322,7 +322,7 @@ class Worker:
         import traceback
 
         try:
-            text = "".join(traceback.format_exception(error))
+            text = redact.line("".join(traceback.format_exception(error)))
             (self.dir.path / layout.LOGS / "traceback.txt").write_text(text, encoding="utf-8")
         except OSError:
             return

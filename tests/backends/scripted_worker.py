@@ -4,13 +4,15 @@
 `hint:KEY=OLD>NEW` (a failure that this change mends), `raw:TEXT` (Python escapes), `wait:PATH` (until the
 file exists), `touch:PATH`, `pause:SECONDS`, `kill:SIGNAL`, `orphan:SIGNAL` (to the supervisor), `exit:CODE`,
 `end:STATUS`, `stubborn` (requests to stop are ignored), `polite` (SIGTERM ends it as the real worker does),
-`child:PATH` (leaves a process in its group and writes its pid), `env:NAME=PATH`, `limit:BYTES` (the
+`spill` (says its whole environment), `child:PATH` (leaves a process in its group and writes its pid),
+`env:NAME=PATH`, `limit:BYTES` (the
 supervisor may write no file beyond that size: a disk that is full), `attempt:N=WORD` (a word of the run's
 Nth attempt alone).
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import resource
@@ -22,7 +24,7 @@ from pathlib import Path
 from types import FrameType
 
 from remote.contract.errors import Hint, ServerError
-from remote.contract.events import CheckpointEvent, EndEvent, MetricsEvent
+from remote.contract.events import CheckpointEvent, EndEvent, MetricsEvent, RolloutEvent
 from remote.contract.record import LaunchRequest
 from remote.emit import Emitter
 
@@ -101,6 +103,20 @@ class Script:
             os._exit(130)
 
         signal.signal(signal.SIGTERM, stop)
+
+    def spill(self, _: str) -> None:
+        """What a careless environment does: every variable in lines, events, episodes and the failure."""
+        everything = dict(os.environ)
+        for name, value in everything.items():
+            self.emit.say("env", f"{name}={value} {value!r} {json.dumps(value)}")
+            self.emit.say("env", base64.b64encode(f"me:{value}".encode()).decode())
+            self.emit.emit(MetricsEvent(step=1, values={value: 1.0}))
+        messages = [{"role": "user", "content": str(everything)}]
+        self.emit.emit(RolloutEvent(step=1, task=str(everything), messages=messages, rewards={}, reward=0.5))
+        try:
+            raise KeyError(everything)
+        except KeyError as error:
+            self.emit.failure(ServerError(f"no {everything}", cause=repr(error), hint=Hint(str(everything))))
 
     def child(self, path: str) -> None:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from remote import images, uv_process
+from remote import images, redact, uv_process
 from remote.contract.events import ProgressEvent, decode_line
 from remote.emit import Emitter
 from remote.image_build import MARKER, distributions, write_standin
@@ -128,10 +128,7 @@ def test_only_folders_of_pips_find_links_that_exist_are_passed_on(tmp_path: Path
 
 def test_an_address_never_shows_its_password() -> None:
     line = "error: Failed to fetch: https://ann:pa55@index.example/simple/torch/"
-    assert (
-        uv_process.without_passwords(line)
-        == "error: Failed to fetch: https://***@index.example/simple/torch/"
-    )
+    assert redact.line(line) == "error: Failed to fetch: https://***@index.example/simple/torch/"
 
 
 # As uv 0.13.9 says it, paths shortened.

@@ -1,0 +1,262 @@
+"""Secrets in text: which variables hold one, and a text in which none of their values can be read.
+
+Owns the rule and the replacing, both pure. Which variables a process was handed is `remote/redact`'s and
+`tui/settings`'.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, quote_plus, unquote, urlsplit
+
+SHORTEST = 8
+"""Characters that a value must have to be replaced: shorter ones occur in ordinary text."""
+_LEAST = 6  # characters of a value whose name says that it is a secret, and of any part that counts
+_CERTAIN = 10  # characters of half a secret that is cut in two, whatever they look like
+_LONGEST = 16384  # characters of a value that are looked for
+_GRAM, _STRIDE = 4, 3  # any _LEAST characters hold a piece of _GRAM that begins at a multiple of _STRIDE
+_SECRET_NAME = re.compile(
+    "(^|_)(KEY|APIKEY|TOKEN|SECRETS?|PASSWORD|PASSWD|PASS|PWD|PASSPHRASE|CREDENTIALS?|AUTH|BEARER|COOKIE|DSN|"
+    "WEBHOOK|SIGNATURE|SALT|PAT|PRIVATE)(_|$|[0-9])"
+)
+_PLAIN_NAME = re.compile(
+    "(^|_)(EXPERIMENTER|EXPERIMENT_NAME|PATH|HOME|DIRS?|DIRECTORY|FOLDER|FILE|USER|USERNAME|LOGNAME|HOST|"
+    "HOSTNAME|PORT|REGION|ZONE|PROJECT|ENTITY|PROFILE|ENVIRONMENT|ENV|MODE|LEVEL|LANG|LANGUAGE|LOCALE|TZ|"
+    "TERM|SHELL|EDITOR|DEVICES?|MODEL|NAME|VERSION|TIMEOUT|INTERVAL|CACHE|ENDPOINT|FORMAT|BACKEND|VARIABLE)$"
+)
+_OURS = re.compile("VFM_|LC_|XDG_|CUDA_|NCCL_|OMP_|MKL_|UV_(?!.*INDEX)|PYTHON|TORCH_|VLLM_(?!API)")
+_WORDS = frozenset(
+    (
+        *("true", "false", "enabled", "disabled", "online", "offline", "none", "null", "default", "testing"),
+        *("dummy", "unused", "example", "placeholder", "changeme"),
+    )
+)
+_NUMBER = re.compile(r"[+-]?[\d.,_:]+(e[+-]?\d+)?")
+_PATHS = re.compile(r"(~|\.{0,2})/[^:\n]*(:(~|\.{0,2})/[^:\n]*)*|[A-Za-z]:\\[^\n]*")
+_USERINFO = re.compile(r"(://)(?!git@)[^/\s?#'\"<>]*@")
+_RARE = re.compile(r"[0-9A-Z%+]")
+_RANDOM = re.compile(r"[0-9]|[a-z][A-Z]|[^\w\s.,:/-]")
+
+
+def named_secret(name: str) -> bool:
+    """Whether a variable's name, or an option's, says that it holds a secret: `API_KEY`, `db_password`."""
+    spoken = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").replace(".", "_").upper()
+    return bool(_SECRET_NAME.search(spoken)) and not _PLAIN_NAME.search(spoken)
+
+
+def is_secret(name: str, value: str, known: Iterable[str] = ()) -> bool:
+    """Whether a variable's value must not be read anywhere.
+
+    Numbers, paths, addresses without a password, names of users, projects and machines, and `known` words
+    (the run's own names) are none; nor is what is shorter than `SHORTEST` characters.
+    """
+    text = value.strip()
+    if any(text in word for word in known) or _stands_for_none(text):
+        return False
+    if says_secret(name, text):
+        return True
+    plain = _PLAIN_NAME.search(name.upper()) or _OURS.match(name.upper())
+    return len(text) >= SHORTEST and not (plain or _is_plain(text))
+
+
+def says_secret(name: str, value: str) -> bool:
+    """Whether a variable's name says that it holds a secret, or its value is an address with a password."""
+    text = value.strip()
+    if len(text) < _LEAST or _stands_for_none(text):
+        return False
+    return named_secret(name) or bool(_password(text))
+
+
+def _stands_for_none(text: str) -> bool:
+    """Whether a value is what people write where they have none."""
+    return text.lower() in _WORDS or text.startswith("unused-")
+
+
+def _is_plain(text: str) -> bool:
+    if _NUMBER.fullmatch(text) or _PATHS.fullmatch(text):
+        return True
+    return bool(re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s?@]*", text, re.IGNORECASE))
+
+
+def _password(text: str) -> str:
+    """The password in an address, as it is written there; empty where there is none."""
+    if "://" not in text or "@" not in text:
+        return ""
+    try:
+        return urlsplit(text).netloc.rpartition("@")[0].partition(":")[2]
+    except ValueError:
+        return ""
+
+
+def without_passwords(text: str) -> str:
+    """A text in which no address shows the user or password that it bears; `git@` is neither."""
+    return _USERINFO.sub(r"\1***@", text) if "://" in text else text
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A spelling of a secret. Parts of it count from `least` characters on where they look random, from
+    `certain` on in any case."""
+
+    name: str
+    text: str
+    least: int
+    certain: int
+
+    def grams(self) -> Iterable[tuple[str, int]]:
+        """Pieces of `_GRAM` characters and where they begin: what a look at every `_STRIDE`th position of a
+        text cannot miss."""
+        starts = range(len(self.text) - _GRAM + 1)
+        if self.least == len(self.text):
+            middle = self._most_random()
+            starts = range(middle, min(middle + _STRIDE, len(starts)))
+        return ((self.text[start : start + _GRAM], start) for start in starts)
+
+    def _most_random(self) -> int:
+        """Where a window lies that ordinary text hardly has."""
+        size = _GRAM + _STRIDE - 1
+        windows = range(max(1, min(len(self.text), 400) - size + 1))
+        return max(windows, key=lambda start: len(_RARE.findall(self.text[start : start + size])))
+
+
+class Redactor:
+    """Replaces secrets in text, each by `[redacted: NAME]`.
+
+    A value is found as it is, as JSON, Python and addresses write it, in base64 and in hexadecimal digits;
+    of a value of several lines each line counts, of an address its password, and of any secret a third of
+    it, since lines are cut anywhere. Takes time in proportion to the text, however many secrets there are.
+    """
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        """`secrets`: name → value of what must not be read."""
+        forms: dict[str, _Form] = {}
+        for name, value in sorted(secrets.items()):
+            for form in _forms(name, value[:_LONGEST]):
+                known = forms.get(form.text)
+                if known is None or form.least < known.least:
+                    forms[form.text] = form
+        self._found: dict[str, list[tuple[_Form, int]]] = {}
+        for form in forms.values():
+            for gram, start in form.grams():
+                self._found.setdefault(gram, []).append((form, start))
+        self._grams = frozenset(self._found)
+
+    def touches(self, text: str) -> bool:
+        """Whether a text may hold a secret; quick where it does not."""
+        if not self._grams:
+            return False
+        looks = range(0, len(text) - _GRAM + 1, _STRIDE)
+        return not self._grams.isdisjoint([text[at : at + _GRAM] for at in looks])
+
+    def text(self, text: str) -> str:
+        """The text without secrets."""
+        if not self.touches(text):
+            return text
+        parts, position, last = list[str](), 0, ""
+        for start, end, name in self._spans(text):
+            if start > position or name != last or not parts:
+                parts += [text[position:start], f"[redacted: {name}]"]
+            position, last = end, name
+        return "".join([*parts, text[position:]])
+
+    def data(self, value: Any) -> Any:
+        """Plain data, such as JSON's, in which no text and no key holds a secret."""
+        match value:
+            case str():
+                return self.text(value)
+            case dict():
+                return {self.data(key): self.data(item) for key, item in value.items()}
+            case list() | tuple():
+                return [self.data(item) for item in value]
+        return value
+
+    def _spans(self, text: str) -> Iterator[tuple[int, int, str]]:
+        """What is to be replaced, from left to right."""
+        at, over = 0, 0
+        while at <= len(text) - _GRAM:
+            best = (0, 0, "")
+            for form, start in self._found.get(text[at : at + _GRAM], ()):
+                begin, end = _common(text, at, form.text, start, over)
+                if end - begin > best[1] - best[0] and _counts(form, text[begin:end]):
+                    best = (begin, end, form.name)
+            if best[1]:
+                yield best
+                over = best[1]
+                at = max(at + _STRIDE, over - over % _STRIDE)
+            else:
+                at += _STRIDE
+
+
+def _counts(form: _Form, part: str) -> bool:
+    return len(part) >= form.certain or (len(part) >= form.least and bool(_RANDOM.search(part)))
+
+
+def _common(text: str, at: int, form: str, start: int, over: int) -> tuple[int, int]:
+    """The part of the text around `at`, after `over`, that agrees with the form around `start`."""
+    if at - start >= over and text.startswith(form, at - start):
+        return at - start, at - start + len(form)
+    begin, first = at, start
+    while begin > over and first and text[begin - 1] == form[first - 1]:
+        begin, first = begin - 1, first - 1
+    end, last = at + _GRAM, start + _GRAM
+    while end < len(text) and last < len(form) and text[end] == form[last]:
+        end, last = end + 1, last + 1
+    return max(begin, over), end
+
+
+def _forms(name: str, value: str) -> list[_Form]:
+    """Every spelling of a value that is looked for."""
+    found = []
+    for part in _parts(value):
+        size = len(part)
+        whole = _is_structured(part)
+        certain = size if whole else min(size, max(_CERTAIN, -(-size // 2)))
+        least = size if whole else min(certain, max(SHORTEST, -(-size // 3)))
+        found.append(_Form(name, part, least, certain))
+        for text in _escaped(part):
+            found.append(_Form(name, text, len(text) if whole else least, len(text) if whole else certain))
+        found += [_Form(name, text, len(text), len(text)) for text in _encoded(part)]
+    return [form for form in found if len(form.text) >= _LEAST]
+
+
+def _is_structured(part: str) -> bool:
+    """Whether parts of a value are no secrets by themselves: hosts of an address, keys of an object."""
+    return "://" in part or part.lstrip()[:1] in ("{", "[", '"') or part.startswith("-----")
+
+
+def _parts(value: str) -> set[str]:
+    """The value, its lines, and the password of an address."""
+    text = value.strip()
+    lines = re.split(r"\r?\n|\\n", text)
+    parts = {text} | {line.strip(" \t,") for line in lines if len(line.strip()) >= 12}
+    if password := _password(text):
+        parts |= {password, unquote(password)} if len(password) >= _LEAST else set()
+    return {part for part in parts if len(part) >= _LEAST}
+
+
+def _escaped(part: str) -> set[str]:
+    """As JSON, JSON within JSON, Python and addresses write it, where they write it in another way."""
+    found = {json.dumps(part, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False)}
+    found |= {json.dumps(text)[1:-1] for text in tuple(found)}
+    found |= {repr(part)[1:-1], repr(part.encode(errors="replace"))[2:-1]}
+    safe = ("", "/", ":/")
+    percent = {quote(part, kept, errors="replace") for kept in safe}
+    percent |= {quote_plus(part, kept, errors="replace") for kept in safe}
+    found |= percent | {re.sub(r"%..", lambda match: match[0].lower(), text) for text in percent}
+    return found - {part}
+
+
+def _encoded(part: str) -> set[str]:
+    """In base64, alone or inside something longer, and in hexadecimal digits."""
+    data, found = part.encode(errors="replace"), set[str]()
+    for skipped in range(3):
+        # Of a value inside something longer, the characters that hold nothing of what is around it.
+        text = base64.b64encode(b"\0" * skipped + data).rstrip(b"=").decode()
+        inner = text[-(-8 * skipped // 6) : len(text) - bool((len(data) + skipped) % 3)]
+        found |= {inner, inner.translate(str.maketrans("+/", "-_"))} if len(inner) >= SHORTEST else set()
+    return found | {data.hex(), data.hex().upper()}
