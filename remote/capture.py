@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import BinaryIO
 
-BAR_SECONDS = 0.5  # a progress bar's states in between are passed over
+from remote.line_splitter import LineSplitter
 
 
 def take_output(say: Callable[[str], None]) -> threading.Thread:
@@ -29,18 +29,10 @@ def take_output(say: Callable[[str], None]) -> threading.Thread:
 
 def pump(source: BinaryIO, say: Callable[[str], None]) -> None:
     """Say each line of a stream; of a progress bar (`\\r`), its last state now and then."""
-    last_bar = 0.0
-    rest = b""
+    splitter = LineSplitter(ansi=True)
     with source:
         while chunk := os.read(source.fileno(), 1 << 16):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                say(line.rsplit(b"\r", 1)[-1].decode(errors="replace") if line.strip(b"\r") else "")
-            if b"\r" in rest:
-                states = [state for state in rest.split(b"\r") if state]
-                rest = b"\r" + states[-1] if states else b""
-                if states and time.monotonic() - last_bar > BAR_SECONDS:
-                    last_bar = time.monotonic()
-                    say(states[-1].decode(errors="replace"))
-    if rest.strip(b"\r"):
-        say(rest.rsplit(b"\r", 1)[-1].decode(errors="replace"))
+            for line in splitter.feed(chunk, time.monotonic()):
+                say(line)
+    for line in splitter.close():
+        say(line)

@@ -18,7 +18,7 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
 from remote import guardian
-from remote.vllm_log import LineSplitter
+from remote.line_splitter import LineSplitter
 
 GRACE = 3.0  # seconds from SIGTERM to SIGKILL: vLLM takes half a second
 

@@ -1,13 +1,11 @@
 """Reads vLLM's log line by line: which part of the start-up it is in, and what it died of.
 
-Owns the splitting of raw output into lines, the table of sub-phases, and the search for the line that
-names a failure's cause. Pure: no process, no clock, no I/O. What a known cause means for the config
-is `vllm_failures`'.
+Owns the table of sub-phases, and the search for the line that names a failure's cause. Pure: no process, no
+clock, no I/O. What a known cause means for the config is `vllm_failures`'.
 """
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections import deque
 from dataclasses import dataclass
@@ -15,8 +13,6 @@ from typing import Literal
 
 from remote.vllm_failures import Diagnosis, Setting, diagnose, is_known
 
-BAR_SECONDS = 0.5  # a progress bar is shown at most this often
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _PREFIX = re.compile(
     r"\((?P<process>[\w.-]+) pid=\d+\) (?:(?P<level>[A-Z]+) [\d-]+ [\d:]+ \[[\w.]+:\d+\] ?)?(?P<text>.*)"
 )
@@ -67,35 +63,6 @@ class Step:
 
     name: str
     status: Literal["started", "done"]
-
-
-class LineSplitter:
-    """Raw output → lines. Of a progress bar's states only a few a second are kept, and always the last."""
-
-    def __init__(self) -> None:
-        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-        self._rest = ""
-        self._shown = float("-inf")
-
-    def feed(self, data: bytes, now: float) -> list[str]:
-        """The lines that these bytes complete; `now` in seconds, on any clock."""
-        *ended, self._rest = (self._rest + self._decode(data)).split("\n")
-        lines = [_last_state(line) for line in ended]
-        *states, open_state = self._rest.rstrip("\r").split("\r")
-        if states and now - self._shown >= BAR_SECONDS:
-            self._shown = now
-            lines += [state for state in states[-1:] if state]
-        self._rest = open_state + "\r" * self._rest.endswith("\r")
-        return [_ANSI.sub("", line) for line in lines]
-
-    def close(self) -> list[str]:
-        """What was left without a newline."""
-        left, self._rest = _last_state(self._rest), ""
-        return [_ANSI.sub("", left)] if left else []
-
-
-def _last_state(line: str) -> str:
-    return line.rstrip("\r").rpartition("\r")[2]
 
 
 class LogReader:

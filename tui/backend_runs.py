@@ -197,7 +197,8 @@ class BackendRuns:
         except BackendError:
             raise
         except VfmError:
-            pass  # it has said nothing yet, or what it said is gone: the record is all there is
+            # It has said nothing yet, or what it said is gone or another: it is read anew the next time.
+            self._folds.pop(key, None)
         self._put(fold.row(row), record)
         if not row.live:
             self._folds.pop(key, None)

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from remote.contract.events import AnyEvent, SystemEvent, decode_line
-from tui.store.journal import Journal
+from remote.contract.long_lines import LONGEST_EVENT
+from tui.store.journal import CHUNK, Journal
 from tui.store.runs import RunState
 from tui.store.series import Metrics
 
@@ -42,6 +43,11 @@ class Feed:
     """Bytes of the journal that are in."""
     over: bool = False
     """Whether the run is over and everything that it said is in."""
+
+    _searched: int = 0
+    """No line ends between what is in and here."""
+    _generation: int = 0
+    """The journal's, of which that was read."""
 
     def __post_init__(self) -> None:
         self.journal = Journal(self.client.journal(self.record))
@@ -91,6 +97,8 @@ class Feed:
     async def _fold(self, over: bool) -> AsyncIterator[None]:
         """Take in all there is. A long past is told of as it is read."""
         loop = asyncio.get_running_loop()
+        if await asyncio.to_thread(self._is_another):
+            self._begin_anew()
         told, stage = loop.time(), self._stage
         while size := await self._take(over):
             self.folded += size
@@ -99,6 +107,17 @@ class Feed:
                 told = loop.time()
         if self._stage != stage and not over:
             self.record = await self.client.status(self.record)  # a worker puts more on record as it goes
+
+    def _is_another(self) -> bool:
+        """Whether the output was replaced or cut short since it was taken in."""
+        return self.journal.look_anew() != self._generation or self.journal.size() < self.folded
+
+    def _begin_anew(self) -> None:
+        """What the output says now is all that counts; panes hold on to its parts."""
+        self.state = RunState()
+        self.metrics.clear()
+        self.system.clear()
+        self.folded, self._searched, self._generation = 0, 0, self.journal.generation
 
     @property
     def _stage(self) -> tuple[int, int]:
@@ -118,14 +137,25 @@ class Feed:
         """The events on the next whole lines, and those lines' bytes; a torn last line is one when `over`."""
         data = self.journal.raw(self.folded, SLICE)
         whole = data.rfind(b"\n") + 1
-        while data and not whole:
-            more = self.journal.raw(self.folded + len(data), SLICE)
-            data += more
-            whole = data.rfind(b"\n") + 1
-            if not more:
-                whole = len(data) if over else 0
-                break
+        if data and not whole:
+            return self._long_line(data, over)
         return _events(data[:whole]), whole
+
+    def _long_line(self, begin: bytes, over: bool) -> tuple[list[AnyEvent], int]:
+        """The same for a line that goes on behind these bytes: each byte is looked at once."""
+        at = max(self._searched, self.folded + len(begin))
+        while chunk := self.journal.raw(at, CHUNK):
+            newline = chunk.find(b"\n")
+            at += len(chunk) if newline < 0 else newline + 1
+            if newline >= 0:
+                break
+        else:
+            self._searched = at
+            if not over:
+                return [], 0
+        size = at - self.folded
+        is_event = begin.startswith(b"\x1e") and size <= LONGEST_EVENT
+        return _events(self.journal.raw(self.folded, size)) if is_event else [], size
 
 
 def _events(data: bytes) -> list[AnyEvent]:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from remote.contract.spec import ExperimentSpec
+from remote.line_splitter import LineSplitter
 from remote.vllm_failures import Diagnosis, Setting
-from remote.vllm_log import LineSplitter, LogReader, Step
+from remote.vllm_log import LogReader, Step
 
 LOGS = Path(__file__).parent.parent / "data" / "vllm_logs"
 

@@ -120,6 +120,12 @@ class Journal:
                 self._index_torn()
         return self.lines
 
+    def look_anew(self) -> int:
+        """Notice a file that was put in another's place or cut short; returns the generation."""
+        with self._lock:
+            self._start_anew_if_replaced()
+            return self.generation
+
     def tail(self, count: int) -> list[Line]:
         """The last lines, read backwards from the end of the file: no index is needed."""
         size, want = self.size(), 4 * BLOCK

@@ -47,6 +47,11 @@ class Metrics:
         for event in events:
             self.add(event)
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self.series.clear()
+        self.times, self._timed = Series(), set()
+
     def add(self, event: AnyEvent) -> None:
         """Take in a metrics event; other kinds are passed over."""
         if isinstance(event, MetricsEvent):

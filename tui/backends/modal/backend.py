@@ -177,7 +177,7 @@ class ModalBackend:
         if not await asyncio.to_thread(journal.size):
             return None
         batch = await asyncio.to_thread(read_batch, journal.path, position, over)
-        return batch if batch.lines else None
+        return batch if batch.position != position else None
 
     async def _complete(self, run: RunRecord) -> bool:
         return (await asyncio.to_thread(self._bringer(run).journal.cursor)).complete
