@@ -12,7 +12,7 @@ import asyncio
 import itertools
 import math
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +37,7 @@ from remote.environments import user_code
 from remote.episode_loop import EpisodeLoop, OutOfTime
 from remote.rows import Turn
 from remote.seeds import EPISODE, episode_keys
+from remote.server_watch import RestartableServer, ServerLost
 from remote.vllm_command import SERVER_KEY
 
 T = TypeVar("T")
@@ -109,6 +110,8 @@ class Rollouts:
     ) -> None:
         self.model = server.served_name
         """The served name that episodes are played with; a weight sync may change it."""
+        self.on_new_server: Callable[[], None] = lambda: None
+        """Called when the server was started again: brings it to the present weights."""
         self.module = module
         self._spec = spec
         self._server = server
@@ -167,28 +170,54 @@ class Rollouts:
         """Play one episode of each task, in parallel; the order of results is the tasks' order.
 
         An episode that fails is a result too, with `error` set. What `on_episode` raises ends all of them.
-        `keys` are the episodes' (see `seeds`); without them a seed depends on how often `play` was called.
+        Where the server dies or hangs meanwhile, it is started again and they are repeated: all of them, or
+        those that `on_episode` has not had yet. Raises `ServerError` where no start is left. `keys` are the
+        episodes' (see `seeds`); without them a seed depends on how often `play` was called.
         """
         if keys is None:
             self._plays += 1
             keys = episode_keys(self._spec.training.seed, "play", self._plays, range(len(tasks)))
-        context = ModelContext(
-            model=self.model, client=_client(self._server), sampling=sampling(self._spec, temperature)
-        )
-        return self._loop.run(self._play(tasks, keys, context, on_episode))
+        finished: dict[int, Played] = {}
+        while True:
+            left = {place: task for place, task in enumerate(tasks) if place not in finished}
+            context = ModelContext(
+                model=self.model, client=_client(self._server), sampling=sampling(self._spec, temperature)
+            )
+            try:
+                self._loop.run(self._play(left, keys, context, on_episode, finished))
+                if on_episode is None and self._lost():  # an environment may make a result of an error
+                    raise ServerLost
+            except ServerLost:
+                if on_episode is None:
+                    finished.clear()  # the short ones are over first: keeping them would favour them
+                self._renew()
+                continue
+            if isinstance(self._server, RestartableServer):
+                self._server.proven()
+            return [finished[place] for place in range(len(tasks))]
+
+    def _lost(self) -> bool:
+        return isinstance(self._server, RestartableServer) and self._server.lost()
+
+    def _renew(self) -> None:
+        assert isinstance(self._server, RestartableServer)
+        self._server.renew()
+        self.on_new_server()
 
     async def _play(
         self,
-        tasks: Sequence[vf.Task[Any, Any, Any]],
+        tasks: Mapping[int, vf.Task[Any, Any, Any]],
         keys: Sequence[str],
         context: ModelContext,
         on_episode: OnEpisode | None,
-    ) -> list[Played]:
+        finished: dict[int, Played],
+    ) -> None:
         permits = asyncio.Semaphore(self._spec.training.concurrency)
+        asking = asyncio.Lock()
 
         takes_seeds = not isinstance(self._server, Endpoint) or self._spec.evaluation.endpoint_seed
 
-        async def one(place: int, task: vf.Task[Any, Any, Any]) -> Played:
+        async def one(place: int, task: vf.Task[Any, Any, Any]) -> None:
             EPISODE.set(keys[place] if takes_seeds else "")
             async with permits:
                 episode = await self._episode(task, context)
@@ -196,11 +225,15 @@ class Rollouts:
             if played.error and episode.ok:  # verifiers has let its score pass
                 episode.ok = False
                 episode.errors.append(vf.Error(type="ValueError", message=played.error))
+            if played.error is not None:
+                async with asking:
+                    if await asyncio.to_thread(self._lost):
+                        raise ServerLost
             if on_episode is not None:
                 await on_episode(place, episode, played)
-            return played
+            finished[place] = played
 
-        return await _together([one(place, task) for place, task in enumerate(tasks)])
+        await _together([one(place, task) for place, task in tasks.items()])
 
     async def _episode(
         self, task: vf.Task[Any, Any, Any], context: ModelContext

@@ -134,6 +134,7 @@ class EpisodePlayer:
 
     def __post_init__(self) -> None:
         self.timer = StepTimer()
+        self.rollouts.on_new_server = self._on_new_server
 
     def __call__(self, prompts: list[list[dict[str, Any]]], trainer: Any) -> dict[str, list[Any]]:
         """One row a prompt, repeats of a group included."""
@@ -175,6 +176,10 @@ class EpisodePlayer:
 
     def _row(self, played: Played) -> Any:
         return None if played.error else to_row(played.turns, self.spec.model.max_token_length)
+
+    def _on_new_server(self) -> None:
+        self.sync.repeat()
+        self.rollouts.model = self.sync.model
 
     def publish(self) -> None:
         """Bring the server to the present weights."""

@@ -30,6 +30,7 @@ from remote.worker import CANCELLED, FAILED, Worker, as_vfm_error, import_stack,
 
 E = TypeVar("E", bound=Event)
 POLL = 0.1  # seconds between looks for the server's address
+HEALTH = 5.0  # seconds that its answer may take
 
 
 class Ended(BaseException):
@@ -51,10 +52,16 @@ class Quiet(Emitter):
 
 
 class RunningServer:
-    """The worker's server as a trainer sees it: an address, known once it answers."""
+    """The worker's server as a trainer sees it: an address, known once it answers.
 
-    def __init__(self, folder: Path, served_name: str, weight_sync: Sync, device: Device) -> None:
-        self._folder = folder
+    The worker starts it again when the first trainer asks for that, by an event.
+    """
+
+    def __init__(
+        self, folder: Path, report: Emitter, served_name: str, weight_sync: Sync, device: Device
+    ) -> None:
+        self._folder, self._report = folder, report
+        self._start, self._proven = 0, False
         self.served_name, self.weight_sync, self.device = served_name, weight_sync, device
         self.base_url = ""
         self.key = os.environ.get(SERVER_KEY, "")
@@ -170,7 +177,7 @@ def main(arguments: list[str]) -> int:
     if told["device"] != "cpu":
         _known_trouble()
     trainer = Trainer(request, Quiet() if rank else report, report, rank)
-    return trainer.run_with(model, RunningServer(folder, **told))
+    return trainer.run_with(model, RunningServer(folder, report, **told))
 
 
 if __name__ == "__main__":

@@ -25,14 +25,17 @@ from typing import Any
 import remote
 from remote.contract import layout
 from remote.contract.errors import Hint, VfmError
-from remote.contract.events import FailureEvent, PhaseEvent, decode_line
+from remote.contract.events import FailureEvent, PhaseEvent, UnknownEvent, decode_line
 from remote.emit import Emitter
 from remote.gpus import Placement, trainer_environment
 from remote.guarded import GuardedProcess
 from remote.run_dir import RunDir, write_atomic
+from remote.server_watch import RestartableServer
 from remote.vllm_command import SERVER_KEY
 
 CREW, READY, SAVE = "crew.json", "ready.json", "save"
+SERVER_LOST = "server-lost"
+"""What the first trainer asks by, as an event that goes no further: for another start of the server."""
 SAVING = 50.0  # seconds that the first trainer has to save, within those that the supervisor gives the worker
 AFTERMATH = 1.5  # seconds after a failure in which the others' ends may still explain it
 SILENCE = 1.0  # seconds by which a death without a word may be noticed later than what it did to the others
@@ -53,6 +56,8 @@ class Trainers:
         self._ended: dict[int, float] = {}
         self._open: dict[str, None] = {}
         self._processes: list[GuardedProcess] = []
+        self._asked: dict[str, Any] | None = None
+        self._server_start = 0
 
     # --- their life --------------------------------------------------------------------------------
 
@@ -79,20 +84,34 @@ class Trainers:
         self._changed.set()
 
     def ready(self, base_url: str) -> None:
-        """Tell them that the server answers, and where."""
-        write_atomic(self._folder / READY, json.dumps({"base_url": base_url}))
+        """Tell them that the server answers, and where: once it has started, and each time they ask."""
+        self._server_start += 1
+        write_atomic(self._folder / READY, json.dumps({"base_url": base_url, "start": self._server_start}))
 
-    def wait(self) -> None:
-        """Return when all have ended well; raises the failure of the first that did not."""
+    def wait(self, server: RestartableServer | None = None) -> None:
+        """Return when all have ended well; raises the failure of the first that did not.
+
+        Meanwhile the server is started again when they ask for it. Raises `ServerError` where it cannot be.
+        """
         while any(process.exit_code is None for process in self._processes):
             self._changed.wait()
             self._changed.clear()
             self._check_output()
             if self._failures or any(process.exit_code for process in self._processes):
                 self._fail()
+            if self._asked is not None:
+                self._renew(server)
         self._check_output()
         if any(process.exit_code for process in self._processes):
             self._fail()
+
+    def _renew(self, server: Any) -> None:
+        asked, self._asked = self._asked, None
+        if asked and asked.get("proven"):
+            server.proven()
+        if server.lost():
+            server.renew()
+        self.ready(server.base_url)
 
     def save_and_stop(self, signum: Signals) -> None:
         """Ask the first to save what was learnt, while the others go on; then end all.
@@ -141,6 +160,9 @@ class Trainers:
             self._emit.banner(event)
         elif isinstance(event, FailureEvent):
             self._failures.append((event, rank))
+            self._changed.set()
+        elif isinstance(event, UnknownEvent) and event.data.get("type") == SERVER_LOST:
+            self._asked = event.data
             self._changed.set()
         else:
             self._follow_phases(event)

@@ -1,8 +1,8 @@
-"""The vLLM server of a run: start it, await its health, say what it died of, stop all of it.
+"""The vLLM server of a run: start it, await its health, say what it died of, start it again, stop all of it.
 
-Owns the server's life. How a spec becomes a command line is `vllm_command`'s, reading the log is
-`vllm_log`'s, the port `ports`', and that no process is left behind `guardian`'s. Requests to the
-server, and weights on their way to it, are left to `rollouts` and `weight_sync`.
+Owns the server's life. Noticing that one hangs is left to `server_watch`, how a spec becomes a command line
+to `vllm_command`, reading the log to `vllm_log`, the port to `ports`, and that no process is left behind to
+`guardian`. Requests to the server, and weights on their way to it, are `rollouts`' and `weight_sync`'s.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ import sys
 import threading
 import time
 import urllib.error
-import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 
 from remote import vllm_gate
 from remote.contract.errors import Hint, ServerError
+from remote.contract.events import RestartEvent
 from remote.contract.spec import ExperimentSpec
 from remote.emit import Emitter
 from remote.guarded import GuardedProcess
 from remote.ports import HOST, PortLease, lease_port
+from remote.server_watch import HTTP, StallWatch
 from remote.vllm_command import (
     VLLM,
     Device,
@@ -40,8 +41,6 @@ from remote.vllm_log import LogReader, Step
 POLL = 0.25  # seconds between looks at /health
 LAST_WORDS = 5.0  # seconds that a server whose engine died has to say why
 SERVED_NAME = "policy"
-# No proxy stands between this machine and itself.
-_HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def image_device() -> Device:
@@ -95,6 +94,11 @@ class VllmServer:
         self._process: GuardedProcess | None = None
         self._stopping = threading.Event()
         self._attempt = 0
+        self._watch: StallWatch | None = None
+        self._hung: Diagnosis | None = None
+        self._restarts = self._in_a_row = 0
+        self.make_room: Callable[[], None] = lambda: None
+        """Called before another start: what this process has of the GPU's memory and does not need."""
 
     # --- what others need of it --------------------------------------------------------------------
 
@@ -141,6 +145,8 @@ class VllmServer:
         with self._lock:
             self._say_steps(self._reader.mark_ready())
         self._emit.phase("vllm", "done")
+        limit = self.spec.vllm.stall_timeout
+        self._watch = StallWatch(self.base_url, self.key, limit, lambda how: self._end_hung(process, how))
 
     def check(self, patience: float = 5.0) -> None:
         """Raise `ServerError` with the cause if the server died or is dying; call it when a request failed.
@@ -151,6 +157,8 @@ class VllmServer:
         process = self._started()
         if process.error is not None:
             raise process.error
+        if self._hung is not None:
+            raise self._hung.error()
         deadline = time.monotonic() + patience
         while not process.exited.is_set() and not self._reader.dying:
             if self._healthy() or time.monotonic() >= deadline:
@@ -159,9 +167,49 @@ class VllmServer:
         if found := self._diagnosis(process):
             raise found.error()
 
+    def lost(self) -> bool:
+        """Whether it died or hangs; call it when a request failed."""
+        try:
+            self.check()
+        except ServerError:
+            return True
+        return False
+
+    def renew(self) -> None:
+        """Start a server that was lost again, with the weights that it started with; returns once it answers.
+
+        Raises `ServerError` with the cause after `vllm.restarts` starts in a row without `proven`.
+        """
+        process = self._started()
+        if not self._reader.dying and self._hung is None:
+            process.exited.wait(LAST_WORDS)  # how it ended is known then
+        diagnosis = self._diagnosis(process)
+        if diagnosis is None:
+            raise ServerError("vLLM was stopped")
+        if self._in_a_row >= self.spec.vllm.restarts:
+            raise self._given_up(diagnosis)
+        self._restarts += 1
+        self._in_a_row += 1
+        self._end()
+        self._emit.emit(RestartEvent(number=self._restarts, why=diagnosis.message))
+        self.make_room()
+        self._hung, self._attempt, self._began = None, 0, time.monotonic()
+        self._emit.phase("vllm", "started")
+        self._launch()
+        self.wait_ready()
+
+    def proven(self) -> None:
+        """What it was asked for has come through: `vllm.restarts` counts from here."""
+        self._in_a_row = 0
+
     def stop(self) -> None:
         """End every process of the server, within seconds, and free its port. Safe to repeat."""
         self._stopping.set()
+        self._end()
+
+    def _end(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
         with self._launching:  # no start begins after this one
             process, lease = self._process, self._lease
         if process is not None:
@@ -231,7 +279,7 @@ class VllmServer:
 
     def _healthy(self) -> bool:
         try:
-            with _HTTP.open(f"{self.base_url}/health", timeout=2.0) as reply:
+            with HTTP.open(f"{self.base_url}/health", timeout=2.0) as reply:
                 return bool(reply.status == 200)
         except (OSError, urllib.error.URLError):
             return False
@@ -249,10 +297,28 @@ class VllmServer:
 
     # --- failing -----------------------------------------------------------------------------------
 
+    def _end_hung(self, process: GuardedProcess, how: str) -> None:
+        """End a server that hangs: that frees those who wait for its answer."""
+        if process.exited.is_set() or self._stopping.is_set():
+            return
+        limit = self.spec.vllm.stall_timeout
+        text = f"see the log's [vllm] lines; for a slower machine: --set vllm.stall_timeout={2 * limit}"
+        hint = Hint(text, key="vllm.stall_timeout", old=limit, new=2 * limit)
+        with self._lock:
+            self._hung = Diagnosis(f"vLLM hangs: {how}", self._reader.last, hint)
+        process.stop()
+
+    def _given_up(self, diagnosis: Diagnosis) -> ServerError:
+        count = self._in_a_row
+        times = f" (it was started again {count} time{'s' * (count > 1)} in a row)" if count else ""
+        return ServerError(diagnosis.message + times, cause=diagnosis.cause, hint=diagnosis.hint)
+
     def _diagnosis(self, process: GuardedProcess) -> Diagnosis | None:
         """What it died of; None where it was stopped on request."""
         if process.error is not None:
             raise process.error
+        if self._hung is not None and not self._stopping.is_set():
+            return self._hung
         with self._lock:
             return self._reader.failure(process.exit_code, requested=self._stopping.is_set())
 

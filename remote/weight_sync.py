@@ -22,8 +22,11 @@ from safetensors.torch import save_file
 from remote.contract.errors import Hint, ModelError, SyncError
 from remote.contract.spec import ExperimentSpec
 from remote.rollouts import ModelServer
+from remote.server_watch import RestartableServer
 
-TIMEOUT = 600.0  # seconds that the server may take to load a version
+CONNECT = 30.0
+"""Seconds that the server may take to accept a connection. For an answer there is no limit here: one that
+hangs is noticed by `server_watch`, and its end is the answer."""
 
 
 class WeightSync:
@@ -37,8 +40,11 @@ class WeightSync:
         self._model = model
         self._base = base
         self._server = server
-        headers = {"Authorization": f"Bearer {server.key}"}
-        self._http = httpx.Client(base_url=server.base_url, timeout=TIMEOUT, headers=headers, trust_env=False)
+        self._http = httpx.Client(
+            timeout=httpx.Timeout(None, connect=CONNECT),
+            headers={"Authorization": f"Bearer {server.key}"},
+            trust_env=False,  # no proxy stands between this machine and itself
+        )
         self.model = server.served_name
         self.version = 0
 
@@ -48,10 +54,30 @@ class WeightSync:
         return Path(tempfile.mkdtemp(prefix="vfm-weights-", dir=_fast_disk()))
 
     def sync_weights(self) -> None:
-        """Bring the server to the trainer's weights; raises `SyncError` where it refuses."""
+        """Bring the server to the trainer's weights; one that dies or hangs meanwhile is started again.
+
+        Raises `SyncError` where it refuses, `ServerError` where no start is left.
+        """
         self.version += 1
-        with torch.no_grad():
-            self._publish()
+        while True:
+            try:
+                with torch.no_grad():
+                    return self._publish()
+            except SyncError:
+                server = self._server
+                if not isinstance(server, RestartableServer) or not server.lost():
+                    raise
+                server.renew()
+                self._server_is_new()
+
+    def repeat(self) -> None:
+        """Bring a server that was started again to the weights that the one before had."""
+        self._server_is_new()
+        if self.version:
+            self.sync_weights()
+
+    def _server_is_new(self) -> None:
+        """It has nothing of what was published."""
 
     def close(self) -> None:
         """Remove what was written for the server."""
@@ -64,9 +90,10 @@ class WeightSync:
 
     def _post(self, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
         try:
-            reply = self._http.post(path, json=body)
+            reply = self._http.post(self._server.base_url + path, json=body)
         except httpx.HTTPError as error:
-            message = f"the server did not take the weights: {path}: {error}"
+            said = str(error) or type(error).__name__
+            message = f"the server did not take the weights: {path}: {said}"
             raise SyncError(message, cause=repr(error)) from error
         if reply.is_error or b'"success":false' in reply.content.replace(b" ", b""):
             raise SyncError(
@@ -84,15 +111,24 @@ class AdapterSync(WeightSync):
     answered from the old cache, so no name is used twice.
     """
 
+    _loaded = ""
+    """The version that the server has."""
+
     def _publish(self) -> None:
         name = f"{self._server.served_name}-step-{self.version:06d}"
         path = self._folder / name
         self._model.save_pretrained(path)
         self._post("/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(path)})
-        if self.version > 1:
-            self._post("/v1/unload_lora_adapter", {"lora_name": self.model})
-            shutil.rmtree(self._folder / self.model, ignore_errors=True)
+        before, self._loaded = self._loaded, name
+        if before:
+            self._post("/v1/unload_lora_adapter", {"lora_name": before})
+            shutil.rmtree(self._folder / before, ignore_errors=True)
         self.model = name
+
+    def _server_is_new(self) -> None:
+        if self._loaded:
+            shutil.rmtree(self._folder / self._loaded, ignore_errors=True)
+        self._loaded, self.model = "", self._server.served_name
 
 
 class ReloadSync(WeightSync):

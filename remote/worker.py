@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from remote import redact, tracking
 from remote.capture import take_output
 from remote.contract import layout
-from remote.contract.errors import Hint, ScriptError, VfmError
+from remote.contract.errors import Hint, ScriptError, ServerError, VfmError
 from remote.contract.events import EndEvent
 from remote.contract.record import LaunchRequest, Status
 from remote.emit import Emitter
@@ -142,6 +142,7 @@ class Worker:
         self.emit.banner(f"🌐 Starting vLLM server with {self.request.model}...")
         server = VllmServer(self.spec, str(model), self.emit, gpus=self.placement.server, fixed=fixed)
         self._stack.callback(server.stop)
+        server.make_room = _release_gpu_memory
         server.start()
         if self.placement.trained_on:  # before anything here asks what GPUs there are
             os.environ[VISIBLE] = ",".join(self.placement.trained_on)
@@ -245,7 +246,7 @@ class Worker:
         trainers.ready(server.base_url)
         try:
             with self._server_watched(server):
-                trainers.wait()
+                trainers.wait(server)
         except (Cancelled, Interrupted) as asked:
             trainers.save_and_stop(SIGUSR2 if isinstance(asked, Interrupted) else SIGTERM)
             raise
@@ -268,6 +269,8 @@ class Worker:
         """A server that died explains whatever failed after it."""
         try:
             yield
+        except ServerError:
+            raise
         except Exception:
             server.check()
             raise
@@ -356,6 +359,13 @@ def as_vfm_error(error: BaseException) -> VfmError:
     return VfmError(
         f"{type(error).__name__}: {error}", boundary="train", cause=where(error, "remote"), hint=hint
     )
+
+
+def _release_gpu_memory() -> None:
+    """Give back what the trainer's allocator keeps of a GPU that it shares with the server."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def import_stack() -> None:

@@ -12,7 +12,7 @@ from remote.contract import events as ev
 from tui.saved import said_of
 from tui.store.scores import EPISODES, FAILED
 from tui.store.stream import LastSeq
-from tui.store.told import taken_up
+from tui.store.told import restarted, taken_up
 from tui.words import colourless, duration, number, plain, scores_line, visible
 
 _FIRST = ("reward", "eval/total", "eval/solved", "loss", "kl", "entropy", "grad_norm")
@@ -71,6 +71,7 @@ class Narrator:
             ev.FailureEvent: self._remember_failure,
             ev.EndEvent: self._remember_end,
             ev.AttemptEvent: self._attempt,
+            ev.RestartEvent: restarted,
         }
         teller = tellers.get(type(event))
         return None if teller is None else teller(event)

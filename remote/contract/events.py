@@ -134,6 +134,16 @@ class AttemptEvent(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RestartEvent(Event):
+    """The vLLM server died or hung in mid-run and is started again: restart `number` of the run, from 1."""
+
+    type: ClassVar[str] = "restart"
+    number: int
+    why: str
+    """A sentence: `vLLM died while running: its process EngineCore was killed`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class UnknownEvent(Event):
     """An event of a kind that this version does not know; `data` is the whole object."""
 
@@ -151,6 +161,7 @@ AnyEvent = (
     | FailureEvent
     | EndEvent
     | AttemptEvent
+    | RestartEvent
     | UnknownEvent
 )
 
@@ -166,6 +177,7 @@ KINDS: dict[str, type[Event]] = {
         FailureEvent,
         EndEvent,
         AttemptEvent,
+        RestartEvent,
     )
 }
 

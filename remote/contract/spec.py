@@ -240,6 +240,12 @@ class VllmSection(Section):
     """Seconds that the server may take to start."""
     startup_retries: int = Field(1, ge=0, le=5)
     """How often a server that died while starting is started again, where that can help."""
+    restarts: int = Field(3, ge=0, le=100)
+    """How often in a row a server that died or hangs in mid-run is started again, with the present weights,
+    and what was under way there is repeated. A step that is played to its end sets the count back."""
+    stall_timeout: int = Field(300, ge=2)
+    """Seconds without a token, while requests wait, after which the server counts as hung. Starting is not
+    counted, and a part of a long prompt counts as a token."""
     gpus: int | None = Field(None, ge=1, le=7)
     """GPUs that the server has for itself where `modal.gpu.count` is more than one; the trainers have the
     others. Unset: one. A single GPU is shared."""

@@ -372,6 +372,8 @@ ELSEWHERE = {
     "training.episode_timeout": "tests/stack/test_episode_limits.py",
     "vllm.startup_timeout": "tests/unit/test_vllm_server.py",
     "vllm.startup_retries": "tests/unit/test_vllm_server.py",
+    "vllm.restarts": "tests/unit/test_vllm_server.py",
+    "vllm.stall_timeout": "tests/unit/test_vllm_server.py",
     "evaluation.checkpoint": "tests/unit/test_checkpoint_plan.py",
 }
 """What is done with these is watched elsewhere: where a server is started, and where a run is planned."""

@@ -5,10 +5,14 @@
 only (it leaves a mark beside LOG) · `hangs` never answers · `ends` answers until it is asked for
 /end, then prints what follows a line `=== end` in LOG and exits with code 0 · `lingers` prints that
 too, but goes on answering · `hangs at the end` prints it, and never answers /end.
+
+Of those that answer: /work is not answered; /vfm/activity says how many such requests there are, and /metrics
+what was posted to it last.
 """
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -22,12 +26,24 @@ class Handler(BaseHTTPRequestHandler):
     lingers = False
     hangs = False
 
+    working = 0
+    metrics = b"vllm:tokens 0"
+
+    def do_POST(self) -> None:
+        Handler.metrics = self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
     def do_GET(self) -> None:
+        if self.path == "/work":
+            Handler.working += 1
+            time.sleep(600)
         if self.path == "/end" and self.hangs:
             print(self.last_words, flush=True)
             time.sleep(600)
         self.send_response(200)
         self.end_headers()
+        activity = json.dumps({"outstanding": Handler.working, "finished": 0}).encode()
+        self.wfile.write({"/vfm/activity": activity, "/metrics": Handler.metrics}.get(self.path, b""))
         if self.path == "/end":
             print(self.last_words, flush=True)
         if self.path == "/end" and not self.lingers:

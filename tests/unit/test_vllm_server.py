@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import http.client
+import itertools
+import json
 import os
 import signal
 import socket
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +21,10 @@ import pytest
 
 from remote import guardian, ports
 from remote.contract.errors import ServerError
-from remote.contract.events import PhaseEvent, decode_line
+from remote.contract.events import PhaseEvent, RestartEvent, decode_line
 from remote.contract.spec import ExperimentSpec
 from remote.emit import Emitter
+from remote.server_watch import StallWatch
 from remote.vllm_server import VllmServer
 
 LOGS = Path(__file__).parent.parent / "data" / "vllm_logs"
@@ -219,3 +225,147 @@ def test_a_guardian_that_is_killed_leaves_no_server(make: Make) -> None:
         assert time.monotonic() < deadline
     with pytest.raises(ServerError, match="killed by SIGKILL"):
         server.check()
+
+
+# --- once it runs: started again when it dies or hangs -------------------------------------------------
+
+
+def engines(before: set[int]) -> list[int]:
+    """What a test has started, without the guardians."""
+    mine = set(tree()) - before
+    return [pid for pid in mine if "guardian" not in Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+def running(make: Make, **vllm: Any) -> VllmServer:
+    server = make("answers", "startup_ok", **vllm)
+    server.start()
+    server.wait_ready()
+    return server
+
+
+def request(server: VllmServer, path: str) -> None:
+    urllib.request.urlopen(f"{server.base_url}{path}", timeout=60).read()
+
+
+def test_a_server_that_dies_in_mid_run_is_started_again_up_to_a_limit(make: Make, said: Said) -> None:
+    before = set(tree())
+    server = running(make, restarts=2)
+    assert not server.lost()
+    for number in (1, 2):
+        for pid in engines(before):
+            os.kill(pid, signal.SIGKILL)
+        assert server.lost()
+        server.renew()
+        request(server, "/health")
+        assert not server.lost()
+        told = [event for event in said.all() if isinstance(event, RestartEvent)]
+        assert [event.number for event in told] == list(range(1, number + 1))
+        assert told[-1].why == "vLLM died while running: killed by SIGKILL"
+    server.proven()  # a step came through: the count begins anew
+    for _ in range(2):
+        for pid in engines(before):
+            os.kill(pid, signal.SIGKILL)
+        server.renew()
+    for pid in engines(before):
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(ServerError, match=r"SIGKILL \(it was started again 2 times in a row\)"):
+        server.renew()
+    assert said.phases().count(("started", None)) == said.phases().count(("done", None)) == 5
+    server.stop()
+    assert set(tree()) <= before
+
+
+def test_no_restart_is_wanted(make: Make) -> None:
+    before = set(tree())
+    server = running(make, restarts=0)
+    for pid in engines(before):
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(ServerError, match=r"died while running: killed by SIGKILL\n"):
+        server.renew()
+
+
+@pytest.mark.parametrize("how", ["stopped", "a wedged engine"])
+def test_a_server_that_hangs_counts_as_dead_and_frees_those_who_wait(
+    make: Make, said: Said, how: str
+) -> None:
+    before = set(tree())
+    server = running(make, stall_timeout=2)
+    if how == "stopped":
+        for pid in engines(before):
+            os.kill(pid, signal.SIGSTOP)
+    with pytest.raises((ConnectionResetError, http.client.RemoteDisconnected)):  # no timeout of its own
+        request(server, "/work")
+    assert server.lost()
+    server.renew()
+    request(server, "/health")
+    (told,) = [event for event in said.all() if isinstance(event, RestartEvent)]
+    why = "it has not answered for" if how == "stopped" else "no token while 1 request waited for"
+    assert told.why.startswith(f"vLLM hangs: {why} 2 s")
+
+
+def test_a_server_that_hangs_for_good_names_the_key(make: Make) -> None:
+    server = running(make, stall_timeout=2, restarts=0)
+    with pytest.raises(OSError, match=r"reset|closed"):
+        request(server, "/work")
+    with pytest.raises(ServerError, match="vLLM hangs: no token") as raised:
+        server.renew()
+    assert raised.value.hint is not None
+    assert (raised.value.hint.key, raised.value.hint.new) == ("vllm.stall_timeout", 4)
+
+
+class Looked:
+    """A server whose answers a test decides; it counts the looks at it."""
+
+    def __init__(self, outstanding: int, moves: bool) -> None:
+        self.looks = threading.Semaphore(0)
+        looked, tokens = self, itertools.count()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                activity = json.dumps({"outstanding": outstanding, "finished": 0})
+                metrics = f"vllm:tokens {next(tokens) if moves else 0}\nhttp_requests_total {next(tokens)}\n"
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write((activity if self.path == "/vfm/activity" else metrics).encode())
+                if self.path == "/vfm/activity":
+                    looked.looks.release()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer((ports.HOST, 0), Handler)
+        self.url = f"http://{ports.HOST}:{self.http.server_address[1]}"
+        threading.Thread(target=self.http.serve_forever, args=[0.02], daemon=True).start()
+
+
+@pytest.mark.parametrize(("outstanding", "moves"), [(0, False), (5, True)])
+def test_idle_and_slow_servers_do_not_hang(outstanding: int, moves: bool) -> None:
+    server = Looked(outstanding, moves)
+    stalls: list[str] = []
+    watch = StallWatch(server.url, "key", 1.0, stalls.append)
+    for _ in range(15):  # of five in the time after which it would count as hung
+        assert server.looks.acquire(timeout=20)
+    watch.stop()
+    server.http.shutdown()
+    assert stalls == []
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_requests_that_wait_while_nothing_moves_are_a_hang_told_once(silent: bool) -> None:
+    told = threading.Event()
+    stalls: list[str] = []
+
+    def on_stall(how: str) -> None:
+        stalls.append(how)
+        told.set()
+
+    with socket.socket() as mute:
+        mute.bind((ports.HOST, 0))
+        mute.listen()  # accepts, and says nothing
+        server = Looked(3, False)
+        url = f"http://{ports.HOST}:{mute.getsockname()[1]}" if silent else server.url
+        StallWatch(url, "key", 1.0, on_stall)
+        assert told.wait(30)
+    server.http.shutdown()
+    assert len(stalls) == 1
+    assert stalls[0].startswith("it has not answered" if silent else "no token while 3 requests waited")

@@ -62,6 +62,7 @@ def as_dict(record: RunRecord, state: RunState, cost: Cost) -> dict[str, Any]:
         "state": {
             "phases": [_phase(phase) for phase in state.phases.values()],
             "attempt": state.attempt,
+            "server_restarts": state.restarts,
             "step": state.step,
             "total_steps": state.total_steps,
             "eta": state.eta(),
@@ -75,6 +76,13 @@ def as_dict(record: RunRecord, state: RunState, cost: Cost) -> dict[str, Any]:
             "rollouts": state.rollouts,
         },
     }
+
+
+def _restarts(state: RunState) -> str:
+    if state.restarted is None:
+        return ""
+    times = f"{state.restarts} time{'s' * (state.restarts > 1)}"
+    return f"started again {times} (last: {state.restarted.why})"
 
 
 def _phase(phase: PhaseState) -> dict[str, Any]:
@@ -98,6 +106,7 @@ def as_text(record: RunRecord, state: RunState, cost: Cost) -> str:
         "attempt": attempt(state.attempt, state.taken_up.why).removeprefix("attempt ")
         if state.taken_up
         else "",
+        "server": _restarts(state),
         **_how_far(record, state),
         "time left": "" if (eta := state.eta()) is None else f"about {duration(eta)}",
         "environment": record.environment,

@@ -31,7 +31,7 @@ _SEPARATOR = b"\x1e"
 _HEAD = 512
 """Bytes that tell what kind of event a line is."""
 _HIDDEN = re.compile(
-    rb'^\x1e\{"v":\d+,"seq":-?\d+,"t":[^,\n]+,"type":"(?!(?:phase|checkpoint|failure|end|attempt)")',
+    rb'^\x1e\{"v":\d+,"seq":-?\d+,"t":[^,\n]+,"type":"(?!(?:phase|checkpoint|failure|end|attempt|restart)")',
     re.MULTILINE,
 )
 _TIME = re.compile(rb'\x1e\{"v":\d+,"seq":-?\d+,"t":(\d+(?:\.\d+)?)')

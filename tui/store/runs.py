@@ -20,6 +20,7 @@ from remote.contract.events import (
     MetricsEvent,
     PhaseEvent,
     ProgressEvent,
+    RestartEvent,
     RolloutEvent,
     SystemEvent,
     UnknownEvent,
@@ -77,7 +78,11 @@ class RunState:
     taken_up: AttemptEvent | None = None
     """What was said when the run was last taken up again, and why it had to be."""
     earlier: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
-    """Phase → when attempts before this one were in it (Unix seconds)."""
+    """Phase → when attempts before this one, or servers before this one, were in it (Unix seconds)."""
+    restarts: int = 0
+    """How often the server died or hung in mid-run and was started again."""
+    restarted: RestartEvent | None = None
+    """The last time that it was, and why."""
     failure: FailureEvent | None = None
     end: EndEvent | None = None
     unknown: int = 0
@@ -146,6 +151,8 @@ class RunState:
                 self._take_end(event)
             case AttemptEvent():
                 self._take_attempt(event)
+            case RestartEvent():
+                self._take_restart(event)
             case UnknownEvent():
                 self.unknown += 1
 
@@ -177,11 +184,20 @@ class RunState:
         self.failure = self.end = None
         self._pace.clear()
         for name in [name for name in self.phases if name not in _NOT_AGAIN]:
-            phase = self.phases.pop(name)
-            if phase.started is not None:
-                # Until it was last heard of: the next machine may have been long in coming.
-                ended = phase.ended or self.last_t or event.t
-                self.earlier.setdefault(name, []).append((phase.started, max(phase.started, ended)))
+            self._begin_anew(name, event.t)
+
+    def _take_restart(self, event: RestartEvent) -> None:
+        """The server starts again while the phase that needs it goes on."""
+        self.restarts, self.restarted = self.restarts + 1, event
+        if "vllm" in self.phases:
+            self._begin_anew("vllm", event.t)
+
+    def _begin_anew(self, name: str, t: float) -> None:
+        phase = self.phases.pop(name)
+        if phase.started is not None:
+            # Until it was last heard of: the next machine may have been long in coming.
+            ended = phase.ended or self.last_t or t
+            self.earlier.setdefault(name, []).append((phase.started, max(phase.started, ended)))
 
     def _take_end(self, event: EndEvent) -> None:
         """Nothing goes on after the end: what was open ended with the run."""

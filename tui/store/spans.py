@@ -98,7 +98,7 @@ def under_way(found: Iterable[Span]) -> Span | None:
     begun = [span for span in found if span.start is not None or span.end is not None]
     for wanted in ("now", "failed", "cancelled"):
         if those := [span for span in begun if span.state == wanted]:
-            return those[-1]
+            return max(those, key=lambda span: span.start or 0.0)  # vLLM may start again in mid-run
     return begun[-1] if begun else None
 
 

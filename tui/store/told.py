@@ -27,6 +27,11 @@ def taken_up(event: ev.AttemptEvent) -> str:
     return f"↻ {attempt(event.number, event.why)}: the run goes on from its last checkpoint, if it has one"
 
 
+def restarted(event: ev.RestartEvent) -> str:
+    """What a run says when its server is started again in mid-run."""
+    return f"↻ {event.why}: vLLM is started again (restart {event.number} of this run)"
+
+
 def tell(event: ev.AnyEvent) -> str:
     """What a phase, a checkpoint, a failure or the end says; other kinds by their name."""
     match event:
@@ -40,6 +45,8 @@ def tell(event: ev.AnyEvent) -> str:
             return f"✗ failed ({event.boundary}): {event.message}"
         case ev.AttemptEvent():
             return taken_up(event)
+        case ev.RestartEvent():
+            return restarted(event)
         case ev.EndEvent():
             return f"◼ {event.status} · exit code {event.exit_code}"
         case _:
