@@ -6,6 +6,7 @@ numbers are taken here, from `on_log`, before that.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -139,7 +140,7 @@ class EventCallback(TrainerCallback):  # type: ignore[misc]
         step = state.global_step
         path, score = layout.checkpoint_path(step), self._held_out.scored.get(step)
         checkpoints.mark(self._run_dir(args) / path)
-        best = score is not None and (self._best is None or score > self._best)
+        best = self._exceeds(score)
         if score is not None and best:
             self._best = score
             checkpoints.write_best(self._run_dir(args), checkpoints.Best(step, path, score))
@@ -150,7 +151,11 @@ class EventCallback(TrainerCallback):  # type: ignore[misc]
     def _is_best(self, step: int) -> bool:
         with self._timer.measure("eval"):
             score = self._held_out.play(step)
-        return score is not None and (self._best is None or score > self._best)
+        return self._exceeds(score)
+
+    def _exceeds(self, score: float | None) -> bool:
+        """Whether a score is a number, and better than that of every checkpoint so far."""
+        return score is not None and math.isfinite(score) and (self._best is None or score > self._best)
 
     def _run_dir(self, args: Any) -> Path:
         return Path(args.output_dir).parent

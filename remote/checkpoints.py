@@ -8,6 +8,7 @@ folder that the trainer would take for one. What a checkpoint holds is the train
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import shutil
 from collections.abc import Callable
@@ -36,13 +37,14 @@ class Best:
 
 
 def best(run_dir: Path) -> Best | None:
-    """The best checkpoint, if any has a score and is whole."""
+    """The best checkpoint, if any has a finite score and is whole."""
     try:
         data = from_json((run_dir / layout.BEST).read_bytes())
         found = Best(int(data["step"]), str(data["path"]), float(data["score"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found if is_whole(run_dir / found.path) else None
+    # Earlier versions could write NaN, which no score exceeds.
+    return found if math.isfinite(found.score) and is_whole(run_dir / found.path) else None
 
 
 def write_best(run_dir: Path, found: Best) -> None:

@@ -21,6 +21,9 @@ import verifiers.v1 as vf
 from remote import user_lines
 from remote.user_lines import Line
 
+LARGEST = 1e18
+"""A reward's size: the trainer squares it in float32."""
+_TOO_LARGE = f", beyond the {LARGEST:g} that can be trained on"
 _NO_NUMBER = re.compile(
     r"(?:float\(\) argument must be .* not '(?P<type>\w+)'|could not convert string to float: (?P<text>.+))"
 )
@@ -74,9 +77,14 @@ def unusable_score(task: Any, trace: vf.Trace) -> str | None:
             )
         if not math.isfinite(reward.score):
             return f"the reward {part} of {kind} is {reward.score}: a reward must be a finite number"
-        if not math.isfinite(reward.value):
-            return f"the reward {part} of {kind} is {reward.value} with its weight {reward.weight}"
-    return None if math.isfinite(trace.reward) else f"the rewards of {kind} add up to {trace.reward}"
+        if not abs(reward.value) <= LARGEST:
+            said = f"{reward.value:g} with its weight {reward.weight:g}"
+            return f"the reward {part} of {kind} is {said}{_TOO_LARGE}"
+    return (
+        None
+        if abs(trace.reward) <= LARGEST
+        else f"the rewards of {kind} add up to {trace.reward:g}{_TOO_LARGE}"
+    )
 
 
 def _no_number(error: vf.Error, task: Any, trace: vf.Trace) -> str | None:

@@ -119,14 +119,11 @@ class Progress:
     def conclude(self, endpoint: Endpoint | None) -> dict[str, float]:
         """Say what they add up to; raises where that is nothing."""
         played = [episode.played for episode in self._finished]
-        if errors := [p.error for p in played if p.error]:
-            if len(errors) == len(played):
-                raise (
-                    all_failed(played, "the evaluation")
-                    if endpoint is None
-                    else endpoint.all_failed(errors[0])
-                )
-            self._recorder.say_errors("evaluation", played)
+        if (errors := [p.error for p in played if p.error]) and len(errors) == len(played):
+            raise (
+                all_failed(played, "the evaluation") if endpoint is None else endpoint.all_failed(errors[0])
+            )
+        self._recorder.say_odd("evaluation", played)
         self._recorder.show(0, played)
         values = scores(self._finished)
         self._recorder.metrics(len(played), values)

@@ -50,5 +50,6 @@ class HeldOut:
         self.scored[step] = values["eval/total"]
         self._recorder.save(f"{layout.ROLLOUTS}/held-out-{step:06d}.jsonl", step, played)
         self._recorder.metrics(step, values)
+        self._recorder.say_odd(f"held-out tasks after step {step}", played)
         self._recorder.emitter.say("train", f"held-out score after step {step}: {values['eval/total']:.3f}")
         return self.scored[step]

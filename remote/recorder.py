@@ -60,7 +60,7 @@ class Recorder:
                 "episodes/rewritten": sum(row.rewritten for row in trained),
             }
         )
-        self.say_errors(f"step {step}", played)
+        self.say_odd(f"step {step}", played)
 
     def save(self, path: str, step: int, played: Sequence[Played], **also: Any) -> None:
         """Add episodes to a file of the run directory, one JSON object a line, with `also` in each."""
@@ -89,10 +89,15 @@ class Recorder:
         """A checkpoint lies in the run directory; `score` is the held-out score of its step."""
         self.emitter.emit(CheckpointEvent(step=step, path=path, score=score, best=best))
 
-    def say_errors(self, what: str, played: Sequence[Played]) -> None:
-        """Say what the episodes of a step, or of an evaluation, failed of."""
+    def say_odd(self, what: str, played: Sequence[Played]) -> None:
+        """Say what episodes failed of, and which of their metrics are left out of the means."""
         for error, count in Counter(p.error for p in played if p.error).most_common(3):
             self.emitter.say("env", f"{what}: {count} of {len(played)} episodes failed: {error}")
+        for name, count in Counter(name for p in played for name in p.not_finite).most_common(3):
+            values = ", ".join(sorted({p.not_finite[name] for p in played if name in p.not_finite}))
+            self.emitter.say(
+                "env", f"{what}: the metric {name} of {count} episodes is {values}: left out of its mean"
+            )
 
 
 def _ends(ranked: Sequence[Played], count: int) -> list[Played]:

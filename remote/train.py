@@ -8,6 +8,8 @@ breaks when an upgrade changes them.
 
 from __future__ import annotations
 
+import inspect
+import logging
 import math
 import shutil
 import time
@@ -20,10 +22,10 @@ import verifiers.v1 as vf
 from datasets import Dataset
 from trl import GRPOConfig, GRPOTrainer
 
-from remote import checkpoints
+from remote import checkpoints, learning_signal
 from remote.callbacks import StepTimer
 from remote.contract import layout
-from remote.contract.errors import Hint, ScriptError
+from remote.contract.errors import Hint, ScriptError, VfmError
 from remote.contract.spec import ExperimentSpec
 from remote.contract.split import share
 from remote.logprob_guard import LogprobGuard
@@ -135,6 +137,8 @@ class EpisodePlayer:
     def __post_init__(self) -> None:
         self.timer = StepTimer()
         self.rollouts.on_new_server = self._on_new_server
+        self._idle = 0
+        """Steps in a row that taught nothing."""
 
     def __call__(self, prompts: list[list[dict[str, Any]]], trainer: Any) -> dict[str, list[Any]]:
         """One row a prompt, repeats of a group included."""
@@ -152,10 +156,10 @@ class EpisodePlayer:
         if all(p.error for p in played):
             raise all_failed(played, f"step {step}")
         if self.on_episodes is not None:
-            self.on_episodes(step, chosen, played)
-            _check_rewards(played)
+            _hand_over(self.on_episodes, step, chosen, played)
         rows = [self._row(p) for p in played]
         self.recorder.rollouts(step, played, rows)
+        self._check_signal(step, chosen, played, rows)
         size = len(played) // self.ranks.count
         return [
             self._columns(played[at : at + size], rows[at : at + size]) for at in range(0, len(played), size)
@@ -181,6 +185,36 @@ class EpisodePlayer:
         self.sync.repeat()
         self.rollouts.model = self.sync.model
 
+    def _check_signal(
+        self,
+        step: int,
+        tasks: Sequence[vf.Task[Any, Any, Any]],
+        played: Sequence[Played],
+        rows: Sequence[Row | None],
+    ) -> None:
+        """Say that a step teaches nothing, and why. Raises `VfmError` after `training.max_idle_steps` of
+        them, and where the next step would be no better."""
+        episodes = [
+            learning_signal.Episode(p.reward, row, p.turns, p.error is not None)
+            for p, row in zip(played, rows, strict=True)
+        ]
+        training = self.spec.training
+        weights = None if self.on_episodes is not None else reward_weights(tasks[0], played)
+        found = learning_signal.missing(episodes, self.spec, weights)
+        if found is None:
+            self._idle = 0
+            return
+        self._idle += 1
+        other_gradient = training.beta > 0 or training.entropy_coef > 0
+        most = 0 if other_gradient else training.max_idle_steps
+        if found.hopeless or (most and self._idle >= most):
+            many = f"{self._idle} steps in a row teach nothing: " if self._idle > 1 else ""
+            raise VfmError(f"{many}{found.reason}", boundary="train", hint=found.hint or _MORE_PATIENCE)
+        if self._idle & (self._idle - 1) == 0:  # the 1st, 2nd, 4th, 8th …
+            many = f" ({self._idle} in a row)" if self._idle > 1 else ""
+            advice = "" if found.hint is None else f"; {found.hint.text}"
+            self.recorder.emitter.say("train", f"⚠ step {step} teaches nothing{many}: {found.reason}{advice}")
+
     def publish(self) -> None:
         """Bring the server to the present weights."""
         self.sync.sync_weights()
@@ -190,13 +224,47 @@ class EpisodePlayer:
             self.trainer._last_loaded_step = self.trainer.state.global_step
 
 
-def _check_rewards(played: Sequence[Played]) -> None:
+_MORE_PATIENCE = Hint(
+    "training.max_idle_steps says how many such steps are allowed", "training.max_idle_steps"
+)
+
+
+def reward_weights(task: vf.Task[Any, Any, Any], played: Sequence[Played]) -> dict[str, float] | None:
+    """The weight of each reward part that a task's class declares; None where others judged as well."""
+    weights = {hook.__name__: float(getattr(hook, "_vf_weight", 1.0)) for hook in task.hooks("reward")}
+    judged = {part for episode in played for part in episode.rewards}
+    return weights if judged <= weights.keys() else None
+
+
+def _hand_over(
+    on_episodes: OnEpisodes,
+    step: int,
+    tasks: Sequence[vf.Task[Any, Any, Any]],
+    played: Sequence[Played],
+) -> None:
+    """Let a script see a step's episodes, and take its rewards as numbers. Raises `ScriptError`."""
+    result: Any = on_episodes(step, tasks, played)  # type: ignore[func-returns-value]
+    if inspect.isawaitable(result):
+        raise ScriptError("on_episodes is asynchronous", hint=Hint("write def on_episodes, without async"))
     for episode in played:
-        if not isinstance(episode.reward, int | float) or not math.isfinite(episode.reward):
+        try:
+            reward = float(episode.reward)
+        except (TypeError, ValueError):
+            reward = math.nan
+        if not math.isfinite(reward):
             raise ScriptError(
                 f"on_episodes gave an episode of {episode.task} the reward {episode.reward!r}",
                 hint=Hint("a reward is a finite number; an episode with an `error` is left out by itself"),
             )
+        episode.reward = reward
+
+
+def _is_ours_to_say(record: logging.LogRecord) -> bool:
+    # Episodes that failed, or cannot be trained on, have no reward; the step's own lines say so.
+    return "All reward functions returned None" not in record.getMessage()
+
+
+logging.getLogger("trl.trainer.grpo_trainer").addFilter(_is_ours_to_say)
 
 
 def episode_reward(

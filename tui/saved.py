@@ -6,6 +6,7 @@ from, a folder or a run's events, is up to whoever asks.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -46,8 +47,16 @@ def said_of(score: float | None, best: bool) -> str:
 
 
 def best_of(events: Sequence[CheckpointEvent]) -> CheckpointEvent | None:
-    """The best of a run's checkpoints so far: each that was the best when it was saved says so."""
-    return next((event for event in reversed(events) if event.best), None)
+    """The best of a run's checkpoints so far: each that was the best when it was saved says so.
+
+    Earlier versions could call a score of NaN the best, and then no other: such a run's highest score counts.
+    """
+    sound = [event for event in events if event.score is None or math.isfinite(event.score)]
+    said = next((event for event in reversed(sound) if event.best), None)
+    if said is not None or len(sound) == len(events):
+        return said
+    scored = [event for event in sound if event.score is not None]
+    return max(scored, key=lambda event: event.score or 0.0, default=None)
 
 
 def saved_of(events: Sequence[CheckpointEvent], *, done: bool) -> list[Saved]:

@@ -196,6 +196,9 @@ class TrainingSection(Section):
     """Held-out tasks scored before and after the training (and every `eval_steps`); 0 is off."""
     eval_steps: int = Field(0, ge=0)
     """Score the held-out tasks every this many steps too; 0 is off."""
+    max_idle_steps: int = Field(100, ge=0)
+    """The run stops after this many steps in a row that teach nothing: no episode can be trained on, or all
+    rewards of every group are equal. 0: never."""
     log_rollouts: int = Field(4, ge=0)
     """Episodes of a step that are shown live; all of them are saved."""
     max_logp_difference: Float | None = Field(None, gt=0)

@@ -16,8 +16,9 @@ from tests.stack.test_training import _train, served
 
 pytestmark = [pytest.mark.stack, pytest.mark.vllm]
 
-SCORES = {0: 0.9, 1: 0.2, 2: 0.7, 3: 0.1, 4: 0.7}
-"""Held-out scores by step: the model itself is no checkpoint, and step 4 is no better than step 2."""
+SCORES = {0: 0.9, 1: float("nan"), 2: 0.7, 3: 0.1, 4: 0.7}
+"""Held-out scores by step: the model itself is no checkpoint, a score that is no number is no best one, and
+step 4 is no better than step 2."""
 
 
 @pytest.fixture
@@ -63,7 +64,18 @@ def test_the_best_checkpoint_is_saved_marked_and_stays(
     lines = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     saved = [(e["step"], e["score"], e["best"]) for e in lines if e["type"] == "checkpoint"]
     # The machine that is about to go saves step 3, which nobody has scored.
-    assert saved == [(1, 0.2, True), (2, 0.7, True), (3, None, False), (4, 0.7, False)]
+    assert saved == [(2, 0.7, True), (3, None, False), (4, 0.7, False)]
+
+
+@pytest.mark.parametrize("score", ["NaN", "Infinity", "-Infinity", "null"])
+def test_a_score_that_is_no_number_names_no_best_checkpoint(score: str, tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints/checkpoint-1"
+    folder.mkdir(parents=True)
+    (folder / "weights").write_bytes(b"w")
+    checkpoints.mark(folder)
+    best = f'{{"step": 1, "path": "checkpoints/checkpoint-1", "score": {score}}}'
+    (tmp_path / "checkpoints/best.json").write_text(best)
+    assert checkpoints.best(tmp_path) is None
 
 
 def test_word_of_a_best_checkpoint_that_is_gone_is_forgotten(tmp_path: Path) -> None:

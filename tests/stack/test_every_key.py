@@ -369,6 +369,7 @@ ROWS: list[tuple[str, Any, Probe, Any]] = [
 
 
 ELSEWHERE = {
+    "training.max_idle_steps": "tests/stack/test_idle_steps.py",
     "training.episode_timeout": "tests/stack/test_episode_limits.py",
     "vllm.startup_timeout": "tests/unit/test_vllm_server.py",
     "vllm.startup_retries": "tests/unit/test_vllm_server.py",

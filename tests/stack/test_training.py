@@ -104,6 +104,7 @@ def _train(
     *,
     off: bool = False,
     script: Any = None,
+    model: dict[str, Any] | None = None,
     **over: Any,
 ) -> Any:
     from remote.models import load_for_training
@@ -112,13 +113,13 @@ def _train(
     from remote.training_run import TrainingRun
     from remote.weight_sync import make_sync
 
-    spec = tiny_spec(training={**tiny_spec().training.model_dump(), "steps": 8, **over})
-    model, tokenizer = load_for_training(spec, model_dir)
-    real = make_sync("merged", model, server, model_dir, spec, "cpu")
+    spec = tiny_spec(training={**tiny_spec().training.model_dump(), "steps": 8, **over}, model=model or {})
+    learner, tokenizer = load_for_training(spec, model_dir)
+    real = make_sync("merged", learner, server, model_dir, spec, "cpu")
     try:
         sync: Any = _NoSync(real) if off else real
         recorder = Recorder(emitter, tmp_path, 2)
-        run = TrainingRun(spec, tmp_path, "test", model, tokenizer, rollouts, sync, recorder, "cpu")
+        run = TrainingRun(spec, tmp_path, "test", learner, tokenizer, rollouts, sync, recorder, "cpu")
         (script or train)(run)
         return recorder
     finally:

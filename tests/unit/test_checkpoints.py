@@ -12,6 +12,8 @@ import pytest
 
 from remote import checkpoints, run_dir
 from remote.contract import layout
+from remote.contract.events import CheckpointEvent
+from tui.saved import best_of
 
 
 def saved(home: Path, step: int) -> Path:
@@ -159,3 +161,16 @@ def test_episodes_that_will_be_played_again_are_removed(tmp_path: Path) -> None:
     assert checkpoints.go_back(tmp_path, print) == str(tmp_path / layout.checkpoint_path(2))
     left = {path.stem for path in rollouts.iterdir()}
     assert left == {"step-000001", "step-000002", "held-out-000000", "mine"}
+
+
+def test_a_run_whose_best_score_was_no_number_has_its_highest_as_the_best() -> None:
+    nan = float("nan")
+    events = [
+        CheckpointEvent(step=step, path=f"checkpoints/checkpoint-{step}", score=score, best=best)
+        for step, score, best in ((1, nan, True), (2, 0.5, False), (3, 0.9, False), (4, 0.1, False))
+    ]
+    best = best_of(events)
+    assert best is not None
+    assert best.step == 3
+    assert best_of(events[:1]) is None
+    assert best_of(events[1:]) is None

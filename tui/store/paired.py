@@ -42,13 +42,14 @@ class Paired:
 
 
 def paired(before: Mapping[str, float], after: Mapping[str, float]) -> Paired | None:
-    """Compare two sides' scores by task; None where they share no task.
+    """Compare two sides' scores by task; None where they share no task with finite
+    scores.
 
     Pairing by task removes what tasks differ in, so far smaller differences show than two standard errors
     would tell (Miller 2024, "Adding Error Bars to Evals", https://arxiv.org/abs/2411.00640, section 4.2). The
     standard error is s/√n of the n differences.
     """
-    tasks = [task for task in before if task in after]
+    tasks = [t for t in before if t in after and math.isfinite(before[t]) and math.isfinite(after[t])]
     if not tasks:
         return None
     differences = [after[task] - before[task] for task in tasks]
