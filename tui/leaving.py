@@ -1,7 +1,7 @@
-"""How the app goes when it is told to from outside: the terminal is given back, and runs go on.
+"""How the app ends: the terminal is given back within seconds, whatever a thread waits for; runs go on.
 
-Owns SIGTERM, SIGHUP and SIGINT while the app runs, and what happens when it does not follow. Keys that
-quit are the app's own.
+Owns SIGTERM, SIGHUP and SIGINT while the app runs, and the watchdog over its end, which stays until the
+process is gone. Keys that quit are the app's own.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ import select
 import signal
 import termios
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Protocol
 
-PATIENCE = 5.0
-"""Seconds that a told app has to leave by itself; a hung one is ended after it."""
+PATIENCE = 2.0
+"""Seconds that an app has to leave by itself, however it was asked to; a hung one is ended after it."""
+_AFTERWARDS = 0.5
+"""Seconds that threads have to finish once the terminal is given back and everything is said."""
 _LOOKS = 1.0  # seconds between two looks at whether the server is still there
 _STDIN, _STDERR = 0, 2
 # Keyboard protocol, pasting, line wrap, mouse, focus, resizes in band, the alternate screen, the cursor.
@@ -31,6 +35,8 @@ class Runnable(Protocol):
 
     crash: Exception | None
     """What it ended of, if that was unexpected."""
+    on_exit: Callable[[], None] | None
+    """Called as soon as it begins to leave."""
 
     @property
     def return_code(self) -> int | None:
@@ -52,7 +58,10 @@ def run_until_told(app: Runnable, served_by: int | None = None) -> int:
 
 
 async def _run(app: Runnable, served_by: int | None) -> int:
-    leaving = _Leaving(app, asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(_Threads(thread_name_prefix="vfm"))
+    leaving = _Leaving(app, loop)
+    app.on_exit = leaving.begin
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, leaving.told)
     watch = asyncio.create_task(_until_alone(leaving, served_by)) if served_by else None
@@ -64,7 +73,15 @@ async def _run(app: Runnable, served_by: int | None) -> int:
             watch.cancel()
     if app.crash is not None:
         raise app.crash
-    return leaving.code or app.return_code or 0
+    return leaving.code
+
+
+class _Threads(ThreadPoolExecutor):
+    """Threads that nobody waits for at the end: one may hang on a dead disk or in a call for good."""
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """See `ThreadPoolExecutor`; returns at once."""
+        super().shutdown(wait=False, cancel_futures=True)
 
 
 async def _until_alone(leaving: _Leaving, served_by: int) -> None:
@@ -77,25 +94,42 @@ class _Leaving:
     """The way out: in order, or after a while without the app's help."""
 
     def __init__(self, app: Runnable, loop: asyncio.AbstractEventLoop) -> None:
-        self.code = 0
         self._app, self._loop = app, loop
+        self._signal = 0
         self._terminal = _terminal_state()
         self._watchdog: threading.Timer | None = None
 
+    @property
+    def code(self) -> int:
+        """The exit code: of the signal, else as the app has it."""
+        if self._signal:
+            return 128 + self._signal
+        return 1 if self._app.crash else self._app.return_code or 0
+
+    def begin(self) -> None:
+        """The app begins to leave: from now on it has so many seconds."""
+        if self._watchdog is None:
+            self._watch(PATIENCE)
+
     def told(self, number: int, frame: Any = None) -> None:
         """A signal came: the first asks the app to leave, a second one does not wait for it."""
-        if self._watchdog:
+        if self._signal:
             self._force()
-        self.code = 128 + number
-        self._watchdog = threading.Timer(PATIENCE, self._force)
-        self._watchdog.daemon = True
-        self._watchdog.start()
+        self._signal = number
+        self.begin()
         self._loop.call_soon_threadsafe(lambda: self._app.exit(return_code=self.code))
 
     def over(self) -> None:
-        """The app has left."""
+        """The app has left: what still runs are threads, and Python would wait for each of them."""
+        self._terminal = None  # it is given back, and what was said on it stays
+        self._watch(PATIENCE if self._app.crash else _AFTERWARDS)  # of a crash there is a report to write
+
+    def _watch(self, seconds: float) -> None:
         if self._watchdog:
             self._watchdog.cancel()
+        self._watchdog = threading.Timer(seconds, self._force)
+        self._watchdog.daemon = True
+        self._watchdog.start()
 
     def _force(self) -> None:
         if self._terminal:

@@ -209,12 +209,22 @@ class Transfers:
         if not job.over:
             await self._stop(job, "cancelled")
 
-    async def break_off(self) -> list[Job]:
-        """Stop all of them, since the app ends; returns those that are left half way."""
+    async def break_off(self, patience: float = 0.8) -> list[Job]:
+        """Stop all of them, since the app ends; returns those that are left half way.
+
+        One that does not stop within so many seconds, since its disk or its network hangs, is left behind.
+        """
         left = [job for job in self.jobs if not job.over]
+        tasks = []
         for job in sorted(left, key=lambda job: job.state != "waiting"):  # none begins for one that ends
-            await self.pause(job)
-        return [job for job in left if not job.over]
+            if job.state != "paused":
+                tasks.append(self._tasks[job])
+                tasks[-1].cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=patience)
+        for job in (left := [job for job in left if not job.over]):
+            job.state = "paused"
+        return left
 
     def clear(self) -> None:
         """Forget the jobs that are over."""

@@ -124,6 +124,63 @@ def test_a_hung_app_is_ended_and_the_terminal_given_back(opened: Open) -> None:
     assert all(sequence in terminal.written for sequence in GIVEN_BACK)
 
 
+STUCK = """
+import asyncio, os, sys, threading, tui.app
+from textual.drivers.linux_driver import LinuxDriver
+from tui.backends.local_copy import off_loop
+fifo, in_mid_air = sys.argv.pop(), sys.argv.pop() == "in mid-air"
+async def stuck(self):
+    read = lambda *_: open(fifo).read()  # nobody ever writes
+    await asyncio.sleep(0)
+    threading.Thread(target=read).start()
+    waiting = [asyncio.create_task(off_loop(read)), asyncio.create_task(asyncio.to_thread(read))]
+    self.waiting = waiting if in_mid_air else waiting[1:]
+    os.write(2, b"STUCK")
+tui.app.VfmApp.on_ready = stuck
+sys.argv = ["vfm-tui"]
+from tui.__main__ import main
+main()
+"""
+LEAVES = 4.0  # seconds: three are promised, one is for a machine under load
+
+
+@pytest.mark.parametrize("manner", ["ctrl+q", signal.SIGTERM, signal.SIGHUP, "window"])
+def test_it_leaves_whatever_a_thread_waits_for(opened: Open, tmp_path: Path, manner: object) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    terminal = opened("in mid-air", str(tmp_path / "fifo"), program=[sys.executable, "-c", STUCK])
+    terminal.wait_for(b"STUCK")
+    began = time.monotonic()
+    if manner == "ctrl+q":
+        terminal.type(b"\x11")
+        expected = 0
+    elif manner == "window":
+        terminal.hang_up()
+        assert terminal.process.wait(DEADLINE) == 128 + signal.SIGHUP
+        assert time.monotonic() - began < LEAVES
+        return
+    else:
+        assert isinstance(manner, signal.Signals)
+        terminal.process.send_signal(manner)
+        expected = 128 + manner
+    assert terminal.wait_end() == expected
+    assert time.monotonic() - began < LEAVES
+    assert terminal.attributes() == terminal.before
+    assert all(sequence in terminal.written for sequence in GIVEN_BACK)
+
+
+def test_a_terminal_that_takes_nothing_holds_up_nobody(opened: Open, tmp_path: Path) -> None:
+    """Its window is frozen (ctrl+s, a suspended ssh): what is written waits for ever."""
+    os.mkfifo(tmp_path / "fifo")
+    terminal = opened("done", str(tmp_path / "fifo"), program=[sys.executable, "-c", STUCK])
+    terminal.wait_for(b"STUCK")
+    for _ in range(200):  # nobody reads what this draws
+        terminal.type(b"?\x1b")
+    began = time.monotonic()
+    terminal.process.send_signal(signal.SIGTERM)
+    assert terminal.process.wait(DEADLINE) == 128 + signal.SIGTERM
+    assert time.monotonic() - began < LEAVES
+
+
 BROKEN = """
 import sys, tui.app
 def broken(self):

@@ -63,6 +63,8 @@ class Desk(App[None]):
         """Whether unforeseen errors are survived even without a terminal."""
         self.unexpected = Unexpected(self)
         self._workers = ToldWorkers(self, self.unexpected)
+        self.on_exit: Callable[[], None] | None = None
+        """Called as soon as the app begins to leave (`tui/leaving.py`)."""
         self.rows: Sequence[Any] = ()
         """The runs that the home screen listed last (`store.run_rows.RunRow`), newest first."""
         self._client = client
@@ -93,6 +95,8 @@ class Desk(App[None]):
 
     def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
         """Leave; before that, screens keep what the next session should know of them."""
+        if self.on_exit:
+            self.on_exit()
         for screen in self.screen_stack:
             if callable(remember := getattr(screen, "remember", None)):
                 remember()

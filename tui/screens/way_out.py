@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tui.transfers import Job
 
 _SHOWN = 3
-_PATIENCE = 1.5  # seconds that a shell may wait for its prompt
+_PATIENCE = 0.8  # seconds that a shell may wait for its prompt
 
 
 def farewell(runs: Iterable[Seen]) -> str:
