@@ -31,6 +31,7 @@ from tui.words import plain, status_words
 if TYPE_CHECKING:
     from tui.screens.file_actions import FileActions
     from tui.screens.run_actions import RunActions
+    from tui.widgets.clipboard import Copied
     from tui.widgets.files_pane import FilesPane
 
 
@@ -238,6 +239,10 @@ class VfmApp(Desk):
     def on_files_pane_delete_wanted(self, message: FilesPane.DeleteWanted) -> None:
         """Files should go."""
         self._change("delete files", lambda: self.file_actions.delete(message.pane, message.paths))
+
+    def on_copied(self, message: Copied) -> None:
+        """Something was sent to the terminal's clipboard."""
+        self._do("look at the clipboard", lambda: self.tell_of_copy(message.what))
 
     def on_runs_listed(self, message: ask.RunsListed) -> None:
         """A toast for each run that ended, unless it is the one on the screen."""

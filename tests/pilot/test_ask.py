@@ -12,6 +12,7 @@ from textual.widgets import Button, Input, OptionList, Static
 
 from tests.pilot.conftest import until
 from tui.screens.ask import AskPath, AskText, Confirm, Dialog
+from tui.widgets.path_input import Role
 
 NOTHING = object()
 
@@ -131,7 +132,7 @@ async def test_tab_completes_folders_as_far_as_there_is_one_way(folders: Path) -
 
 
 async def test_files_are_offered_where_they_are_wanted(folders: Path) -> None:
-    app = Asker(AskPath("What?", "x", files=True))
+    app = Asker(AskPath("What?", "x", role="from"))
     async with app.run_test() as pilot:
         assert (await typed(pilot, f"{folders}/runs-f")).value == f"{folders}/runs-file"
         assert (await typed(pilot, f"{folders}/.h")).value == f"{folders}/.hidden/"
@@ -141,15 +142,25 @@ async def test_files_are_offered_where_they_are_wanted(folders: Path) -> None:
         assert not any(".hidden" in name for name in names)
 
 
-async def test_what_is_at_a_path_is_said(folders: Path) -> None:
-    app = Asker(AskPath("Where?", str(folders / "other")))
+@pytest.mark.parametrize(
+    ("role", "of_a_file", "of_nothing", "of_a_folder"),
+    [
+        ("into", "a file: name a folder", "it will be made", "an empty folder"),
+        ("from", "a file", "there is no such file or folder", "an empty folder"),
+        ("save", "it is replaced only if you say so", "it will be made", "an empty folder: name a file"),
+    ],
+)
+async def test_what_is_at_a_path_is_said_and_what_becomes_of_it(
+    folders: Path, role: Role, of_a_file: str, of_nothing: str, of_a_folder: str
+) -> None:
+    app = Asker(AskPath("Where?", str(folders / "other"), role=role))
     async with app.run_test() as pilot:
         for path, said in (
-            ("other", "an empty folder"),
+            ("other", of_a_folder),
             ("", "a folder with 6 things"),
-            ("runs-file", "a file that is there"),
-            ("none", "it will be made"),
-            ("runs-file/x", "not there yet"),
+            ("runs-file", of_a_file),
+            ("none", of_nothing),
+            ("runs-file/x", of_nothing),
         ):
             app.screen.query_one(Input).value = f"{folders}/{path}"
 

@@ -34,7 +34,7 @@ from tui.backends.local import LocalBackend
 from tui.client import Client
 from tui.memory import Memory
 from tui.screens import requests as ask
-from tui.screens.ask import Confirm
+from tui.screens.ask import AskPath, Confirm
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
 from tui.settings import Settings
@@ -662,19 +662,36 @@ async def test_a_live_run_can_be_cancelled_and_not_deleted(
         assert "■ cancelled" in shown(here, RunStatus)
 
 
+async def save_log(here: Any, pilot: Any) -> None:
+    """Ask for it, and take what is suggested."""
+    await pilot.press("ctrl+s")
+    await until(lambda: isinstance(here.screen, AskPath), "the question")
+    await pilot.pause()
+    await pilot.press("enter")
+
+
 async def test_what_the_log_shows_goes_into_a_file(home: Path, app: Any, tmp_path: Path) -> None:
     failed_run(home)
     memory = Memory(None)
-    memory.put("download_dir", str(tmp_path))
+    memory.put("download_dir", str(tmp_path / "not/there/yet"))
+    saved = tmp_path / "not/there/yet/broken-all.log"
     async with (here := app("broken", memory=memory)).run_test(size=NORMAL) as pilot:
         await settled(here, pilot)
-        await pilot.press("ctrl+s")
-        await until(lambda: not isinstance(here.screen, RunScreen), "the question")
-        await pilot.pause()
-        await pilot.press("enter")
-        saved = tmp_path / "broken-all.log"
+        await save_log(here, pilot)
         await until(lambda: any("lines in" in n.message for n in here._notifications), "the file")
         assert "ValueError: 16 is too short" in saved.read_text()
+        for answer, is_replaced in (("n", False), ("y", True)):
+            saved.write_text("mine")
+            await save_log(here, pilot)
+            await until(lambda: isinstance(here.screen, Confirm), "whether to replace it")
+            assert saved.read_text() == "mine"
+            await pilot.press(answer)
+            await until(lambda: isinstance(here.screen, RunScreen), "no question")
+            await pilot.pause()
+            await until(lambda then=is_replaced: (saved.read_text() != "mine") is then, "the file")
+        assert list(saved.parent.iterdir()) == [saved]
+        await save_log(here, pilot)
+        await until(lambda: isinstance(here.screen, RunScreen), "that nobody is asked of the same lines")
 
 
 async def test_a_file_that_cannot_be_written_is_told_of(home: Path, app: Any, tmp_path: Path) -> None:

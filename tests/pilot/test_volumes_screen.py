@@ -247,6 +247,27 @@ async def test_order_totals_and_copied_paths(client: Client, run: Path) -> None:
         assert files[-1] == "weights.bin"
         await view.pilot.press("y")
         assert view.app.clipboard == f"{VOLUME}:{RUN_PATH}"
+        await view.until(
+            lambda: any("1 path: sent to the clipboard" in note.message for note in view.app._notifications),
+            "what is known of it",
+        )
+
+
+async def test_a_copy_claims_only_what_is_known(
+    client: Client, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TMUX", "TERM_PROGRAM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("STY", "1.screen")
+    async with shown(client, IN_RUN) as view:
+        await view.pilot.press("y")
+        await view.until(
+            lambda: any(
+                "sent to the clipboard" in note.message and "GNU screen does not pass on" in note.message
+                for note in view.app._notifications
+            ),
+            "what keeps it from getting there",
+        )
 
 
 async def test_narrow_terminals_show_one_thing_at_a_time(client: Client, run: Path) -> None:

@@ -6,16 +6,18 @@ whole, and that no other program's file is ever taken for one. Every function do
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from remote.contract.errors import ConfigError, Hint
 
 PART = ".part"
+T = TypeVar("T")
 _NAMED = 5  # paths that a refusal names; of more it says how many
 _KINDS = {
     stat.S_IFIFO: "a pipe",
@@ -105,6 +107,28 @@ def give_name(part: Path, target: Path, *, force: bool) -> None:
     if not force and os.path.lexists(target):
         raise Occupied([str(target)])
     os.replace(part, target)
+
+
+def write_file(target: Path, write: Callable[[BinaryIO], T], *, force: bool = False) -> T:
+    """Write a file that a user named, whole or not at all; folders are made. Returns what `write` does.
+
+    What is there, identical, is left alone. Raises `Occupied` where it differs, unless `force` says to
+    replace it; `ConfigError` where no file can be written; `OSError`.
+    """
+    is_taken = os.path.lexists(target)
+    target = written_to(target)
+    part = part_of(target, f"{os.getpid()}:{target}")
+    try:
+        with open_part(part) as file:
+            found = write(file)
+        if is_taken and filecmp.cmp(part, target, shallow=False):
+            part.unlink()
+        else:
+            give_name(part, target, force=force)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return found
 
 
 def _is_ours(found: os.stat_result) -> bool:

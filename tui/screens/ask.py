@@ -17,7 +17,7 @@ from textual.screen import ModalScreen, ScreenResultType
 from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from tui.widgets.path_input import PathInput
+from tui.widgets.path_input import PathInput, Role
 from tui.words import plain
 
 MOST_LINES = 10
@@ -152,7 +152,7 @@ class AskText(Dialog[str | None]):
 
 
 class AskPath(AskText):
-    """A path on this machine, absolute, or None. Tab completes folders, and files where `files` is set."""
+    """A path on this machine, absolute, or None. Tab completes folders, and files where `role` wants one."""
 
     DEFAULT_CSS = """
     AskPath #note { color: $text-muted; padding: 0 1; height: 1; }
@@ -165,13 +165,13 @@ class AskPath(AskText):
         Binding("down", "choose", "To the offered names", show=False, id="ask.choose"),
     ]
 
-    def __init__(self, title: str, default: str = "", *, yes: str = "OK", files: bool = False) -> None:
+    def __init__(self, title: str, default: str = "", *, yes: str = "OK", role: Role = "into") -> None:
         super().__init__(title, default, yes=yes)
-        self._files = files
+        self._role = role
 
     def question(self) -> ComposeResult:
         """The path, what is there, and what it may go on with."""
-        yield PathInput(self._default, files=self._files)
+        yield PathInput(self._default, role=self._role)
         yield Static("", id="note")
         yield OptionList(id="offers", classes="-hidden", compact=True)
 

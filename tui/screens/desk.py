@@ -70,6 +70,7 @@ class Desk(App[None]):
         self._client = client
         self._settings = settings
         self._transfers: Transfers | None = None
+        self._clipboard_trouble: str | None = None
         self._connecting = asyncio.Lock()
 
     @property
@@ -136,6 +137,18 @@ class Desk(App[None]):
         seconds = _ERRORS_STAY if severity == "error" else None
         self.notify(text, title=title, severity=cast(SeverityLevel, severity), timeout=seconds, markup=False)
 
+    async def tell_of_copy(self, what: str) -> None:
+        """Say that something was sent to the clipboard, and what is known to keep it from getting there."""
+        from tui.words import plain
+
+        if self._clipboard_trouble is None:
+            self._clipboard_trouble = "" if self.is_web else await asyncio.to_thread(_clipboard_trouble)
+        text = plain(f"{what}: sent to the clipboard of the {'browser' if self.is_web else 'terminal'}")
+        if self._clipboard_trouble:
+            self.tell(f"{text}, but {self._clipboard_trouble}", "warning")
+        else:
+            self.tell(text)
+
     def _transfer_ended(self, job: Job) -> None:
         from tui.backends.destination import Occupied
         from tui.words import one_line, plain, size
@@ -160,6 +173,15 @@ class Desk(App[None]):
         gc.freeze()
         gc.set_threshold(10_000)
         return client
+
+
+def _clipboard_trouble() -> str:
+    """Why what is copied does not get to the clipboard, as far as that is known."""
+    from tui.doctor.finding import Surroundings
+    from tui.doctor.terminal import clipboard
+
+    found = clipboard(Surroundings.of_this_machine())
+    return "" if found.state == "ok" else ": ".join(filter(None, (found.detail, found.command)))
 
 
 def _folders(client: Client | None, settings: Settings | None) -> Folders | Settings | None:

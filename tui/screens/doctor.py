@@ -24,6 +24,7 @@ from remote.contract.errors import VfmError
 from tui.doctor import Finding, Surroundings, examine
 from tui.screens import requests as ask
 from tui.screens.base import VfmScreen
+from tui.widgets.clipboard import copy
 from tui.widgets.findings import FindingList, finding_text
 from tui.words import colourless, plain
 
@@ -136,8 +137,7 @@ from here, **Enter** does at once, and its output is shown.
     def action_copy(self) -> None:
         """The command, into the terminal's clipboard."""
         if (finding := self._finding) and finding.command:
-            self.app.copy_to_clipboard(finding.command)
-            self.desk.tell(plain(finding.command), title="copied")
+            copy(self, finding.command, finding.command)
 
     def action_demo(self) -> None:
         """The launch form with the demo's config: one more key starts it."""

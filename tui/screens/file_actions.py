@@ -45,7 +45,7 @@ class FileActions:
     async def upload(self, pane: FilesPane, folder: str) -> None:
         """Ask what, name what goes, then start a transfer; the pane shows it once it is there."""
         into = f"{pane.volume}:{folder}"
-        asked = AskPath(f"Upload into {into}", f"{Path.cwd()}/", yes="Go on", files=True)
+        asked = AskPath(f"Upload into {into}", f"{Path.cwd()}/", yes="Go on", role="from")
         chosen = await self._desk.push_screen_wait(asked)
         if not chosen:
             return

@@ -22,6 +22,7 @@ from tui.screens import requests as ask
 from tui.screens.base import VfmScreen
 from tui.screens.drafts import Drafts
 from tui.screens.launch_help import HELP
+from tui.widgets.clipboard import copy
 from tui.widgets.config_list import ConfigList
 from tui.widgets.form import Form
 from tui.widgets.launch_bar import LaunchBar
@@ -382,8 +383,7 @@ class LaunchScreen(VfmScreen):
     async def _copy(self) -> None:
         outlook = await self._look()  # what is shown may still be of the last key but one
         if outlook is not None and outlook.plan is not None:
-            self.app.copy_to_clipboard(outlook.plan.command)
-            self.desk.tell("copied the command")
+            copy(self, outlook.plan.command, "the command")
         else:
             self.desk.tell("there is no command while something is wrong", "warning")
 

@@ -32,7 +32,7 @@ from tui.widgets.panes import Panes
 from tui.widgets.run_notice import RunNotice
 from tui.widgets.run_status import RunStatus
 from tui.widgets.timeline import Timeline
-from tui.words import plain
+from tui.words import one_line, plain
 
 if TYPE_CHECKING:
     from tui.feed import Feed
@@ -272,18 +272,27 @@ class RunScreen(VfmScreen):
 
     @work(group="save", description="save the log", exit_on_error=False)
     async def _ask_and_save(self, pane: LogPane, default: str) -> None:
-        from tui.screens.ask import AskPath
+        from tui.backends.destination import Occupied
+        from tui.screens.ask import AskPath, Confirm
 
         suggested = str(Path(self.desk.download_dir) / default)
-        chosen = await self.app.push_screen_wait(AskPath("Save these lines as", suggested, files=True))
+        chosen = await self.app.push_screen_wait(AskPath("Save these lines as", suggested, role="save"))
         if not chosen:
             return
         try:
-            count = await pane.save(Path(chosen))
+            try:
+                count = await pane.save(Path(chosen))
+            except Occupied:
+                question = Confirm(f"Replace {chosen}?", ["it is there already and differs"], yes="Replace")
+                if not await self.app.push_screen_wait(question):
+                    return
+                count = await pane.save(Path(chosen), force=True)
         except OSError as error:
             self.desk.tell(f"cannot write {plain(chosen)}: {error.strerror or error}", "error")
+        except VfmError as error:
+            self.desk.tell(plain(f"cannot save: {one_line(error)}"), "error")
         else:
-            self.desk.tell(f"{count:,} lines in {plain(chosen)}")
+            self.desk.tell(f"{count:,} line{'s' * (count != 1)} in {plain(chosen)}")
 
     # --- asking ----------------------------------------------------------------------------------------
 

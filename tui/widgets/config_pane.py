@@ -23,6 +23,7 @@ from textual.widgets.option_list import Option
 from remote.contract import layout
 from remote.contract.errors import VfmError
 from remote.contract.json_text import from_json
+from tui.widgets.clipboard import copy
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.run_columns import pad
 from tui.words import duration, moment, plain
@@ -234,8 +235,7 @@ class ConfigPane(Vertical):
         listed = self.query_one(FactList)
         fact = self._fact(listed.highlighted_option.id if listed.highlighted_option else None)
         if fact is not None:
-            self.app.copy_to_clipboard(f"{fact.key}={fact.value}" if fact.key else fact.value)
-            self.notify(f"{fact.name} is copied", markup=False)
+            copy(self, f"{fact.key}={fact.value}" if fact.key else fact.value, fact.name)
 
     def action_leave(self) -> None:
         """Escape: the filter first, then the screen's own."""

@@ -22,6 +22,7 @@ from textual.widgets import Static
 from remote.contract.errors import VfmError
 from tui.backends.base import Entry
 from tui.client import Client
+from tui.widgets.clipboard import copy
 from tui.widgets.file_list import FileList
 from tui.widgets.file_preview import FilePreview
 from tui.widgets.file_rows import FileRows, parent
@@ -194,8 +195,8 @@ class FilesPane(Horizontal):
     def action_copy(self) -> None:
         """`VOLUME:PATH`, as `vfm get` takes it, to the clipboard (OSC 52: also over ssh)."""
         paths = self.files.chosen or [self.root]
-        self.app.copy_to_clipboard("\n".join(f"{self.volume}:{path}" for path in paths))
-        self.notify(f"copied {len(paths)} path{'s' * (len(paths) != 1)}", markup=False)
+        text = "\n".join(f"{self.volume}:{path}" for path in paths)
+        copy(self, text, f"{len(paths)} path{'s' * (len(paths) != 1)}")
 
     def action_reload(self) -> None:
         """Look again."""

@@ -10,7 +10,7 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from rich.cells import get_character_cell_size
 from rich.console import Console
@@ -19,6 +19,7 @@ from rich.text import Text
 from textual.strip import Strip
 
 from remote.contract.events import split_source
+from tui.backends.destination import write_file
 from tui.store.journal import Line
 from tui.store.log_matches import LogRows
 from tui.widgets.terminal_text import plain_line, read_terminal
@@ -97,14 +98,17 @@ def plain_of(line: Line) -> str:
     return tag + plain_line(rest)
 
 
-def write_plain(rows: LogRows, path: Path) -> int:
-    """Lines into a file, a thousand at a time; returns how many. Raises `OSError` and `DiskError`."""
-    count = 0
-    with path.open("w", encoding="utf-8") as file:
+def write_plain(rows: LogRows, path: Path, *, force: bool = False) -> int:
+    """Lines into a file, a thousand at a time; returns how many. Raises what `write_file` does."""
+
+    def write(file: BinaryIO) -> int:
+        count = 0
         while lines := rows.read(count, 1000):
-            file.writelines(f"{plain_of(line)}\n" for line in lines)
+            file.writelines(f"{plain_of(line)}\n".encode(errors="backslashreplace") for line in lines)
             count += len(lines)
-    return count
+        return count
+
+    return write_file(path, write, force=force)
 
 
 def _tag_of(said: str) -> tuple[str, str]:

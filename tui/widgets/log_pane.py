@@ -155,11 +155,14 @@ class LogPane(Vertical):
         else:
             self.call_later(self.restore, state)
 
-    async def save(self, path: Path) -> int:
-        """Write the lines that are shown into a file; returns how many. Raises `OSError`, `DiskError`."""
+    async def save(self, path: Path, *, force: bool = False) -> int:
+        """Write the lines that are shown into a file; returns how many.
+
+        Raises `Occupied` where another file is there, unless `force` replaces it; `VfmError` and `OSError`.
+        """
         shown = self.finder.shown
         await asyncio.to_thread(shown.scan)
-        return await asyncio.to_thread(write_plain, shown, path)
+        return await asyncio.to_thread(write_plain, shown, path, force=force)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While an answer is typed its letters are letters."""

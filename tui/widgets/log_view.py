@@ -22,6 +22,7 @@ from textual.widget import Widget
 from remote.contract.errors import VfmError
 from tui.store.journal import Line
 from tui.store.log_matches import LogRows
+from tui.widgets.clipboard import copy
 from tui.widgets.log_line import plain_of
 from tui.widgets.log_paint import STYLES, WIDEST, LogPaint, Sight
 
@@ -251,9 +252,9 @@ class LogView(ScrollView, can_focus=True):
         first, last = self.selection
         lines = self._read(first, min(last - first + 1, _MOST_COPIED)) if len(self.rows) else []
         if lines:
-            self.app.copy_to_clipboard("\n".join(plain_of(line) for line in lines))
             more = f" of {last - first + 1:,}: the rest with save" if last - first + 1 > len(lines) else ""
-            self.notify(f"copied {len(lines):,} line{'s' * (len(lines) != 1)}{more}", markup=False)
+            what = f"{len(lines):,} line{'s' * (len(lines) != 1)}{more}"
+            copy(self, "\n".join(plain_of(line) for line in lines), what)
         self.selected_from = None
 
     def action_choose(self) -> None:

@@ -1,7 +1,7 @@
 """An input for a path on this machine: `~` is the home folder, Tab completes.
 
-Owns completing, off the event loop, and telling what is at the path already. What the path is for is
-the matter of whoever asks.
+Owns completing, off the event loop, and telling what is at the path already and what will become of it.
+Doing that is the matter of whoever asks.
 """
 
 from __future__ import annotations
@@ -11,19 +11,21 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from textual import work
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import Input
 
+Role = Literal["into", "from", "save"]
+"""What the path is for: a folder that is filled, something that is read, a file that is written."""
 MOST = 200
 """Names that are offered at once."""
 
 
 class PathInput(Input):
-    """One line that holds a path. With `files` files are offered too, not only folders."""
+    """One line that holds a path. Files are offered where one is asked for, not only folders."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "complete", "Complete the path", show=False, priority=True, id="path.complete"),
@@ -36,9 +38,9 @@ class PathInput(Input):
         note: str
         names: Sequence[str] = ()
 
-    def __init__(self, value: str = "", *, files: bool = False, **options: Any) -> None:
+    def __init__(self, value: str = "", *, role: Role = "into", **options: Any) -> None:
         super().__init__(value, compact=True, select_on_focus=False, **options)
-        self._files = files
+        self._role: Role = role
         self._offered: tuple[str, Sequence[str]] = ("", ())
 
     @property
@@ -63,14 +65,14 @@ class PathInput(Input):
     @work(group="path-look", description="look at a path", exclusive=True, exit_on_error=False)
     async def _look(self) -> None:
         typed = self.value
-        note = await asyncio.to_thread(what_is_at, typed)
+        note = await asyncio.to_thread(what_is_at, typed, self._role)
         completed, names = self._offered
         self.post_message(self.Looked(note, names if typed == completed else ()))
 
     @work(group="path-complete", description="complete a path", exclusive=True, exit_on_error=False)
     async def _complete(self) -> None:
         typed = self.value
-        names = await asyncio.to_thread(completions, typed, self._files)
+        names = await asyncio.to_thread(completions, typed, self._role != "into")
         if self.value != typed:
             return
         longer = os.path.commonprefix(names)  # noqa: RUF071 - by letters, as shells do
@@ -110,15 +112,24 @@ def completions(typed: str, files: bool) -> list[str]:
     return sorted(names)[:MOST]
 
 
-def what_is_at(typed: str) -> str:
-    """A few words: nothing yet, a folder, a file, or why one cannot tell."""
+def what_is_at(typed: str, role: Role) -> str:
+    """A few words: what is there and what becomes of it, or why one cannot tell."""
     if not typed.strip():
         return "type a path"
     path = expanded(typed.strip())
     try:
         if path.is_dir():
             count = sum(1 for _ in os.scandir(path))
-            return f"a folder with {count} thing{'s' * (count != 1)} in it" if count else "an empty folder"
-        return "a file that is there already" if path.exists() else "not there yet: it will be made"
+            what = f"a folder with {count} thing{'s' * (count != 1)} in it" if count else "an empty folder"
+            return f"{what}: name a file" if role == "save" else what
+        return _NO_FOLDER[role][path.exists()]
     except (OSError, ValueError) as error:
         return getattr(error, "strerror", None) or str(error)
+
+
+_NO_FOLDER: dict[Role, tuple[str, str]] = {
+    "into": ("not there yet: it will be made", "a file: name a folder"),
+    "from": ("there is no such file or folder", "a file"),
+    "save": ("not there yet: it will be made", "a file that is there: it is replaced only if you say so"),
+}
+"""What to say of a path where nothing is, and of one where a file is."""

@@ -32,6 +32,7 @@ from tui.store.episodes import (
     ordered,
     read_episode,
 )
+from tui.widgets.clipboard import copy
 from tui.widgets.episode_text import as_text, conversation, row_text, worth
 from tui.words import number, plain
 
@@ -371,5 +372,4 @@ class RolloutsPane(Vertical):
         """The episode as text (OSC 52: over ssh too)."""
         episode = self.query_one(EpisodeView).episode
         if episode is not None:
-            self.app.copy_to_clipboard(as_text(episode))
-            self.notify("the episode is copied", markup=False)
+            copy(self, as_text(episode), "the episode")
