@@ -26,7 +26,6 @@ from remote.contract.events import (
     decode_line,
     encode_line,
 )
-from remote.contract.redaction import without_passwords
 
 E = TypeVar("E", bound=Event)
 
@@ -91,8 +90,8 @@ def failure_event(error: VfmError) -> FailureEvent:
     hint = error.hint
     event = FailureEvent(
         boundary=error.boundary,
-        cause=without_passwords(error.cause),
-        message=without_passwords(error.message),
+        cause=error.cause,
+        message=error.message,
         hint=None if hint is None else {"text": hint.text, "key": hint.key, "from": hint.old, "to": hint.new},
     )
     return redact.event(event)

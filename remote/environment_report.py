@@ -1,6 +1,6 @@
 """What an environment is, and whether it plays: a program that the image's Python runs for `vfm env`.
 
-    python -m remote.environment_report     the question on stdin: {request, check}
+    python -m remote.environment_report     the question on stdin: {request, check, env}
 
 Owns reading options, rewards, splits and a prompt off the loaded environment, and three episodes against
 a scripted model. Answers in lines of JSON: {say} while it works, at last {report} or {error}.
@@ -22,7 +22,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from remote import environments
+from remote import environments, redact
 from remote.contract.errors import EnvironmentMissing, Hint, VfmError
 from remote.contract.json_text import from_json
 from remote.contract.record import LaunchRequest
@@ -181,18 +181,19 @@ def main() -> int:
     os.dup2(2, 1)  # what libraries print is no answer
 
     def answer(**message: Any) -> None:
-        os.write(answers, json.dumps(message, default=str).encode() + b"\n")
+        os.write(answers, redact.json_line(json.dumps(message, default=str)).encode() + b"\n")
 
     question = from_json(sys.stdin.read())
     os.environ.setdefault("OPENAI_API_KEY", "unused-by-a-scripted-model")
     try:
         request = LaunchRequest.model_validate(question["request"])
+        os.environ.update({**question["env"], **redact.hide(question["env"], request)})
         answer(report=report(request, question["check"], lambda line: answer(say=line)))
         return 0
     except VfmError as error:
         answer(error=failure_event(error).on_record())
     except Exception as error:
-        traceback.print_exc()
+        print(redact.text(traceback.format_exc()), file=sys.stderr)
         unexpected = VfmError(f"{type(error).__name__}: {error}", boundary="environment")
         answer(error=failure_event(unexpected).on_record())
     return 1

@@ -38,6 +38,11 @@ def hide(values: Mapping[str, str], request: LaunchRequest | None = None) -> dic
     return {NAMES: ",".join(sorted(secrets))}
 
 
+def hides(name: str, value: str) -> bool:
+    """Whether a variable is one of the secrets."""
+    return name in _hidden or name in os.environ.get(NAMES, "").split(",") or says_secret(name, value)
+
+
 def text(text: str) -> str:
     """The text without secrets."""
     return _current().text(text)

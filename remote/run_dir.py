@@ -18,6 +18,7 @@ from remote.contract import layout
 from remote.contract.errors import DiskError, Hint
 from remote.contract.json_text import to_json, to_portable_json
 from remote.contract.record import LaunchRequest, RunRecord
+from remote.contract.redaction import shown_value
 
 TEMPORARY = ".tmp"
 _TEMPORARY = re.compile(rf"\..+\.[a-z0-9_]{{8}}{re.escape(TEMPORARY)}")
@@ -105,7 +106,7 @@ class RunDir:
         for folder in (layout.LOGS, layout.ROLLOUTS, layout.CHECKPOINTS):
             (self.path / folder).mkdir(exist_ok=True)
         spec = request.model_dump(mode="json", include={"spec", "provenance", "config_path"})
-        self.write_json(layout.SPEC, spec)
+        self.write_json(layout.SPEC, shown_value("", spec))
         self.write_request(request)
         self.write_record(record)
         return record

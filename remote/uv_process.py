@@ -19,9 +19,8 @@ from pathlib import Path
 from remote import redact
 from remote.contract.errors import Hint, ImageError
 
-SECRETS = frozenset({"WANDB_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OPENAI_API_KEY"})
-"""The run's secrets, which a build has no use for."""
-_NOT_INHERITED = SECRETS | {"VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME"}
+_NOT_INHERITED = frozenset({"VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME"})
+_WAY_TO_THE_INDEX = ("UV_", "PIP_", "HTTP", "ALL_PROXY", "http", "all_proxy")
 # What people set for pip, under the names that uv reads.
 _FROM_PIP = {
     "PIP_INDEX_URL": "UV_DEFAULT_INDEX",
@@ -47,8 +46,10 @@ def command() -> list[str]:
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """The variables that uv runs with: the given ones, pip's settings under uv's names, no secrets."""
-    result = {name: value for name, value in given.items() if name not in _NOT_INHERITED}
+    """The variables that uv runs with: the given ones, pip's settings under uv's names; of secrets, which a
+    build has no use for, those alone that lead to a package index."""
+    result = {n: v for n, v in given.items() if n.startswith(_WAY_TO_THE_INDEX) or not redact.hides(n, v)}
+    result = {name: value for name, value in result.items() if name not in _NOT_INHERITED}
     for pip, uv in _FROM_PIP.items():
         if given.get(pip) and uv not in result and _INDEX_NAMES.get(uv) not in result:
             result[uv] = given[pip]

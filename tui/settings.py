@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 
 from remote.contract.errors import ConfigError, Hint
+from remote.contract.redaction import named_secret
 
 KNOWN_SECRETS = (
     "WANDB_API_KEY",
@@ -133,9 +134,39 @@ def surroundings(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**plain, **{name: "set" for name in _WHETHER if process.get(name)}}
 
 
-def environment(also: Mapping[str, str]) -> dict[str, str] | None:
-    """This process's environment with a few variables more, for a child; None where it is the same."""
-    return {**os.environ, **also} if also else None
+_HANDED_ON = re.compile(
+    "PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TMPDIR|TEMP|TMP|TERM|PWD|HOSTNAME|"
+    "(HTTP|HTTPS|ALL|NO|FTP)_PROXY|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NIX_SSL_CERT_FILE|"
+    "GIT_SSL_CAINFO|GRPC_DEFAULT_SSL_ROOTS_FILE_PATH|LD_LIBRARY_PATH|LD_PRELOAD|LIBRARY_PATH|CPATH|CC|CXX|"
+    "LOCALE_ARCHIVE|(LC|XDG|NVIDIA|NCCL|GLOO|OMP|GOMP|KMP|MKL|OPENBLAS|NUMEXPR|MALLOC|TRITON|VLLM|ROCM|HIP|"
+    "HSA|HF|HUGGINGFACE|TRANSFORMERS|TOKENIZERS|WANDB|VFM|UV|PIP|NLTK)_.*|(CUDA|TORCH|PYTORCH|PYTHON).*",
+    re.IGNORECASE,
+)
+_NEVER = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP"})
+_FOR_MODAL, _FOR_AN_INDEX = "MODAL_", ("UV_INDEX_", "PIP_")
+
+
+def environment(also: Mapping[str, str], *, modal: bool = False) -> dict[str, str]:
+    """What a program of the far side inherits of this process: what makes a machine work, such as paths,
+    proxies, certificates and caches, and nothing else of the shell. Secrets go another way.
+
+    `also` is added; with `modal`, Modal's own variables are as well.
+    """
+    kept = {name: value for name, value in os.environ.items() if _is_handed_on(name, modal)}
+    return {**kept, **also}
+
+
+def _is_handed_on(name: str, modal: bool) -> bool:
+    if modal and name.startswith(_FOR_MODAL):
+        return True
+    if name in _NEVER or (named_secret(name) and not name.startswith(_FOR_AN_INDEX)):
+        return False
+    return bool(_HANDED_ON.fullmatch(name))
+
+
+def from_shell(names: Iterable[str]) -> dict[str, str]:
+    """The variables of this process that are named, of those that it has."""
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 
 def _project(given: Path | None, process: Mapping[str, str]) -> Path:

@@ -6,8 +6,10 @@ Owns the one exception family that may end a run or a command. How a failure is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+from remote.contract.redaction import without_passwords
 
 Boundary = Literal[
     "config",  # what the user wrote: YAML, --set, .env, names
@@ -35,11 +37,17 @@ class Hint:
     old: Any = None
     new: Any = None
 
+    def without_passwords(self) -> Hint:
+        """The same, in which no address shows the password that it bears."""
+        clean = {n: without_passwords(v) for n, v in vars(self).items() if isinstance(v, str)}
+        return replace(self, **clean)
+
 
 class VfmError(Exception):
     """A failure that a user can act on: what happened, where, and what to do next.
 
-    `cause` is the original evidence (an exception's text, a log line), never a traceback.
+    `cause` is the original evidence (an exception's text, a log line), never a traceback. Passwords that
+    addresses bear are left out of all that it says.
     """
 
     boundary: Boundary = "worker"
@@ -52,10 +60,11 @@ class VfmError(Exception):
         cause: str = "",
         hint: Hint | None = None,
     ) -> None:
+        message = without_passwords(message)
         super().__init__(message)
         self.message = message
-        self.cause = cause
-        self.hint = hint
+        self.cause = without_passwords(cause)
+        self.hint = None if hint is None else hint.without_passwords()
         if boundary is not None:
             self.boundary = boundary
 

@@ -21,13 +21,13 @@ _CERTAIN = 10  # characters of half a secret that is cut in two, whatever they l
 _LONGEST = 16384  # characters of a value that are looked for
 _GRAM, _STRIDE = 4, 3  # any _LEAST characters hold a piece of _GRAM that begins at a multiple of _STRIDE
 _SECRET_NAME = re.compile(
-    "(^|_)(KEY|APIKEY|TOKEN|SECRETS?|PASSWORD|PASSWD|PASS|PWD|PASSPHRASE|CREDENTIALS?|AUTH|BEARER|COOKIE|DSN|"
+    "(^|_)(KEY|APIKEY|TOKEN|SECRETS?|PASSWORD|PASSWD|PASS|(?<=_)PWD|PASSPHRASE|CREDENTIALS?|AUTH|BEARER|COOKIE|DSN|"
     "WEBHOOK|SIGNATURE|SALT|PAT|PRIVATE)(_|$|[0-9])"
 )
 _PLAIN_NAME = re.compile(
     "(^|_)(EXPERIMENTER|EXPERIMENT_NAME|PATH|HOME|DIRS?|DIRECTORY|FOLDER|FILE|USER|USERNAME|LOGNAME|HOST|"
     "HOSTNAME|PORT|REGION|ZONE|PROJECT|ENTITY|PROFILE|ENVIRONMENT|ENV|MODE|LEVEL|LANG|LANGUAGE|LOCALE|TZ|"
-    "TERM|SHELL|EDITOR|DEVICES?|MODEL|NAME|VERSION|TIMEOUT|INTERVAL|CACHE|ENDPOINT|FORMAT|BACKEND|VARIABLE)$"
+    "TERM|SHELL|EDITOR|DEVICES?|MODEL|NAME|VERSION|TIMEOUT|INTERVAL|CACHE|ENDPOINT|FORMAT|BACKEND|VAR|VARIABLE)$"
 )
 _OURS = re.compile("VFM_|LC_|XDG_|CUDA_|NCCL_|OMP_|MKL_|UV_(?!.*INDEX)|PYTHON|TORCH_|VLLM_(?!API)")
 _WORDS = frozenset(
@@ -38,7 +38,7 @@ _WORDS = frozenset(
 )
 _NUMBER = re.compile(r"[+-]?[\d.,_:]+(e[+-]?\d+)?")
 _PATHS = re.compile(r"(~|\.{0,2})/[^:\n]*(:(~|\.{0,2})/[^:\n]*)*|[A-Za-z]:\\[^\n]*")
-_USERINFO = re.compile(r"(://)(?!git@)[^/\s?#'\"<>]*@")
+_USERINFO = re.compile(r"(://|\bhttps?:/)(?!git@)[^/\s?#'\"<>]*@")
 _RARE = re.compile(r"[0-9A-Z%+]")
 _RANDOM = re.compile(r"[0-9]|[a-z][A-Z]|[^\w\s.,:/-]")
 
@@ -95,7 +95,28 @@ def _password(text: str) -> str:
 
 def without_passwords(text: str) -> str:
     """A text in which no address shows the user or password that it bears; `git@` is neither."""
-    return _USERINFO.sub(r"\1***@", text) if "://" in text else text
+    return _USERINFO.sub(r"\1***@", text) if "@" in text and ":/" in text else text
+
+
+HIDDEN = "(hidden)"
+"""What is shown in place of a value that is named as a secret."""
+_VARIABLES = re.compile(r"[A-Z_][A-Z0-9_]*([\s,]+[A-Z_][A-Z0-9_]*)*")
+
+
+def shown_value(name: str, value: Any) -> Any:
+    """A config value as it may be shown: without passwords, and hidden where its name, the last part of a
+    dotted one, says that it is a secret. Names of variables, which secrets go by, are shown."""
+    name = name.strip().rpartition(".")[2]
+    match value:
+        case dict():
+            return {key: shown_value(str(key), item) for key, item in value.items()}
+        case list():
+            return [shown_value(name, item) for item in value]
+        case str() if named_secret(name) and value and not _VARIABLES.fullmatch(value):
+            return HIDDEN
+        case str():
+            return without_passwords(value)
+    return value
 
 
 @dataclass(frozen=True)

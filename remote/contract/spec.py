@@ -139,6 +139,10 @@ class TrainingSection(Section):
     `some-env==1.2`)."""
     environment_args: dict[str, Any] = Field(default_factory=dict)
     """Options handed to the environment's taskset."""
+    environment_secrets: list[str] = Field(default_factory=list)
+    """Names of variables that the environment needs, such as `SEARCH_API_KEY`: their values are looked up in
+    .env or the shell when the run is launched, and are written nowhere. What .env holds is handed over
+    anyway."""
     script: str | None = Field(None, min_length=1)
     """The training script, by its path in the project: `examples/grpo/train_wordle.py`. Unset: the one that
     TRAINING_SCRIPTS in run_modal.py names for the environment, or else the built-in training."""
@@ -204,6 +208,18 @@ class TrainingSection(Section):
     max_logp_difference: Float | None = Field(None, gt=0)
     """The run stops when server and trainer disagree by more than this on the log-probability of a
     sampled token (mean, in nats). Unset: 0.01 in float32, 0.5 otherwise."""
+
+    @field_validator("environment_secrets", mode="before")
+    @classmethod
+    def _listed(cls, names: object) -> object:
+        return names.replace(",", " ").split() if isinstance(names, str) else names
+
+    @field_validator("environment_secrets")
+    @classmethod
+    def _are_names(cls, names: list[str]) -> list[str]:
+        if all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) for name in names):
+            return names
+        raise ValueError("these are names of variables, such as SEARCH_API_KEY, and never their values")
 
     @model_validator(mode="after")
     def _whole_groups(self) -> TrainingSection:

@@ -5,7 +5,8 @@
 file exists), `touch:PATH`, `pause:SECONDS`, `kill:SIGNAL`, `orphan:SIGNAL` (to the supervisor), `exit:CODE`,
 `end:STATUS`, `stubborn` (requests to stop are ignored), `polite` (SIGTERM ends it as the real worker does),
 `spill` (says its whole environment), `child:PATH` (leaves a process in its group and writes its pid),
-`env:NAME=PATH`, `limit:BYTES` (the
+`env:NAME=PATH`, `environ:PATH` (its
+environment and its parent's), `limit:BYTES` (the
 supervisor may write no file beyond that size: a disk that is full), `attempt:N=WORD` (a word of the run's
 Nth attempt alone).
 """
@@ -125,6 +126,11 @@ class Script:
     def env(self, text: str) -> None:
         name, _, path = text.partition("=")
         Path(path).write_text(os.environ.get(name, ""))
+
+    def environ(self, path: str) -> None:
+        """What anybody who may look sees of this process and its parent."""
+        both = (Path(f"/proc/{pid}/environ").read_bytes() for pid in (os.getpid(), os.getppid()))
+        Path(path).write_bytes(b"\0".join(both))
 
     def limit(self, size: str) -> None:
         resource.prlimit(os.getppid(), resource.RLIMIT_FSIZE, (int(size), int(size)))

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from tests.backends.conftest import Bench, lines, request
+import pytest
+
+from tests.backends.conftest import Bench, lines, request, until
 
 CANARIES = {
     "HF_TOKEN": "hf_canary0123456789abcdefABCDEF",
@@ -43,9 +45,38 @@ async def test_a_run_that_says_everything_gives_no_secret_away(bench: Bench, tmp
     assert record.status == "failed"
     for name in CANARIES:
         assert f"[redacted: {name}]" in said
-        assert f"[redacted: {name}]" in json.dumps(record.failure)
+        # A failure shows no password of any address, known or not.
+        shown = "postgres://***@db" if name == "DATABASE_URL" else f"[redacted: {name}]"
+        assert shown in json.dumps(record.failure)
     for value in PLAIN.values():
         assert value in said
     left = {path: found for path in files(tmp_path) if (found := canaries_in(path.read_bytes()))}
     assert left == {}
     assert canaries_in(said.encode()) == []
+
+
+async def test_a_run_is_handed_the_secrets_that_it_names_and_nothing_else_of_the_shell(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-of-the-shell-0123")
+    monkeypatch.setenv("SEARCH_KEY", "canary-that-is-named-4567")
+    names = {"AWS_SECRET_ACCESS_KEY": tmp_path / "aws", "SEARCH_KEY": tmp_path / "search"}
+    told = " ".join(f"env:{name}={path}" for name, path in names.items())
+    environ, go = tmp_path / "environ", tmp_path / "go"
+    backend = bench.backend(f"{told} environ:{environ} spill wait:{go} end:done")
+    run = await backend.launch(request(training={"environment_secrets": ["SEARCH_KEY"]}))
+    await until(environ.exists, "the worker")
+    assert names["SEARCH_KEY"].read_text() == "canary-that-is-named-4567"
+    if bench.name == "local":  # the tests' containers are processes of this machine, and have all of it
+        assert names["AWS_SECRET_ACCESS_KEY"].read_text() == ""
+        assert "canary-of-the-shell-0123" not in environ.read_text()
+        record = await backend.status(run)
+        own = Path(f"/proc/{record.identifiers['pid']}/environ").read_text()
+        assert "canary" not in own
+    go.touch()
+    said = "\n".join(await lines(backend, run))
+    assert "canary-" not in said
+    assert "[redacted: SEARCH_KEY]" in said
+    for path in files(tmp_path):
+        if path not in (*names.values(), environ):
+            assert b"canary-that" not in path.read_bytes(), path

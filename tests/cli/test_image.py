@@ -28,7 +28,7 @@ def _with_builder(vfm: Vfm, *, fails: bool) -> None:
     remote = vfm.project / "remote"
     remote.unlink()
     remote.mkdir()
-    for name in ("__init__.py", "contract", "emit.py"):
+    for name in ("__init__.py", "contract", "emit.py", "redact.py"):
         (remote / name).symlink_to(ROOT / "remote" / name)
     (remote / "local_image.py").write_text(BUILDER.format(home=str(vfm.home), fails=fails))
 

@@ -129,6 +129,8 @@ def test_what_is_a_secret(name: str, value: str) -> None:
         ("HF_TOKEN", ""),
         ("OPENAI_API_KEY", "unused-by-vllm"),
         ("GREETING", "hello"),
+        ("PWD", "/work/of/mine"),
+        ("OLDPWD", "/work/of/mine"),
     ],
 )
 def test_what_is_none(name: str, value: str) -> None:

@@ -127,6 +127,13 @@ def asked(name: str) -> Probe:
     return probe
 
 
+def handed_over(spec: ExperimentSpec, _: Any) -> Any:
+    """What the backends add to a run's variables."""
+    from tui.settings import from_shell
+
+    return list(from_shell(spec.training.environment_secrets))
+
+
 def held_out(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
     from remote.held_out import HeldOut
 
@@ -312,6 +319,7 @@ ROWS: list[tuple[str, Any, Probe, Any]] = [
         environment_config(lambda made: made._env.config.taskset.turns),
         2,
     ),
+    ("training.environment_secrets", ["HOME"], handed_over, ["HOME"]),
     ("training.script", "./examples/grpo/train_bfcl.py", script_of, "examples/grpo/train_bfcl.py"),
     ("training.steps", 7, trl("max_steps"), 7),
     ("training.batch_size", 4, trl("per_device_train_batch_size"), 4),

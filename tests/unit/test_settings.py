@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from remote.contract.errors import ConfigError
-from tui.settings import Settings, glance
+from tui.settings import Settings, environment, glance
 
 PROJECT = Path(__file__).parents[2]
 
@@ -134,3 +134,23 @@ def test_a_glance_complains_of_nothing(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"VFM_HOME=\xff\n")
     assert glance({"VFM_PROJECT": str(tmp_path)}).home.name == "vfm"
     assert glance({"VFM_PROJECT": "/nosuch", "VFM_HOME": "/h"}).home == Path("/h")
+
+
+def test_a_program_inherits_what_a_machine_needs_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = (
+        *("PATH", "HOME", "LANG", "LC_ALL", "HTTPS_PROXY", "no_proxy", "SSL_CERT_FILE"),
+        *("LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "HF_HOME", "NCCL_DEBUG", "WANDB_MODE"),
+        *("UV_INDEX_MINE_PASSWORD", "PIP_INDEX_URL", "VFM_STOP_GRACE", "XDG_CACHE_HOME"),
+    )
+    others = (
+        *("AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "GITHUB_TOKEN", "HF_TOKEN", "WANDB_API_KEY"),
+        *("PYTHONPATH", "SSH_AUTH_SOCK", "MY_SETTING", "VLLM_API_KEY", "DATABASE_URL"),
+        *("MODAL_TOKEN_SECRET"),
+    )
+    for name in (*needed, *others):
+        monkeypatch.setenv(name, "x")
+    inherited = environment({"ALSO": "y"})
+    assert inherited["ALSO"] == "y"
+    assert [name for name in needed if name not in inherited] == []
+    assert [name for name in others if name in inherited] == []
+    assert "MODAL_TOKEN_SECRET" in environment({}, modal=True)

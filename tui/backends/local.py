@@ -22,6 +22,7 @@ from tui.backends.base import Batch, Volumes
 from tui.backends.local_stream import follow, is_alive, watch
 from tui.backends.local_volumes import LocalVolumes
 from tui.backends.processes import Program
+from tui.settings import from_shell
 
 _Stamp = tuple[int, int, int]
 
@@ -29,8 +30,9 @@ _Stamp = tuple[int, int, int]
 class LocalBackend:
     """Runs on this machine.
 
-    `env` is what the worker's environment has on top of this process's: the secrets. It travels over a
-    pipe, so that it reaches no command line and no file. `worker` is a command in place of the real one.
+    `env` is what the worker's environment has on top of what every program inherits: the variables of
+    `.env`. It travels over a pipe, as the secrets do that the request names, so that it reaches no command
+    line and no file. `worker` is a command in place of the real one.
     """
 
     name = "local"
@@ -113,7 +115,8 @@ class LocalBackend:
             "project_dir": str(self.project_dir),
         }
         request = request.model_copy(update=here)
-        document = {"home": str(self.home), "env": self._env, "request": request.model_dump(mode="json")}
+        env = {**self._env, **from_shell(request.spec.training.environment_secrets)}
+        document = {"home": str(self.home), "env": env, "request": request.model_dump(mode="json")}
         return RunRecord.model_validate(self._supervisor.start(document)["record"])
 
     def _runs(self) -> list[RunRecord]:

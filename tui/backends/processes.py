@@ -22,10 +22,11 @@ from remote.contract.errors import (
     VfmError,
 )
 from remote.contract.json_text import from_json
+from tui.settings import environment
 
 
 class Program:
-    """A module of `remote/` as a process. `environment` replaces this process's where it is given."""
+    """A module of `remote/` as a process. `given` is what it inherits, where that is not the usual."""
 
     def __init__(
         self,
@@ -33,9 +34,10 @@ class Program:
         project_dir: Path,
         *,
         python: str = sys.executable,
-        environment: Mapping[str, str] | None = None,
+        given: Mapping[str, str] | None = None,
     ) -> None:
-        self.module, self.python, self._cwd, self._environment = module, python, project_dir, environment
+        self.module, self.python, self._cwd = module, python, project_dir
+        self._given = environment({}) if given is None else given
         self._children: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -68,7 +70,7 @@ class Program:
         """Have it do something to a run, and wait until it is done. Raises `BackendError`."""
         command = [self.python, "-m", self.module, *arguments]
         done = subprocess.run(
-            command, cwd=self._cwd, env=self._environment, capture_output=True, text=True, check=False
+            command, cwd=self._cwd, env=self._given, capture_output=True, text=True, check=False
         )
         if done.returncode:
             said = _last_line(done.stderr) or f"the {self.name}'s helper failed"
@@ -82,7 +84,7 @@ class Program:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 cwd=self._cwd,
-                env=self._environment,
+                env=self._given,
                 start_new_session=True,
             )
         except OSError as error:

@@ -16,9 +16,10 @@ from remote.contract import layout
 from remote.contract.errors import BackendError, Hint, ImageError
 from remote.contract.json_text import from_json
 from remote.contract.record import LaunchRequest
+from remote.contract.redaction import Redactor
 from tui.backends.local_volumes import LocalVolumes
 from tui.backends.processes import error_of
-from tui.settings import Settings, environment, surroundings
+from tui.settings import Settings, environment, from_shell, surroundings
 
 _LAST = 12  # lines of what went wrong unexpectedly
 
@@ -33,7 +34,8 @@ def report(
     cache = LocalVolumes(settings.home).root / layout.cache_volume(settings.experimenter, settings.experiment)
     here = {"project_dir": str(settings.project_dir), "cache_dir": str(cache)}
     request = request.model_copy(update=here)
-    question = {"request": request.model_dump(mode="json"), "check": check}
+    secrets = {**settings.secrets, **from_shell(request.spec.training.environment_secrets)}
+    question = {"request": request.model_dump(mode="json"), "check": check, "env": secrets}
     command = [image_python(settings), "-m", "remote.environment_report"]
     env = environment({"PYTHONPATH": str(settings.project_dir)})
     with tempfile.TemporaryFile("w+", errors="replace") as aside:
@@ -48,7 +50,7 @@ def report(
             errors="replace",
         )
         try:
-            return _answer(child, question, say, aside)
+            return _answer(child, question, say, aside, Redactor(secrets))
         finally:
             if child.poll() is None:  # interrupted: nobody waits for it any more
                 child.terminate()
@@ -71,7 +73,11 @@ def image_python(settings: Settings) -> str:
 
 
 def _answer(
-    child: subprocess.Popen[str], question: Mapping[str, Any], say: Callable[[str], None], aside: IO[str]
+    child: subprocess.Popen[str],
+    question: Mapping[str, Any],
+    say: Callable[[str], None],
+    aside: IO[str],
+    redactor: Redactor,
 ) -> dict[str, Any]:
     assert child.stdin is not None
     assert child.stdout is not None
@@ -90,7 +96,7 @@ def _answer(
             return dict(message["report"])
     child.wait()
     aside.seek(0)
-    said = aside.read().strip().splitlines()[-_LAST:]
+    said = redactor.text(aside.read()).strip().splitlines()[-_LAST:]
     raise BackendError(
         f"the look at the environment ended with code {child.returncode}: {said[-1] if said else 'no word'}",
         cause="\n".join(said),

@@ -57,6 +57,7 @@ def check(configs: tuple[str, ...], typed: tuple[str, ...]) -> int:
 @json_option
 def show(path: str, typed: tuple[str, ...], as_json: bool) -> int:
     """The resolved spec, each value with its source."""
+    from remote.contract.redaction import shown_value
     from tui.cli.client import print_json, resolve
 
     resolved = resolve(path, typed)
@@ -64,9 +65,8 @@ def show(path: str, typed: tuple[str, ...], as_json: bool) -> int:
         outcome.say(f"note: {notice}")
     if as_json:
         sources = {key: source.model_dump() for key, source in resolved.provenance.items()}
-        print_json(
-            {"config_path": path, "spec": resolved.spec.model_dump(mode="json"), "provenance": sources}
-        )
+        spec = shown_value("", resolved.spec.model_dump(mode="json"))
+        print_json({"config_path": path, "spec": spec, "provenance": sources})
     else:
         click.echo(spec_table(resolved.spec, resolved.provenance))
     return outcome.DONE
@@ -91,11 +91,12 @@ def schema(as_json: bool) -> int:
 
 def spec_table(spec: ExperimentSpec, provenance: Mapping[str, Provenance]) -> str:
     """Every value of a spec with its source, one a line."""
+    from remote.contract.redaction import shown_value
     from tui.config.overrides import spell
     from tui.config.schema import rows
     from tui.words import table
 
-    values = spec.model_dump(mode="json")
+    values = shown_value("", spec.model_dump(mode="json"))
     lines = []
     for row in rows():
         value: Any = values

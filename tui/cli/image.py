@@ -37,8 +37,10 @@ def build(backend: str) -> int:
 
 
 def _build_local(settings: Settings) -> int:
+    from tui.settings import environment
+
     builder = [sys.executable, "-m", "remote.local_image", "--home", str(settings.home)]
-    code = _build(builder, settings.project_dir)
+    code = _build(builder, settings.project_dir, environment({}))
     return _print_where(builder, settings.project_dir) if code == outcome.DONE else code
 
 
@@ -47,10 +49,11 @@ def _build_modal(settings: Settings) -> int:
     from tui.settings import environment
 
     builder = [sys.executable, "-m", "remote.launcher", "--build"]
-    return _build(builder, settings.project_dir, environment(Session(settings.secrets).tokens))
+    env = environment(Session(settings.secrets).tokens, modal=True)
+    return _build(builder, settings.project_dir, env)
 
 
-def _build(builder: list[str], project_dir: Path, env: dict[str, str] | None = None) -> int:
+def _build(builder: list[str], project_dir: Path, env: dict[str, str]) -> int:
     """The builder's stream goes to stderr as a person reads it."""
     import subprocess
 

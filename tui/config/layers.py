@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from remote.contract.record import Provenance
+from remote.contract.redaction import shown_value
 from tui.config import schema
 from tui.config.files import Key
 from tui.config.problems import Problem, shown
@@ -148,7 +149,7 @@ def field_problem(key: Key, value: Any, where: str) -> Problem:
     row = schema.by_path().get(key)
     expected = row.expected if row else _expected_elsewhere(key)
     default = row.default if row else None
-    message = f"{dotted} is {shown(value)}, but should be {expected}"
+    message = f"{dotted} is {shown(shown_value(dotted, value))}, but should be {expected}"
     choices = {str(choice).casefold(): choice for choice in row.choices} if row else {}
     if close := difflib.get_close_matches(str(value).casefold(), choices, 1):
         message += f"; did you mean {choices[close[0]]}?"

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from remote.contract.redaction import shown_value
 from tui.config.files import Key, read_value
 from tui.config.problems import ConfigProblems, Problem, one_line, shown
 
@@ -37,8 +38,13 @@ class Override:
 
     @property
     def where(self) -> str:
-        """What a problem or a provenance calls it."""
-        return f"--set {self.words}"
+        """What a problem or a provenance calls it: no secret is repeated."""
+        return f"--set {self.shown}"
+
+    @property
+    def shown(self) -> str:
+        """`words` as they may be shown."""
+        return f"{self.dotted}={spell(shown_value(self.dotted, self.value))}"
 
 
 def parse(words: Iterable[str]) -> list[Override]:
@@ -57,8 +63,8 @@ def parse(words: Iterable[str]) -> list[Override]:
 def parse_one(text: str) -> Override:
     """One `KEY=VALUE`. Raises `ConfigProblems` that name what was typed."""
     name, equals, value = text.partition("=")
-    where = f"--set {one_line(text)}"
     key = tuple(name.strip().split("."))
+    where = f"--set {one_line(f'{name}{equals}{shown_value(name, value)}')}"
     if not equals:
         raise ConfigProblems([Problem("write KEY=VALUE, such as training.steps=100", where)])
     if not all(_PART.fullmatch(part) for part in key):

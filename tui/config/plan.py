@@ -20,12 +20,14 @@ from remote.contract.errors import ConfigError, Hint, ModelError
 from remote.contract.model_folder import check_model, code_of
 from remote.contract.models import choose_model
 from remote.contract.record import Kind, LaunchRequest, new_run_id
+from remote.contract.redaction import shown_value
 from remote.contract.split import share, split
 from tui.config.checkpoints import find_checkpoint
 from tui.config.environments import Environment, find_environment
 from tui.config.prices import Price, missing_price, price_of
 from tui.config.resolve import Resolved
 from tui.config.scripts import Script, find_script
+from tui.config.secrets import check_secrets, secret_notices
 from tui.config.tools import settle
 from tui.settings import Settings
 
@@ -69,6 +71,7 @@ def make_plan(
     training script or calls of tools that nobody could read, and on a missing or empty `.env`, or GPUs that a
     step's episodes cannot be divided among, where the run is to be elsewhere.
     """
+    check_secrets(resolved, settings)
     who = (settings.experimenter, settings.experiment)
     outputs = layout.outputs_volume(*who)
     checkpoint = find_checkpoint(resolved, settings, kind, backend)
@@ -116,6 +119,7 @@ def make_plan(
         *environment.notices,
         *tools.notices,
         *([] if endpoint else _code_notices(resolved, model, checkpoint.path, backend)),
+        *secret_notices(resolved),
         *_wandb_notice(resolved, settings, kind),
         *_evaluation_notices(resolved, settings, kind),
     ]
@@ -242,7 +246,8 @@ def _diff(resolved: Resolved) -> list[tuple[str, Any, Any]]:
     changed = [key for key, layer in layers.items() if layer in ("set", "override")]
     changed += [k for k, layer in layers.items() if layer == "derived" and before.get(k) is not None]
     gone = [k for k in before if k not in now and before[k] != {}]
-    return [(k, before.get(k), now.get(k)) for k in (*changed, *gone) if before.get(k) != now.get(k)]
+    differ = [k for k in (*changed, *gone) if before.get(k) != now.get(k)]
+    return [(k, shown_value(k, before.get(k)), shown_value(k, now.get(k))) for k in differ]
 
 
 def _command(resolved: Resolved, config_path: str | None, kind: Kind, backend: str) -> str:
@@ -250,7 +255,7 @@ def _command(resolved: Resolved, config_path: str | None, kind: Kind, backend: s
     if kind != "train":
         words += ["--kind", kind]
     for override in resolved.typed:
-        words += ["--set", override.words]
+        words += ["--set", override.shown]
     return shlex.join(words)
 
 

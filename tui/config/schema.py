@@ -27,7 +27,7 @@ class Row:
     key: str
     """Dotted: `training.steps`."""
     type: str
-    """whole number, number, true or false, text, choice, or mapping."""
+    """whole number, number, true or false, text, choice, list of names, or mapping."""
     optional: bool
     """Whether it may be left unset (null)."""
     choices: tuple[Any, ...]
@@ -131,6 +131,8 @@ def _plain_type(kind: Any) -> tuple[Any, bool]:
 def _type_words(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return "choice"
+    if get_origin(kind) is list:
+        return "list of names"
     return _WORDS.get(kind, "mapping")
 
 

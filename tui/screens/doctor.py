@@ -219,12 +219,14 @@ from here, **Enter** does at once, and its output is shown.
 
     async def _build_image(self) -> AsyncIterator[str]:
         from tui.narrator import Narrator
+        from tui.settings import environment
 
         settings, narrator = self.desk.settings, Narrator(colours=False)
         builder = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "remote.local_image", "--home", str(settings.home)),
             cwd=settings.project_dir,
+            env=environment({}),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             limit=2**20,

@@ -28,7 +28,7 @@ from tui.backends.modal.status import Standing
 from tui.backends.modal.volumes import ModalVolumes
 from tui.backends.modal.watch import Watch
 from tui.backends.processes import Program
-from tui.settings import environment
+from tui.settings import environment, from_shell
 
 LAUNCHING = 3 * 3600.0
 """Seconds after which a run without an app has no launcher any more: an image takes minutes to build."""
@@ -61,7 +61,10 @@ class ModalBackend:
         self.volumes: Volumes = ModalVolumes(self._session)
         self._records = Records(self.home / "modal", self.volumes)
         self._launcher = Program(
-            "remote.launcher", self.project_dir, python=python, environment=environment(self._session.tokens)
+            "remote.launcher",
+            self.project_dir,
+            python=python,
+            given=environment(self._session.tokens, modal=True),
         )
         settler = Settler(self._session, self._records, self.volumes, self._launcher, self._bringer)
         self._standing = Standing(self._session, self._records, settler.settle)
@@ -80,7 +83,8 @@ class ModalBackend:
         """
         await asyncio.to_thread(self._check_env_file)
         request = request.model_copy(update={"backend": self.name})
-        document = {"home": str(self.home), "env": self._env, "request": request.model_dump(mode="json")}
+        env = {**self._env, **from_shell(request.spec.training.environment_secrets)}
+        document = {"home": str(self.home), "env": env, "request": request.model_dump(mode="json")}
         answer = await asyncio.to_thread(self._launcher.start, document)
         return RunRecord.model_validate(answer["record"])
 

@@ -1,0 +1,53 @@
+"""Secrets of a launch: whether those that its config names are set, and whether one stands in the config.
+
+Owns the messages. Which values are secrets is `remote/contract/redaction`'s, handing them over the backends'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from remote.contract.errors import ConfigError, Hint
+from remote.contract.redaction import HIDDEN, SHORTEST, says_secret, shown_value
+from tui.config.resolve import Resolved
+from tui.settings import Settings, from_shell
+
+KEY, ARGUMENTS = "training.environment_secrets", "training.environment_args"
+_ADVICE = (
+    f"put it into .env, name the variable in {KEY}, and have the environment read it from its own environment"
+)
+
+
+def check_secrets(resolved: Resolved, settings: Settings) -> None:
+    """Raises `ConfigError` where a secret that is named is not set, or the value of one stands among the
+    environment's options, which are written into the run's files."""
+    names = resolved.spec.training.environment_secrets
+    shell = from_shell(names)
+    if missing := [name for name in names if name not in settings.secrets and name not in shell]:
+        where = resolved.provenance[KEY].where
+        raise ConfigError(
+            f"{f'{where}: ' if where else ''}{KEY} names {', '.join(missing)}, which neither .env nor the "
+            "shell sets",
+            hint=Hint(f"put {missing[0]}=… into {settings.env_file}, or export it", KEY, names),
+        )
+    both = {**settings.secrets, **shell}
+    known = {name: value for name, value in both.items() if name in names or says_secret(name, value)}
+    for key, value in _arguments(resolved):
+        name = next((name for name, secret in known.items() if secret in str(value)), None)
+        if name is not None and len(known[name]) >= SHORTEST:
+            raise ConfigError(
+                f"{key} holds the value of {name}, which would be written into the run's files",
+                hint=Hint(_ADVICE, key),
+            )
+
+
+def secret_notices(resolved: Resolved) -> list[str]:
+    """Options that are named as secrets: hidden where they are shown, but the worker reads them in a file."""
+    hidden = [key for key, value in _arguments(resolved) if HIDDEN in str(shown_value(key, value))]
+    looks = "looks like a secret, and the run's request.json will hold it"
+    return [f"{key} {looks}: {_ADVICE}" for key in hidden]
+
+
+def _arguments(resolved: Resolved) -> Iterator[tuple[str, Any]]:
+    return ((key, value) for key, value in resolved.values.items() if key.startswith(f"{ARGUMENTS}."))
