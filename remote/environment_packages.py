@@ -12,17 +12,16 @@ import os
 import subprocess
 import sys
 import tempfile
-import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from remote import redact, uv_process
+from remote.contract.environment_package import project_of, table
 from remote.contract.errors import EnvironmentMissing, Hint, ImageError
 from remote.contract.models import OURS
 from remote.environment_siblings import beside
@@ -36,20 +35,44 @@ def install_package(name: str, source: str, target: Path, say: Say) -> str:
     `name` is what people call it. Returns the distribution's canonical name. Raises `EnvironmentMissing`
     with the installer's words.
     """
-    distribution = distribution_of(source)
     target.mkdir(parents=True, exist_ok=True)
-    # uv keeps builds by the time stamp of pyproject.toml: a changed module alone must be built again too.
     into = ["--no-deps", "--target", str(target), "--link-mode", "copy"]
-    _uv(["pip", "install", *into, "--reinstall-package", distribution, source], name, say)
+    with tempfile.TemporaryDirectory(prefix="vfm-environment-") as scratch:
+        # uv keeps builds by the time stamp of pyproject.toml: a changed module alone must be built again too.
+        what = _built(name, source, scratch, say) if _is_folder(source) else source
+        distribution = distribution_of(what)
+        _uv(["pip", "install", *into, "--reinstall-package", distribution, what], name, say)
     _Needs(name, source, target, into, say).install(distribution)
     # A folder that was looked into a moment ago is remembered as it was.
     importlib.invalidate_caches()
     return distribution
 
 
+def _is_folder(source: str) -> bool:
+    return Path(source).is_absolute() and Path(source).is_dir()
+
+
+def _built(name: str, folder: str, scratch: str, say: Say) -> str:
+    """The wheel of a package's folder. Raises `EnvironmentMissing`."""
+    project_of(Path(folder))  # says what is wrong with it in its own words
+    _uv(["build", "--wheel", "--out-dir", scratch, folder], name, say)
+    wheels = sorted(Path(scratch).glob("*.whl"))
+    if len(wheels) != 1:
+        raise EnvironmentMissing(
+            f"{folder} builds {len(wheels)} wheels in place of one", hint=Hint("mend its pyproject.toml")
+        )
+    return str(wheels[0])
+
+
 def holds_module(target: Path, module: str) -> bool:
     """Whether the overlay has a module."""
     return importlib.machinery.PathFinder.find_spec(module, [str(target)]) is not None
+
+
+def file_of(module: str, path: list[str]) -> str:
+    """The file that a module would be loaded from; empty where none of these folders has it."""
+    spec = importlib.machinery.PathFinder.find_spec(module, path)
+    return (spec.origin if spec else None) or ""
 
 
 def module_of(distribution: str, target: Path) -> str:
@@ -74,53 +97,25 @@ def module_of(distribution: str, target: Path) -> str:
 
 
 def distribution_of(source: str) -> str:
-    """The canonical name of a folder's, a wheel's or a requirement's distribution."""
+    """The canonical name of a wheel's or a requirement's distribution. Raises `EnvironmentMissing`."""
     path = Path(source)
     if path.suffix == ".whl":
         return canonicalize_name(path.name.split("-")[0])
-    if path.is_absolute():
-        return canonicalize_name(_named(path / "pyproject.toml"))
     try:
         return canonicalize_name(Requirement(source).name)
     except InvalidRequirement as error:
         raise EnvironmentMissing(f"{source!r} names no package", cause=str(error)) from error
 
 
-def _named(file: Path) -> str:
-    """The name that a folder's package is published under, by its pyproject.toml."""
-    try:
-        return str(tomllib.loads(file.read_text(encoding="utf-8"))["project"]["name"])
-    except (ValueError, KeyError, TypeError) as error:
-        reason = "it has no project.name" if isinstance(error, KeyError | TypeError) else str(error)
-        raise EnvironmentMissing(
-            f"{file} cannot be used: {reason}",
-            cause=f"{type(error).__name__}: {error}",
-            hint=Hint(f"mend {file}"),
-        ) from error
-    except OSError as error:
-        raise EnvironmentMissing(
-            f"{file} cannot be read: {error.strerror}", cause=str(error), hint=Hint("name a package's folder")
-        ) from error
-
-
 def alias_of(source: Path) -> str:
     """The environment that has taken the place of the package in a folder, by its own words, or nothing."""
-    return str(_tool(source, "vfm").get("alias-of", ""))
+    return str(table(project_of(source), "tool", "vfm").get("alias-of", ""))
 
 
 def _excluded(source: str) -> list[str]:
     """What a folder's package says that its dependencies need not: uv's own `exclude-dependencies`."""
-    return [str(name) for name in _tool(Path(source), "uv").get("exclude-dependencies", [])]
-
-
-def _tool(source: Path, name: str) -> dict[str, Any]:
-    """A table of a folder's pyproject.toml; empty where there is none, or no folder."""
-    file = source / "pyproject.toml"
-    try:
-        table = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get(name, {})
-    except (OSError, ValueError):
-        return {}  # whoever installs it says what is wrong with it
-    return table if isinstance(table, dict) else {}
+    names = table(project_of(Path(source)), "tool", "uv").get("exclude-dependencies", [])
+    return [str(name) for name in names] if isinstance(names, list) else []
 
 
 class _Needs:
@@ -131,9 +126,10 @@ class _Needs:
 
     def __init__(self, module: str, source: str, target: Path, into: list[str], say: Say) -> None:
         self.module, self.target, self.into, self.say = module, target, into, say
-        self.have = _versions([path for path in sys.path if path != str(target)])
-        self.excluded = _excluded(source)
-        near = beside(Path(source)) if Path(source).is_absolute() and Path(source).is_dir() else ()
+        self.path = [path for path in sys.path if path != str(target)]
+        self.have = _versions(self.path)
+        self.excluded = _excluded(source) if _is_folder(source) else []
+        near = beside(Path(source)) if _is_folder(source) else ()
         self.own = {*OURS, *near}
 
     def install(self, name: str) -> None:
@@ -142,7 +138,8 @@ class _Needs:
         if missing:
             self.say(f"{self.module} also needs {', '.join(missing)}")
             absent = [str(pin) for pin in self._pins(missing) if canonicalize_name(pin.name) not in self.have]
-            _uv(["pip", "install", *self.into, *absent], self.module, self.say)
+            if absent:
+                _uv(["pip", "install", *self.into, *absent], self.module, self.say)
         self._check_own()
 
     def _pins(self, missing: list[str]) -> list[Requirement]:
@@ -156,28 +153,44 @@ class _Needs:
         return [pin for line in found if (pin := _pin(line)) is not None]
 
     def _missing(self, name: str) -> list[Requirement]:
-        in_overlay = _versions([str(self.target)])
+        there = {**_versions([str(self.target)]), **self.have}
         missing = []
-        for need in _requires(name, self.target):
-            version = self.have.get(canonicalize_name(need.name))
-            if version is not None and not _fits(need, version):
+        for need, because in self._needs(name):
+            key = canonicalize_name(need.name)
+            version = there.get(key)
+            if key in self.have and not _fits(need, self.have[key]):
                 raise EnvironmentMissing(
-                    f"the environment {self.module} needs {need}, "
-                    f"but the training stack has {need.name} {version}",
+                    f"the environment {self.module} needs {need}{because}, "
+                    f"but the training stack has {need.name} {self.have[key]}",
                     hint=Hint(f"widen the dependency on {need.name} in the environment's pyproject.toml"),
                 )
-            version = version or in_overlay.get(canonicalize_name(need.name))
             if version is None or not _fits(need, version):
-                if canonicalize_name(need.name) in self.own:
+                if key in self.own:
                     raise self._absent(need, version)
                 missing.append(need)
         return missing
+
+    def _needs(self, name: str) -> Iterator[tuple[Requirement, str]]:
+        """What a distribution needs, and what the extras that it asks for need of those that are there.
+
+        The second of each pair is `, by verifiers[ta]`, or empty.
+        """
+        todo, seen = [(need, "") for need in _requires(name, [str(self.target)])], set[tuple[str, str]]()
+        while todo:
+            need, because = todo.pop(0)
+            yield need, because
+            for extra in sorted(need.extras):
+                key = canonicalize_name(need.name), extra
+                if key not in seen:
+                    seen.add(key)
+                    also = _requires(need.name, [*self.path, str(self.target)], extra)
+                    todo += [(more, f", by {need.name}[{extra}]") for more in also]
 
     def _check_own(self) -> None:
         """What packages of the index need of our own was left out when they were looked up."""
         there = {**_versions([str(self.target)]), **self.have}
         for distribution in metadata.distributions(path=[str(self.target)]):
-            for need in _requires(distribution.metadata["Name"], self.target):
+            for need in _requires(distribution.metadata["Name"], [str(self.target)]):
                 version = there.get(name := canonicalize_name(need.name))
                 if name in self.own and (version is None or not _fits(need, version)):
                     raise self._absent(need, version)
@@ -193,12 +206,16 @@ class _Needs:
         )
 
 
-def _requires(name: str, target: Path) -> list[Requirement]:
-    """What an installed distribution needs on this machine."""
-    needs = [Requirement(text) for text in _installed(name, target).requires or []]
-    wanted = [need for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
-    for need in wanted:
-        need.marker = None
+def _requires(name: str, path: list[str], extra: str = "") -> list[Requirement]:
+    """What an installed distribution needs on this machine; with `extra`, what that adds."""
+    found = next(iter(metadata.Distribution.discover(name=name, path=path)), None)
+    wanted = []
+    for text in (found.requires if found else None) or []:
+        need = Requirement(text)
+        marker, need.marker = need.marker, None
+        plain = marker is None or marker.evaluate({"extra": ""})
+        if plain if not extra else not plain and marker is not None and marker.evaluate({"extra": extra}):
+            wanted.append(need)
     return wanted
 
 

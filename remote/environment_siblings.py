@@ -6,12 +6,13 @@ package index has under the name. Installing is `environment_packages`'.
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
+
+from remote.contract.environment_package import package_name, packages_in, project_of, table
+from remote.contract.errors import EnvironmentMissing
 
 
 def siblings(source: Path) -> list[Path]:
@@ -27,11 +28,11 @@ def siblings(source: Path) -> list[Path]:
 
 def beside(source: Path) -> dict[str, Path]:
     """The packages that lie beside a folder, it among them: canonical name → folder."""
-    return {name: path.parent for path in source.parent.glob("*/pyproject.toml") if (name := _name(path))}
+    return {name: path for path in packages_in(source.parent) if (name := _name(path))}
 
 
 def _collect(source: Path, folders: dict[str, Path], found: list[Path], seen: set[Path]) -> None:
-    for name in _needs(source / "pyproject.toml"):
+    for name in _needs(source):
         folder = folders.get(name)
         if folder is not None and folder not in seen:
             seen.add(folder)
@@ -39,13 +40,18 @@ def _collect(source: Path, folders: dict[str, Path], found: list[Path], seen: se
             found.append(folder)
 
 
-def _name(file: Path) -> str:
-    name = _project(file).get("name")
-    return canonicalize_name(name) if isinstance(name, str) else ""
+def _name(folder: Path) -> str:
+    try:
+        return canonicalize_name(package_name(folder))
+    except EnvironmentMissing:
+        return ""
 
 
-def _needs(file: Path) -> list[str]:
-    given = _project(file).get("dependencies", [])
+def _needs(folder: Path) -> list[str]:
+    try:
+        given = table(project_of(folder), "project").get("dependencies", [])
+    except EnvironmentMissing:
+        return []
     names: list[str] = []
     for text in given if isinstance(given, list) else []:
         try:
@@ -53,11 +59,3 @@ def _needs(file: Path) -> list[str]:
         except InvalidRequirement:
             continue
     return names
-
-
-def _project(file: Path) -> dict[str, Any]:
-    try:
-        project = tomllib.loads(file.read_text(encoding="utf-8")).get("project", {})
-    except (OSError, ValueError):
-        return {}
-    return project if isinstance(project, dict) else {}

@@ -1,14 +1,13 @@
 """Finds an environment by any of its names, and installs it where only this run sees it.
 
-Owns names (`wordle` → `vf_wordle`), which overlay folder a run's environment lies in and whether it is
-there already, and naming the user's line when an environment's code raises. Installing is
-`environment_packages`', building the verifiers objects and playing episodes `rollouts`'.
+Owns names (`wordle` → `vf_wordle`), what a run began with, and naming the user's line when an environment's
+code raises. Where it is installed is `environment_overlays`', installing `environment_packages`', building
+the verifiers objects and playing episodes `rollouts`'.
 """
 
 from __future__ import annotations
 
 import difflib
-import hashlib
 import importlib
 import importlib.util
 import os
@@ -21,15 +20,17 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from remote import environment_overlays as overlays
 from remote import environment_packages as packages
+from remote.contract import layout
+from remote.contract.environment_package import check_module, is_package, packages_in
 from remote.contract.errors import EnvironmentMissing, Hint
+from remote.contract.json_text import from_json, to_json
 from remote.contract.models import module_names
 from remote.contract.record import LaunchRequest
 from remote.environment_packages import Say
 from remote.environment_siblings import siblings
-
-_KEYS = ".vfm-installed"  # folder of the overlay that notes what each package was installed from
-_NOT_SOURCE = {"__pycache__", ".git", ".venv", "dist", "build", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
+from remote.run_dir import write_atomic
 
 
 @dataclass(frozen=True)
@@ -42,37 +43,85 @@ class Place:
     """A requirement, or the absolute path of a folder or wheel; empty: of the folder, or installed."""
     folder: Path
     """The project's `environments/`."""
-    overlay: Path
+    overlays: Path
+    """Holds one overlay for each content that was ever installed."""
+    note: Path | None = None
+    """The run's file that says which overlay it began with."""
+
+    @property
+    def path(self) -> Path | None:
+        """The folder that it is installed from, where it is one."""
+        path = Path(self.source) if self.source else self.folder / self.name
+        return path if path.is_absolute() and is_package(path) else None
+
+    def sources(self) -> list[Path | str]:
+        """Everything that decides what is installed: the package, and those beside it that it needs."""
+        path = self.path
+        return [self.source] if path is None else [*siblings(path), path]
 
 
 def place(request: LaunchRequest) -> Place:
     """Where a run's environment is to be had. Raises `EnvironmentMissing` where it is nowhere."""
-    folder, overlays = Path(request.project_dir, "environments"), Path(request.cache_dir, "environments")
+    folder, cache = Path(request.project_dir, "environments"), Path(request.cache_dir, "environments")
     name, source = request.environment, request.environment_source
+    note = Path(request.run_dir, layout.ENVIRONMENT) if request.run_dir else None
     if not source:
-        module = resolve(name, folder)
-        return Place(module, "", folder, overlays / module)
-    if source.endswith(".whl"):
+        name = resolve(name, folder)
+    elif source.endswith(".whl"):
         source = str(Path(request.run_dir, source))
-    # Two versions, or two folders of one name, are two environments: each has an overlay of its own.
-    which = hashlib.sha256(source.encode()).hexdigest()[:10]
-    return Place(name, source, folder, overlays / f"{name}@{which}")
+    return Place(name, source, folder, cache, note)
 
 
 def provide(where: Place, say: Say) -> str:
-    """Install the environment if it is not there, and let this process import it; returns its module."""
-    if where.source:
-        module = _install_source(where, say)
-    else:
-        module = where.name
-        install(module, where.folder, where.overlay, say)
-    activate(where.overlay)
+    """Install the environment if it is not there, and let this process import it; returns its module.
+
+    A run keeps what it began with: a later attempt takes the same overlay, whatever became of the source.
+    """
+    began = _noted(where)
+    if began and (module := overlays.take(where.overlays / began)) is not None:
+        activate(where.overlays / began)
+        return module
+    if not where.source and where.path is None:
+        say(f"{where.name} is an installed module")
+        return where.name
+    overlay, module = _installed(where, say)
+    if began and overlay.name != began:
+        say(f"{where.name} is not what this run began with, which is gone: {overlay.name}, not {began}")
+    if where.note is not None:
+        write_atomic(where.note, to_json({"overlay": overlay.name, "module": module}) + "\n")
+    activate(overlay)
     return module
+
+
+def _noted(where: Place) -> str:
+    """The name of the overlay that the run began with."""
+    try:
+        name = from_json(where.note.read_bytes())["overlay"] if where.note else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return name if isinstance(name, str) and Path(name).name == name else ""
+
+
+def _installed(where: Place, say: Say) -> tuple[Path, str]:
+    overlay = where.overlays / f"{where.name}@{overlays.digest(*where.sources())}"
+    if (module := overlays.take(overlay)) is not None:
+        say(f"{where.source or where.name} is unchanged since it was installed")
+        return overlay, module
+
+    def fill(target: Path) -> str:
+        if where.source:
+            return _install_source(where, target, say)
+        install(where.name, where.folder, target, say)
+        return where.name
+
+    made = overlays.make(where.overlays, where.name, where.sources, fill)
+    overlays.prune(where.overlays)
+    return made
 
 
 def available(folder: Path) -> list[str]:
     """The package folders of `environments/`, sorted; empty where there is no such folder."""
-    return sorted(path.parent.name for path in folder.glob("*/pyproject.toml"))
+    return [path.name for path in packages_in(folder)]
 
 
 def resolve(name: str, folder: Path) -> str:
@@ -89,26 +138,15 @@ def resolve(name: str, folder: Path) -> str:
 
 
 def install(module: str, folder: Path, target: Path, say: Say) -> None:
-    """Install a package of the folder, and what it needs and is not installed, into the overlay `target`.
+    """Install a package of the folder, and what it needs and is not there, into the empty folder `target`.
 
-    What it needs may be other packages of the folder. Unchanged packages stay as they are; a module that is
-    no package of the folder is taken as installed. `say` gets each line of output. Raises
+    What it needs may be other packages of the folder. `say` gets each line of output. Raises
     `EnvironmentMissing` with the installer's words.
     """
     source = folder / module
-    if not (source / "pyproject.toml").is_file():
-        say(f"{module} is an installed module")
-        return
     if new := packages.alias_of(source):
         say(f"{module} is the legacy name of {new}, which has taken its place")
-    needed = siblings(source)
-    note, key = target / _KEYS / module, _key(source, *needed)
-    if note.is_file() and note.read_text() == key:
-        say(f"{module} is unchanged since it was installed")
-        return
-    for sibling in needed:
-        say(f"{module} needs {sibling.name}: installing it from {sibling}")
-        packages.install_package(sibling.name, str(sibling), target, say)
+    _install_siblings(module, source, target, say)
     say(f"installing {module} from {source}")
     packages.install_package(module, str(source), target, say)
     if not packages.holds_module(target, module):
@@ -116,34 +154,54 @@ def install(module: str, folder: Path, target: Path, say: Say) -> None:
             f"the package in {source} installs no module {module}",
             hint=Hint(f"name its module {module}, as its folder is called"),
         )
-    note.parent.mkdir(exist_ok=True)
-    note.write_text(key)
+    _check_own(module, target)
 
 
-def _install_source(where: Place, say: Say) -> str:
+def _install_source(where: Place, target: Path, say: Say) -> str:
     """Install what is no package of the folder; returns its module."""
-    note, key = where.overlay / _KEYS / "source", _source_key(where.source)
-    known, _, module = note.read_text().partition(" ") if note.is_file() else ("", "", "")
-    if known == key:
-        say(f"{where.source} is unchanged since it was installed")
-        return module
+    if where.path is not None:
+        _install_siblings(where.name, where.path, target, say)
     say(f"installing {where.source}")
-    distribution = packages.install_package(where.name, where.source, where.overlay, say)
-    module = packages.module_of(distribution, where.overlay)
-    note.parent.mkdir(exist_ok=True)
-    note.write_text(f"{key} {module}")
+    distribution = packages.install_package(where.name, where.source, target, say)
+    module = packages.module_of(distribution, target)
+    _check_own(module, target)
     return module
 
 
-def activate(target: Path) -> None:
-    """Let this process import from the overlay, before everything else, and programs that it starts, too.
+def _install_siblings(name: str, source: Path, target: Path, say: Say) -> None:
+    for sibling in siblings(source):
+        say(f"{name} needs {sibling.name}: installing it from {sibling}")
+        packages.install_package(sibling.name, str(sibling), target, say)
 
-    verifiers starts the servers of an environment's tools as programs.
+
+def _check_own(module: str, target: Path) -> None:
+    """Refuse an environment's module that would not be the one that is loaded."""
+    check_module(module)
+    if _shipped(module):
+        raise EnvironmentMissing(
+            f"the environment's module is called {module}, as a taskset of verifiers is, "
+            "which would be loaded in its place",
+            hint=Hint(f"call the package and its module otherwise, such as vf_{module}"),
+        )
+    others = [path for path in sys.path if Path(path).parent != target.parent]
+    if there := packages.file_of(module, others):
+        raise EnvironmentMissing(
+            f"the environment's module is called {module}, as one that is installed already ({there}), "
+            "which would be loaded in its place",
+            hint=Hint(f"call the package and its module otherwise, such as vf_{module}"),
+        )
+
+
+def activate(target: Path) -> None:
+    """Let this process import from the overlay, and programs that it starts, too: behind everything else.
+
+    Nothing in it can take the place of a module of the training stack. verifiers starts the servers of an
+    environment's tools as programs.
     """
     path = str(target)
     if path in sys.path:
         sys.path.remove(path)
-    sys.path.insert(0, path)
+    sys.path.append(path)
     inherited = [
         part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part not in ("", path)
     ]
@@ -246,22 +304,3 @@ def _unknown(name: str, plain: str, folder: Path, there: list[str]) -> Environme
         f"there is no environment {name!r} in {folder}{guess}",
         hint=Hint(f"there are: {', '.join(spoken)}", key="training.environment", old=name, new=nearest),
     )
-
-
-def _source_key(source: str) -> str:
-    path = Path(source)
-    if path.is_dir():
-        return _key(path)
-    data = path.read_bytes() if path.is_absolute() and path.is_file() else source.encode()
-    return hashlib.sha256(f"{sys.version} {sys.prefix} ".encode() + data).hexdigest()
-
-
-def _key(*sources: Path) -> str:
-    """A digest of packages' files and of the Python that they are installed for."""
-    digest = hashlib.sha256(f"{sys.version} {sys.prefix}".encode())
-    for source in sources:
-        for path in sorted(source.rglob("*")):
-            parts = path.relative_to(source).parts
-            if path.is_file() and not _NOT_SOURCE.intersection(parts) and path.suffix != ".pyc":
-                digest.update(f"\0{'/'.join(parts)}\0".encode() + path.read_bytes())
-    return digest.hexdigest()

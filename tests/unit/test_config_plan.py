@@ -132,6 +132,34 @@ def test_a_package_elsewhere_goes_by_its_path(project: Path, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("setup.py", "import setuptools\nsetuptools.setup(version='1', name='My-Env')\n"),
+        ("setup.cfg", "[metadata]\nname = My-Env\n"),
+        ("pyproject.toml", '[tool.poetry]\nname = "My-Env"\n'),
+        ("pyproject.toml", '[project]\nname = "My-Env"\ndynamic = ["version"]\n'),
+    ],
+)
+def test_a_package_of_any_age_goes_by_its_path(project: Path, file: str, text: str) -> None:
+    (project / "mine").mkdir()
+    (project / "mine" / "setup.py").touch()
+    (project / "mine" / file).write_text(text)
+    request = plan(project, f"training.environment={project}/mine").request
+    assert (request.environment, request.environment_source) == ("my_env", str(project / "mine"))
+
+
+@pytest.mark.parametrize("name", ["json", "random", "torch", "numpy", "remote", "verifiers"])
+def test_a_name_that_python_or_the_stack_has_is_refused(project: Path, name: str) -> None:
+    (project / "mine").mkdir()
+    (project / "mine" / "pyproject.toml").write_text(f'[project]\nname = "{name}"\n')
+    (project / "environments" / name).mkdir()
+    (project / "environments" / name / "pyproject.toml").write_text(f'[project]\nname = "{name}"\n')
+    for written in (str(project / "mine"), name, f"index:{name}"):
+        with pytest.raises(EnvironmentMissing, match=rf"called {name}, as a module of (Python|the training)"):
+            plan(project, f"training.environment={written}")
+
+
+@pytest.mark.parametrize(
     ("path", "words"),
     [
         ("../environments/vf_wordle", "does not exist"),

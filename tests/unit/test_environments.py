@@ -133,9 +133,10 @@ def test_an_installed_module_is_taken_as_it_is(tmp_path: Path, monkeypatch: pyte
     monkeypatch.syspath_prepend(str(tmp_path))
     assert environments.resolve("elsewhere", tmp_path / "environments") == "vf_elsewhere"
     said: list[str] = []
-    environments.install("vf_elsewhere", tmp_path / "environments", tmp_path / "overlay", said.append)
+    where = environments.Place("vf_elsewhere", "", tmp_path / "environments", tmp_path / "overlays")
+    assert environments.provide(where, said.append) == "vf_elsewhere"
     assert said == ["vf_elsewhere is an installed module"]
-    assert not (tmp_path / "overlay").exists()
+    assert not (tmp_path / "overlays").exists()
 
 
 def test_a_package_is_installed_into_the_overlay_only(
@@ -147,19 +148,6 @@ def test_a_package_is_installed_into_the_overlay_only(
     assert run(target, "import vf_one; print(vf_one.__file__)") == str(target / "vf_one" / "__init__.py")
     assert any("vf-one==1.0" in line for line in said)
     assert importlib.util.find_spec("vf_one") is None
-
-
-def test_only_a_changed_package_is_installed_again(
-    tmp_path: Path, offline: Path, run: Callable[[Path, str], str]
-) -> None:
-    source, target = package(tmp_path, "vf_two"), tmp_path / "overlay"
-    environments.install("vf_two", tmp_path, target, lambda line: None)
-    said: list[str] = []
-    environments.install("vf_two", tmp_path, target, said.append)
-    assert said == ["vf_two is unchanged since it was installed"]
-    (source / "vf_two" / "__init__.py").write_text("VALUE = 2\n")
-    environments.install("vf_two", tmp_path, target, lambda line: None)
-    assert run(target, "import vf_two; print(vf_two.VALUE)") == "2"
 
 
 def test_what_it_lacks_is_installed_too_but_nothing_that_is_there(
@@ -196,6 +184,43 @@ def test_a_dependency_that_contradicts_the_training_stack_is_refused(
         EnvironmentMissing, match=r"needs vfm_old>=2, but the training stack has vfm_old 1\.0"
     ):
         environments.install("vf_four", tmp_path, tmp_path / "overlay", lambda line: None)
+
+
+def test_what_extras_of_an_installed_package_need_is_installed(
+    tmp_path: Path, offline: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[[Path, str], str]
+) -> None:
+    """`verifiers[ta]`: the stack has verifiers, and not what its extra adds; extras ask for extras, too."""
+    there = tmp_path / "installed"
+    needs = ["vfm_sound; extra == 'audio'", "vfm_there[audio]; extra == 'all'", "vfm_words; extra == 'all'"]
+    wheel(offline, "vfm_there", "1.0", needs=needs)
+    with zipfile.ZipFile(offline / "vfm_there-1.0-py3-none-any.whl") as file:
+        file.extractall(there)
+    monkeypatch.syspath_prepend(str(there))
+    wheel(offline, "vfm_sound", "1.0", needs=["vfm_deep"])
+    wheel(offline, "vfm_words", "1.0")
+    wheel(offline, "vfm_deep", "0.1")
+    package(tmp_path, "vf_plain", needs=["vfm_there"])
+    package(tmp_path, "vf_all", needs=["vfm_there[all]>=1"])
+    environments.install("vf_plain", tmp_path, tmp_path / "plain", lambda line: None)
+    assert not (tmp_path / "plain" / "vfm_words.py").exists()
+    environments.install("vf_all", tmp_path, tmp_path / "all", lambda line: None)
+    assert run(tmp_path / "all", "import vfm_sound, vfm_deep, vfm_words; print('there')") == "there"
+    assert not (tmp_path / "all" / "vfm_there.py").exists()
+
+
+def test_an_extra_that_contradicts_the_training_stack_is_refused_by_its_name(
+    tmp_path: Path, offline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "installed"
+    wheel(offline, "vfm_there", "1.0", needs=["vfm_old>=2; extra == 'new'"])
+    wheel(offline, "vfm_old", "1.0")
+    for path in list(offline.glob("*.whl")):
+        with zipfile.ZipFile(path) as file:
+            file.extractall(there)
+    monkeypatch.syspath_prepend(str(there))
+    package(tmp_path, "vf_new", needs=["vfm_there[new]"])
+    with pytest.raises(EnvironmentMissing, match=r"needs vfm_old>=2, by vfm_there\[new\], but the training"):
+        environments.install("vf_new", tmp_path, tmp_path / "overlay", lambda line: None)
 
 
 def test_a_build_does_not_see_the_runs_secrets(
@@ -237,14 +262,12 @@ def test_a_package_that_installs_another_module_is_refused(tmp_path: Path, offli
         environments.install("vf_seven", tmp_path, tmp_path / "overlay", lambda line: None)
 
 
-def test_the_overlay_comes_first_on_the_path_and_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_overlay_comes_last_on_the_path_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     environments.activate(tmp_path)
-    sys.path.insert(0, "elsewhere")
+    sys.path.append("elsewhere")
     environments.activate(tmp_path)
-    assert sys.path[0] == str(tmp_path)
+    assert sys.path[-1] == str(tmp_path)
     assert sys.path.count(str(tmp_path)) == 1
 
 

@@ -10,12 +10,20 @@ from __future__ import annotations
 
 import difflib
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from remote.contract.environment_package import (
+    check_module,
+    is_package,
+    module_name,
+    package_name,
+    packages_in,
+    project_of,
+    table,
+)
 from remote.contract.errors import EnvironmentMissing, Hint
 from remote.contract.models import choose_model, is_ours, module_names
 from remote.contract.spec import ExperimentSpec
@@ -98,7 +106,7 @@ class Environment:
 
 def list_environments(project_dir: Path) -> list[str]:
     """The packages in `environments/`, by folder name."""
-    return sorted(p.parent.name for p in (project_dir / "environments").glob("*/pyproject.toml"))
+    return [path.name for path in packages_in(project_dir / "environments")]
 
 
 def spoken_names(project_dir: Path) -> list[str]:
@@ -130,6 +138,7 @@ def find(name: str, project_dir: Path, place: str = "") -> Environment:
     by_module = {folder.lower().replace("-", "_"): folder for folder in folders}
     for module in module_names(name):
         if module in by_module:
+            check_module(by_module[module], place)
             return Environment(by_module[module], folder=project_dir / "environments" / by_module[module])
     plain = name.strip()
     if plain.startswith(INDEX):
@@ -151,8 +160,8 @@ def declared(folder: Path) -> Declared:
     """What the package in a folder says of itself. Raises `EnvironmentMissing`."""
     file = folder / "pyproject.toml"
     try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-        project, ours = document.get("project", {}), document.get("tool", {}).get("vfm", {})
+        document = project_of(folder)
+        project, ours = table(document, "project"), table(document, "tool", "vfm")
         return Declared(
             summary=str(ours.get("summary") or project.get("description") or ""),
             version=str(project.get("version", "")),
@@ -161,9 +170,8 @@ def declared(folder: Path) -> Declared:
             native_tools_unless=dict(ours.get("native-tools-unless", {})),
             alias_of=str(ours.get("alias-of", "")),
         )
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise EnvironmentMissing(f"{file} cannot be used: {reason}", hint=Hint(f"mend {file}")) from error
+    except (ValueError, TypeError) as error:
+        raise EnvironmentMissing(f"{file} cannot be used: {error}", hint=Hint(f"mend {file}")) from error
 
 
 def _at(name: str, project_dir: Path, place: str) -> Environment:
@@ -171,14 +179,15 @@ def _at(name: str, project_dir: Path, place: str) -> Environment:
     path = Path(name).expanduser().absolute()
     shown = name if name == str(path) else f"{name} ({path})"
     if path.is_file() and path.suffix == ".whl":
-        return Environment(_module(path.name.split("-")[0]), str(path))
-    if (path / "pyproject.toml").is_file():
-        module = _module(_project_name(path))
+        return Environment(module_name(path.name.split("-")[0]), str(path))
+    if is_package(path):
+        module = module_name(package_name(path))
         if path.resolve().parent == (project_dir / "environments").resolve():
             return Environment(path.resolve().name, folder=path)
+        check_module(module, place)
         return Environment(module, str(path), path)
     if path.is_dir():
-        reason = "is a folder without a pyproject.toml, no package"
+        reason = "is a folder without a pyproject.toml or a setup.py, no package"
     else:
         reason = "is a file, no wheel and no package's folder" if path.exists() else "does not exist"
     advice = f"name a package's folder, a wheel, or a package of the package index: {INDEX}NAME"
@@ -194,12 +203,13 @@ def _of_index(requirement: str, name: str, place: str) -> Environment:
             hint=Hint(f"write it as {INDEX}NAME, {INDEX}NAME[EXTRA]>=1.2, or NAME==VERSION", KEY, name),
         )
     if is_ours(match[1]):
-        own = _spoken(_module(match[1]))
+        own = _spoken(module_name(match[1]))
         raise EnvironmentMissing(
             f"{place}{own} is an environment of this project, and is never taken from the package index",
             hint=Hint("name it without a version: environments/ holds it", KEY, name, own),
         )
-    return Environment(_module(match[1]), requirement)
+    check_module(module_name(match[1]), place)
+    return Environment(module_name(match[1]), requirement)
 
 
 def _address(name: str, place: str) -> EnvironmentMissing | None:
@@ -243,19 +253,6 @@ def _nearest(name: str, folders: list[str]) -> str | None:
     wanted = module_names(name)[0].replace("_", "-").removeprefix("vf-")
     close = difflib.get_close_matches(wanted, bare, 1, _NEAR)
     return _spoken(folders[bare.index(close[0])]) if close else None
-
-
-def _project_name(folder: Path) -> str:
-    file = folder / "pyproject.toml"
-    try:
-        return str(tomllib.loads(file.read_text(encoding="utf-8"))["project"]["name"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = "it has no project.name" if isinstance(error, KeyError | TypeError) else str(error)
-        raise EnvironmentMissing(f"{file} cannot be used: {reason}", hint=Hint(f"mend {file}")) from error
-
-
-def _module(distribution: str) -> str:
-    return re.sub(r"[-_.]+", "_", distribution).lower()
 
 
 def _spoken(folder: str) -> str:
