@@ -26,11 +26,13 @@ from remote import environments, redact
 from remote.contract.errors import EnvironmentMissing, Hint, VfmError
 from remote.contract.json_text import from_json
 from remote.contract.record import LaunchRequest
+from remote.contract.spec import ExperimentSpec
 from remote.emit import failure_event
 from remote.environment_packages import Say
 
 EPISODES = 3
-_LONGEST = 10_000  # tasks that are counted
+CHECKED_FOR = 120.0
+"""Seconds that an episode of a check may take, where the config says nothing else."""
 _README = 20_000  # characters
 
 
@@ -42,9 +44,15 @@ def report(request: LaunchRequest, check: bool, say: Say) -> dict[str, Any]:
 
     model = ScriptedModel()
     model.player = plausible()
-    rollouts = Rollouts(module, request.spec.training.environment_args, request.spec, model)
+    spec = _impatient(request.spec)
+    say(f"loading {module}")
+    rollouts = Rollouts(module, spec.training.environment_args, spec, model, say=say)
     try:
-        return {**_described(module, rollouts), "episodes": _episodes(rollouts, say) if check else []}
+        told = _described(module, rollouts)
+        episodes = _episodes(rollouts, say) if check else []
+        problems = _problems(told["rewards"], episodes)
+        warnings = [] if problems else _warnings(episodes)
+        return {**told, "episodes": episodes, "problems": problems, "warnings": warnings}
     finally:
         rollouts.close()
         model.close()
@@ -53,8 +61,10 @@ def report(request: LaunchRequest, check: bool, say: Say) -> dict[str, Any]:
 def _described(module: str, rollouts: Any) -> dict[str, Any]:
     from verifiers.v1.utils.loaders import import_taskset, taskset_class, taskset_config_type
 
+    from remote.task_split import MOST_TASKS
+
+    tasks, held_out = rollouts.tasks(), rollouts.tasks(held_out=True)
     with environments.user_code(module):
-        tasks = list(itertools.islice(rollouts.tasks(), _LONGEST))
         config = taskset_config_type(module)
         endless = bool(taskset_class(module).INFINITE)
     if not tasks:
@@ -68,7 +78,9 @@ def _described(module: str, rollouts: Any) -> dict[str, Any]:
         "options": options(config),
         "rewards": _rewards(tasks[0]),
         "train": None if endless else len(tasks),
-        "held_out": None if endless else len(list(itertools.islice(rollouts.tasks(held_out=True), _LONGEST))),
+        "held_out": None if endless else len(held_out),
+        "held_out_from": rollouts.held_out_from(),
+        "counted_to": MOST_TASKS,
         "prompt": _prompt(tasks[0]),
     }
 
@@ -170,9 +182,41 @@ def _prompt(task: Any) -> list[dict[str, Any]]:
 def _episodes(rollouts: Any, say: Say) -> list[dict[str, Any]]:
     tasks = list(itertools.islice(itertools.cycle(rollouts.tasks()), EPISODES))
     say(f"playing {EPISODES} episodes against a scripted model")
-    names = ("task", "messages", "rewards", "reward", "metrics", "error")
+    names = ("task", "messages", "rewards", "reward", "metrics", "not_finite", "error")
     played = rollouts.play(tasks, temperature=1.0)
     return [{name: getattr(one, name) for name in names} for one in played]
+
+
+def _impatient(spec: ExperimentSpec) -> ExperimentSpec:
+    """A check waits for no episode as long as a training does, unless it is told to."""
+    default = type(spec.training).model_fields["episode_timeout"].default
+    if spec.training.episode_timeout != default:
+        return spec
+    training = spec.training.model_copy(update={"episode_timeout": CHECKED_FOR})
+    return spec.model_copy(update={"training": training})
+
+
+def _problems(declared: list[dict[str, Any]], episodes: list[dict[str, Any]]) -> list[str]:
+    """Why a training would learn nothing, whatever the model says."""
+    played = [episode for episode in episodes if not episode["error"]]
+    parts = {part for episode in played for part in episode["rewards"]}
+    weights = {reward["name"]: reward["weight"] for reward in declared}
+    if played and not parts:
+        return ["the episodes have no reward, so a training learns nothing: give the task one (@vf.reward)"]
+    if parts and parts <= weights.keys() and not any(weights[part] for part in parts):
+        return [f"every reward part has weight 0, so a training learns nothing: {', '.join(sorted(parts))}"]
+    return []
+
+
+def _warnings(episodes: list[dict[str, Any]]) -> list[str]:
+    """What may keep a training from learning."""
+    rewards = [round(episode["reward"], 9) for episode in episodes if not episode["error"]]
+    if len(rewards) < 2 or len(set(rewards)) > 1:
+        return []
+    return [
+        f"all {len(rewards)} rewards are {rewards[0]:g}, though the replies differed: a model whose replies "
+        "all score alike learns nothing"
+    ]
 
 
 def main() -> int:

@@ -12,7 +12,8 @@ import concurrent.futures
 import ctypes
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -26,6 +27,8 @@ SLOW = 30.0
 """Seconds of blocking after which the log names the line."""
 INTERRUPTIONS = 20
 """How often blocking code is interrupted, a beat apart, before it counts as beyond reach."""
+TELL = 10.0
+"""Seconds after which loading that goes on is told of, again and again."""
 CLOSING = 30.0
 """Seconds that the environment's own teardown may take."""
 
@@ -158,6 +161,24 @@ class EpisodeLoop:
     def _described(self, frames: list[FrameType]) -> str:
         lines = user_lines.lines_of(frames)
         return str(user_lines.own(lines, self._module) or (lines[-1] if lines else "the thread has ended"))
+
+
+@contextmanager
+def waiting_told(module: str, say: Callable[[str], None]) -> Iterator[None]:
+    """While a block runs long in this thread, say every so many seconds which line of the user's it is in."""
+    done, ident, began = threading.Event(), threading.get_ident(), time.monotonic()
+
+    def tell() -> None:
+        while not done.wait(TELL):
+            line = user_lines.own(user_lines.lines_of(user_lines.of_thread(ident)), module)
+            place = "" if line is None else f", at {line}"
+            say(f"the environment {module} has been loading for {time.monotonic() - began:.0f} s{place}")
+
+    threading.Thread(target=tell, name="waiting", daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
 
 
 async def _end_tasks() -> None:

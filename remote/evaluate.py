@@ -44,7 +44,7 @@ def evaluate(
     Raises `VfmError` where there is no task, no episode succeeds, or the endpoint refuses.
     """
     options = spec.evaluation
-    tasks = rollouts.tasks(held_out=True)[: options.num_examples]
+    tasks = rollouts.evaluated()[: options.num_examples]
     progress = Progress(recorder, len(tasks) * options.rollouts_per_example)
     _say_what_is_odd(spec, len(tasks), recorder)
     folder = recorder.run_dir / layout.EVALUATION

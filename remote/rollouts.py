@@ -9,7 +9,6 @@ training rows `rows`', installing the environment `environments`'.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import math
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -27,24 +26,24 @@ from verifiers.v1.env import Env, RunSlot
 from verifiers.v1.episode import EnvInfo
 from verifiers.v1.trace import TraceTask
 from verifiers.v1.utils.generic import concrete_type
-from verifiers.v1.utils.loaders import environment_class, load_environment, load_taskset
+from verifiers.v1.utils.loaders import environment_class, load_environment
 
 from remote import chat_harness, episode_errors
 from remote.contract.errors import EnvironmentMissing, Hint, VfmError
 from remote.contract.spec import ExperimentSpec
 from remote.endpoint import Endpoint
 from remote.environments import user_code
-from remote.episode_loop import EpisodeLoop, OutOfTime
+from remote.episode_loop import EpisodeLoop, OutOfTime, waiting_told
 from remote.rows import Turn
 from remote.seeds import EPISODE, episode_keys
 from remote.server_watch import RestartableServer, ServerLost
+from remote.task_split import TaskSplit
 from remote.vllm_command import SERVER_KEY
 
 T = TypeVar("T")
 OnEpisode = Callable[[int, vf.Episode[Any, Any, Any], "Played"], Awaitable[None]]
 """What is done with each episode when it is over: its place among those that are played, verifiers' episode
 and ours."""
-MOST_TASKS = 100_000  # of an endless taskset
 LOOK = 1.0  # seconds between two looks at an episode, at most
 GRACE = 10.0
 """Seconds that an episode whose time is up may take to tidy up; then it is left to itself."""
@@ -118,6 +117,8 @@ class Rollouts:
         self._plays = 0
         self._stack = AsyncExitStack()
         self._env, self._config = _load(module, args, spec, tokens, isinstance(server, Endpoint))
+        self._say = say
+        self._split = TaskSplit(self._env.taskset, args, spec.training.eval_examples, say)
         self._limit = spec.training.episode_timeout
         self._loop = EpisodeLoop(module, self._limit, say)
         try:
@@ -141,23 +142,20 @@ class Rollouts:
             raise
 
     def tasks(self, held_out: bool = False) -> list[vf.Task[Any, Any, Any]]:
-        """The tasks to train on, or those that are held out.
+        """The tasks to train on, or those that are held out of the training (see `task_split`)."""
+        return self._loaded(lambda split: split.held_out if held_out else split.train)
 
-        An environment whose taskset knows `split` decides itself; else the last
-        `training.eval_examples` tasks are held out; without any, an evaluation plays all its tasks.
-        """
-        with user_code(self.module, "load its tasks"):
-            return self._tasks(held_out)
+    def evaluated(self) -> list[vf.Task[Any, Any, Any]]:
+        """The tasks that an evaluation plays: held-out ones, or all where none are held out."""
+        return self._loaded(lambda split: split.evaluated)
 
-    def _tasks(self, held_out: bool) -> list[vf.Task[Any, Any, Any]]:
-        taskset_config = self._config.taskset
-        if "split" in type(taskset_config).model_fields:
-            split = "eval" if held_out else "train"
-            taskset = load_taskset(taskset_config.model_copy(update={"split": split}))
-            return list(itertools.islice(taskset, MOST_TASKS))
-        every = list(itertools.islice(self._env.taskset, MOST_TASKS))
-        kept = min(self._spec.training.eval_examples, len(every) // 2)
-        return every[len(every) - kept :] if held_out and kept else every[: len(every) - kept]
+    def held_out_from(self) -> str:
+        """Where the held-out tasks come from, in a few words; empty where there are none."""
+        return self._loaded(lambda split: split.described)
+
+    def _loaded(self, part: Callable[[TaskSplit], T]) -> T:
+        with user_code(self.module, "load its tasks"), waiting_told(self.module, self._say):
+            return part(self._split)
 
     def play(
         self,

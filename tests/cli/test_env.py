@@ -64,6 +64,10 @@ REPORT: dict[str, object] = {
     "rewards": [],
     "train": 3,
     "held_out": 1,
+    "held_out_from": "split eval",
+    "counted_to": 100_000,
+    "problems": [],
+    "warnings": [],
     "prompt": [{"role": "user", "content": "Guess\nnow."}],
 }
 
@@ -78,6 +82,7 @@ def episode(error: str | None) -> dict[str, object]:
         "rewards": rewards,
         "reward": 0.25,
         "metrics": {},
+        "not_finite": {"odd": "nan"},
         "error": error,
     }
 
@@ -101,6 +106,8 @@ def test_a_check_shows_each_reward_part_and_fails_with_an_episode(vfm: Vfm) -> N
     assert "[env] installing" in done.stderr
     assert "assistant: → look({" in done.stdout
     assert "reward:    0.25 = solved 0  format 0.25" in done.stdout
+    assert "odd nan (left out of means)" in done.stdout
+    assert "3 to train on, 1 held out (split eval)" in done.stdout
     assert "tells nothing of how hard the tasks are" in done.stdout
     request = json.loads((vfm.folder / "question.json").read_text())["request"]
     assert request["environment"] == "vf_wordle"
@@ -111,6 +118,18 @@ def test_a_check_shows_each_reward_part_and_fails_with_an_episode(vfm: Vfm) -> N
     assert failed.returncode == 1
     assert "✗ ZeroDivisionError: here" in failed.stdout
     assert "✗ 1 of 3 episodes failed" in failed.stdout
+
+
+def test_a_check_of_what_cannot_teach_fails_and_tasks_are_counted_honestly(vfm: Vfm) -> None:
+    changes = {"held_out": 0, "held_out_from": "", "train": 100_000}
+    remarks = {"problems": ["there is no reward"], "warnings": ["all rewards are 1"]}
+    report = {**REPORT, **changes, **remarks, "episodes": [episode(None)]}
+    python = stand_in(vfm.folder, {"report": report})
+    done = vfm("env", "check", "wordle", VFM_IMAGE_PYTHON=python)
+    assert done.returncode == 1
+    assert "✗ there is no reward" in done.stdout
+    assert "⚠ all rewards are 1" in done.stdout
+    assert "at least 100000 to train on, none held out" in done.stdout
 
 
 def test_show_has_the_readmes_opening_options_rewards_and_a_prompt(vfm: Vfm) -> None:

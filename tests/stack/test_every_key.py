@@ -155,7 +155,7 @@ def planned(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
         pass
 
     class Tasks:
-        def tasks(self, held_out: bool = False) -> list[int]:
+        def evaluated(self) -> list[int]:
             return list(range(100))
 
         def take_up(self, folder: Path, tasks: list[int], times: int) -> Any:

@@ -72,8 +72,8 @@ def show(name: str, typed: tuple[str, ...], as_json: bool) -> int:
 def check(name: str, typed: tuple[str, ...], as_json: bool) -> int:
     """Install and load NAME, and play 3 episodes of it against a scripted model.
 
-    Exit code 0: all of that went well. A scripted model has learnt nothing: what it earns says that rewards
-    are counted, not how hard the tasks are.
+    Exit code 0: all of that went well, and there is a reward to learn from. A scripted model has learnt
+    nothing: what it earns says that rewards are counted, not how hard the tasks are.
     """
     from tui.cli.client import print_json
     from tui.cli.env_text import episodes
@@ -84,7 +84,7 @@ def check(name: str, typed: tuple[str, ...], as_json: bool) -> int:
     else:
         click.echo(episodes(found, told))
     failed = [one for one in told["episodes"] if one["error"]]
-    return outcome.RUN_FAILED if failed else outcome.DONE
+    return outcome.RUN_FAILED if failed or told["problems"] else outcome.DONE
 
 
 def _report(name: str, typed: tuple[str, ...], *, check: bool) -> tuple[Environment, dict[str, Any]]:

@@ -49,6 +49,8 @@ def episodes(found: Environment, told: Mapping[str, Any]) -> str:
             lines.append(f"  ✗ {episode['error']}")
         else:
             lines += _earned(episode)
+    remarks = [f"✗ {text}" for text in told["problems"]] + [f"⚠ {text}" for text in told["warnings"]]
+    lines += ["", *remarks] if remarks else []
     failed = sum(1 for one in told["episodes"] if one["error"])
     count = len(told["episodes"])
     verdict = f"✗ {failed} of {count} episodes failed" if failed else f"✓ {count} episodes were played"
@@ -62,17 +64,23 @@ def _printed(lines: Iterable[str]) -> str:
 
 
 def _head(found: Environment, told: Mapping[str, Any]) -> list[str]:
-    tasks = (
-        "endless" if told["train"] is None else f"{told['train']} to train on, {told['held_out']} held out"
-    )
     facts = {
         "environment": f"{told['module']} {told['version']}".strip(),
         "from": found.source or found.kind,
         "files": told["where"],
-        "tasks": tasks,
+        "tasks": _tasks(told),
         "alias of": found.declared.alias_of,
     }
     return [f"{name + ':':13}{value}" for name, value in facts.items() if value]
+
+
+def _tasks(told: Mapping[str, Any]) -> str:
+    if told["train"] is None:
+        return "endless"
+    count = f"{told['train']}" if told["train"] < told["counted_to"] else f"at least {told['train']}"
+    if not told["held_out"]:
+        return f"{count} to train on, none held out (training.eval_examples holds out the last ones)"
+    return f"{count} to train on, {told['held_out']} held out ({told['held_out_from']})"
 
 
 def _readme(text: str) -> list[str]:
@@ -131,8 +139,8 @@ def _short(text: str, most: int | None) -> str:
 def _earned(episode: Mapping[str, Any]) -> list[str]:
     parts = "  ".join(f"{name} {number(value)}" for name, value in episode["rewards"].items())
     lines = [f"  {'reward:':11}{number(episode['reward'])}" + (f" = {parts}" if parts else "")]
-    if episode["metrics"]:
-        lines.append(
-            f"  {'metrics:':11}" + "  ".join(f"{k} {number(v)}" for k, v in episode["metrics"].items())
-        )
+    metrics = [f"{name} {number(value)}" for name, value in episode["metrics"].items()]
+    metrics += [f"{name} {value} (left out of means)" for name, value in episode["not_finite"].items()]
+    if metrics:
+        lines.append(f"  {'metrics:':11}" + "  ".join(metrics))
     return lines
