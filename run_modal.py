@@ -25,7 +25,6 @@ try:
         raise SystemExit(f"run_modal.py: {unsupported()}")
     from remote import images
     from remote.contract.record import Kind
-    from remote.contract.spec import GpuType
 except ModuleNotFoundError as missing:
     raise SystemExit(f"run_modal.py: {missing}. In the project's folder: pip install -e .") from None
 
@@ -40,21 +39,19 @@ app = modal.App()
 
 # Environment → the script that trains it (docs/training_scripts.md), on the lines that the guide names.
 # `vfm` reads this dict without running the file: plain texts only.
+
 TRAINING_SCRIPTS = {
     "vf-wordle": "examples/grpo/train_wordle.py",
     "vf-bfcl-single-turn": "examples/grpo/train_bfcl.py",
     "vf-tool-test": "examples/grpo/train_bfcl.py",
 }
 
-# Nothing typed. Modal's command line reads the options off the signatures: it understands no
-# `GpuType | None`, and its help shows them from the last to the first.
-UNSET: GpuType = None  # type: ignore[assignment]
 
-
+# Modal's command line reads the options off the signatures; its help shows them from the last to the first.
 @app.local_entrypoint()
 def train(
     gpu_count: int | None = None,
-    gpu_type: GpuType = UNSET,
+    gpu_type: str | None = None,
     model: str | None = None,
     steps: int | None = None,
     env: str | None = None,
@@ -67,7 +64,7 @@ def train(
 @app.local_entrypoint()
 def evaluate(
     gpu_count: int | None = None,
-    gpu_type: GpuType = UNSET,
+    gpu_type: str | None = None,
     endpoint: str | None = None,
     checkpoint: str | None = None,
     num_examples: int | None = None,
@@ -85,7 +82,7 @@ def evaluate(
 def train_with_config(
     config_path: str,
     gpu_count: int | None = None,
-    gpu_type: GpuType = UNSET,
+    gpu_type: str | None = None,
     model: str | None = None,
     steps: int | None = None,
     env: str | None = None,

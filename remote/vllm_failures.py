@@ -258,7 +258,7 @@ def _remote_code(_: re.Match[str], at: Setting) -> Finding:
 
 
 def _bfloat16(_: re.Match[str], at: Setting) -> Finding:
-    hint = _change("model.dtype", at.spec.model.dtype, "float16", "set model.dtype = float16")
+    hint = _change("model.dtype", at.spec.model.dtype, "float32", "set model.dtype = float32")
     return "this GPU cannot compute in bfloat16", hint
 
 

@@ -38,12 +38,15 @@ def billed(amount: float) -> str:
 def machine(spec: ExperimentSpec) -> str:
     """`2 × H100, 8 cores, 32 GiB`."""
     modal = spec.modal
-    return f"{modal.gpu.count} × {modal.gpu.type}, {modal.cpus:g} cores, {modal.memory / 1024:g} GiB"
+    where = f", in {modal.region}" if modal.region else ""
+    where += f", of {modal.cloud}" if modal.cloud else ""
+    return f"{modal.gpu.count} × {modal.gpu.type}, {modal.cpus:g} cores, {modal.memory / 1024:g} GiB{where}"
 
 
 def hourly(price: Price) -> str:
-    """`$2.73 an hour`."""
-    return f"{usd(price.hour)} an hour"
+    """`$2.73 an hour`, and what a region does to it."""
+    times = f" ({price.times:g} times the base price, for its region)" if price.times != 1 else ""
+    return f"{usd(price.hour)} an hour{times}"
 
 
 def at_most(price: Price) -> str:

@@ -10,19 +10,31 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 GpuType = Literal[
     "T4",
     "L4",
     "A10G",
+    "A10",
     "A100",
     "A100-40GB",
     "A100-80GB",
     "L40S",
+    "RTX-PRO-6000",
     "H100",
+    "H100!",
     "H200",
     "B200",
+    "B200+",
 ]
 WeightSync = Literal["auto", "adapter", "merged", "full"]
 Dtype = Literal["float32", "bfloat16", "float16"]
@@ -41,6 +53,11 @@ def _number(value: object) -> object:
 Float = Annotated[float, BeforeValidator(_number)]
 
 
+def _upper(value: object) -> object:
+    """Modal takes the names of GPUs in any case."""
+    return value.upper() if isinstance(value, str) else value
+
+
 class Section(BaseModel):
     """A group of keys; a key that it does not know is refused."""
 
@@ -49,7 +66,7 @@ class Section(BaseModel):
     )
 
 
-MOST_GPUS = {"A10G": 4}
+MOST_GPUS = {"A10G": 4, "A10": 4}
 """How many of a type one container may have, where that is fewer than 8 (Modal's guide to GPUs)."""
 
 
@@ -58,8 +75,9 @@ class GpuSection(Section):
 
     count: int = Field(1, ge=1, le=8)
     """How many GPUs; with more than one, vLLM has the first and the trainers the others."""
-    type: GpuType = "A100-40GB"
-    """Which GPU: T4 and A10G for small models, A100 and up for production."""
+    type: Annotated[GpuType, BeforeValidator(_upper)] = "A100-40GB"
+    """Which GPU, in any case: T4 (no bfloat16) and A10G for small models, A100 and up for production. H100
+    may be an H200, A100 one with 80 GB, B200+ a B300, at the price of what is named; H100! is an H100."""
 
     @model_validator(mode="after")
     def _there_are_so_many(self) -> GpuSection:
@@ -86,6 +104,21 @@ class ModalSection(Section):
     retries: int = Field(3, ge=0, le=10)
     """How often a run on Modal that reached its timeout, or lost its machine, goes on by itself from its
     last checkpoint. The local backend makes one attempt."""
+    region: str | None = None
+    """Where Modal may take the machine, by its names of regions: `us`, `eu`, `us-east`; several with commas
+    between. It costs 1.5 to 1.75 times as much. Unset: anywhere."""
+    cloud: str | None = None
+    """Whose machine Modal may take: `aws`, `gcp`, `oci`. Unset: anybody's."""
+
+    @field_validator("region", "cloud")
+    @classmethod
+    def _are_names(cls, value: str | None, info: ValidationInfo) -> str | None:
+        name = r"[a-z0-9]+(-[a-z0-9]+)*"
+        several = rf"{name}(, *{name})*" if info.field_name == "region" else name
+        if value is None or re.fullmatch(several, value):
+            return value
+        example = "`us` or `us-east, eu`" if info.field_name == "region" else "`aws` or `gcp`"
+        raise ValueError(f"these are Modal's own names, such as {example}")
 
 
 class BudgetSection(Section):

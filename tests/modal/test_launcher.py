@@ -152,7 +152,14 @@ def test_a_launch_brings_the_run_to_the_machine_that_was_asked_for(desk: Desk) -
     seen = desk.home / "key"
     seen.parent.mkdir()
     script = f"lines:40 env:WANDB_API_KEY={seen} steps:3 end:done"
-    options = {"cpus": 4, "memory": 16384, "timeout": 7200, "retries": 2, "gpu": {"type": "H100", "count": 2}}
+    options: dict[str, Any] = {
+        "cpus": 4,
+        "memory": 16384,
+        "timeout": 7200,
+        "retries": 2,
+        "gpu": {"type": "H100", "count": 2},
+    }
+    options |= {"region": "us, eu-west", "cloud": "aws"}
     run = desk.launch(script, modal=options)
     record = run.await_end()
     desk.over()
@@ -168,6 +175,8 @@ def test_a_launch_brings_the_run_to_the_machine_that_was_asked_for(desk: Desk) -
     assert call.function.gpu == "H100:2"
     assert (asked.resources.milli_cpu, asked.resources.memory_mb) == (4000, 16384)
     assert (asked.timeout_secs, asked.retry_policy.retries) == (7200, 2)
+    assert list(asked.scheduler_placement.regions) == ["us", "eu-west"]
+    assert asked.cloud_provider_str == "aws"
     assert sorted(mount.mount_path for mount in asked.volume_mounts) == ["/cache", "/outputs"]
     assert {OUTPUTS, CACHE} <= {folder.name for folder in cloud.volumes_dir.iterdir()}
 

@@ -183,7 +183,7 @@ def launched(mine: Settings) -> list[dict[str, Any]]:
 async def test_it_opens_on_the_first_config_with_its_plan(opened: Opened) -> None:
     async with opened() as (pilot, screen):
         said = seen(pilot)
-        for words in ("# One of two.", "gradient_accumulation_steps", "≡ file", "Train vf_wordle on local"):
+        for words in ("# One of two.", "batch_size", "≡ file", "Train vf_wordle on local"):
             assert words in said
         assert "builtin/tiny-random" in said
         assert "free: it runs on this machine" in said

@@ -300,6 +300,8 @@ ROWS: list[tuple[str, Any, Probe, Any]] = [
     ("modal.gpu.count", 2, modal("gpu"), "A100-40GB:2"),
     ("modal.gpu.type", "H100", modal("gpu"), "H100"),
     ("modal.timeout", 3600, modal("timeout"), 3600),
+    ("modal.region", "us, eu-west", modal("region"), ["us", "eu-west"]),
+    ("modal.cloud", "aws", modal("cloud"), "aws"),
     ("model.base_model", "org/name", model_of, "org/name"),
     ("model.overrides", {"wordle": "org/other"}, model_of, "org/other"),
     ("model.max_token_length", 32, row_length, 32),

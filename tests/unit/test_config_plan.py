@@ -12,6 +12,7 @@ import pytest
 from remote.contract.errors import ConfigError, EnvironmentMissing, ModelError
 from remote.contract.models import OURS
 from remote.contract.record import LaunchRequest
+from remote.contract.resources import modal_options
 from tests.unit.test_model_folder import model_folder
 from tui.config.environments import declared
 from tui.config.plan import Plan, git_state, make_plan
@@ -392,3 +393,29 @@ def test_gpus_that_a_steps_episodes_cannot_be_divided_among_are_refused_by_their
     assert caught.value.hint.key == "vllm.gpus"
     plan(project, four, f"vllm.gpus={caught.value.hint.new}", backend="modal")
     plan(project, four)  # this machine has the GPUs that it has
+
+
+def test_a_gpu_without_bfloat16_computes_in_float32_unless_somebody_says_otherwise(project: Path) -> None:
+    made = plan(project, "modal.gpu.type=t4", backend="modal")
+    assert made.request.spec.model.dtype == "float32"
+    assert made.request.provenance["model.dtype"].where == "set for T4, which has no bfloat16"
+    assert (
+        plan(project, "modal.gpu.type=t4").request.spec.model.dtype == "bfloat16"
+    )  # this machine's is another
+    chosen = plan(project, "modal.gpu.type=T4", "model.dtype=float16", backend="modal")
+    assert chosen.request.spec.model.dtype == "float16"
+
+
+def test_bfloat16_on_a_gpu_without_it_is_refused_with_what_mends_it(project: Path) -> None:
+    (project / "x.yaml").write_text(f"{TEXT}model:\n  dtype: bfloat16\n")
+    with pytest.raises(ConfigError, match=r"x\.yaml:7: model\.dtype = bfloat16, which a T4 cannot") as caught:
+        plan(project, "modal.gpu.type=T4", backend="modal")
+    assert caught.value.hint is not None
+    assert (caught.value.hint.key, caught.value.hint.new) == ("model.dtype", "float32")
+    plan(project, "modal.gpu.type=T4", "model.dtype=float32", backend="modal")
+
+
+def test_regions_and_clouds_are_asked_of_modal(project: Path) -> None:
+    made = plan(project, "modal.region=us, eu-west", "modal.cloud=aws", backend="modal")
+    asked = modal_options(made.request.spec)
+    assert (asked["region"], asked["cloud"]) == (["us", "eu-west"], "aws")

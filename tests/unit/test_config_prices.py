@@ -39,6 +39,17 @@ def test_an_hour_is_gpus_cores_and_memory_and_the_most_is_every_attempt_until_it
     assert (price.date, price.source) == ("2026-07-01", "https://modal.com/pricing")
 
 
+@pytest.mark.parametrize(("region", "times"), [("us", 1.5), ("eu-west", 1.75), ("us, eu-west", 1.75)])
+def test_a_region_multiplies_the_price(region: str, times: float) -> None:
+    base = prices().of(ExperimentSpec())
+    price = prices().of(ExperimentSpec.model_validate({"modal": {"region": region}}))
+    assert base is not None
+    assert price is not None
+    assert price.hour == pytest.approx(times * base.hour)
+    assert price.times == times
+    assert price.most == pytest.approx(times * base.most)
+
+
 def test_a_gpu_that_the_table_lacks_has_no_price() -> None:
     assert price_per_hour("TPU") is None
 

@@ -49,6 +49,8 @@ def test_the_guides_example_arrives_word_for_word() -> None:
         "gpu": {"count": 1, "type": "A100-40GB"},
         "timeout": 14400,
         "retries": 3,
+        "region": None,
+        "cloud": None,
     }
     assert spec.model.base_model == "Qwen/Qwen2.5-1.5B-Instruct"
     assert spec.model.overrides == {"vf-bfcl-single-turn": "Salesforce/xLAM-2-3b-fc-r"}
@@ -208,8 +210,8 @@ def test_an_unknown_key_is_refused_with_the_nearest(tmp_path: Path, text: str, e
         ("model:\n  overrides: {wordle: [1]}\n", "model.overrides.wordle is [1], but should be text"),
         ("modal:\n  gpu: {count: 9}\n", "should be a whole number from 1 to 8"),
         ("modal:\n  gpu: {type: banana}\n", "should be one of T4"),
-        ("modal:\n  gpu: {type: A10}\n", "; did you mean A10G?"),
-        ("modal:\n  gpu: {type: h100}\n", "; did you mean H100?"),
+        ("modal:\n  gpu: {type: A100-40}\n", "; did you mean A100-40GB?"),
+        ("modal:\n  region: US East\n", "these are Modal's own names, such as `us` or `us-east, eu`"),
         ("training:\n  environment_args: {x: [.nan]}\n", "should be a finite number"),
     ],
 )
@@ -218,6 +220,13 @@ def test_a_wrong_value_is_told_in_plain_words(tmp_path: Path, text: str, words: 
     assert problem.startswith(("x.yaml:1: ", "x.yaml:2: "))
     assert words in problem
     assert "Input should" not in problem
+
+
+@pytest.mark.parametrize("name", ["A10", "a10g", "rtx-pro-6000", "h100!", "B200+", "a100-40gb"])
+def test_gpus_go_by_modals_names_in_any_case(tmp_path: Path, name: str) -> None:
+    spec = given(tmp_path, f"modal:\n  gpu:\n    type: {name}\n").spec
+    assert spec.modal.gpu.type == name.upper()
+    assert given(tmp_path, "modal: {}\n", f"modal.gpu.type={name}").spec.modal.gpu.type == name.upper()
 
 
 def test_more_gpus_than_modal_has_are_told_where_they_are_asked_for(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def text(line: FormLine) -> str:
 
 
 def test_sections_stand_as_in_the_yaml(draft: Draft) -> None:
-    first = [text(line) for line in lines(draft)[:14]]
+    first = [text(line) for line in lines(draft)[:16]]
     assert first == [
         "modal",
         "  cpus",
@@ -46,6 +46,8 @@ def test_sections_stand_as_in_the_yaml(draft: Draft) -> None:
         "    type",
         "  timeout",
         "  retries",
+        "  region",
+        "  cloud",
         "",
         "budget",
         "  max_usd",

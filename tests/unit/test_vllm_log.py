@@ -182,7 +182,7 @@ BFLOAT16 = (
         ("cpu", AVAILABLE_MEMORY, None, None),
         ("cuda", "torch.OutOfMemoryError: CUDA out of memory.", "vllm.gpu_memory_utilization", 0.4),
         ("cuda", "ValueError: No available memory for the cache blocks.", "vllm.gpu_memory_utilization", 0.6),
-        ("cuda", BFLOAT16, "model.dtype", "float16"),
+        ("cuda", BFLOAT16, "model.dtype", "float32"),
         ("cpu", "safetensors_rust.SafetensorError: HeaderTooLarge", "model.base_model", None),
     ],
 )

@@ -23,15 +23,19 @@ GPU_GIB: Mapping[str, float] = {
     "T4": 15.0,
     "L4": 22.5,
     "A10G": 22.5,
+    "A10": 22.5,
     "A100": 40.0,
     "A100-40GB": 40.0,
     "A100-80GB": 80.0,
     "L40S": 45.0,
+    "RTX-PRO-6000": 95.6,
     "H100": 79.6,
+    "H100!": 79.6,
     "H200": 140.4,
     "B200": 179.0,
+    "B200+": 179.0,
 }
-"""What nvidia-smi reports of each, in GiB; `A100` is at least the 40 GB one."""
+"""What nvidia-smi reports of each, in GiB; of names that may be one of several, the smallest's."""
 BYTES: Mapping[str, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
 CUDA_GIB = 0.6
 """What a process takes of a GPU before it holds anything: context, kernels, allocator slack (a guess)."""

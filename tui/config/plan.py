@@ -21,6 +21,7 @@ from remote.contract.model_folder import check_model, code_of
 from remote.contract.models import choose_model
 from remote.contract.record import Kind, LaunchRequest, new_run_id
 from remote.contract.redaction import shown_value
+from remote.contract.resources import NO_BFLOAT16, needs_gpu
 from remote.contract.split import share, split
 from tui.config.checkpoints import find_checkpoint
 from tui.config.environments import Environment, find_environment
@@ -68,8 +69,9 @@ def make_plan(
     config_path: Path | str | None = None,
 ) -> Plan:
     """Plan a launch. Raises `EnvironmentMissing`, `ModelError`, or `ConfigError` on a volume's name, a
-    training script or calls of tools that nobody could read, and on a missing or empty `.env`, or GPUs that a
-    step's episodes cannot be divided among, where the run is to be elsewhere.
+    training script or calls of tools that nobody could read; where the run is to be elsewhere, also on a
+    missing or empty `.env`, a number format that the GPU lacks, and GPUs that a step's episodes cannot be
+    divided among.
     """
     check_secrets(resolved, settings)
     who = (settings.experimenter, settings.experiment)
@@ -86,7 +88,7 @@ def make_plan(
         model, why = _model(resolved, backend, environment)
     script = _script(resolved, kind, environment, settings.project_dir)
     tools = settle(resolved, environment, model, kind)
-    resolved = _spare_memory(tools.resolved, kind, backend)
+    resolved = _fitting_dtype(_spare_memory(tools.resolved, kind, backend), kind, backend)
     if backend != "local":
         _check_env_file(settings)
         if kind == "train":
@@ -185,6 +187,26 @@ def _spare_memory(resolved: Resolved, kind: Kind, backend: str) -> Resolved:
     if kind != "train" or backend == "local" or resolved.spec.training.gradient_checkpointing is not None:
         return resolved
     return resolved.derived({"training.gradient_checkpointing": True}, "set for GPUs")
+
+
+def _fitting_dtype(resolved: Resolved, kind: Kind, backend: str) -> Resolved:
+    """float32 on a GPU without bfloat16, where nothing says otherwise; else raises `ConfigError`."""
+    spec = resolved.spec
+    gpu, source = spec.modal.gpu.type, resolved.provenance["model.dtype"]
+    lacks = backend == "modal" and needs_gpu(spec, kind) and gpu in NO_BFLOAT16
+    if not lacks or spec.model.dtype != "bfloat16":
+        return resolved
+    if source.layer == "default":
+        return resolved.derived({"model.dtype": "float32"}, f"set for {gpu}, which has no bfloat16")
+    raise ConfigError(
+        f"{source.where}: model.dtype = bfloat16, which a {gpu} cannot compute in",
+        hint=Hint(
+            "set model.dtype=float32, or take another modal.gpu.type, such as L4",
+            "model.dtype",
+            "bfloat16",
+            "float32",
+        ),
+    )
 
 
 def _check_builtin(model: str, place: str) -> None:

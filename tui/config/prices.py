@@ -14,7 +14,7 @@ from typing import Any
 
 from remote.contract.errors import ConfigError, Hint
 from remote.contract.record import Kind
-from remote.contract.resources import needs_gpu
+from remote.contract.resources import needs_gpu, regions
 from remote.contract.spec import ExperimentSpec
 from tui.config.resolve import Resolved
 from tui.settings import Settings
@@ -42,6 +42,8 @@ class Price:
     """How many there may be: the first, and each retry."""
     budget: float | None = None
     """What the run may cost; None where nobody said."""
+    times: float = 1.0
+    """What the base price is multiplied by for its region; `hour` and `gpu` have it already."""
 
     @property
     def whole(self) -> float:
@@ -65,6 +67,9 @@ class Prices:
     date: str
     source: str
     own: str = ""
+    broad: float = 1.5
+    narrow: float = 1.75
+    """What a broad (`us`) and a narrow region (`us-east`) multiply it by."""
 
     def of(self, spec: ExperimentSpec, kind: Kind = "train") -> Price | None:
         """What Modal asks for this spec's machine; None where the table lacks its GPU."""
@@ -73,7 +78,13 @@ class Prices:
         price = self.machine(modal.gpu.type, count, modal.cpus, modal.memory, modal.timeout)
         if price is None:
             return None
+        times = self._times(spec)
+        price = replace(price, hour=times * price.hour, gpu=times * price.gpu, times=times)
         return replace(price, attempts=modal.retries + 1, budget=spec.budget.max_usd)
+
+    def _times(self, spec: ExperimentSpec) -> float:
+        """The multiplier of the region; of several, which Modal may choose from, the largest."""
+        return max((self.narrow if "-" in name else self.broad for name in regions(spec)), default=1.0)
 
     def machine(self, gpu: str, count: int, cpus: float, memory_mb: float, timeout: float) -> Price | None:
         """The same for a machine by its parts; `timeout` in seconds."""
@@ -123,7 +134,7 @@ def prices(settings: Settings | None = None) -> Prices:
         return _made(table, "")
     theirs = _read(own)
     merged = {**table, **theirs}
-    for name in ("gpu", "same", "container"):
+    for name in ("gpu", "same", "container", "region"):
         merged[name] = {**table[name], **_section(theirs, name, own)}
     if "source" not in theirs:
         merged["source"] = str(own)
@@ -136,8 +147,9 @@ def _made(table: Mapping[str, Any], own: str) -> Prices:
         for name, other in table["same"].items():
             gpu.setdefault(name, gpu[other])
         rates = table["container"]
-        when = str(table["date"])
-        return Prices(gpu, float(rates["cpu"]), float(rates["memory"]), when, str(table["source"]), own)
+        cpu, memory = float(rates["cpu"]), float(rates["memory"])
+        broad, narrow = (float(table["region"][name]) for name in ("broad", "narrow"))
+        return Prices(gpu, cpu, memory, str(table["date"]), str(table["source"]), own, broad, narrow)
     except (KeyError, TypeError, ValueError) as error:
         raise _bad(own, f"{error} is no price") from error
 

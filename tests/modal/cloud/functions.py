@@ -117,6 +117,8 @@ def _apply(definition: pb.Function, options: pb.FunctionOptions) -> None:
         definition.timeout_secs = options.timeout_secs
     if options.HasField("scheduler_placement"):
         definition.scheduler_placement.CopyFrom(options.scheduler_placement)
+    if options.HasField("cloud_provider_str"):
+        definition.cloud_provider_str = options.cloud_provider_str
     if options.replace_secret_ids:
         definition.secret_ids[:] = options.secret_ids
     if options.replace_volume_mounts:
