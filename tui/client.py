@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from remote.contract.errors import BackendError, ConfigError, Hint, RunNotFound, VfmError
+from remote.contract import layout
+from remote.contract.errors import BackendError, ConfigError, DiskError, Hint, RunNotFound, VfmError
 from remote.contract.events import AnyEvent
 from remote.contract.record import RunRecord
-from tui.backends.base import Backend, Batch, Entry, Progress, Transfer, VolumeInfo
+from tui.backends.base import Backend, Batch, Damaged, Entry, Progress, Transfer, VolumeInfo
 from tui.backends.sources import settled
 from tui.store.runs import RunState
 from tui.store.series import Metrics
@@ -29,8 +30,28 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 _SHOWN = 8  # candidates that an error names
+_ORDER = {"run": "the newest runs", "volume": "the volumes that there are"}
 _PIECE = 8 * 1024 * 1024
 _SOON = 1.0  # seconds that a run is looked for before what this machine remembers of it is good enough
+
+
+class RecordDamaged(DiskError):
+    """A run whose record cannot be read: its output and its files may be whole."""
+
+    def __init__(self, backend: str, damaged: Damaged) -> None:
+        run_id, where = damaged.run_id, f"{damaged.outputs}:{layout.run_path(damaged.run_id)}"
+        hint = f"read what is there: vfm logs {run_id}, vfm metrics {run_id}, vfm ls {where}"
+        super().__init__(damaged.message, hint=Hint(hint))
+        self.left = RunRecord(
+            run_id=run_id,
+            kind="train",
+            backend=backend,
+            environment="",
+            model="",
+            outputs=damaged.outputs,
+            created=0.0,
+        )
+        """What its output can be asked for with; nothing else of it is known."""
 
 
 @dataclass
@@ -42,12 +63,15 @@ class Listing(Generic[Row]):
     """Backend name → what kept it from answering."""
     notices: list[str] = field(default_factory=list)
     """What was passed over, such as damaged records."""
+    damaged: list[RecordDamaged] = field(default_factory=list)
+    """The runs among that whose record cannot be read."""
 
     def add(self, more: Listing[Row]) -> None:
         """Another backend's answer."""
         self.rows += more.rows
         self.errors |= more.errors
         self.notices += more.notices
+        self.damaged += more.damaged
 
 
 class LazyBackends(Mapping[str, Backend]):
@@ -133,7 +157,9 @@ class Client:
         return await self.backend(backend).runs()
 
     async def find(self, text: str) -> RunRecord:
-        """The run meant by its id, an unambiguous prefix of it, or `last`. Raises `RunNotFound`.
+        """The run meant by its id, an unambiguous prefix of it, or `last`.
+
+        Raises `RunNotFound`, and `RecordDamaged` for a run of which no more is known than that it was there.
 
         A whole id is found as soon as the backend that has it answers, however slow another one is. Where
         it takes its time, or cannot be asked, the run is given as this machine last knew it.
@@ -147,6 +173,13 @@ class Client:
             return await asked
         finally:
             asked.cancel()
+
+    async def find_output(self, text: str) -> tuple[RunRecord, RecordDamaged | None]:
+        """The run as `find` finds it; of one whose record is damaged what its output is asked for with."""
+        try:
+            return await self.find(text), None
+        except RecordDamaged as error:
+            return error.left, error
 
     async def _find(self, text: str) -> RunRecord:
         listing = Listing[RunRecord]()
@@ -162,6 +195,8 @@ class Client:
         found = [run for run in listing.rows if text and run.run_id.startswith(text)]
         if text == "last":
             found = listing.rows[:1]
+        if damaged := _damaged(text, found, listing):
+            raise damaged
         if len(found) != 1:
             raise _not_found(text, found, listing)
         return found[0]
@@ -337,7 +372,9 @@ class Client:
     async def _answer(self, name: str, ask: Callable[[Backend], Awaitable[list[Row]]]) -> Listing[Row]:
         try:
             backend = self.backend(name)
-            return Listing(await ask(backend), {}, list(getattr(backend, "notices", [])))
+            rows = await ask(backend)
+            damaged = [RecordDamaged(name, one) for one in getattr(backend, "damaged", [])]
+            return Listing(rows, {}, list(getattr(backend, "notices", [])), damaged)
         except VfmError as error:
             return Listing([], {name: error})
 
@@ -353,6 +390,15 @@ class _named:
             raise ConfigError(
                 str(error), hint=Hint("`vfm volumes` and `vfm ls` show what there is")
             ) from error
+
+
+def _damaged(text: str, found: list[RunRecord], listing: Listing[RunRecord]) -> RecordDamaged | None:
+    """The damaged run that is meant: by its whole id, or by the beginning of it where no other run is."""
+    meant = [error for error in listing.damaged if text and error.left.run_id.startswith(text)]
+    whole = [error for error in meant if error.left.run_id == text]
+    if whole or (len(meant) == 1 and not found):
+        return (whole or meant)[0]
+    return None
 
 
 def _not_found(text: str, found: list[RunRecord], listing: Listing[RunRecord]) -> RunNotFound:
@@ -372,5 +418,7 @@ def _not_found(text: str, found: list[RunRecord], listing: Listing[RunRecord]) -
 
 
 def _nearest(text: str, names: list[str], what: str) -> Hint:
-    near = difflib.get_close_matches(text, names, n=3, cutoff=0.5) or names[:_SHOWN]
-    return Hint(f"the nearest {what}s: {', '.join(near)}" if near else f"there is no {what} yet")
+    if near := difflib.get_close_matches(text, names, n=3, cutoff=0.5):
+        return Hint(f"the nearest {what}s: {', '.join(near)}")
+    some = ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
+    return Hint(f"{_ORDER[what]}: {some}" if names else f"there is no {what} yet")

@@ -102,7 +102,13 @@ async def _ends(client: Client, run: RunRecord) -> tuple[Side, Side]:
             f"{run.run_id} is an evaluation: one alone cannot be compared",
             hint=Hint(f"name another one: vfm compare {run.run_id} RUN"),
         )
-    first, *others = await _held_out_steps(client, run)
+    try:
+        first, *others = await _held_out_steps(client, run)
+    except ConfigError as error:
+        raise ConfigError(
+            f"one run alone is compared before and after its training, and {error.message}",
+            hint=Hint(f"name a second run: vfm compare {run.run_id} RUN"),
+        ) from error
     if not others:
         raise ConfigError(
             f"{run.run_id} has held-out scores of step {first} alone",

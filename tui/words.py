@@ -75,9 +75,14 @@ _AGES = 1e11
 """Seconds that nothing takes: thousands of years."""
 
 
+def counted(count: int, what: str) -> str:
+    """`1 file`, `1,234 files`."""
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
 def files_and_bytes(files: int, bytes_: int) -> str:
     """`1 file, 12 B`."""
-    return f"{files:,} file{'s' * (files != 1)}, {size(bytes_)}"
+    return f"{counted(files, 'file')}, {size(bytes_)}"
 
 
 def removed(goes: Removal) -> str:

@@ -27,6 +27,17 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Damaged:
+    """A run whose record cannot be read; its output may be whole."""
+
+    outputs: str
+    run_id: str
+    """As its folder is called."""
+    message: str
+    """What is wrong, in a sentence."""
+
+
+@dataclass(frozen=True)
 class Entry:
     """One file or folder of a volume; `path` is relative to the volume's root."""
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from remote.contract import layout
 from remote.contract.errors import BackendError, DiskError, Hint, RunNotFound
 from remote.contract.record import LaunchRequest, RunRecord
-from tui.backends.base import Batch, Volumes
+from tui.backends.base import Batch, Damaged, Volumes
 from tui.backends.local_stream import follow, is_alive, watch
 from tui.backends.local_volumes import LocalVolumes
 from tui.backends.processes import Program
@@ -52,6 +52,8 @@ class LocalBackend:
         self._root = local.root
         self.notices: list[str] = []
         """What `runs` passed over at its last call, a sentence each."""
+        self.damaged: list[Damaged] = []
+        """The runs among that whose record cannot be read."""
         self._env = {**(env or {}), **({"VFM_WORKER": shlex.join(worker)} if worker else {})}
         self._known: dict[Path, tuple[_Stamp, RunRecord]] = {}
         self._supervisor = Program("remote.supervisor", self.project_dir, python=python)
@@ -120,12 +122,16 @@ class LocalBackend:
         return RunRecord.model_validate(self._supervisor.start(document)["record"])
 
     def _runs(self) -> list[RunRecord]:
-        self.notices = []
+        self.notices, self.damaged = [], []
         records: dict[Path, RunRecord] = {}
         for path in self._root.glob(f"*/runs/*/{layout.RECORD}"):
             try:
                 records[path.parent] = self._record(path.parent)
-            except (DiskError, RunNotFound) as error:
+            except RunNotFound as error:
+                self.notices.append(error.message)
+            except DiskError as error:
+                outputs, run_id = path.parents[2].name, path.parent.name
+                self.damaged.append(Damaged(outputs, run_id, error.message))
                 self.notices.append(error.message)
         return sorted(self._settled(records).values(), key=lambda record: record.created, reverse=True)
 

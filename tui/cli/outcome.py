@@ -92,17 +92,20 @@ def describe(error: VfmError) -> str:
     )
 
 
-def failure_text(message: str, cause: str, hint: dict[str, Any] | None, command: str = "") -> str:
+def failure_text(message: str, cause: str, hint: Any, command: str = "") -> str:
     """A failure's lines: what happened, the evidence, what to do, and the command line that mends it."""
+    from tui.store.run_rows import advice
     from tui.words import plain
 
     lines = ["error: " + message.replace("\n", "\n       ")]
     if cause and cause not in message:
         lines += [f"  cause: {line.expandtabs(4)}" for line in cause.strip().splitlines()]
-    if hint:
-        lines.append(f"  hint:  {hint.get('text', '')}")
-        if hint.get("key") and hint.get("to") is not None:
-            lines.append(f"  try:   {command or 'vfm launch CONFIG'} {set_option(hint['key'], hint['to'])}")
+    known = advice(hint)  # a record's failure may hold anything
+    if known["hint"]:
+        lines.append(f"  hint:  {known['hint']}")
+    if known["fix_key"] and known["fix_value"] is not None:
+        option = set_option(known["fix_key"], known["fix_value"])
+        lines.append(f"  try:   {command or 'vfm launch CONFIG'} {option}")
     return "\n".join(plain(line) for text in lines for line in text.splitlines())
 
 

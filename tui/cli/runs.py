@@ -118,7 +118,9 @@ async def _logged(text: str, live: bool, source: str | None, events: bool) -> Ru
     from tui.narrator import Narrator
 
     client: Client = connect()
-    record = await client.find(text)
+    record, damage = await client.find_output(text)
+    if damage:
+        outcome.say(f"note: {damage.message}")
     if live:
         interrupt.announce(follow.rejoin(record.run_id))
     if events:
@@ -141,7 +143,10 @@ def metrics(run: str, as_json: bool, as_csv: bool) -> int:
 
     async def known() -> list[dict[str, Any]]:
         client = shared.connect()
-        return await client.metrics(await client.find(run))
+        record, damage = await client.find_output(run)
+        if damage:
+            outcome.say(f"note: {damage.message}")
+        return await client.metrics(record)
 
     steps = shared.run(known())
     if as_json:

@@ -14,7 +14,7 @@ from remote.contract.errors import VfmError
 from tui.screens.ask import Confirm
 from tui.screens.desk import Desk
 from tui.screens.price_question import may_cost
-from tui.words import one_line, plain, size
+from tui.words import files_and_bytes, one_line, plain
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
@@ -49,7 +49,7 @@ class RunActions:
             return []
         client = await self._desk.connect()
         goes = [(run, await removal(client, run)) for run in runs]
-        what = [f"{run.run_id}  {gone.count} files, {size(gone.bytes)}" for run, gone in goes]
+        what = [f"{run.run_id}  {files_and_bytes(gone.count, gone.bytes)}" for run, gone in goes]
         title = f"Delete {_runs(runs)} with checkpoints, rollouts and logs?"
         sure = bool(runs) and await self._desk.push_screen_wait(Confirm(title, what, yes="Delete"))
         return await self._each(runs, _remove, "deleted") if sure else []

@@ -25,7 +25,7 @@ from tui.store.preview import load
 from tui.store.preview_model import Line, Lines, Preview
 from tui.widgets.file_rows import FileRows
 from tui.widgets.preview_view import PreviewView
-from tui.words import age, one_line, plain, size
+from tui.words import age, counted, one_line, plain, size
 
 _BAR = 12
 """Cells of the bar that shows a folder's share."""
@@ -91,9 +91,10 @@ class FilePreview(Vertical):
         inside, total = listing.inside(path), listing.total(path)
         folders = sum(found.is_dir for found in inside)
         known = listing.knows(path) or total is not None
-        counted = f"{folders:,} folders, {len(inside) - folders:,} files" if known else "folder"
+        files = len(inside) - folders
+        said = f"{counted(folders, 'folder')}, {counted(files, 'file')}" if known else "folder"
         much = [] if total is None else [f"{size(total)} with all below it"]
-        self._head(f"{PurePosixPath(path).name or self._volume}/", counted, *much)
+        self._head(f"{PurePosixPath(path).name or self._volume}/", said, *much)
         if total is None:
             body = Lines([Line(""), Line("t counts how much is in each folder", "note")])
         else:

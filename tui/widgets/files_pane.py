@@ -28,7 +28,7 @@ from tui.widgets.file_preview import FilePreview
 from tui.widgets.file_rows import FileRows, parent
 from tui.widgets.filter_line import FilterLine
 from tui.widgets.preview_view import PreviewView
-from tui.words import one_line, plain, size
+from tui.words import counted, one_line, plain, size
 
 _NARROW = 84
 """Columns below which either the tree or the preview is seen."""
@@ -320,8 +320,8 @@ class FilesPane(Horizontal):
         if self.listing.marks:
             parts.append(Content.styled(f"◆ {len(self.listing.marks)} marked", "bold $accent"))
         folders, files = sum(rows), len(rows) - sum(rows)
-        counts = [f"{folders:,} folder{'s' * (folders != 1)}"] if folders else []
-        counts += [f"{files:,} file{'s' * (files != 1)}"] if files or not folders else []
+        counts = [counted(folders, "folder")] if folders else []
+        counts += [counted(files, "file")] if files or not folders else []
         parts.append(Content(", ".join(counts)))
         if total is not None:
             parts.append(Content(f"{size(total)} in all"))

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from remote.contract.errors import BackendError, ConfigError, Hint
 from remote.contract.record import LaunchRequest, RunRecord
-from tui.backends.base import Batch, Volumes
+from tui.backends.base import Batch, Damaged, Volumes
 from tui.backends.local_stream import read_batch
 from tui.backends.modal import calls
 from tui.backends.modal.bring import Bringer
@@ -75,6 +75,11 @@ class ModalBackend:
     def notices(self) -> list[str]:
         """What `runs` passed over at its last call, a sentence each."""
         return self._records.notices
+
+    @property
+    def damaged(self) -> list[Damaged]:
+        """The runs among that whose record cannot be read."""
+        return self._records.damaged
 
     async def launch(self, request: LaunchRequest) -> RunRecord:
         """Start a run that outlives this process; returns once it is on record in its volume.

@@ -20,7 +20,7 @@ from remote.contract import layout
 from remote.contract.errors import DiskError, Hint, RunNotFound
 from remote.contract.json_text import to_portable_json
 from remote.contract.record import LaunchRequest, RunRecord
-from tui.backends.base import Volumes
+from tui.backends.base import Damaged, Volumes
 from tui.backends.local_stream import is_alive
 
 OUTPUTS = "verifiers-outputs-"
@@ -38,6 +38,8 @@ class Records:
         self.root, self._volumes = root, volumes
         self.notices: list[str] = []
         """What `all` passed over at its last call, a sentence each."""
+        self.damaged: list[Damaged] = []
+        """The runs among that whose record cannot be read."""
         self._known: dict[tuple[str, str], RunRecord] = {}
 
     def run_dir(self, run: RunRecord | LaunchRequest) -> Path:
@@ -70,7 +72,7 @@ class Records:
 
     async def all(self) -> list[RunRecord]:
         """Every run's record, newest first; damaged ones go to `notices`. Raises `BackendError`."""
-        self.notices = []
+        self.notices, self.damaged = [], []
         infos = await self._volumes.volumes()
         names = [info.name for info in infos if info.name.startswith(OUTPUTS)]
         places = [place for found in await each(names, self._runs_of) for place in found]
@@ -115,6 +117,7 @@ class Records:
         except RunNotFound:
             return None  # a folder without a record: a launch that was broken off at once
         except DiskError as error:
+            self.damaged.append(Damaged(*place, error.message))
             self.notices.append(error.message)
             return None
 
