@@ -134,6 +134,26 @@ def surroundings(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**plain, **{name: "set" for name in _WHETHER if process.get(name)}}
 
 
+@dataclass(frozen=True)
+class TypedLine:
+    """What bash hands over when Tab is pressed."""
+
+    line: str
+    """As it was typed, up to the cursor."""
+    word: str
+    """What bash takes for the word under the cursor, an opening quote included."""
+    breaks: str
+    """Characters at which it ends words."""
+
+
+def completion_line(environ: Mapping[str, str] | None = None) -> TypedLine | None:
+    """The line that bash wants completed; None where none was handed over."""
+    process = os.environ if environ is None else environ
+    if "COMP_LINE" not in process:
+        return None
+    return TypedLine(process["COMP_LINE"], process.get("COMP_WORD", ""), process.get("COMP_WORDBREAKS", ""))
+
+
 _HANDED_ON = re.compile(
     "PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TMPDIR|TEMP|TMP|TERM|PWD|HOSTNAME|"
     "(HTTP|HTTPS|ALL|NO|FTP)_PROXY|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NIX_SSL_CERT_FILE|"

@@ -102,7 +102,7 @@ def test_config_schema_tells_every_key(vfm: Vfm) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts_are_clicks_own(vfm: Vfm, shell: str) -> None:
+def test_completion_scripts_ask_the_program(vfm: Vfm, shell: str) -> None:
     done = vfm("completion", shell)
     assert done.returncode == 0
     assert f"_VFM_COMPLETE={shell}_complete" in done.stdout

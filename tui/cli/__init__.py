@@ -53,8 +53,9 @@ def _run(command: Callable[[], click.Command], name: str) -> int:
     try:
         import click
 
-        from tui.cli import outcome
+        from tui.cli import completion, outcome
 
+        completion.register()
         try:
             result = command().main(prog_name=name, standalone_mode=False)
             return result if isinstance(result, int) else outcome.DONE

@@ -68,7 +68,7 @@ def volumes(incomplete: str) -> list[CompletionItem]:
         client = connect()
         volume, colon, path = incomplete.partition(":")
         if not colon:
-            return [(v.name, v.backend) for v in (await client.volumes()).rows]
+            return [(f"{v.name}:", v.backend) for v in (await client.volumes()).rows]
         folder = path.rpartition("/")[0]
         entries = await client.ls(volume, folder)
         return [(f"{volume}:{e.path}" + "/" * e.is_dir, "") for e in entries]
@@ -78,16 +78,27 @@ def volumes(incomplete: str) -> list[CompletionItem]:
 
 @_quietly
 def keys(incomplete: str) -> list[CompletionItem]:
-    """The spec's keys, for `--set`."""
-    from tui.config.schema import rows
+    """The spec's keys, for `--set`, and behind the `=` the values of one that has few."""
+    from tui.config.schema import by_key, rows
 
-    return _starting(incomplete, [(f"{row.key}=", row.help) for row in rows()])
+    key, equals, _ = incomplete.partition("=")
+    if not equals:
+        return _starting(incomplete, [(f"{row.key}=", row.help) for row in rows()])
+    row = by_key()[key]
+    values = {"choice": list(map(str, row.choices)), "true or false": ["true", "false"]}.get(row.type, [])
+    if key.endswith(".environment"):
+        values = _environments()
+    return _starting(incomplete, [(f"{key}={value}", "") for value in values])
 
 
 @_quietly
 def environments(incomplete: str) -> list[CompletionItem]:
     """The packages of `environments/`."""
+    return _starting(incomplete, [(name, "") for name in _environments()])
+
+
+def _environments() -> list[str]:
     from tui.config.environments import spoken_names
     from tui.settings import Settings
 
-    return _starting(incomplete, [(name, "") for name in spoken_names(Settings.load().project_dir)])
+    return list(spoken_names(Settings.load().project_dir))
