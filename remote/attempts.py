@@ -125,7 +125,7 @@ def _restore_head(run_dir: Path, head: str) -> None:
 
 def _announce(run_dir: Path, record: RunRecord) -> None:
     number, why = len(record.attempts), record.attempts[-2].why or "lost"
-    fd = os.open(run_dir / layout.STREAM, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    fd = os.open(run_dir / layout.STREAM, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         # In the new attempt's part: whoever saw the lost lines has places of the old one for them.
         restore_events(run_dir, fd)

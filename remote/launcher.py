@@ -228,7 +228,7 @@ def _leave_asker(run_dir: Path) -> None:
     """From here on stdout is the run's stream; what libraries warn of goes to a file beside it."""
     append = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     stream = os.open(run_dir / layout.STREAM, append)
-    _redirect(stream, os.open(run_dir / layout.LOGS / "launcher.log", append, 0o644))
+    _redirect(stream, os.open(run_dir / layout.LOGS / "launcher.log", append, 0o600))
 
 
 def _redirect(output: int, warnings: int | None = None) -> None:
@@ -275,6 +275,7 @@ def stop(folder: Path) -> None:
 
 def main(arguments: list[str]) -> int:
     """See the module's docstring; a failure of --stop is one line on stderr."""
+    processes.keep_files_private()
     sys.path.insert(0, os.getcwd())  # where run_modal.py is, however this was started
     match arguments:
         case []:

@@ -24,12 +24,17 @@ from remote.contract import layout
 _GATE = 'read -r go && exec "$@" </dev/null'
 
 
+def keep_files_private() -> None:
+    """What this program writes, and what it starts, is for its user alone."""
+    os.umask(0o077)
+
+
 def take_lock(run_dir: Path, patience: float = 0.0) -> int | None:
     """The run's lock as a descriptor, or None where somebody who is alive holds it.
 
     `patience` seconds outlast the moment in which another process merely looks.
     """
-    fd = os.open(run_dir / layout.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    fd = os.open(run_dir / layout.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + patience
     while True:
         try:

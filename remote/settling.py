@@ -91,7 +91,7 @@ def _brought_together(staged: RunRecord, there: RunRecord) -> RunRecord:
 
 
 def _complete(run_dir: RunDir, record: RunRecord, document: dict[str, Any]) -> None:
-    fd = os.open(run_dir.path / layout.STREAM, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    fd = os.open(run_dir.path / layout.STREAM, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
         restore_events(run_dir.path, fd)
         _collect_events(run_dir.path)

@@ -146,7 +146,7 @@ def settle(path: Path) -> None:
         ending = judge(said, 0, None, run_dir.request(), "")
         if said.end is None and said.failure is None:
             ending = Ending("failed", 1, gone)
-        fd = os.open(path / layout.STREAM, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        fd = os.open(path / layout.STREAM, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         conclude(run_dir, ending, said, fd)
         os.close(fd)
     os.close(lock)
@@ -188,6 +188,7 @@ def _stop_known(who: dict[str, str]) -> bool:
 
 def main(arguments: list[str]) -> int:
     """See the module's docstring; a failure of --stop and --settle is one line on stderr."""
+    processes.keep_files_private()
     try:
         match arguments:
             case []:

@@ -30,6 +30,7 @@ from remote.contract.record import LaunchRequest, Status
 from remote.emit import Emitter
 from remote.endpoint import UNUSED
 from remote.gpus import VISIBLE
+from remote.processes import keep_files_private
 from remote.run_dir import RunDir, disk_error, is_disk_full, write_atomic
 from remote.stopping import Cancelled, Interrupted, ignore_signals, raise_on_signals
 from remote.vllm_command import Fixed
@@ -381,6 +382,7 @@ def import_stack() -> None:
 def main(arguments: list[str]) -> int:
     """The door: `python -m remote.worker REQUEST.json`."""
     raise_on_signals()
+    keep_files_private()
     output = os.dup(1)
     request = LaunchRequest.model_validate_json(Path(arguments[0]).read_bytes())
     emitter = Emitter(Path(request.run_dir), output)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from remote.contract.json_text import from_json
+from tui.settings import make_private
 
 
 class Memory:
@@ -48,7 +49,7 @@ class Memory:
     def _write(self) -> None:
         if self._path is None:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(self._path.parent)
         part = self._path.with_suffix(".part")
         part.write_text(json.dumps(self._values, indent=1))
         os.replace(part, self._path)

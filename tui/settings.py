@@ -189,6 +189,17 @@ def from_shell(names: Iterable[str]) -> dict[str, str]:
     return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for this user alone. Raises `OSError`.
+
+    Folders that are there stay as they are.
+    """
+    for path in reversed((folder, *folder.parents)):
+        if not path.exists():
+            path.mkdir(mode=0o700, exist_ok=True)
+    folder.mkdir(exist_ok=True)  # says what stands in its place
+
+
 def _project(given: Path | None, process: Mapping[str, str]) -> Path:
     named = process.get("VFM_PROJECT")
     path = given or (Path(named).expanduser() if named else Path(__file__).parent.parent)

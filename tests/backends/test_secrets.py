@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
-from tests.backends.conftest import Bench, lines, request, until
+from tests.backends.conftest import Bench, LocalBench, lines, request, until
 
 CANARIES = {
     "HF_TOKEN": "hf_canary0123456789abcdefABCDEF",
@@ -80,3 +81,15 @@ async def test_a_run_is_handed_the_secrets_that_it_names_and_nothing_else_of_the
     for path in files(tmp_path):
         if path not in (*names.values(), environ):
             assert b"canary-that" not in path.read_bytes(), path
+
+
+async def test_what_a_run_writes_is_for_its_user_alone(local: LocalBench) -> None:
+    before = os.umask(0o022)
+    try:
+        backend = local.backend("lines:5 steps:2 end:done")
+        run = await backend.launch(request())
+        await lines(backend, run)
+    finally:
+        os.umask(before)
+    open_to_others = [path for path in (local.home, *local.home.rglob("*")) if path.stat().st_mode & 0o077]
+    assert open_to_others == []

@@ -63,6 +63,7 @@ def test_an_env_file_that_cannot_be_read_is_a_finding(shell: Vfm) -> None:
 
 def test_people_read_signs_titles_and_commands(shell: Vfm) -> None:
     (shell.project / ".env").write_text("WANDB_API_KEY=hush\n")
+    (shell.project / ".env").chmod(0o600)
     done = shell("doctor", VFM_IMAGE_PYTHON="")
     assert done.returncode == 0
     assert "! local image: not built yet" in done.stdout

@@ -42,6 +42,7 @@ def look(
     """A check's finding, over a project with such a `.env`."""
     if dotenv is not None:
         (project / ".env").write_text(dotenv)
+        (project / ".env").chmod(0o600)
     settings = Settings.load(project, {"VFM_HOME": str(project.parent / "home")})
     around = Surroundings(
         settings=settings,
@@ -57,14 +58,33 @@ def look(
 def test_a_missing_env_file_is_a_note_with_a_command(project: Path) -> None:
     found = look(setup.env, project)
     assert (found.state, found.act) == ("note", "env")
-    assert found.command == f"cp {project}/.env.example {project}/.env"
+    assert found.command == f"install -m 600 {project}/.env.example {project}/.env"
 
 
 def test_an_empty_env_file_is_a_note_for_whoever_goes_to_modal(project: Path) -> None:
     found = look(setup.env, project, "# nothing yet\n")
-    assert (found.state, found.command) == ("note", f"cp {project}/.env.example {project}/.env")
+    assert (found.state, found.command) == ("note", f"install -m 600 {project}/.env.example {project}/.env")
     assert "a run on Modal is refused until it names something" in found.detail
     assert look(setup.env, project, "EXPERIMENTER=\n").state == "ok"
+
+
+@pytest.mark.parametrize(("mode", "readers"), [(0o644, "every user"), (0o640, "the group")])
+def test_an_env_file_that_others_can_read_is_noticed(project: Path, mode: int, readers: str) -> None:
+    look(setup.env, project, "HF_TOKEN=hush\n")
+    (project / ".env").chmod(mode)
+    found = look(setup.env, project)
+    assert (found.state, found.command) == ("note", f"chmod 600 {project}/.env")
+    assert readers in found.detail
+
+
+def test_a_home_that_others_can_read_is_a_note(project: Path) -> None:
+    home = project.parent / "home"
+    home.mkdir()
+    home.chmod(0o755)
+    found = look(machine.home, project)
+    assert (found.state, found.command) == ("note", f"chmod -R go= {home}")
+    home.chmod(0o700)
+    assert look(machine.home, project).state == "ok"
 
 
 def test_an_env_file_is_told_by_names_never_values(project: Path) -> None:

@@ -145,7 +145,7 @@ def test_a_program_inherits_what_a_machine_needs_and_nothing_else(monkeypatch: p
     others = (
         *("AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "GITHUB_TOKEN", "HF_TOKEN", "WANDB_API_KEY"),
         *("PYTHONPATH", "SSH_AUTH_SOCK", "MY_SETTING", "VLLM_API_KEY", "DATABASE_URL"),
-        *("MODAL_TOKEN_SECRET"),
+        "MODAL_TOKEN_SECRET",
     )
     for name in (*needed, *others):
         monkeypatch.setenv(name, "x")

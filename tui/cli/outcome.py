@@ -132,8 +132,10 @@ def _write_crash(error: Exception) -> Path:
     import time
     import traceback
 
+    from tui.settings import make_private
+
     folder = _home() / "crashes"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{id(error):x}.txt"
     text = "".join(traceback.format_exception(error))
     path.write_text(f"Python {sys.version}\n\n{text}", encoding="utf-8")

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from tui.backends.modal import sign_in
 from tui.doctor.finding import Finding, Surroundings
+from tui.settings import make_private
 
 PYTHONS = ((3, 11), (3, 12))
 ROOM = 10e9
@@ -33,7 +35,7 @@ def home(around: Surroundings) -> Finding:
     """Whether runs, volumes and images can be written."""
     title, folder = "data folder", around.home
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private(folder)
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"vfm")
             file.flush()
@@ -41,7 +43,19 @@ def home(around: Surroundings) -> Finding:
         told = f"{folder} cannot be written: {error.strerror or error}\nruns, volumes and images lie there"
         fix = "echo 'VFM_HOME=/a/folder/of/yours' >> " + shlex.quote(str(around.project_dir / ".env"))
         return Finding("home", title, "problem", told, fix)
-    return Finding("home", title, "ok", f"{folder} (VFM_HOME) can be written")
+    told = f"{folder} (VFM_HOME) can be written"
+    if readers := readable_by_others(folder):
+        told += f"\n{readers} may look into it, so at logs, episodes and weights of your runs"
+        return Finding("home", title, "note", told, f"chmod -R go= {shlex.quote(str(folder))}")
+    return Finding("home", title, "ok", told)
+
+
+def readable_by_others(path: Path) -> str:
+    """Which other users of the machine may read a file or a folder; empty where nobody may."""
+    mode = path.stat().st_mode
+    if mode & stat.S_IRWXO:
+        return "every user of this machine"
+    return "the group that it belongs to" if mode & stat.S_IRWXG else ""
 
 
 def disk(around: Surroundings) -> Finding:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from remote.contract import layout
 from remote.contract.errors import VfmError
 from tui.doctor.finding import Finding, Surroundings
+from tui.doctor.machine import readable_by_others
 from tui.settings import KNOWN_SECRETS
 
 
@@ -30,10 +31,13 @@ def env(around: Surroundings) -> Finding:
         return Finding(
             "env", title, "problem", "\n".join([*settings.notices, detail]), f"$EDITOR {_quoted(path)}"
         )
+    if readers := readable_by_others(path):
+        told = f"{path} can be read by {readers}\n{detail}"
+        return Finding("env", title, "note", told, f"chmod 600 {_quoted(path)}")
     if not settings.env_file_names:
         told = f"{path} is empty: a run on Modal is refused until it names something\n{detail}"
         example = around.project_dir / ".env.example"
-        return Finding("env", title, "note", told, f"cp {_quoted(example)} {_quoted(path)}")
+        return Finding("env", title, "note", told, f"install -m 600 {_quoted(example)} {_quoted(path)}")
     return Finding("env", title, "ok", detail)
 
 
@@ -42,7 +46,9 @@ def _no_env(around: Surroundings, detail: str) -> Finding:
     told = f"there is no {path}: names and keys come from the process environment alone\n{detail}"
     if not example.is_file():
         return Finding("env", ".env", "note", told)
-    return Finding("env", ".env", "note", told, f"cp {_quoted(example)} {_quoted(path)}", act="env")
+    return Finding(
+        "env", ".env", "note", told, f"install -m 600 {_quoted(example)} {_quoted(path)}", act="env"
+    )
 
 
 def names(around: Surroundings) -> Finding:

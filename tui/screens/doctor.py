@@ -246,3 +246,4 @@ from here, **Enter** does at once, and its output is shown.
 
 def _copy(source: Path, target: Path) -> None:
     shutil.copyfile(source, target)
+    target.chmod(0o600)

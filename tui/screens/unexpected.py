@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from textual.worker import Worker, WorkerState
 from textual.worker_manager import WorkerManager
 
+from tui.settings import make_private
 from tui.words import plain
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Unexpected:
     def _append(self, error: BaseException, doing: str) -> None:
         """A traceback without the values of variables, which may be secrets."""
         path = self.path
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(path.parent)
         full = path.exists() and path.stat().st_size > _FULL
         text = "".join(traceback.format_exception(error))
         with path.open("w" if full else "a", encoding="utf-8", errors="backslashreplace") as file:

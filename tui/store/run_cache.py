@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from remote.contract.json_text import from_json
+from tui.settings import make_private
 from tui.store.run_rows import Key, RunRow, row_from
 
 VERSION = 1
@@ -45,7 +46,7 @@ class RunCache:
         """Replace the file. Raises `OSError`."""
         self._lines = {row.key: (row, self._line(row)) for row in rows}
         lines = [line for _, line in self._lines.values() if line]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_private(self.path.parent)
         part = self.path.with_suffix(f".{os.getpid()}.part")
         part.write_text("\n".join([_HEAD, ",\n".join(lines), "]}\n"]), encoding="utf-8")
         os.replace(part, self.path)

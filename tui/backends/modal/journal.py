@@ -22,6 +22,7 @@ from pathlib import Path
 from remote.contract import layout
 from remote.contract.frames import Frame
 from remote.contract.json_text import from_json
+from tui.settings import make_private
 
 CURSOR = "cursor.json"
 _GUARD = ".journal.lock"
@@ -175,11 +176,11 @@ class Journal:
     @contextmanager
     def _open(self) -> Iterator[int]:
         """The journal's descriptor, with nobody else writing."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        guard = os.open(self.run_dir / _GUARD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        make_private(self.path.parent)
+        guard = os.open(self.run_dir / _GUARD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(guard, fcntl.LOCK_EX)
-            fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 yield fd
             finally:

@@ -22,6 +22,7 @@ from remote.contract.json_text import to_portable_json
 from remote.contract.record import LaunchRequest, RunRecord
 from tui.backends.base import Damaged, Volumes
 from tui.backends.local_stream import is_alive
+from tui.settings import make_private
 
 OUTPUTS = "verifiers-outputs-"
 TOGETHER = 24
@@ -178,7 +179,7 @@ async def each(items: Iterable[T], ask: Callable[[T], Awaitable[R]]) -> list[R]:
 
 def write(path: Path, data: bytes) -> None:
     """Write a file that a reader sees whole: old or new, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
