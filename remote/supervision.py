@@ -156,6 +156,8 @@ class Supervisor:
                 worker.kill()
             left = self._seconds_left(now) if asked is None else kill_at - now
             self._sleep(worker, min(1.0, max(min(left, kill_at - now), 0.05)))
+        if asked is None and self.watch.stop_asked and code == -signal.SIGKILL:
+            asked = "cancel"  # whoever has asked had no time
         # Of a machine that is taken away nothing is left anyway: its seconds are for the record.
         processes.end_group(worker.pid, 0.0 if asked == "preempted" else LEFTOVERS)
         return code, asked

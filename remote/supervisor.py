@@ -7,6 +7,7 @@ Owns the run from its first file to its last status, whatever happens to the wor
                                                one line {request, head, container, identifiers}; the end of
                                                stdin means that the container is gone
     python -m remote.supervisor --stop DIR     ask a run to stop
+    python -m remote.supervisor --kill DIR     end a run at once, with nothing more saved
     python -m remote.supervisor --settle DIR…  complete the records of runs that nobody is left of
 
 Read from the environment: VFM_IMAGE_PYTHON (a Python to use in place of the image's), VFM_WORKER (a
@@ -33,7 +34,7 @@ from remote.contract.errors import BackendError, VfmError
 from remote.contract.json_text import from_json
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.emit import failure_event
-from remote.ending import Ending, EventsTail, conclude, judge, last_text
+from remote.ending import CANCELLED, Ending, EventsTail, conclude, judge, last_text
 from remote.run_dir import RunDir, disk_error
 from remote.supervision import Supervisor
 
@@ -176,6 +177,38 @@ def stop(path: Path, patience: float = 3.0) -> None:
     raise BackendError(f"{record.run_id} is alive but none of its processes could be found", cause=str(path))
 
 
+def kill(path: Path, patience: float = 10.0) -> None:
+    """End a run at once: SIGKILL to its worker's group, and to a supervisor that has not ended it then.
+
+    It is on record as cancelled. Raises `BackendError` where processes of it are left all the same.
+    """
+    stop(path)  # so that its supervisor knows what the worker dies of
+    deadline = time.monotonic() + patience
+    while not RunDir(path).record().ended_already and time.monotonic() < deadline:
+        if worker := _known_alive(RunDir(path).record().identifiers, "worker_"):
+            processes.signal_group(worker, signal.SIGKILL)
+        if (lock := processes.take_lock(path, patience=0.1)) is not None:
+            os.close(lock)
+            break
+    if supervisor := _known_alive(RunDir(path).record().identifiers):
+        with suppress(ProcessLookupError):
+            os.kill(supervisor, signal.SIGKILL)
+    lock = processes.take_lock(path, patience=2.0)
+    if lock is None:
+        raise BackendError("processes of the run are left that could not be ended", cause=str(path))
+    if not RunDir(path).record().ended_already:
+        fd = os.open(path / layout.STREAM, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        conclude(RunDir(path), Ending("cancelled", CANCELLED), EventsTail(path).read(), fd)
+        os.close(fd)
+    os.close(lock)
+
+
+def _known_alive(who: dict[str, str], of: str = "") -> int:
+    """The number of a process on record; 0 where that is no longer the process that has it."""
+    number, since = int(who.get(f"{of}pid", 0)), who.get(f"{of}started", "")
+    return number if number and since and processes.is_alive(number, since) else 0
+
+
 def _stop_known(who: dict[str, str]) -> bool:
     supervisor, worker = int(who.get("pid", 0)), int(who.get("worker_pid", 0))
     if supervisor and processes.is_alive(supervisor, who.get("started", "")):
@@ -197,6 +230,8 @@ def main(arguments: list[str]) -> int:
                 return take_up(from_json(sys.stdin.buffer.readline()))
             case ["--stop", path]:
                 stop(Path(path))
+            case ["--kill", path]:
+                kill(Path(path))
             case ["--settle", *paths]:
                 return max(map(settle_or_say, paths))
             case _:

@@ -257,9 +257,9 @@ class Client:
         """US dollars that a bill says the run cost so far; None where none does. Raises `BackendError`."""
         return await self.backend(run.backend).billed(run)
 
-    async def cancel(self, run: RunRecord) -> None:
-        """Ask a run to stop; it saves what it has. A run that is over is left alone."""
-        await self.backend(run.backend).cancel(run)
+    async def cancel(self, run: RunRecord, *, now: bool = False) -> None:
+        """Ask a run to stop; it saves what it has, or with `now` nothing. One that is over is left alone."""
+        await self.backend(run.backend).cancel(run, now=now)
 
     async def volumes(self) -> Listing[VolumeInfo]:
         """Every backend's volumes."""

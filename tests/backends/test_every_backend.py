@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,26 @@ async def test_a_cancelled_run_ends_as_cancelled(bench: Bench, tmp_path: Path, m
     assert state.end is not None
     assert (state.end.status, after.status, after.failure) == ("cancelled", "cancelled", None)
     await backend.cancel(run)
+    assert await backend.status(run) == after
+
+
+async def test_a_run_that_hangs_is_ended_at_once(bench: Bench, tmp_path: Path) -> None:
+    child, ready = tmp_path / "child", tmp_path / "ready"
+    backend = bench.backend(f"stubborn lines:1 child:{child} touch:{ready} wait:{tmp_path / 'never'}")
+    run = await backend.launch(request())
+    await until(ready.exists, "the worker")
+    began = time.monotonic()
+    await bench.backend("").cancel(run, now=True)
+    after = await backend.status(run)
+    assert time.monotonic() - began < 5 * 2.5, "the grace of the bench's workers, and a slow machine"
+    assert (after.status, after.failure) == ("cancelled", None)
+    found = await lines(backend, run)
+    assert "[train] line 0" in found
+    state = RunState().add_all(events_of(found))
+    assert state.end is not None
+    assert state.end.status == "cancelled"
+    await until(lambda: not Path(f"/proc/{child.read_text()}/cmdline").exists(), "the end of its processes")
+    await backend.cancel(run, now=True)
     assert await backend.status(run) == after
 
 

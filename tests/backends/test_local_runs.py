@@ -143,6 +143,20 @@ async def test_a_worker_outlives_its_supervisor_and_can_still_be_cancelled(
     assert (await backend.status(run)).status == "cancelled"
 
 
+@pytest.mark.parametrize("supervisor_is", ["stopped", "gone"])
+async def test_a_run_is_ended_at_once_whatever_became_of_its_supervisor(
+    local: LocalBench, tmp_path: Path, supervisor_is: str
+) -> None:
+    backend = local.backend(f"stubborn touch:{tmp_path / 'ready'} wait:{tmp_path / 'never'}")
+    run = await backend.launch(request())
+    await until((tmp_path / "ready").exists, "the worker")
+    os.kill(int(run.identifiers["pid"]), signal.SIGSTOP if supervisor_is == "stopped" else signal.SIGKILL)
+    await backend.cancel(run, now=True)
+    after = await backend.status(run)
+    assert (after.status, after.exit_code, after.failure) == ("cancelled", 143, None)
+    assert is_gone(int(run.identifiers["pid"]))
+
+
 async def test_a_pid_that_is_somebody_elses_by_now_is_not_signalled(local: LocalBench) -> None:
     backend = local.backend("end:done")
     run = await backend.launch(request())

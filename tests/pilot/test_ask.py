@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from textual.widgets import Button, Input, OptionList, Static
 
 from tests.pilot.conftest import until
-from tui.screens.ask import AskPath, AskText, Confirm, Dialog
+from tui.screens.ask import AskPath, AskText, Confirm, ConfirmStop, Dialog
 from tui.widgets.path_input import Role
 
 NOTHING = object()
@@ -187,3 +187,15 @@ async def test_a_tab_that_completes_nothing_goes_on_to_the_buttons(folders: Path
     async with app.run_test() as pilot:
         await typed(pilot, f"{folders}/none")
         assert isinstance(app.focused, Button)
+
+
+@pytest.mark.parametrize(("how", "now"), [("y", False), ("k", True), ("click", True)])
+async def test_a_run_that_hangs_may_be_stopped_at_once(how: str, now: bool) -> None:
+    question = ConfirmStop("Stop it?", ["k3f9x"])
+    async with Asker(question).run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await (pilot.click("#now") if how == "click" else pilot.press(how))
+        await pilot.pause()
+        app = pilot.app
+        assert isinstance(app, Asker)
+        assert (app.answer, question.now) == (True, now)

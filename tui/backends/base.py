@@ -166,8 +166,11 @@ class Backend(Protocol):
         """What keeps the output of a watched run from coming just now, in words; empty where nothing does."""
         ...
 
-    async def cancel(self, run: RunRecord) -> None:
-        """Ask a run to stop; it saves what it has. A run that is over is left alone."""
+    async def cancel(self, run: RunRecord, *, now: bool = False) -> None:
+        """Ask a run to stop; it saves what it has. With `now` it is ended at once, and saves nothing more.
+
+        A run that is over is left alone.
+        """
         ...
 
     async def status(self, run: RunRecord) -> RunRecord:

@@ -80,10 +80,14 @@ class LocalBackend:
         """The size of the run's stream, at once and whenever it has grown; ends with the run."""
         return watch(self.run_dir(run))
 
-    async def cancel(self, run: RunRecord) -> None:
-        """Ask a run to stop; it has a minute to save what it has. A run that is over is left alone."""
+    async def cancel(self, run: RunRecord, *, now: bool = False) -> None:
+        """Ask a run to stop; it has a minute to save what it has, or with `now` no time at all.
+
+        A run that is over is left alone.
+        """
         if not (await self.status(run)).ended_already:
-            await asyncio.to_thread(self._supervisor.ask, "--stop", str(self.run_dir(run)))
+            how = "--kill" if now else "--stop"
+            await asyncio.to_thread(self._supervisor.ask, how, str(self.run_dir(run)))
 
     async def status(self, run: RunRecord) -> RunRecord:
         """The record as it stands now; a run whose processes are gone is put on record as failed."""

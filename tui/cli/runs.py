@@ -184,18 +184,21 @@ def _tell_steps(steps: list[dict[str, Any]]) -> None:
 
 @click.command()
 @run_argument
-def cancel(run: str) -> int:
+@click.option("--now", is_flag=True, help="At once, with nothing more saved: for a run that hangs.")
+def cancel(run: str, now: bool) -> int:
     """Ask RUN to stop; it saves what it has."""
     from tui.cli import client as shared
 
     async def ask() -> RunRecord:
         client = shared.connect()
         record = await client.find(run)
-        await client.cancel(record)
-        return record
+        await client.cancel(record, now=now)
+        return await client.status(record) if now and not record.ended_already else record
 
     record = shared.run(ask())
-    if record.ended_already:
+    if now and record.ended_already:
+        outcome.say(f"Run {record.run_id}: {record.status}.")
+    elif record.ended_already:
         outcome.say(f"Run {record.run_id} is over already: {record.status}.")
     else:
         outcome.say(f"Run {record.run_id} was asked to stop. See it end: vfm logs {record.run_id} --follow")

@@ -64,11 +64,16 @@ class Dialog(ModalScreen[ScreenResultType]):
             yield from self.question()
             with Horizontal(id="dialog-buttons"):
                 yield Button(_label("No" if self._danger else "Cancel", "esc"), id="no", compact=True)
+                yield from self.more_buttons()
                 classes = "-danger" if self._danger else ""
                 yield Button(_label(self._yes, self._key), id="yes", compact=True, classes=classes)
 
     def question(self) -> ComposeResult:
         """What the question is about."""
+        yield from ()
+
+    def more_buttons(self) -> ComposeResult:
+        """Other answers than yes and no."""
         yield from ()
 
     def answer(self) -> ScreenResultType | None:
@@ -126,6 +131,31 @@ class Confirm(Dialog[bool]):
     def refusal(self) -> bool:
         """No."""
         return False
+
+
+class ConfirmStop(Confirm):
+    """The same of runs that are to stop: `now` is set where they shall save nothing more."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("k", "now", "At once", show=False, id="ask.now")]
+
+    def __init__(self, title: str, what: Sequence[str]) -> None:
+        super().__init__(title, what, yes="Stop")
+        self.now = False
+
+    def more_buttons(self) -> ComposeResult:
+        """For runs that hang."""
+        yield Button(_label("At once, saving nothing", "k"), id="now", compact=True, classes="-danger")
+
+    def action_now(self) -> None:
+        """Yes, and at once."""
+        self.now = True
+        self.action_yes()
+
+    @on(Button.Pressed, "#now")
+    def _pressed_now(self, event: Button.Pressed) -> None:
+        event.stop()
+        event.prevent_default()
+        self.action_now()
 
 
 class AskText(Dialog[str | None]):

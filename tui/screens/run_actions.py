@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from remote.contract import layout
 from remote.contract.errors import VfmError
-from tui.screens.ask import Confirm
+from tui.screens.ask import Confirm, ConfirmStop
 from tui.screens.desk import Desk
 from tui.screens.price_question import may_cost
 from tui.words import files_and_bytes, one_line, plain
@@ -36,8 +36,10 @@ class RunActions:
             return
         what = [f"{run.run_id}  {run.environment}  {run.model}" for run in live]
         title = f"Stop {_runs(live)}? What is trained so far is saved."
-        if await self._desk.push_screen_wait(Confirm(title, what, yes="Stop")):
-            await self._each(live, lambda client, run: client.cancel(run), "asked to stop")
+        question = ConfirmStop(title, what)
+        if await self._desk.push_screen_wait(question):
+            done = "ended at once" if question.now else "asked to stop"
+            await self._each(live, lambda client, run: client.cancel(run, now=question.now), done)
 
     async def delete(self, run_ids: Sequence[str]) -> list[str]:
         """Ask, naming what goes, then delete the runs' directories; returns the runs that are gone."""

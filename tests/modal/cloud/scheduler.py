@@ -81,8 +81,8 @@ class Scheduler:
             container = self._state.containers.get(one.task_id)
             if container is None or one.input_id not in container.running:
                 self._forget(one)
-            elif terminate:
-                self._soon(self._end(container))
+            elif terminate and container.process is not None:
+                container.process.kill()
             else:
                 container.changed.fire()
                 asyncio.get_running_loop().call_later(CANCEL_PATIENCE, self._give_up, container, one)

@@ -134,14 +134,17 @@ class ModalBackend:
         """A run as this machine last knew it, by its whole id; None where it does not."""
         return await asyncio.to_thread(self._records.remembered, run_id)
 
-    async def cancel(self, run: RunRecord) -> None:
-        """Ask a run to stop; it has a minute to save what it has. A run that is over is left alone."""
+    async def cancel(self, run: RunRecord, *, now: bool = False) -> None:
+        """Ask a run to stop; it has a minute to save what it has, or with `now` no time at all.
+
+        A run that is over is left alone.
+        """
         if await asyncio.to_thread(self._records.launching, run):
             await asyncio.to_thread(self._launcher.ask, "--stop", str(self._records.run_dir(run)))
             return
         record = await self._standing.of(run)
         if not record.ended_already:
-            await self._cancel(record)
+            await self._cancel(record, now)
 
     async def status(self, run: RunRecord) -> RunRecord:
         """The record as it stands now; a run that nobody is left of is put on record as it ended."""
@@ -157,13 +160,16 @@ class ModalBackend:
 
         return await billed(self._session, run)
 
-    async def _cancel(self, record: RunRecord) -> None:
+    async def _cancel(self, record: RunRecord, now: bool) -> None:
         client = await self._session.client()
         from modal.exception import NotFoundError
 
         call, app = record.identifiers.get("call"), record.identifiers.get("app")
         try:
-            if call:
+            if call and now:
+                await calls.terminate(client, call, app)
+                await self._standing.settled(await self._records.fetch(record))
+            elif call:
                 await calls.cancel(client, call)
             elif app:  # no container has it yet, and only the machine that launched it knows its call
                 await calls.stop(client, app)

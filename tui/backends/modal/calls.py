@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from remote.contract.errors import BackendError
 from tui.backends.modal.session import PATIENCE, within
 
 if TYPE_CHECKING:
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 # `expired`: Modal has forgotten; `launch`: it was never called, and nobody is left who would.
 How = Literal["returned", "raised", "timeout", "memory", "cancelled", "lost", "expired", "launch"]
+
+
+TERMINATED = 20.0
+"""Seconds until a container that is terminated has to be gone."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,19 @@ async def cancel(client: Client, call: str) -> None:
 
     async with within(PATIENCE, "stop the run"):
         await modal.FunctionCall.from_id(call, client=client).cancel.aio()
+
+
+async def terminate(client: Client, call: str, app: str | None) -> None:
+    """Cancel a call and end its container, which has no time to save anything; where that does not end in
+    time, stop the app. Raises as `outcome` does, and `BackendError` where it goes on all the same."""
+    import modal
+
+    async with within(PATIENCE, "stop the run"):
+        await modal.FunctionCall.from_id(call, client=client).cancel.aio(terminate_containers=True)
+    if await outcome(client, call, TERMINATED) is None and app:
+        await stop(client, app)
+        if await outcome(client, call, TERMINATED) is None:
+            raise BackendError("Modal has been asked to end the run's container, which it has not done yet")
 
 
 async def stop(client: Client, app: str) -> None:
