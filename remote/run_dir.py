@@ -85,12 +85,30 @@ def is_disk_full(error: BaseException) -> bool:
 
 def disk_error(error: BaseException, where: Path | str) -> DiskError:
     """The failure that an error of writing there stands for."""
-    what = "the disk is full" if is_disk_full(error) else getattr(error, "strerror", None) or str(error)
-    return DiskError(
-        f"cannot write {where}: {what}",
-        cause=str(error),
-        hint=Hint("free some space, or move VFM_HOME to a disk that has it"),
-    )
+    full = is_disk_full(error)
+    what = "the disk is full" if full else getattr(error, "strerror", None) or str(error)
+    hint = _FULL_HINT if full else _HINTS.get(getattr(error, "errno", None) or 0, _OTHER_HINT)
+    return DiskError(f"cannot write {where}: {what}", cause=str(error), hint=Hint(hint))
+
+
+_FULL_HINT = "free some space, or move VFM_HOME to a disk that has it"
+_OTHER_HINT = "look at that path, or move VFM_HOME to another disk"
+_GONE, _DENIED, _IN_THE_WAY = (
+    "a folder on the way is gone: was it deleted or moved while it was in use?",
+    "see whose it is and whether it may be written (ls -ld), or move VFM_HOME",
+    "something that is no folder stands where one is needed: remove it, or move VFM_HOME",
+)
+_HINTS = {
+    errno.ENOENT: _GONE,
+    errno.ESTALE: _GONE,
+    errno.EACCES: _DENIED,
+    errno.EPERM: _DENIED,
+    errno.EROFS: "the disk is read-only: move VFM_HOME to one that is not",
+    errno.ENOTDIR: _IN_THE_WAY,
+    errno.EEXIST: _IN_THE_WAY,
+    errno.EISDIR: "a folder stands where a file is needed: remove it, or move VFM_HOME",
+}
+"""What to do about an error of writing, by its number."""
 
 
 class RunDir:

@@ -72,8 +72,8 @@ class Settings:
         names = (values.keys() | set(KNOWN_SECRETS)) - _OURS
         return cls(
             project_dir=project,
-            home=_home(both),
-            config_dir=_config_dir(both),
+            home=_folder("VFM_HOME", _home(both)),
+            config_dir=_folder("VFM_CONFIG_DIR", _config_dir(both)),
             experimenter=both.get("EXPERIMENTER") or "default",
             experiment=both.get("EXPERIMENT_NAME") or "default",
             env_file=env_file,
@@ -219,6 +219,18 @@ def _home(values: Mapping[str, str]) -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir("vfm", appauthor=False))
+
+
+def _folder(name: str, path: Path) -> Path:
+    """A folder that is there or can be made. Raises `ConfigError` where a file is in its way."""
+    found = next((place for place in (path, *path.parents) if os.path.lexists(place)), path)
+    if found.is_dir():
+        return path
+    what = "is a file" if found.is_file() else "leads nowhere" if found.is_symlink() else "is no folder"
+    of_it = "which" if found == path else f"but {found}"
+    raise ConfigError(
+        f"{name} is {str(path)!r}, {of_it} {what}", hint=Hint(f"name a folder: {name}=/a/folder")
+    )
 
 
 def _config_dir(values: Mapping[str, str]) -> Path:

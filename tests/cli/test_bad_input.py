@@ -133,3 +133,26 @@ def test_a_machine_that_it_does_not_run_on_is_told_in_a_sentence(machine: str, s
     assert child.returncode == 2
     assert said in child.stderr
     assert len(child.stderr.splitlines()) == 1
+
+
+def test_a_home_that_is_a_file_is_told_of_by_every_command(vfm: Vfm) -> None:
+    (vfm.folder / "file").touch()
+    for command in (("runs",), ("volumes",), ("ls", "x"), ("logs", "last")):
+        done = vfm(*command, VFM_HOME=str(vfm.folder / "file"))
+        assert done.returncode == 2
+        assert "VFM_HOME is" in done.stderr
+        assert "which is a file" in done.stderr
+
+
+def test_something_else_where_the_volumes_should_be_is_no_empty_list(vfm: Vfm) -> None:
+    vfm.home.mkdir()
+    (vfm.home / "volumes").touch()
+    for command in (("runs",), ("volumes",)):
+        done = vfm(*command)
+        assert done.returncode == 1
+        assert "cannot list" in done.stderr
+        assert "Not a directory" in done.stderr
+    launched = vfm.launch(script="end:done")
+    assert launched.returncode == 1
+    assert "something that is no folder stands where one is needed" in launched.stderr
+    assert "free some space" not in launched.stderr

@@ -154,3 +154,18 @@ def test_a_program_inherits_what_a_machine_needs_and_nothing_else(monkeypatch: p
     assert [name for name in needed if name not in inherited] == []
     assert [name for name in others if name in inherited] == []
     assert "MODAL_TOKEN_SECRET" in environment({}, modal=True)
+
+
+@pytest.mark.parametrize("name", ["VFM_HOME", "VFM_CONFIG_DIR"])
+def test_a_folder_that_can_never_be_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "nowhere").symlink_to("nothing")
+    for path, said in (
+        ("file", "which is a file"),
+        ("file/deep/er", f"but {tmp_path}/file is a file"),
+        ("nowhere", "which leads nowhere"),
+    ):
+        with pytest.raises(ConfigError, match=f"{name} is .*{said}") as error:
+            Settings.load(tmp_path, {name: str(tmp_path / path)})
+        assert error.value.hint is not None
+    Settings.load(tmp_path, {name: str(tmp_path / "not/there/yet")})

@@ -20,7 +20,7 @@ from remote.contract.errors import BackendError, DiskError, Hint, RunNotFound
 from remote.contract.record import LaunchRequest, RunRecord
 from tui.backends.base import Batch, Damaged, Volumes
 from tui.backends.local_stream import follow, is_alive, watch
-from tui.backends.local_volumes import LocalVolumes
+from tui.backends.local_volumes import LocalVolumes, has_volumes
 from tui.backends.processes import Program
 from tui.settings import from_shell
 
@@ -127,6 +127,8 @@ class LocalBackend:
 
     def _runs(self) -> list[RunRecord]:
         self.notices, self.damaged = [], []
+        if not has_volumes(self._root):
+            return []
         records: dict[Path, RunRecord] = {}
         for path in self._root.glob(f"*/runs/*/{layout.RECORD}"):
             try:

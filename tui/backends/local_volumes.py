@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
-from remote.contract.errors import ConfigError, Hint
+from remote.contract.errors import ConfigError, DiskError, Hint
 from tui.backends.base import Entry, Progress, Transfer, VolumeInfo
 from tui.backends.copy_plan import given, make_folders, sorted_out
 from tui.backends.local_copy import Copy, copy_all
@@ -92,7 +92,7 @@ class LocalVolumes:
         await asyncio.to_thread(self._remove, volume, path)
 
     def _volumes(self) -> _Infos:
-        if not self.root.is_dir():
+        if not has_volumes(self.root):
             return []
         found = [e for e in os.scandir(self.root) if e.is_dir() and e.name.startswith(PREFIX)]
         infos = [VolumeInfo(e.name, "local", e.stat().st_ctime) for e in found]
@@ -182,3 +182,18 @@ class LocalVolumes:
             f"{path!r} leaves the volume {volume}",
             hint=Hint("name a path inside the volume, as `vfm ls` shows it"),
         )
+
+
+def has_volumes(root: Path) -> bool:
+    """Whether the folder of all volumes is there. Raises `DiskError` where it cannot be listed."""
+    try:
+        os.scandir(root).close()
+        return True
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and not os.path.lexists(root):
+            return False
+        raise DiskError(
+            f"cannot list {root}: {error.strerror or error}",
+            cause=str(error),
+            hint=Hint("runs and volumes lie there: see what it is and whose, or move VFM_HOME"),
+        ) from error
