@@ -83,6 +83,15 @@ def is_disk_full(error: BaseException) -> bool:
     return getattr(error, "errno", None) in _FULL or in_words
 
 
+def is_disk_full_behind(error: BaseException | None) -> bool:
+    """Whether there is no room, by an error or by one that it was raised for."""
+    while error is not None:
+        if isinstance(error, DiskError) or is_disk_full(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def disk_error(error: BaseException, where: Path | str) -> DiskError:
     """The failure that an error of writing there stands for."""
     full = is_disk_full(error)

@@ -33,10 +33,10 @@ from remote.ranks import Ranks
 from remote.recorder import Recorder
 from remote.rollouts import Played, Rollouts, all_failed
 from remote.rows import Row, blank_row, to_row
-from remote.run_dir import is_disk_full
+from remote.run_dir import is_disk_full, is_disk_full_behind
 from remote.seeds import episode_keys
 from remote.shared_prompts import shared_logps
-from remote.stopping import Interrupted
+from remote.stopping import signals_wait
 from remote.weight_sync import WeightSync
 
 if TYPE_CHECKING:
@@ -289,15 +289,24 @@ class VfmTrainer(GRPOTrainer):  # type: ignore[misc]
     def train(self, resume_from_checkpoint: Any = None, **how: Any) -> Any:
         """Train to the end, from the newest whole checkpoint of the run directory if there is one.
 
-        A machine that is taken away meanwhile saves the last whole step.
+        Whatever ends it before, the last whole step is saved: a training can go on from there.
         """
         run_dir, ranks = Path(self.args.output_dir).parent, self._player.ranks
         newest = ranks.dealt(lambda: [checkpoints.go_back(run_dir, self._say)] * ranks.count)
         try:
             return super().train(newest or resume_from_checkpoint, **how)
-        except Interrupted:
-            self.keep()
+        except BaseException as error:
+            if ranks.main and not is_disk_full_behind(error):
+                self._keep_or_say()
             raise
+
+    def _keep_or_say(self) -> None:
+        """What ended the training matters more than why its last step could not be saved."""
+        try:
+            with signals_wait():
+                self.keep()
+        except Exception as trouble:
+            self._say(f"⚠ the last whole step could not be saved: {type(trouble).__name__}: {trouble}")
 
     def sync_weights(self) -> None:
         """What TRL calls before it asks for episodes with new weights; all trainers' are the same."""
@@ -307,7 +316,7 @@ class VfmTrainer(GRPOTrainer):  # type: ignore[misc]
             self._player.publish()
 
     def keep(self) -> None:
-        """Save the last whole step for the machine that goes on, as far as it has not been.
+        """Save the last whole step for whoever goes on, as far as it has not been.
 
         An optimiser that was caught half-way has weights of no step: then the last checkpoint has to do.
         Of several trainers the first alone is here.

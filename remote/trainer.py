@@ -19,12 +19,13 @@ from typing import Any, TypeVar
 from remote import environments, redact
 from remote.capture import take_output
 from remote.contract import layout
-from remote.contract.events import Event
+from remote.contract.events import Event, UnknownEvent
 from remote.contract.json_text import from_json
 from remote.contract.record import LaunchRequest
 from remote.emit import Emitter, failure_event
+from remote.server_watch import HTTP
 from remote.stopping import Cancelled, Interrupted, ignore_signals
-from remote.trainers import CREW, READY, SAVE
+from remote.trainers import CREW, READY, SAVE, SERVER_LOST
 from remote.vllm_command import SERVER_KEY, Device, Sync
 from remote.worker import CANCELLED, FAILED, Worker, as_vfm_error, import_stack, prepare_process
 
@@ -72,11 +73,32 @@ class RunningServer:
         return (self._folder / SAVE).exists()
 
     def wait_ready(self) -> None:
-        """Return once the worker has told the address."""
+        """Return once the worker has told the address of a start that is not known yet."""
         file = self._folder / READY
-        while not file.exists():
+        while not file.exists() or (told := from_json(file.read_text()))["start"] <= self._start:
             time.sleep(POLL)
-        self.base_url = from_json(file.read_text())["base_url"]
+        self.base_url, self._start = told["base_url"], told["start"]
+
+    def lost(self) -> bool:
+        """Whether it does not answer as it should; the worker knows why."""
+        try:
+            with HTTP.open(f"{self.base_url}/health", timeout=HEALTH) as reply:
+                return bool(reply.status != 200)
+        except OSError:
+            return True
+
+    def renew(self) -> None:
+        """Have the worker look after it; returns once it answers.
+
+        Where it cannot be started again, the worker ends this process.
+        """
+        self._report.emit(UnknownEvent(data={"type": SERVER_LOST, "proven": self._proven}))
+        self._proven = False
+        self.wait_ready()
+
+    def proven(self) -> None:
+        """What it was asked for has come through."""
+        self._proven = True
 
     def check(self) -> None:
         """The worker watches the server."""

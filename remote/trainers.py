@@ -118,18 +118,24 @@ class Trainers:
 
         SIGTERM: the training is over. SIGUSR2: another machine goes on with it, so no phase has failed.
         """
-        first = self._processes[0] if self._processes else None
-        if first is not None and first.exit_code is None:
-            (self._folder / SAVE).touch()
-            with suppress(ProcessLookupError):
-                os.kill(first.group, signum)
-            if not first.exited.wait(SAVING):
-                self._emit.say(
-                    "worker", f"the trainers did not stop within {SAVING:.0f} s: nothing was saved"
-                )
+        self._have_saved(signum)
         if signum == SIGUSR2:
             self._open.clear()
         self.stop()
+
+    def save_last_step(self) -> None:
+        """Ask the first to save the last whole step, where it can still be asked: something has failed."""
+        self._have_saved(SIGUSR2)
+
+    def _have_saved(self, signum: Signals) -> None:
+        first = self._processes[0] if self._processes else None
+        if first is None or first.exit_code is not None:
+            return
+        (self._folder / SAVE).touch()
+        with suppress(ProcessLookupError):
+            os.kill(first.group, signum)
+        if not first.exited.wait(SAVING):
+            self._emit.say("worker", f"the trainers did not stop within {SAVING:.0f} s: nothing was saved")
 
     def stop(self) -> None:
         """End all of them. Safe to repeat."""
@@ -189,6 +195,7 @@ class Trainers:
         for process in self._processes:
             process.exited.wait(max(deadline - time.monotonic(), 0))
         silent = self._silent()
+        self.save_last_step()
         self.stop()
         self._check_output()
         said = sorted(self._failures, key=lambda failure: failure[0].t)

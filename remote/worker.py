@@ -15,13 +15,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from functools import cached_property
 from importlib import import_module, metadata
 from pathlib import Path
 from signal import SIGTERM, SIGUSR2
 from typing import TYPE_CHECKING, Any
 
-from remote import redact, tracking
+from remote import checkpoints, redact, tracking
 from remote.capture import take_output
 from remote.contract import layout
 from remote.contract.errors import Hint, ScriptError, ServerError, VfmError
@@ -31,7 +32,7 @@ from remote.emit import Emitter
 from remote.endpoint import UNUSED
 from remote.gpus import VISIBLE
 from remote.processes import keep_files_private
-from remote.run_dir import RunDir, disk_error, is_disk_full, write_atomic
+from remote.run_dir import RunDir, disk_error, is_disk_full, is_disk_full_behind, write_atomic
 from remote.stopping import Cancelled, Interrupted, ignore_signals, raise_on_signals
 from remote.vllm_command import Fixed
 
@@ -73,7 +74,7 @@ class Worker:
             status, code = "cancelled", CANCELLED
             self.emit.banner("🛑 Stopped on request")
         except BaseException as error:
-            failure = as_vfm_error(error)
+            failure = self._with_way_on(as_vfm_error(error))
             if failure.__cause__ is not None or failure is not error:
                 self._save_traceback(error)
         finally:
@@ -251,6 +252,10 @@ class Worker:
         except (Cancelled, Interrupted) as asked:
             trainers.save_and_stop(SIGUSR2 if isinstance(asked, Interrupted) else SIGTERM)
             raise
+        except Exception as error:
+            if not is_disk_full_behind(error):
+                trainers.save_last_step()
+            raise
 
     @contextmanager
     def _kept(self, learner: Any, tokenizer: Any) -> Iterator[None]:
@@ -321,6 +326,16 @@ class Worker:
             self.dir.write_record(record.moved(status, **also))
         self.emit.banner("✅ Done" if code == 0 else f"🛑 {status.capitalize()}")
         self.emit.emit(EndEvent(status=status, exit_code=code))
+
+    def _with_way_on(self, failure: VfmError) -> VfmError:
+        """The failure, whose hint names the step that the training can go on from."""
+        newest = checkpoints.newest(self.dir.path) if self.request.kind == "train" else None
+        if newest is not None:
+            step = checkpoints.step_of(newest)
+            words = f"go on from the checkpoint of step {step}: vfm resume {self.request.run_id}"
+            known = failure.hint
+            failure.hint = Hint(words) if known is None else replace(known, text=f"{known.text}; {words}")
+        return failure
 
     def _save_traceback(self, error: BaseException) -> None:
         import traceback

@@ -15,6 +15,7 @@ from remote.contract.events import (
     MetricsEvent,
     PhaseEvent,
     ProgressEvent,
+    RestartEvent,
     UnknownEvent,
     encode_line,
 )
@@ -88,6 +89,12 @@ def test_an_interrupted_run_is_said_to_go_on_and_its_failure_forgotten() -> None
         "↻ attempt 2 (the machine was preempted): the run goes on from its last checkpoint, if it has one",
     ]
     assert narrator.failure is None
+
+
+def test_a_restart_of_the_server_is_told_once() -> None:
+    again = RestartEvent(number=2, why="vLLM died while running: killed by SIGKILL")
+    line = "↻ vLLM died while running: killed by SIGKILL: vLLM is started again (restart 2 of this run)"
+    assert _told(again) == [line]
 
 
 def test_what_a_newer_worker_says_does_no_harm() -> None:

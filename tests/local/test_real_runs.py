@@ -109,8 +109,32 @@ def test_a_worker_that_is_killed_leaves_nothing_running_and_says_so(shell: Shell
     until(lambda: not alive(running), "every process to end")
 
 
-def test_a_server_that_is_killed_in_mid_run_is_the_cause_that_is_shown(shell: Shell) -> None:
-    run_id = shell.launched(*MANY_STEPS)
+def test_a_server_that_is_killed_in_mid_run_is_started_again(shell: Shell) -> None:
+    run_id = shell.launched(*MANY_STEPS, "--set", "vllm.restarts=1")
+    shell.await_event(run_id, first_step)
+
+    def kill_engine() -> None:
+        (engine,) = [pid for pid, command in processes_of(shell.home).items() if "EngineCore" in command]
+        os.kill(engine, signal.SIGKILL)
+
+    kill_engine()
+    shell.await_event(run_id, lambda e: bool(e["type"] == "restart"))
+    before = max(e["step"] for e in shell.events(run_id) if e["type"] == "metrics")
+    # A step that began before the server died, and one that began after it.
+    shell.await_event(run_id, lambda e: bool(e["type"] == "metrics" and e["step"] >= before + 2))
+    assert "started again 1 time (last: vLLM died" in shell("show", run_id).stdout
+    running = processes_of(shell.home)
+    kill_engine()  # a step has come through since, so the count begins anew
+    until(lambda: len([e for e in shell.events(run_id) if e["type"] == "restart"]) == 2, "the second restart")
+    steps = [e["step"] for e in shell.events(run_id) if e["type"] == "metrics"]
+    assert steps == sorted(set(steps)), "a step was counted twice"
+    assert shell("cancel", run_id).returncode == 0
+    shell.await_end(run_id)
+    until(lambda: not alive(running), "every process to end")
+
+
+def test_a_server_that_may_not_be_started_again_is_the_cause_and_the_last_step_is_kept(shell: Shell) -> None:
+    run_id = shell.launched(*MANY_STEPS, "--set", "vllm.restarts=0")
     shell.await_event(run_id, first_step)
     running = processes_of(shell.home)
     (engine,) = [pid for pid, command in running.items() if "EngineCore" in command]
@@ -119,6 +143,11 @@ def test_a_server_that_is_killed_in_mid_run_is_the_cause_that_is_shown(shell: Sh
     record = shell.await_end(run_id)
     assert followed.returncode == 1
     assert record["failure"]["boundary"] == "vllm", record["failure"]
+    step = max(e["step"] for e in shell.events(run_id) if e["type"] == "metrics")
+    assert (shell.run_dir(run_id) / f"checkpoints/checkpoint-{step}/complete.json").exists()
+    assert (
+        f"go on from the checkpoint of step {step}: vfm resume {run_id}" in record["failure"]["hint"]["text"]
+    )
     until(lambda: not alive(running), "every process to end")
 
 
@@ -129,6 +158,8 @@ def test_a_cancelled_run_saves_its_record_and_leaves_nothing_running(shell: Shel
     assert shell("cancel", run_id).returncode == 0
     assert shell.await_end(run_id)["status"] == "cancelled"
     assert (shell.run_dir(run_id) / "checkpoints/stopped/adapter_model.safetensors").exists()
+    (checkpoint,) = (shell.run_dir(run_id) / "checkpoints").glob("checkpoint-*")
+    assert {"complete.json", "optimizer.pt"} <= {file.name for file in checkpoint.iterdir()}
     until(lambda: not alive(running), "every process to end")
 
 

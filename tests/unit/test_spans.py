@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from remote.contract.events import AttemptEvent, EndEvent, PhaseEvent, ProgressEvent
+from remote.contract.events import AttemptEvent, EndEvent, PhaseEvent, ProgressEvent, RestartEvent
 from tui.store.runs import RunState
 from tui.store.spans import Span, attempt_span, doing, spans, under_way
 from tui.widgets.timeline_text import chart, line, short
@@ -203,6 +203,16 @@ def test_an_attempt_is_marked_and_what_was_done_before_it_stays_on_the_axis() ->
     for width in range(41, 200, 13):
         assert all(row.cell_length <= width for row in chart(found, width, attempt=now, eta=60.0))
         assert line(found, width, now).cell_length <= width
+
+
+def test_what_goes_on_is_the_server_while_it_starts_again_in_mid_run() -> None:
+    state = said(*READY)
+    state.add(RestartEvent(seq=1_000, t=200.0, number=1, why="vLLM died"))
+    state.add(PhaseEvent(seq=1_001, t=200.0, phase="vllm", status="started"))
+    state.add(PhaseEvent(seq=1_002, t=201.0, phase="vllm", status="started", detail="loading weights"))
+    assert doing(state, spans(state, "train", 220.0, "running")) == "vllm · loading weights"
+    state.add(PhaseEvent(seq=1_003, t=230.0, phase="vllm", status="done"))
+    assert doing(state, spans(state, "train", 240.0, "running")).startswith("train")
 
 
 def test_the_shortest_phase_is_still_seen() -> None:

@@ -15,6 +15,7 @@ from remote.contract.events import (
     MetricsEvent,
     PhaseEvent,
     ProgressEvent,
+    RestartEvent,
     RolloutEvent,
     SystemEvent,
     UnknownEvent,
@@ -96,6 +97,26 @@ def test_what_a_lost_machine_did_is_done_again() -> None:
     }
     assert state.earlier == {"vllm": [(1, 3)], "train": [(3, 6)]}
     assert state.eta(10) is None  # the pace across the gap would say nothing
+
+
+def test_a_server_that_starts_again_in_mid_run_is_under_way_until_it_answers() -> None:
+    why = "vLLM hangs: it has not answered for 300 s"
+    state = RunState().add_all(
+        [
+            phase(0, 1, "vllm", "started"),
+            phase(1, 3, "vllm", "done"),
+            phase(2, 3, "train", "started"),
+            RestartEvent(seq=3, t=50, number=1, why=why),
+            phase(4, 50, "vllm", "started"),
+        ]
+    )
+    assert state.phase is not None
+    assert state.phase.name == "vllm"
+    assert (state.restarts, state.restarted and state.restarted.why) == (1, why)
+    assert state.earlier == {"vllm": [(1, 3)]}
+    state.add(phase(5, 90, "vllm", "done"))
+    assert state.phase.name == "train"
+    assert state.attempt == 1
 
 
 def test_a_supervisors_last_word_outranks_the_workers() -> None:

@@ -189,6 +189,72 @@ def test_a_machine_that_is_taken_away_ends_no_phase(make: Make, tmp_path: Path) 
     assert not alive(tmp_path)
 
 
+def test_a_failure_elsewhere_has_the_first_save_its_last_step(make: Make, tmp_path: Path) -> None:
+    trainers = make(
+        """
+        def stop(*_):
+            assert (folder / "save").exists()
+            tell(CheckpointEvent(step=3, path="checkpoints/checkpoint-3"))
+            sys.exit(143)
+
+        if rank == 0:
+            signal.signal(signal.SIGUSR2, stop)
+            tell(PhaseEvent(phase="train", status="started"))
+            (here / "training").touch()
+            wait_for(folder / "never")
+        wait_for(here / "training")
+        fail("no room")
+        """
+    )
+    with pytest.raises(VfmError, match="no room"):
+        trainers.wait()
+    told = [(e["type"], e.get("status")) for e in events(tmp_path)]
+    assert told == [("phase", "started"), ("checkpoint", None), ("phase", "failed")]
+
+
+class Mortal:
+    """The server as the worker has it."""
+
+    base_url = "http://127.0.0.1:1"
+
+    def __init__(self, dies: bool) -> None:
+        self.dies, self.told = dies, list[str]()
+
+    def lost(self) -> bool:
+        return self.dies
+
+    def renew(self) -> None:
+        self.told.append("renew")
+        self.base_url = "http://127.0.0.1:2"
+
+    def proven(self) -> None:
+        self.told.append("proven")
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_a_trainer_that_misses_the_server_is_told_where_it_is(make: Make, tmp_path: Path, dies: bool) -> None:
+    trainers = make(
+        """
+        from remote.emit import Emitter
+        from remote.trainer import RunningServer
+
+        if rank == 0:
+            server = RunningServer(folder, Emitter(None, 1), "policy", "adapter", "cpu")
+            server.wait_ready()
+            assert server.lost()
+            server.proven()
+            server.renew()
+            (here / "address").write_text(server.base_url)
+        """
+    )
+    server = Mortal(dies)
+    trainers.ready(server.base_url)
+    trainers.wait(server)
+    assert server.told == ["proven", "renew"] if dies else ["proven"]
+    assert (tmp_path / "address").read_text() == ("http://127.0.0.1:2" if dies else "http://127.0.0.1:1")
+    assert not (tmp_path / layout.EVENTS).exists(), "what they ask each other is no event of the run"
+
+
 def test_those_that_are_ended_for_a_failure_elsewhere_save_nothing(make: Make, tmp_path: Path) -> None:
     trainers = make(STOPPABLE)
     wait_for(tmp_path / layout.EVENTS)

@@ -1,0 +1,95 @@
+"""Whatever ends a training, its last whole step is a checkpoint that it can go on from."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remote import checkpoints
+from remote.contract import layout
+from remote.contract.errors import DiskError, ServerError
+from remote.emit import Emitter
+from remote.stopping import Cancelled, Interrupted
+from tests.stack.conftest import tiny_spec
+
+pytestmark = [pytest.mark.stack, pytest.mark.vllm]
+
+
+def attempt(folder: Path, model_dir: Path, server: Any, ends: BaseException | None) -> None:
+    """One go at a training of three steps, which ends with the episodes of the third."""
+    from remote.models import load_for_training
+    from remote.recorder import Recorder
+    from remote.rollouts import Rollouts
+    from remote.training_run import TrainingRun
+    from remote.weight_sync import make_sync
+
+    spec = tiny_spec(vllm={"max_model_len": 1024, "weight_sync": "merged"})
+    model, tokenizer = load_for_training(spec, model_dir)
+    player = Rollouts("vf_wordle", spec.training.environment_args, spec, server)
+    sync = make_sync("merged", model, server, model_dir, spec, "cpu")
+    with open(os.devnull, "w") as nowhere:
+        recorder = Recorder(Emitter(folder, nowhere.fileno()), folder, 0)
+        run = TrainingRun(spec, folder, "one", model, tokenizer, player, sync, recorder, "cpu")
+
+        def on_episodes(step: int, tasks: Any, episodes: Any) -> None:
+            if step == 3 and ends is not None:
+                raise ends
+
+        try:
+            run.trainer(on_episodes=on_episodes).train()
+        finally:
+            sync.close()
+            player.close()
+
+
+def steps(folder: Path) -> list[int]:
+    lines = (folder / layout.EVENTS).read_text().splitlines()
+    return [event["step"] for event in map(json.loads, lines) if event["type"] == "metrics" and event["step"]]
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        RuntimeError("out of memory"),
+        ServerError("vLLM died"),
+        KeyboardInterrupt(),
+        SystemExit(3),
+        Cancelled(),
+        Interrupted(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_the_last_whole_step_is_kept_and_gone_on_from(
+    ends: BaseException, tmp_path: Path, tiny_model: Path, reload_server: Any, wordle: None
+) -> None:
+    with pytest.raises(type(ends)):
+        attempt(tmp_path, tiny_model, reload_server, ends)
+    newest = checkpoints.newest(tmp_path)
+    assert newest is not None
+    assert checkpoints.step_of(newest) == 2
+    assert {"optimizer.pt", "scheduler.pt", "rng_state.pth"} <= {file.name for file in newest.iterdir()}
+    attempt(tmp_path, tiny_model, reload_server, None)
+    assert steps(tmp_path) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("ends", [DiskError("full"), OSError(errno.ENOSPC, "No space left on device")])
+def test_a_full_disk_is_not_filled_further(
+    ends: BaseException, tmp_path: Path, tiny_model: Path, reload_server: Any, wordle: None
+) -> None:
+    with pytest.raises(type(ends)):
+        attempt(tmp_path, tiny_model, reload_server, ends)
+    assert checkpoints.newest(tmp_path) is None
+
+
+def test_what_cannot_be_saved_does_not_hide_why_it_ended(
+    tmp_path: Path, tiny_model: Path, reload_server: Any, wordle: None
+) -> None:
+    (tmp_path / layout.CHECKPOINTS).mkdir()
+    (tmp_path / layout.checkpoint_path(2)).write_text("in the way")
+    with pytest.raises(ServerError, match="vLLM died"):
+        attempt(tmp_path, tiny_model, reload_server, ServerError("vLLM died"))
