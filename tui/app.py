@@ -95,8 +95,8 @@ class VfmApp(Desk):
         return legible(super().get_css_variables())
 
     def watch_theme(self, name: str) -> None:
-        """The theme is remembered, unless the command line asked for it."""
-        if name != self._theme_asked:
+        """The theme is remembered, unless the command line or the settings asked for it."""
+        if name not in (self._theme_asked, self.user_settings.theme):
             self.memory.put("theme", name)
             self.user_settings.theme_taken(name)
 
@@ -127,8 +127,22 @@ class VfmApp(Desk):
         Textual hands it through every widget first, and keys that come in one burst, as over a slow line,
         overtake what it does: the letters after `/` would be keys of the screen.
         """
-        if not (isinstance(event, Key) and await self._acted_at_once(event)):
-            await super().on_event(event)
+        if isinstance(event, Key) and (self._is_typed(event) or await self._acted_at_once(event)):
+            return
+        await super().on_event(event)
+
+    def _is_typed(self, event: Key) -> bool:
+        """Whether it went to the input that has the focus: letters do, whatever the user's settings bind.
+
+        Textual asks bindings that have priority first.
+        """
+        typed_into = self.focused
+        if event.is_forwarded or typed_into is None or not event.is_printable:
+            return False
+        if not typed_into.check_consume_key(event.key, event.character):
+            return False
+        typed_into._forward_event(event)
+        return True
 
     async def _acted_at_once(self, event: Key) -> bool:
         """Whether it was a key of what has the focus, or of what is around that. Typing is left to inputs."""

@@ -196,7 +196,7 @@ async def test_what_is_no_number_is_shown_as_such() -> None:
     metrics = Metrics(MetricsEvent(step=s, values={"loss": v}, t=1.0) for s, v in enumerate(values, 1))
     async with charts(ChartRun("a", metrics)) as (_, pane):
         shown = rows(pane, "loss")
-        assert "× 2 not a number" in shown[0]
+        assert "× 2 NaN or infinite" in shown[0]
         assert "\n".join(shown[1:]).count("×") == 2
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.events import Key
+from textual.events import Key, Paste
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Button, Static
@@ -262,6 +262,47 @@ async def test_keys_that_come_in_one_burst_act_in_their_order(opened: Opened) ->
         assert {key: one.value for key, one in screen.draft.typed.items()} == {"training.steps": 427}
         assert form(screen).query_text == "seed"
         assert screen.query_one(SearchInput).has_focus
+
+
+BLOCKS = {
+    "turns: 2\nreply: plain\nfirst_letter_hint: true\n": {
+        "turns": 2,
+        "reply": "plain",
+        "first_letter_hint": True,
+    },
+    '{\n  "turns": 2,\n  "weights": {\n    "a": 1\n  }\n}\n': {"turns": 2, "weights": {"a": 1}},
+    "weights:\r\n  a: 1\r\n  b: [1, 2]\r\n": {"weights": {"a": 1, "b": [1, 2]}},
+}
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+async def test_a_mapping_pasted_on_several_lines_comes_whole(opened: Opened, block: str) -> None:
+    async with opened() as (pilot, screen):
+        form(screen).go_to("training.environment_args")
+        await pilot.pause()
+        await pilot.press("enter", "ctrl+u")
+        pilot.app.post_message(Paste(block))
+        await pilot.pause()
+        await pilot.press("enter")
+        await settled(pilot, screen)
+        assert screen.draft is not None
+        assert screen.draft.typed["training.environment_args"].value == BLOCKS[block]
+
+
+async def test_lines_that_are_no_mapping_are_shown_with_what_is_wrong(opened: Opened) -> None:
+    async with opened() as (pilot, screen):
+        form(screen).go_to("training.environment_args")
+        await pilot.pause()
+        await pilot.press("enter", "ctrl+u")
+        pilot.app.post_message(Paste("turns: [2\nreply"))
+        await pilot.pause()
+        await pilot.press("enter")
+        await settled(pilot, screen)
+        assert "training.environment_args" in problem_lines(screen)
+        await pilot.press("slash", "ctrl+u")
+        pilot.app.post_message(Paste("two\n\nwords\n"))
+        await pilot.pause()
+        assert form(screen).query_text == "two words"
 
 
 async def test_an_environment_that_is_not_there_is_told_beside_its_field(opened: Opened) -> None:

@@ -630,6 +630,23 @@ async def test_no_number_of_a_stream_breaks_anything(home: Path, app: Any, kind:
         assert [n.message for n in here._notifications if n.severity == "error"] == []
 
 
+async def test_a_metric_without_a_name_is_a_chart_like_others(home: Path, app: Any) -> None:
+    values = {"": 1.0, "reward": 0.5, "zeta": 2.0}
+    make_run(home, "nameless", [*story(1, 1), MetricsEvent(step=2, values=values, t=NOW)])
+    async with (here := app("nameless")).run_test(size=NORMAL) as pilot:
+        await settled(here, pilot)
+        await pilot.press("2")
+        charts = here.screen.query_one(Panes).built["charts"]
+        await until(lambda: "" in {chart.metric for chart in charts.shown}, "the charts")
+        nameless = next(chart for chart in charts.shown if chart.metric == "")
+        assert "(no name)" in "".join(segment.text for segment in nameless.render_line(0))
+        here.screen.set_focus(nameless)
+        await pilot.press("enter")
+        await until(lambda: charts.shown == [nameless], "it alone")
+        await pilot.press("enter")
+        await until(lambda: len(charts.shown) > 3, "all of them")
+
+
 # --- asking ------------------------------------------------------------------------------------------
 
 

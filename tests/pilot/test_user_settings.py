@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import pytest
 from textual.binding import Binding, BindingType
+from textual.widgets import Input
 
 from tests.pilot.conftest import until
 from tui.app import VfmApp
@@ -64,6 +65,32 @@ async def test_the_theme_in_the_file_beats_the_remembered_one(client: Client, se
     third = VfmApp(client, settings=settings)
     async with third.run_test():
         assert third.theme == "vfm-light"
+    (settings.config_dir / "settings.toml").unlink()
+    fourth = VfmApp(client, settings=settings)
+    async with fourth.run_test():
+        assert fourth.theme == "nord"  # what the file asked for went with it
+
+
+@pytest.mark.parametrize("names", [("app.quit",), ("app.help", "app.palette"), ("deck.open",)])
+async def test_a_letter_that_is_bound_is_typed_where_somebody_types(
+    client: Client, settings: Settings, names: tuple[str, ...]
+) -> None:
+    write(
+        settings,
+        "[keys]\n"
+        + "".join(
+            f'"{name}" = "ctrl+f{at + 5},{key}"\n'
+            for at, (name, key) in enumerate(zip(names, "qz", strict=False))
+        ),
+    )
+    app, deck = VfmApp(client, settings=settings), Deck()
+    async with app.run_test() as pilot:
+        await app.push_screen(deck)
+        line = Input()
+        await deck.mount(line)
+        line.focus()
+        await pilot.press(*"wordleqz")
+        assert (line.value, app.screen, app.is_running) == ("wordleqz", deck, True)
 
 
 async def test_taking_another_theme_than_the_files_is_said_to_be_for_now(

@@ -123,3 +123,16 @@ def test_an_axis_holds_what_it_is_made_for(one: float, other: float, most: int) 
     assert end >= high - tolerance
     assert end > start
     assert len(axes.ticks(start, end, step)) <= most + 3
+
+
+@given(
+    st.floats(-1e22, 1e22).filter(lambda value: value == 0 or abs(value) > 1e-200),
+    st.floats(1e-9, 10.0),
+    st.integers(2, 8),
+)
+def test_no_two_ticks_say_the_same(low: float, share: float, most: int) -> None:
+    high = low + share * max(abs(low), 1e-6)
+    start, end, step = axes.bounds(low, high, most)
+    marks = axes.ticks(start, end, step)
+    texts = [axes.number_text(mark, step) for mark in marks]
+    assert len(set(texts)) == len({float(mark) for mark in marks})

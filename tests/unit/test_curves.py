@@ -164,3 +164,24 @@ def test_what_people_look_for_comes_first() -> None:
         "reward", "eval/total", "eval/solved", "loss", "kl", "entropy", "rewards/solved", "time/step", "zeta",
     ]  # fmt: skip
     assert not is_noisy("eval/total")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1e12, "1T"),
+        (3.403e38, "3.403e38"),
+        (2e14, "200T"),
+        (-1.5e19, "-15E"),
+        (0.4123, "0.4123"),
+        (-0.0, "0"),
+    ],
+)
+def test_large_numbers_have_units_that_people_know(value: float, text: str) -> None:
+    assert axes.short(value) == text
+
+
+def test_ticks_of_large_numbers_are_told_apart() -> None:
+    texts = [axes.number_text(1_234_000 + offset, 100) for offset in (0, 100, 200)]
+    assert texts == ["1.234M", "1.2341M", "1.2342M"]
+    assert [axes.step_text(12_340 + offset, 10) for offset in (0, 10)] == ["12.34k", "12.35k"]

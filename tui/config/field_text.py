@@ -7,6 +7,7 @@ short. YAML itself is files'; what is a good value, resolve's.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from tui.config import files
@@ -43,6 +44,18 @@ def spoken(row: Row, value: Any) -> str:
     if isinstance(value, float):
         return number(value)
     return spell(value)
+
+
+def mapping_line(row: Row, lines: Sequence[str]) -> str:
+    """A mapping that was written on several lines (YAML, or laid out JSON) as its field holds it.
+
+    What cannot be read stays as it was written, on one line: the field says what is wrong with it.
+    """
+    try:
+        value = files.read_block("\n".join(lines), row.key)
+    except ConfigProblems:
+        value = None
+    return spoken(row, value) if isinstance(value, dict) else ", ".join(line.strip() for line in lines)
 
 
 def number(value: float) -> str:

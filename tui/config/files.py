@@ -111,6 +111,15 @@ def read_value(text: str, where: str) -> Any:
     return value
 
 
+def read_block(text: str, where: str) -> Any:
+    """The value of some lines of YAML. Raises `ConfigProblems` that name `where`."""
+    builder = _Builder(where)
+    value = builder.build(compose(text, where), ())
+    if builder.problems:
+        raise ConfigProblems(builder.problems)
+    return value
+
+
 def list_configs(folder: Path) -> list[Path]:
     """The configs of a folder, by name; none where there is no such folder."""
     if not folder.is_dir():

@@ -17,6 +17,7 @@ from textual.screen import ModalScreen, ScreenResultType
 from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from tui.widgets.line_input import LineInput
 from tui.widgets.path_input import PathInput, Role
 from tui.words import plain
 
@@ -169,7 +170,7 @@ class AskText(Dialog[str | None]):
 
     def question(self) -> ComposeResult:
         """The line to type into."""
-        yield Input(self._default, compact=True, select_on_focus=False)
+        yield LineInput(self._default, compact=True, select_on_focus=False)
 
     def answer(self) -> str | None:
         """What was typed."""

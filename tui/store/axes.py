@@ -65,30 +65,63 @@ def log_bounds(low: float, high: float, most: int) -> tuple[float, float, list[f
 
 
 def number_text(value: float, step: float) -> str:
-    """A tick's value, as exact as the step between ticks asks for."""
+    """A tick's value, as exact as the step between ticks asks for: no two ticks say the same."""
     if value == 0:
         return "0"
-    if abs(value) >= 1e4 or step >= 1e4:
-        return short(value)
+    unit, name = _unit(value)
+    digits = _digits(step / unit)
+    if name:
+        return _without_zeros(f"{value / unit:.{digits}f}") + name
+    if 1e-4 < abs(value) < _HUGE and digits <= _MOST_DIGITS:
+        return f"{value:.{digits}f}"
+    mantissa = min(max(0, math.floor(math.log10(abs(value)) + 1e-9) + _digits(step)), 16)
+    return (
+        f"{value:.{mantissa}e}".replace("e-0", "e-")
+        .replace("e+0", "e")
+        .replace("e+", "e")
+        .replace(".0e", "e")
+    )
+
+
+def _digits(step: float) -> int:
+    """Digits behind the point that tell multiples of a step apart."""
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    if round(step * 10**digits, 6) % 1:
-        digits += 1
-    return f"{value:.{digits}f}" if digits <= 4 else f"{value:.1e}".replace("e-0", "e-").replace(".0e", "e")
+    return digits + 1 if round(step * 10.0**digits, 6) % 1 else digits
+
+
+def _without_zeros(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+_UNITS = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k"))
+_HUGE = 1e21
+"""From here on there is no unit that people know."""
+_MOST_DIGITS = 8
+
+
+def _unit(value: float) -> tuple[float, str]:
+    """What a large number is counted in, and the letter for it."""
+    if abs(value) < _HUGE:
+        for limit, name in _UNITS:
+            if abs(value) >= limit:
+                return (1e3 if name == "k" else limit), name
+    return 1.0, ""
 
 
 def short(value: float) -> str:
-    """Four significant digits at most, with k and M: `0.4123`, `12.3k`, `3e-06`."""
+    """Four significant digits at most, with k, M and so on: `0.4123`, `12.3k`, `3e-6`, `3.403e38`."""
     if not math.isfinite(value):
         return {math.inf: "∞", -math.inf: "-∞"}.get(value, "NaN")
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if abs(value) >= limit:
-            return f"{value / (1e3 if unit == 'k' else limit):.4g}{unit}"
-    return f"{value:.4g}".replace("e-0", "e-")
+    unit, name = _unit(value)
+    text = f"{value / unit:.4g}".replace("e-0", "e-").replace("e+", "e")
+    return f"{text}{name}" if text != "-0" else "0"
 
 
-def step_text(value: float) -> str:
-    """An optimiser step."""
-    return short(value) if abs(value) >= 1e4 else f"{value:.0f}"
+def step_text(value: float, step: float | None = None) -> str:
+    """An optimiser step; on an axis, as exact as the step between its ticks asks for."""
+    if abs(value) < 1e4:
+        return f"{value:.0f}"
+    return short(value) if step is None else number_text(value, step)
 
 
 def clock_step(span: float, most: int) -> float:

@@ -16,7 +16,7 @@ _BLOCK = 16
 """Values whose extremes are worked out once, so that a wide column costs little."""
 
 
-_LARGEST = 1e300
+_LARGEST = 1e307
 """What is larger has no place on an axis: its span would be infinite."""
 
 

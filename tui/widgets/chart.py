@@ -26,7 +26,7 @@ from tui.store.curves import Curve, Points
 from tui.widgets.chart_looks import ChartPalette, Looks, cells, cut_values
 from tui.widgets.chart_plot import ChartLine, ChartView, Plot, cell_of, plot, x_of
 from tui.widgets.run_colours import run_colour, run_letter
-from tui.words import plain
+from tui.words import named
 
 
 class Chart(Widget, can_focus=True):
@@ -193,12 +193,12 @@ class Chart(Widget, can_focus=True):
         width = self.size.width
         values = self._values(looks)
         room = width - sum(segment.cell_length for segment in values) - 2
-        name = plain(self.metric)
+        name = named(self.metric)
         if cell_len(name) > room:
             name = f"{set_cell_size(name, max(room - 1, 1))}…"
         left = [Segment(name, looks.name)]
         if plot.holes:
-            what = "not above 0" if self.view.log else "not a number"
+            what = "not above 0" if self.view.log else "NaN or infinite"
             note = f"  × {plot.holes} {what}"
             if cell_len(name) + len(note) <= room:
                 left.append(Segment(note, looks.hole))

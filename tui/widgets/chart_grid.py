@@ -60,7 +60,7 @@ class ChartGrid(ChartPalette, can_focus=False):
     def shown(self) -> list[Chart]:
         """The charts that have a place: those whose names pass, as many as there may be, or the one."""
         names = [self.one] if self.one in self.charts else self._named
-        return [self.charts[name] for name in names if name]
+        return [self.charts[name] for name in names if name is not None]
 
     @property
     def focused(self) -> Chart | None:
@@ -98,13 +98,13 @@ class ChartGrid(ChartPalette, can_focus=False):
         self.charts |= {name: self._make(name) for name in missing}
         following: Widget | None = None
         together: list[Widget] = []
-        for name in (*reversed([name for name in self._ordered if name in self.charts]), ""):
-            if name in missing:
+        for name in (*reversed([name for name in self._ordered if name in self.charts]), None):
+            if name is not None and name in missing:
                 together.insert(0, self.charts[name])
                 continue
             if together:
                 self.mount_all(together, before=following)
-            following, together = self.charts.get(name), []
+            following, together = None if name is None else self.charts[name], []
 
     def go(self, by: int, *, pages: bool = False) -> None:
         """The keys go to the chart below or above, or to one as far off as a page; one alone to the next."""
@@ -121,9 +121,9 @@ class ChartGrid(ChartPalette, can_focus=False):
         """One chart in all of the place, or (None) all of them again."""
         was, self.one = self.one, name
         self.lay_out()
-        target = self.charts.get(name or was or "")
-        if target is not None:
-            self.screen.set_focus(target)
+        shown = was if name is None else name
+        if shown is not None and shown in self.charts:
+            self.screen.set_focus(self.charts[shown])
 
     def on_resize(self, _: events.Resize) -> None:
         """As many as fit."""

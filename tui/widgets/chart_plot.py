@@ -207,10 +207,9 @@ def _around(row: int, height: int) -> Iterable[int]:
 def _x_labels(view: ChartView, width: int) -> list[tuple[int, str]]:
     most, span = max(1, width // 12), view.high - view.low
     step = axes.clock_step(span, most) if view.by_time else axes.nice_step(span, most, whole=True)
-    text = axes.clock_text if view.by_time else axes.step_text
     found = []
     for x in axes.ticks(view.low, view.high, step):
         cell = cell_of(x, view, width)
         if cell is not None:
-            found.append((cell, text(x)))
+            found.append((cell, axes.clock_text(x) if view.by_time else axes.step_text(x, step)))
     return found

@@ -331,7 +331,7 @@ class ChartsPane(Vertical):
             self._look(cursor=x)
 
     def _enlarge(self, chart: Chart) -> None:
-        self._grid.show_one(None if self._grid.one else chart.metric)
+        self._grid.show_one(None if self._grid.one is not None else chart.metric)
 
     def _arrange(self) -> None:
         """Show and hide, and give every chart its size."""

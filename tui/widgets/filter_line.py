@@ -18,6 +18,8 @@ from textual.message import Message
 from textual.suggester import Suggester
 from textual.widgets import Input, Label
 
+from tui.widgets.line_input import LineInput
+
 _REMEMBERED = 20
 
 
@@ -69,7 +71,7 @@ class FilterLine(Horizontal):
         """The sign, and where to type."""
         yield Label("/", markup=False)
         suggester = _Words(self._completions) if self._completions else None
-        yield Input(
+        yield LineInput(
             self._first,
             compact=True,
             select_on_focus=False,

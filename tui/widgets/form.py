@@ -20,14 +20,19 @@ from textual.widgets import Input, Static
 
 from tui.widgets.form_fields import FormFields
 from tui.widgets.form_rows import FormLine, lay_out, legend, said
+from tui.widgets.line_input import LineInput
 from tui.words import plain
 
 if TYPE_CHECKING:
     from tui.config.draft import Field
+    from tui.config.schema import Row
 
 
-class FieldInput(Input):
+class FieldInput(LineInput):
     """The input that lies over one field's value."""
+
+    row: Row | None = None
+    """The key that the field holds."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave(False)", "Undo typing", show=False, id="field.undo"),
@@ -43,12 +48,20 @@ class FieldInput(Input):
         keep: bool
         by: int
 
+    def joined(self, lines: list[str]) -> str:
+        """A mapping's lines stay its entries."""
+        if self.row is None or self.row.type != "mapping":
+            return super().joined(lines)
+        from tui.config.field_text import mapping_line
+
+        return mapping_line(self.row, lines)
+
     def action_leave(self, keep: bool, by: int = 0) -> None:
         """Typing is over."""
         self.post_message(self.Left(keep, by))
 
 
-class SearchInput(Input):
+class SearchInput(LineInput):
     """The search over fields."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -216,6 +229,7 @@ class Form(Widget):
             self._finish(keep=True)
         self._editing = field
         editor = self.query_one(FieldInput)
+        editor.row = field.row
         with editor.prevent(Input.Changed):
             editor.value = field.text
         editor.display = True

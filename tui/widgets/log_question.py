@@ -17,6 +17,8 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from tui.widgets.line_input import LineInput
+
 PROMPTS = {"filter": "filter /", "search": "search /", "place": "go to  "}
 HELP = {
     "filter": "a pattern: only lines that match are shown",
@@ -62,7 +64,7 @@ class LogQuestion(Horizontal):
     def compose(self) -> ComposeResult:
         """What is asked, and the answer."""
         yield Static()
-        yield Input(compact=True)
+        yield LineInput(compact=True)
 
     @property
     def is_open(self) -> bool:

@@ -16,7 +16,8 @@ from typing import Any, ClassVar, Literal
 from textual import work
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.widgets import Input
+
+from tui.widgets.line_input import LineInput
 
 Role = Literal["into", "from", "save"]
 """What the path is for: a folder that is filled, something that is read, a file that is written."""
@@ -24,7 +25,7 @@ MOST = 200
 """Names that are offered at once."""
 
 
-class PathInput(Input):
+class PathInput(LineInput):
     """One line that holds a path. Files are offered where one is asked for, not only folders."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
