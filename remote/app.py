@@ -8,21 +8,30 @@ name and every run can give it resources of its own.
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import modal
+from modal import FilePatternMatcher
 from modal.exception import InputCancellation
 
 from remote import container, images
 from remote.contract import layout
+from remote.contract.errors import ConfigError, Hint
 from remote.contract.record import LaunchRequest
 from remote.contract.resources import modal_options
 
 FOLDERS = ("remote", "environments", "examples")
 """What of the project goes into a container, where it is there."""
-LEFT_OUT = ("**/__pycache__", "**/*.pyc", "**/*.egg-info", "**/.*")
-"""Caches, environments and secrets (`.env`, `.venv`, `.git`) stay at home."""
+LEFT_OUT = (
+    *("**/__pycache__", "**/*.pyc", "**/*.egg-info", "**/.*", "**/node_modules"),
+    *(f"*/{name}" for name in ("venv", "env", "build", "dist", "outputs", "wandb")),
+)
+"""Caches, environments, secrets (`.env`, `.venv`, `.git`), and what building and running leave in a package's
+own folder stay at home."""
+MOST_BYTES, MOST_FILES = 500 << 20, 20_000
+"""What is uploaded at most: a data set, or an environment under a name of its own, belongs in a volume."""
 STARTUP = 1800
 """Seconds that a container may take to start: the image is large."""
 
@@ -78,5 +87,28 @@ def with_project(image: modal.Image, project: Path) -> modal.Image:
     """The image with the project's own files, which are added when a container starts."""
     for folder in FOLDERS:
         if (project / folder).is_dir():
+            check_size(project / folder)
             image = image.add_local_dir(project / folder, f"{images.PROJECT}/{folder}", ignore=LEFT_OUT)
     return image
+
+
+def check_size(folder: Path) -> None:
+    """Refuse to upload what is too much, naming where most of it lies. Raises `ConfigError`."""
+    left_out = FilePatternMatcher(*LEFT_OUT)
+    sizes: dict[str, int] = defaultdict(int)
+    files = 0
+    for root, names, found in os.walk(folder):
+        here = Path(root).relative_to(folder)
+        names[:] = [name for name in names if not left_out(here / name)]
+        for path in (here / name for name in found):
+            if not left_out(path):
+                files += 1
+                sizes["/".join(path.parts[:2])] += (folder / path).lstat().st_size
+    total = sum(sizes.values())
+    if total > MOST_BYTES or files > MOST_FILES:
+        largest = max(sizes, key=lambda name: sizes[name])
+        raise ConfigError(
+            f"{folder.name}/ has {total / (1 << 20):,.0f} MiB in {files:,} files to upload for a run, more "
+            f"than {MOST_BYTES >> 20} MiB or {MOST_FILES:,} files; most of it is {folder.name}/{largest}",
+            hint=Hint("move data into the cache volume (vfm put), and a virtual environment to .venv"),
+        )

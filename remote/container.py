@@ -29,7 +29,7 @@ from remote.contract.record import LaunchRequest, RunRecord
 from remote.emit import Emitter
 from remote.ending import INTERRUPTED
 from remote.mirror import Mirror
-from remote.run_dir import RunDir
+from remote.run_dir import VOLUME, RunDir, sync
 
 COMMIT_EVERY = 60.0
 """Seconds between two commits of a run that goes on without a checkpoint."""
@@ -148,6 +148,7 @@ class AttemptThread(threading.Thread):
     def _start(self) -> subprocess.Popen[bytes]:
         """A supervisor in a session of its own: what is sent to the container's own is for us to pass on."""
         env = {**os.environ, **images.caches(str(self._place.cache)), "PYTHONPATH": str(self._place.project)}
+        env[VOLUME] = self._request.outputs
         return subprocess.Popen(
             [sys.executable, "-m", "remote.supervisor", "--attempt"],
             stdin=subprocess.PIPE,
@@ -243,7 +244,7 @@ class Committer(threading.Thread):
                     stat = os.lstat(path)
                     state = (stat.st_mtime_ns, stat.st_size)
                     if S_ISREG(stat.st_mode) and self._synced.get(path) != state:
-                        _fsync(path)
+                        sync(Path(path))
                         self._synced[path] = state
 
     def _say(self, failure: str) -> None:
@@ -266,14 +267,6 @@ class Committer(threading.Thread):
         except FileNotFoundError:
             return ""
         return f"{stat.st_mtime_ns}:{stat.st_ino}"
-
-
-def _fsync(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def here(request: LaunchRequest, place: Place) -> LaunchRequest:

@@ -164,7 +164,11 @@ def modal_image() -> modal.Image:
                 # The cache is a volume: files cannot be linked from there.
                 "UV_LINK_MODE": "copy",
                 "VLLM_NO_USAGE_STATS": "1",
-                # FlashInfer compiles its sampler with nvcc, which this image does not have.
+                # Models come in parallel; the pieces that they are put together from stay off the volume.
+                "HF_XET_HIGH_PERFORMANCE": "1",
+                "HF_XET_CACHE": "/tmp/xet",
+                # FlashInfer compiles its sampler with nvcc. One comes with humming-kernels, newer than the
+                # drivers' CUDA 13.0 and so of no use to them: it is not on PATH, and belongs there no more.
                 "VLLM_USE_FLASHINFER_SAMPLER": "0",
             }
         )

@@ -36,6 +36,9 @@ from remote.modal_build import Building, users_image
 from remote.run_dir import RunDir, disk_error
 from remote.staging import known_on_modal, staged, upload
 
+BUILDER = "2025.06"
+"""Modal's version of the image's base, in place of the workspace's: all users have the same, and one that the
+pinned client does not know yet keeps nobody from building."""
 TOKENS = ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET")
 
 
@@ -277,6 +280,7 @@ def main(arguments: list[str]) -> int:
     """See the module's docstring; a failure of --stop is one line on stderr."""
     processes.keep_files_private()
     sys.path.insert(0, os.getcwd())  # where run_modal.py is, however this was started
+    os.environ.setdefault("MODAL_IMAGE_BUILDER_VERSION", BUILDER)
     match arguments:
         case []:
             return asyncio.run(launch(from_json(sys.stdin.read())))

@@ -20,6 +20,8 @@ from remote.contract.json_text import to_json, to_portable_json
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.contract.redaction import shown_value
 
+VOLUME = "VFM_VOLUME"
+"""Names the outputs volume to what runs in a container of Modal's."""
 TEMPORARY = ".tmp"
 _TEMPORARY = re.compile(rf"\..+\.[a-z0-9_]{{8}}{re.escape(TEMPORARY)}")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -96,11 +98,20 @@ def disk_error(error: BaseException, where: Path | str) -> DiskError:
     """The failure that an error of writing there stands for."""
     full = is_disk_full(error)
     what = "the disk is full" if full else getattr(error, "strerror", None) or str(error)
-    hint = _FULL_HINT if full else _HINTS.get(getattr(error, "errno", None) or 0, _OTHER_HINT)
+    hint = _when_full() if full else _HINTS.get(getattr(error, "errno", None) or 0, _OTHER_HINT)
     return DiskError(f"cannot write {where}: {what}", cause=str(error), hint=Hint(hint))
 
 
-_FULL_HINT = "free some space, or move VFM_HOME to a disk that has it"
+def _when_full() -> str:
+    volume = os.environ.get(VOLUME)
+    if volume is None:
+        return "free some space, or move VFM_HOME to a disk that has it"
+    return (
+        f"the volume {volume} takes no more: delete runs that are not needed (vfm rm {volume}:runs/RUN), or "
+        "take a new one by another EXPERIMENT_NAME"
+    )
+
+
 _OTHER_HINT = "look at that path, or move VFM_HOME to another disk"
 _GONE, _DENIED, _IN_THE_WAY = (
     "a folder on the way is gone: was it deleted or moved while it was in use?",

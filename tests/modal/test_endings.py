@@ -310,6 +310,42 @@ async def test_what_modal_refuses_is_told_in_its_words(bench: ModalBench, status
     assert error.value.message == said
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("Workspace 'ann' has reached its spend limit", "may spend no more in this billing cycle"),
+        ("A payment method is required to use GPU type 'H100'", "add a payment method"),
+        ("GPU quota exceeded: 10 of 10 A100 in use", "allows no more of this at once"),
+    ],
+)
+async def test_the_commonest_refusals_say_what_to_do(bench: ModalBench, words: str, told: str) -> None:
+    faults = bench.cloud.faults
+    faults.words, faults.errors["FunctionMap"] = words, Status.RESOURCE_EXHAUSTED
+    run = await bench.backend().launch(request())
+    await lines(bench.backend(), run)
+    failure = (await bench.backend().status(run)).failure
+    assert failure is not None
+    assert failure["message"] == f"Modal could not start the run: {words}"
+    assert told in failure["hint"]["text"]
+    faults.errors["VolumeList"] = Status.PERMISSION_DENIED
+    with pytest.raises(BackendError, match="Modal does not let you") as here:
+        await bench.backend().runs()
+    assert here.value.hint is not None
+    assert told in here.value.hint.text
+
+
+async def test_an_environment_of_modals_is_named_with_its_runs(
+    bench: ModalBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = bench.backend()
+    assert await backend.runs() == []
+    assert backend.notices == []
+    monkeypatch.setenv("MODAL_ENVIRONMENT", "dev")
+    await backend.runs()
+    [told] = backend.notices
+    assert "runs of the environment dev" in told
+
+
 async def test_a_wrong_token_says_how_to_sign_in(bench: ModalBench) -> None:
     bench.cloud.faults.wrong_token = True
     for ask in (bench.backend().runs(), bench.backend().launch(request())):

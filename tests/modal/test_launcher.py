@@ -17,6 +17,7 @@ import pytest
 from grpclib import Status
 from modal_proto import api_pb2 as pb
 
+from remote.contract.errors import ConfigError
 from remote.contract.events import AttemptEvent, Event, decode_line
 from remote.contract.frames import Frame, FrameReader
 from remote.contract.record import LaunchRequest, RunRecord, new_run_id
@@ -262,6 +263,25 @@ def test_modals_own_reason_for_a_failed_build_is_told_with_the_command_that_show
         assert "pip install failed (exit status 1)" in failure["cause"]
     assert advice in failure["hint"]["text"]
     assert f"modal image logs {image}" in failure["hint"]["text"]
+
+
+def test_what_is_too_much_to_upload_is_refused_by_its_name(tmp_path: Path) -> None:
+    from remote.app import MOST_BYTES, check_size
+
+    package = tmp_path / "environments" / "vf_mine"
+    for left_out in ("venv", ".venv", "build", "dist", "outputs", "node_modules", "wandb"):
+        (package / left_out).mkdir(parents=True)
+        with (package / left_out / "large").open("wb") as file:
+            file.truncate(MOST_BYTES)
+    (package / "vf_mine" / "build").mkdir(parents=True)
+    (package / "vf_mine" / "build" / "module.py").touch()  # a package of the environment's, which is needed
+    check_size(tmp_path / "environments")
+    with (package / "vf_mine" / "data.parquet").open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    with pytest.raises(
+        ConfigError, match=r"environments/ has 500 MiB .* most of it is environments/vf_mine/vf_mine"
+    ):
+        check_size(tmp_path / "environments")
 
 
 @pytest.mark.parametrize("refused", [False, True])

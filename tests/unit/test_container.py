@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -23,7 +24,7 @@ from remote.contract.frames import Frame, FrameReader
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.contract.spec import ExperimentSpec
 from remote.emit import Emitter
-from remote.run_dir import RunDir
+from remote.run_dir import RunDir, disk_error
 from remote.supervisor import create
 
 PROJECT = Path(__file__).parents[2]
@@ -290,6 +291,21 @@ def test_a_container_that_vanished_is_an_attempt_that_was_lost(stage: Stage) -> 
     assert record.attempts[1].offset == torn
     assert stage.printed(2) == stage.stream()[torn:]
     assert stage.printed(2).startswith(b"\n")
+
+
+def test_a_full_volume_is_named_with_what_makes_room(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.launch()
+    asked = stage.folder / "volume"
+    stage.attempt(f"env:VFM_VOLUME={asked} end:done")
+    full = OSError(errno.ENOSPC, "No space left on device")
+    here = disk_error(full, "x").hint
+    monkeypatch.setenv("VFM_VOLUME", asked.read_text())
+    there = disk_error(full, "x").hint
+    assert here is not None
+    assert there is not None
+    assert "VFM_HOME" in here.text
+    assert "the volume o takes no more" in there.text
+    assert "vfm rm o:runs/RUN" in there.text
 
 
 @pytest.mark.parametrize("left", ["nothing", "half"])

@@ -228,6 +228,11 @@ def test_modals_sign_in(project: Path, tmp_path: Path) -> None:
     file.write_text(MODAL)
     found = look(machine.modal, project, environ=environ)
     assert (found.state, found.detail) == ("ok", f"signed in by {file}, profile work")
+    chosen = {**environ, "MODAL_PROFILE": "old", "MODAL_ENVIRONMENT": "dev"}
+    found = look(machine.modal, project, environ=surroundings(chosen))
+    assert found.detail == f"signed in by {file}, profile old, as MODAL_PROFILE says, environment dev"
+    missing = look(machine.modal, project, environ=surroundings({**environ, "MODAL_PROFILE": "none"}))
+    assert missing.state == "note"
     file.write_text("[[[")
     assert look(machine.modal, project, environ=environ).state == "note"
     file.write_text('[work]\noauth_refresh_token = "hush"\n')

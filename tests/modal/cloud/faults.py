@@ -29,6 +29,8 @@ class Faults:
         """Every client is turned away, whatever its token."""
         self.errors: dict[str, Status] = {}
         """RPCs by name that fail with a status, for whoever asks."""
+        self.words = ""
+        """What they say; empty: that they fail."""
         self.delays: dict[str, float] = {}
         """RPCs by name that wait so many seconds before they answer a client."""
         self.block_delay = 0.0

@@ -76,6 +76,6 @@ class Service:
         if not caller.get() and (given != self._token or self._faults.wrong_token):
             raise GRPCError(Status.UNAUTHENTICATED, "Token validation failed")
         if name in self._faults.errors:
-            raise GRPCError(self._faults.errors[name], f"{name} fails")
+            raise GRPCError(self._faults.errors[name], self._faults.words or f"{name} fails")
         if not caller.get():
             await asyncio.sleep(self._faults.delays.get(name, 0.0))

@@ -73,8 +73,11 @@ class ModalBackend:
 
     @property
     def notices(self) -> list[str]:
-        """What `runs` passed over at its last call, a sentence each."""
-        return self._records.notices
+        """What `runs` passed over at its last call, a sentence each; also Modal's other environments."""
+        name = self._session.environment
+        told = f"Modal: runs of the environment {name}; of others with MODAL_ENVIRONMENT=NAME"
+        usual = name in ("", "main")
+        return [*([] if usual else [told]), *self._records.notices]
 
     @property
     def damaged(self) -> list[Damaged]:

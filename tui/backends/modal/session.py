@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from remote.contract.errors import BackendError, Hint
+from remote.contract.modal_refusals import CLIENT, advice
 from tui.backends.modal.sign_in import TOKENS
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Session:
         """The tokens of `.env`, where both are there: never for a container."""
         if len(self.tokens) < len(TOKENS):
             self.tokens = {}
+        self.environment = ""
+        """Modal's environment that MODAL_ENVIRONMENT or the profile names, once a client was asked for."""
 
     async def client(self) -> Client:
         """The client, of which a process has one a user and server. Raises `BackendError`.
@@ -64,6 +67,7 @@ class Session:
         """Server and tokens. Importing takes up to a second, and is never twice under way."""
         with _one_at_a_time, translated("sign in"):
             config = importlib.import_module("modal").config.config
+            self.environment = str(config["environment"] or "")
             values = [self.tokens.get(name) or config[name[6:].lower()] or "" for name in TOKENS]
             return (str(config["server_url"]), str(values[0]), str(values[1]))
 
@@ -130,13 +134,15 @@ def _ours(error: Exception, what: str) -> BackendError | None:
     lost = (modal.ConnectionError, modal.ServiceError, modal.InternalError, modal.ClientClosed)
     if isinstance(error, lost):
         return unreachable(what, text)
+    told = advice(str(error))
     if isinstance(error, modal.PermissionDeniedError):
-        hint = Hint("does your Modal user have access to this workspace and environment?")
+        hint = Hint(told or "does your Modal user have access to this workspace and environment?")
         return BackendError(f"Modal does not let you {what}: {text}", hint=hint)
     if isinstance(error, modal.VersionError):
-        return BackendError("Modal wants a newer client", cause=text, hint=Hint("pip install -U modal"))
+        return BackendError("Modal wants a newer client", cause=text, hint=Hint(CLIENT))
     if isinstance(error, modal.Error):
-        return BackendError(f"Modal could not {what}: {text or type(error).__name__}")
+        hints = Hint(told) if told else None
+        return BackendError(f"Modal could not {what}: {text or type(error).__name__}", hint=hints)
     # After Modal's own, since what it refuses is a GRPCError as well.
     network = (ConnectionError, socket.gaierror, GRPCError, ProtocolError, StreamTerminatedError)
     return unreachable(what, text) if isinstance(error, network) or _lost_in_the_middle(error) else None

@@ -25,8 +25,15 @@ def how(secrets: Mapping[str, str], environ: Mapping[str, str]) -> str:
         profiles = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return ""  # a file that is not there, or that Modal cannot read either
+    environment = environ.get("MODAL_ENVIRONMENT", "")
     whole = {
         n: p for n, p in profiles.items() if isinstance(p, dict) and (p.get("token_id") or p.get(_OAUTH))
     }
-    active = next((name for name, profile in whole.items() if profile.get("active")), next(iter(whole), ""))
-    return f"signed in by {path}, profile {active}" if active else ""
+    chosen = environ.get("MODAL_PROFILE")  # before the file's own choice, as Modal has it
+    first = next(iter(whole), "")
+    active = chosen or next((name for name, profile in whole.items() if profile.get("active")), first)
+    if active not in whole:
+        return ""
+    environment = environment or str(whole[active].get("environment") or "")
+    by = f"profile {active}" + (", as MODAL_PROFILE says" if chosen else "")
+    return f"signed in by {path}, {by}" + (f", environment {environment}" if environment else "")
