@@ -1,14 +1,15 @@
 """A run's attempts: each machine's go at it, from the first line that it adds to why it ended.
 
 Owns the record's list of attempts, what a new one says before anything else, and what all of them have
-cost. Local runs have one attempt; on Modal a run that was interrupted is taken up by another container,
-which finds the directory as the last commit of the volume left it.
+cost. On this machine the same supervisor begins the next one, or the supervisor of `vfm resume` does; on
+Modal another container, which finds the directory as the last commit of the volume left it.
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,14 +19,15 @@ from remote.contract.record import Attempt, RunRecord
 from remote.contract.spec import ExperimentSpec
 from remote.emit import Emitter
 from remote.ending import restore_events
-from remote.run_dir import RunDir
+from remote.run_dir import RunDir, remove_temporaries
 
 GAP = 1_000_000
 """Event numbers left out before a new attempt's first: lines of the last one that were seen but never
 committed may have used them."""
-COSTS_A_RETRY = ("timeout",)
-"""Ends of an attempt that Modal counts as failures. One that was preempted, or whose container crashed, is
-rescheduled in any case (its guides to preemption and to retries); `time_left` bounds those."""
+COSTS_A_RETRY = ("timeout", "server")
+"""Ends of an attempt that use up one of `modal.retries`, on Modal as failures of a call. One that was
+preempted, or whose container crashed, is rescheduled in any case (its guides to preemption and to retries);
+`time_left` bounds those."""
 
 
 @dataclass(frozen=True)
@@ -51,23 +53,27 @@ class Meter:
 
 def meter(spec: ExperimentSpec, record: RunRecord) -> Meter:
     """The meter of the attempt that is under way."""
-    return Meter(record.usd_per_hour, spec.budget.max_usd, _before(record))
+    return Meter(record.usd_per_hour, spec.budget.max_usd, _seconds(record.attempts[:-1]))
 
 
 def time_left(spec: ExperimentSpec, record: RunRecord) -> float:
     """Seconds that the attempt under way may take: all of them together may take modal.timeout for the first
     and for each retry, however often Modal takes a machine away. What a plan calls "at most" rests on it."""
-    return (spec.modal.retries + 1) * spec.modal.timeout - _before(record)
+    return (spec.modal.retries + 1) * spec.modal.timeout - _seconds(_earlier(record))
 
 
-def _before(record: RunRecord) -> float:
-    """Seconds that the attempts before the last took."""
-    return sum((attempt.ended or attempt.started) - attempt.started for attempt in record.attempts[:-1])
+def _earlier(record: RunRecord) -> list[Attempt]:
+    """The attempts before the last, since the run was launched or a person had it resumed."""
+    return record.attempts[record.resumed_after : -1]
+
+
+def _seconds(attempts: Sequence[Attempt]) -> float:
+    return sum((attempt.ended or attempt.started) - attempt.started for attempt in attempts)
 
 
 def goes_on(spec: ExperimentSpec, record: RunRecord) -> bool:
-    """Whether another attempt follows when this one reaches its timeout."""
-    used = sum(attempt.why in COSTS_A_RETRY for attempt in record.attempts[:-1])
+    """Whether another attempt follows when this one reaches its timeout, or loses its server."""
+    used = sum(attempt.why in COSTS_A_RETRY for attempt in _earlier(record))
     return used < spec.modal.retries and time_left(spec, record) > spec.modal.timeout
 
 
@@ -93,6 +99,12 @@ def take_up(run_dir: RunDir, head: str, container: str | None, identifiers: dict
     # Its container is gone, and has not said how it ended; or only why it was about to.
     record = record.with_attempt_ended(record.attempts[-1].why or "lost", last_sign(run_dir.path))
     _restore_head(run_dir.path, head)
+    return another(run_dir, record, container)
+
+
+def another(run_dir: RunDir, record: RunRecord, container: str | None = None) -> RunRecord:
+    """Begin one more attempt at a run, and say so in its stream."""
+    remove_temporaries(run_dir.path)
     record = begin(run_dir, record, container)
     _announce(run_dir.path, record)
     return record

@@ -20,15 +20,19 @@ from remote.contract.errors import DiskError, Hint, VfmError
 from remote.contract.events import (
     RECORD_SEPARATOR,
     AnyEvent,
+    AttemptEvent,
+    CheckpointEvent,
     EndEvent,
     FailureEvent,
+    ProgressEvent,
     decode_line,
 )
-from remote.contract.record import FINAL, LaunchRequest, Status
+from remote.contract.record import FINAL, LaunchRequest, Reached, Status
 from remote.contract.spec import ExperimentSpec
 from remote.emit import Emitter, failure_event
 from remote.run_dir import RunDir, disk_error
 
+_TAKEN = (b'"failure"', b'"end"', b'"attempt"', b'"progress"', b'"checkpoint"')
 Asked = Literal["cancel", "timeout", "budget", "preempted"]
 CANCELLED = 128 + signal.SIGTERM
 TIMED_OUT = 124  # as timeout(1) has it
@@ -37,10 +41,26 @@ INTERRUPTED = 75  # EX_TEMPFAIL: somebody else goes on
 
 @dataclass(frozen=True)
 class Said:
-    """The last failure and end events of a run, where there are any."""
+    """The last failure and end events of an attempt, and how far the run has come, where it has said so."""
 
     failure: FailureEvent | None = None
     end: EndEvent | None = None
+    progress: ProgressEvent | None = None
+    """Of steps, or of an evaluation's episodes."""
+    checkpoint: int | None = None
+    """The step of the last checkpoint that a training can go on from."""
+
+    @property
+    def reached(self) -> Reached | None:
+        """The same as it is put on record."""
+        if self.progress is None or not (0 <= self.progress.done < 1e15 and 0 <= self.progress.total < 1e15):
+            return None
+        return Reached(
+            done=int(self.progress.done),
+            total=int(self.progress.total),
+            counts="episodes" if self.progress.what == "episodes" else "steps",
+            checkpoint=self.checkpoint,
+        )
 
 
 @dataclass(frozen=True)
@@ -61,11 +81,11 @@ class Interruption:
 
 
 class EventsTail:
-    """Reads `events.jsonl` as it grows and remembers the last failure and end, from a position on."""
+    """Reads `events.jsonl` as it grows, and remembers what decides how the last attempt ends."""
 
-    def __init__(self, run_dir: Path, position: int = 0) -> None:
+    def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / layout.EVENTS
-        self._position = position
+        self._position = 0
         self.said = Said()
 
     def read(self) -> Said:
@@ -74,15 +94,22 @@ class EventsTail:
             file.seek(self._position)
             while (line := file.readline()).endswith(b"\n"):
                 self._position += len(line)
-                if b'"failure"' in line or b'"end"' in line:
+                if any(kind in line for kind in _TAKEN):
                     self._take(decode_line(RECORD_SEPARATOR + line.decode(errors="replace")))
         return self.said
 
     def _take(self, event: AnyEvent | str) -> None:
-        if isinstance(event, FailureEvent):
-            self.said = replace(self.said, failure=event)
-        elif isinstance(event, EndEvent):
-            self.said = replace(self.said, end=event)
+        match event:
+            case FailureEvent():
+                self.said = replace(self.said, failure=event)
+            case EndEvent():
+                self.said = replace(self.said, end=event)
+            case AttemptEvent():
+                self.said = replace(self.said, failure=None, end=None)
+            case ProgressEvent(what="steps" | "episodes"):
+                self.said = replace(self.said, progress=event)
+            case CheckpointEvent() if event.path == layout.checkpoint_path(event.step):
+                self.said = replace(self.said, checkpoint=event.step)
 
 
 def judge(
@@ -118,7 +145,7 @@ def conclude(run_dir: RunDir, ending: Ending, said: Said, fd: int) -> Ending:
         failure = failure or failure_event(disk_error(error, error.filename or run_dir.path))
     # A record that cannot be written stays open; the near side finds the lock free and calls it failed.
     with suppress(DiskError, OSError, ValueError):
-        _complete(run_dir, ending, failure if ending.status == "failed" else None)
+        _complete(run_dir, ending, failure if ending.status == "failed" else None, said.reached)
     return ending
 
 
@@ -200,9 +227,9 @@ def last_seq(stream: Path, reach: int = 1 << 20) -> int:
     return -1 if begin == 0 else last_seq(stream, 8 * reach)
 
 
-def _complete(run_dir: RunDir, ending: Ending, failure: FailureEvent | None) -> None:
+def _complete(run_dir: RunDir, ending: Ending, failure: FailureEvent | None, reached: Reached | None) -> None:
     record = run_dir.record()
-    changes: dict[str, Any] = {"status": ending.status, "exit_code": ending.exit_code}
+    changes: dict[str, Any] = {"status": ending.status, "exit_code": ending.exit_code, "reached": reached}
     if failure is not None:
         changes["failure"] = failure.on_record()
     # The verdict outranks a status that the worker set: it knows of the timeout.
@@ -219,7 +246,7 @@ def timed_out(request: LaunchRequest) -> VfmError:
     """The last attempt took too long: the key that allows more, or more attempts where it is at its limit."""
     modal, longest = request.spec.modal, 86400
     key, old, new = "modal.timeout", modal.timeout, min(2 * modal.timeout, longest)
-    attempts = modal.retries + 1 if request.backend == "modal" else 1
+    attempts = modal.retries + 1
     if attempts > 1 and modal.timeout == longest and modal.retries < 10:
         key, old, new = "modal.retries", modal.retries, min(2 * modal.retries, 10)
     hint = Hint(f"allow more time: --set {key}={new}", key, old, new)
@@ -227,6 +254,32 @@ def timed_out(request: LaunchRequest) -> VfmError:
     return VfmError(
         f"the run took longer than modal.timeout = {modal.timeout} s{how} and was stopped", hint=hint
     )
+
+
+def interrupted(run_id: str, reached: Reached | None, last_line: str) -> VfmError:
+    """The processes of a run are gone, and none of them has said why."""
+    return VfmError(
+        f"the run was interrupted{_at(reached)}: its processes are gone (killed, or the machine restarted)",
+        cause=last_line,
+        hint=Hint(f"{_from(reached)}: vfm resume {run_id}"),
+    )
+
+
+def _at(reached: Reached | None) -> str:
+    """` at step 12 of 50`; empty before the first."""
+    if reached is None:
+        return ""
+    what = "step" if reached.counts == "steps" else "episode"
+    return f" at {what} {reached.done} of {reached.total}"
+
+
+def _from(reached: Reached | None) -> str:
+    """What a run that is resumed begins with."""
+    if reached is not None and reached.checkpoint is not None:
+        return f"go on from the checkpoint of step {reached.checkpoint}"
+    if reached is not None and reached.counts == "episodes":
+        return "go on with the episodes that are missing"
+    return "start it again in the same place"
 
 
 def over_budget(request: LaunchRequest, spent: float) -> VfmError:

@@ -270,9 +270,8 @@ def stop(folder: Path) -> None:
     if lock is not None:
         os.close(lock)
         return
-    who = RunDir(folder).record().identifiers
-    pid = int(who.get("pid", 0))
-    if pid and processes.is_alive(pid, who.get("started", "")):
+    known = RunDir(folder).record().identifiers
+    if pid := processes.of_run(folder, known.get("pid", ""), known.get("started", "")):
         os.kill(pid, signal.SIGTERM)
 
 

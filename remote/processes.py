@@ -34,7 +34,9 @@ def take_lock(run_dir: Path, patience: float = 0.0) -> int | None:
 
     `patience` seconds outlast the moment in which another process merely looks.
     """
-    fd = os.open(run_dir / layout.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    # Not where a link leads: its lock would be somebody else's.
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(run_dir / layout.LOCK, flags, 0o600)
     deadline = time.monotonic() + patience
     while True:
         try:
@@ -48,9 +50,12 @@ def take_lock(run_dir: Path, patience: float = 0.0) -> int | None:
 
 
 def start_time(pid: int) -> str:
-    """When a process started, in the kernel's clock ticks since boot; "" where it is gone or unknown."""
-    fields = _stat(pid)
-    return fields[19] if fields else ""
+    """When a process started: the kernel's clock ticks since boot, or a date; "" where it is gone."""
+    if Path("/proc/self/stat").exists():
+        fields = _stat(pid)
+        return fields[19] if fields else ""
+    asked = ["ps", "-o", "lstart=", "-p", str(pid)]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _stat(pid: int | str) -> list[str]:
@@ -66,13 +71,29 @@ def _stat(pid: int | str) -> list[str]:
 
 def is_alive(pid: int, started: str) -> bool:
     """Whether the process that had this pid then is the one that has it now."""
-    if started:
-        return start_time(pid) == started
+    return bool(started) and start_time(pid) == started
+
+
+def of_run(run_dir: Path, pid: str, started: str) -> int | None:
+    """The process that a record names, where it is one of the run's; None where it is not, or is gone.
+
+    A record may say anything: its start time has to agree, and it has to hold the run's lock.
+    """
+    if not (pid.isascii() and pid.isdecimal() and len(pid) < 10) or int(pid) < 2:
+        return None
+    return int(pid) if is_alive(int(pid), started) and _holds(int(pid), run_dir / layout.LOCK) else None
+
+
+def _holds(pid: int, lock: Path) -> bool:
+    """Whether a process has the lock's file open."""
+    if not Path("/proc/self/fd").exists():
+        return True  # no system on which a run is started says so: the start time has to do
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        mine = lock.lstat()
+        files = [entry.stat() for entry in Path(f"/proc/{pid}/fd").iterdir() if entry.exists()]
+    except OSError:
         return False
-    return True
+    return any((file.st_dev, file.st_ino) == (mine.st_dev, mine.st_ino) for file in files)
 
 
 def start_gated(command: Sequence[str], lock: int) -> subprocess.Popen[bytes]:

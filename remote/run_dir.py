@@ -15,7 +15,7 @@ from typing import Any
 
 from remote import redact
 from remote.contract import layout
-from remote.contract.errors import DiskError, Hint
+from remote.contract.errors import DiskError, Hint, VfmError
 from remote.contract.json_text import to_json, to_portable_json
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.contract.redaction import shown_value
@@ -131,6 +131,11 @@ _HINTS = {
 """What to do about an error of writing, by its number."""
 
 
+def as_disk_error(error: VfmError | OSError, where: Path) -> VfmError:
+    """An error of the file system as a failure; one that is a failure already, as it is."""
+    return error if isinstance(error, VfmError) else disk_error(error, error.filename or where)
+
+
 class RunDir:
     """The directory of one run: `runs/<id>/` in its outputs volume."""
 
@@ -143,11 +148,15 @@ class RunDir:
         self.path.mkdir(parents=True, exist_ok=True)
         for folder in (layout.LOGS, layout.ROLLOUTS, layout.CHECKPOINTS):
             (self.path / folder).mkdir(exist_ok=True)
-        spec = request.model_dump(mode="json", include={"spec", "provenance", "config_path"})
-        self.write_json(layout.SPEC, shown_value("", spec))
+        self.write_spec(request)
         self.write_request(request)
         self.write_record(record)
         return record
+
+    def write_spec(self, request: LaunchRequest) -> None:
+        """The resolved config, and where its values come from."""
+        spec = request.model_dump(mode="json", include={"spec", "provenance", "config_path"})
+        self.write_json(layout.SPEC, shown_value("", spec))
 
     def write_request(self, request: LaunchRequest) -> None:
         """What was asked for, with the paths that it has where the run runs.

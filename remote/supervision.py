@@ -1,4 +1,4 @@
-"""One attempt at a run, seen through: the image, the worker, and why it has to stop.
+"""A run's attempts, seen through: the image, the worker, and why it has to stop.
 
 Owns the time that an attempt has and what it may cost, asking the worker to end, and the verdict. How a run
 comes into being, and what is done to it from outside, is `supervisor`'s; the verdict's words are `ending`'s.
@@ -32,7 +32,7 @@ from remote.ending import (
     judge,
     last_text,
 )
-from remote.run_dir import RunDir, disk_error
+from remote.run_dir import RunDir, as_disk_error
 
 GRACE = 60.0
 PREEMPTED_GRACE = 12.0
@@ -42,7 +42,7 @@ LEFTOVERS = 10.0
 
 
 class Supervisor:
-    """One attempt at a run, from the image to its last status."""
+    """One attempt at a run, from the image to its last status, and on this machine those that follow."""
 
     def __init__(
         self,
@@ -56,21 +56,33 @@ class Supervisor:
         self.run_dir, self.request, self.home, self.lock = run_dir, request, home, lock
         self.grace = float(os.environ.get("VFM_STOP_GRACE", GRACE))
         self.watch = watch
-        record = run_dir.record()
+        self.tail = EventsTail(run_dir.path)
+        self._begin(run_dir.record())
+
+    def _begin(self, record: RunRecord) -> None:
+        """What an attempt that has just begun may take."""
         self.timeout = float(os.environ.get("VFM_TIMEOUT", self._time_allowed(record)))
-        self.meter = attempts.meter(request.spec, record)
-        self.goes_on = home is None and attempts.goes_on(request.spec, record)
+        self.meter = attempts.meter(self.request.spec, record)
+        self.goes_on = attempts.goes_on(self.request.spec, record)
         self.began = time.monotonic()
-        events = run_dir.path / layout.EVENTS
-        self.tail = EventsTail(run_dir.path, events.stat().st_size if events.exists() else 0)
+        self.tail.read()
 
     def run(self) -> int:
-        """See the attempt through; returns its exit code. Nothing that goes wrong is left unsaid."""
-        ending = self._ending()
+        """See the attempt through, and here those that follow it; returns the last one's exit code.
+
+        Nothing that goes wrong is left unsaid. In a container the next attempt is Modal's to start.
+        """
+        while isinstance(ending := self._ending(), Interruption):
+            self.watch.interrupts = False
+            try:
+                interrupt(self.run_dir, ending.why, fd=1)
+                if self.home is None:
+                    return INTERRUPTED
+                self._begin(attempts.another(self.run_dir, self.run_dir.record()))
+            except (VfmError, OSError) as error:
+                ending = Ending("failed", 1, as_disk_error(error, self.run_dir.path))
+                break
         self.watch.interrupts = False
-        if isinstance(ending, Interruption):
-            interrupt(self.run_dir, ending.why, fd=1)
-            return INTERRUPTED
         return conclude(self.run_dir, ending, self.tail.said, fd=1).exit_code
 
     def _time_allowed(self, record: RunRecord) -> float:
@@ -90,7 +102,7 @@ class Supervisor:
         except VfmError as error:
             return Ending("failed", 1, error)
         except OSError as error:
-            return Ending("failed", 1, disk_error(error, error.filename or self.run_dir.path))
+            return Ending("failed", 1, as_disk_error(error, self.run_dir.path))
         except Exception as error:
             return Ending("failed", 1, self._crashed(error))
 

@@ -3,6 +3,7 @@
 Owns the run from its first file to its last status, whatever happens to the worker or to the launcher.
 
     python -m remote.supervisor                start the run described on stdin: {home, env, request}
+    python -m remote.supervisor --resume       one more attempt at the run described on stdin, which is over
     python -m remote.supervisor --attempt      take up the run described on stdin, in a container of Modal's:
                                                one line {request, head, container, identifiers}; the end of
                                                stdin means that the container is gone
@@ -24,43 +25,47 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from remote import attempts, processes, redact
 from remote.contract import layout
-from remote.contract.errors import BackendError, VfmError
+from remote.contract.errors import BackendError, DiskError, Hint, VfmError
 from remote.contract.json_text import from_json
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.emit import failure_event
-from remote.ending import CANCELLED, Ending, EventsTail, conclude, judge, last_text
-from remote.run_dir import RunDir, disk_error
+from remote.ending import CANCELLED, Ending, EventsTail, conclude, interrupted, judge, last_text
+from remote.run_dir import RunDir, as_disk_error, disk_error, remove_temporaries, sync
 from remote.supervision import Supervisor
+
+UNFINISHED = 3600.0
+"""Seconds after which a run that is still being made is nobody's."""
+Prepare = Callable[[LaunchRequest], tuple[RunDir, RunRecord, int]]
 
 
 def create(request: LaunchRequest) -> tuple[RunDir, RunRecord, int]:
-    """The run on disk, its record and its lock: whole, or not there at all. Raises `VfmError`."""
-    run_dir = RunDir(Path(request.run_dir))
+    """The run on disk, its record and its lock: whole, or not there at all. Raises `VfmError`.
+
+    It is filled under another name, so that a kill at any moment leaves no half of a run.
+    """
+    path = Path(request.run_dir)
+    new = path.with_name(f"{layout.NEW_RUN}{path.name}")
     try:
         Path(request.cache_dir).mkdir(parents=True, exist_ok=True)
-        run_dir.path.parent.mkdir(parents=True, exist_ok=True)
-        run_dir.path.mkdir()
-    except FileExistsError as error:
-        if run_dir.path.is_dir():
-            raise BackendError(
-                f"there is a run {request.run_id} already: launch again for a new name"
-            ) from error
-        raise disk_error(error, error.filename or run_dir.path) from error
-    except OSError as error:
-        raise disk_error(error, error.filename or run_dir.path) from error
-    try:
-        return run_dir, *_fill(run_dir, request)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise BackendError(f"there is a run {request.run_id} already: launch again for a new name")
+        _remove_unfinished(path.parent)
+        new.mkdir()
+        record, lock = _fill(RunDir(new), request)
+        new.rename(path)
+        sync(path.parent)
     except (OSError, VfmError) as error:
-        shutil.rmtree(run_dir.path, ignore_errors=True)
-        raise (
-            disk_error(error, error.filename or run_dir.path) if isinstance(error, OSError) else error
-        ) from error
+        shutil.rmtree(new, ignore_errors=True)
+        raise as_disk_error(error, path) from error
+    return RunDir(path), record, lock
 
 
 def _fill(run_dir: RunDir, request: LaunchRequest) -> tuple[RunRecord, int]:
@@ -70,20 +75,53 @@ def _fill(run_dir: RunDir, request: LaunchRequest) -> tuple[RunRecord, int]:
     (run_dir.path / layout.LOGS).mkdir()
     (run_dir.path / layout.STREAM).touch()
     record = run_dir.create(request)
+    return attempts.begin(run_dir, record.model_copy(update={"identifiers": _identity()})), lock
+
+
+def _identity() -> dict[str, str]:
+    """How others find this supervisor."""
     pid = os.getpid()
-    who = {"pid": str(pid), "started": processes.start_time(pid)}
-    return attempts.begin(run_dir, record.model_copy(update={"identifiers": who})), lock
+    return {"pid": str(pid), "started": processes.start_time(pid)}
 
 
-def start(document: dict[str, Any]) -> int:
-    """Create a run, tell the launcher so on stdout, leave it, and see the run through."""
+def _remove_unfinished(runs: Path) -> None:
+    """Remove what supervisors that were killed while they made a run have left."""
+    for folder in runs.glob(f"{layout.NEW_RUN}*/"):
+        if time.time() - folder.stat().st_mtime > UNFINISHED:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def reopen(request: LaunchRequest) -> tuple[RunDir, RunRecord, int]:
+    """A run that is over, with one more attempt begun, and its lock. Raises `VfmError`."""
+    run_dir = RunDir(Path(request.run_dir))
+    try:
+        lock = processes.take_lock(run_dir.path, patience=0.5)
+        if lock is None:
+            raise BackendError(
+                f"{request.run_id} is still running: there is nothing to resume",
+                hint=Hint(f"watch it: vfm logs {request.run_id} --follow"),
+            )
+        _settle(run_dir)
+        run_dir.write_spec(request)
+        run_dir.write_request(request)
+        changes = {"identifiers": _identity(), "usd_per_hour": request.usd_per_hour}
+        record = run_dir.record().reopened().model_copy(update=changes)
+        return run_dir, attempts.another(run_dir, record), lock
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError):
+            raise disk_error(error, error.filename or run_dir.path) from error
+        raise DiskError(f"the record of {request.run_id} is damaged", cause=str(error)) from error
+
+
+def start(document: dict[str, Any], prepare: Prepare) -> int:
+    """Create a run, or reopen it; tell the launcher so on stdout, leave it, and see the run through."""
     request = LaunchRequest.model_validate(document["request"])
     os.environ.update({**document["env"], **redact.hide(document["env"], request)})
     # The image's own packages may not be mixed with those of the launcher's environment.
     os.environ["PYTHONPATH"] = request.project_dir
     watch = processes.Watch()  # before the pid is on record, so that no request to stop is missed
     try:
-        run_dir, record, lock = create(request)
+        run_dir, record, lock = prepare(request)
     except VfmError as error:
         _answer({"error": failure_event(error).on_record()})
         return 1
@@ -138,19 +176,30 @@ def settle(path: Path) -> None:
     lock = processes.take_lock(path, patience=0.5)
     if lock is None:
         return
-    run_dir = RunDir(path)
-    if not run_dir.record().ended_already:
-        said = EventsTail(path).read()
-        gone = VfmError(
-            "nobody is left of the run: it was killed, or the machine went down", cause=last_text(path)
-        )
+    try:
+        _settle(RunDir(path))
+    finally:
+        os.close(lock)
+
+
+def _settle(run_dir: RunDir) -> None:
+    """The same, with the lock held."""
+    record = run_dir.record()
+    if record.ended_already:
+        return
+    remove_temporaries(run_dir.path)
+    said = EventsTail(run_dir.path).read()
+    if said.end is None and said.failure is None:
+        # The attempt had no verdict: its processes are gone.
+        run_dir.write_record(record.with_attempt_ended("lost", attempts.last_sign(run_dir.path)))
+        ending = Ending("failed", 1, interrupted(record.run_id, said.reached, last_text(run_dir.path)))
+    else:
         ending = judge(said, 0, None, run_dir.request(), "")
-        if said.end is None and said.failure is None:
-            ending = Ending("failed", 1, gone)
-        fd = os.open(path / layout.STREAM, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    fd = os.open(run_dir.path / layout.STREAM, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
         conclude(run_dir, ending, said, fd)
+    finally:
         os.close(fd)
-    os.close(lock)
 
 
 def settle_or_say(path: str) -> int:
@@ -168,7 +217,7 @@ def stop(path: Path, patience: float = 3.0) -> None:
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         record = RunDir(path).record()
-        if record.ended_already or _stop_known(record.identifiers):
+        if record.ended_already or _stop_known(path):
             return
         if (lock := processes.take_lock(path)) is not None:
             os.close(lock)
@@ -185,36 +234,35 @@ def kill(path: Path, patience: float = 10.0) -> None:
     stop(path)  # so that its supervisor knows what the worker dies of
     deadline = time.monotonic() + patience
     while not RunDir(path).record().ended_already and time.monotonic() < deadline:
-        if worker := _known_alive(RunDir(path).record().identifiers, "worker_"):
+        if worker := _on_record(path, "worker_"):
             processes.signal_group(worker, signal.SIGKILL)
         if (lock := processes.take_lock(path, patience=0.1)) is not None:
             os.close(lock)
             break
-    if supervisor := _known_alive(RunDir(path).record().identifiers):
+    if supervisor := _on_record(path):
         with suppress(ProcessLookupError):
             os.kill(supervisor, signal.SIGKILL)
     lock = processes.take_lock(path, patience=2.0)
     if lock is None:
         raise BackendError("processes of the run are left that could not be ended", cause=str(path))
     if not RunDir(path).record().ended_already:
-        fd = os.open(path / layout.STREAM, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        fd = os.open(path / layout.STREAM, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         conclude(RunDir(path), Ending("cancelled", CANCELLED), EventsTail(path).read(), fd)
         os.close(fd)
     os.close(lock)
 
 
-def _known_alive(who: dict[str, str], of: str = "") -> int:
-    """The number of a process on record; 0 where that is no longer the process that has it."""
-    number, since = int(who.get(f"{of}pid", 0)), who.get(f"{of}started", "")
-    return number if number and since and processes.is_alive(number, since) else 0
+def _on_record(path: Path, name: str = "") -> int | None:
+    """The supervisor that the record names, or the `worker_`, where it is one of the run's processes."""
+    known = RunDir(path).record().identifiers
+    return processes.of_run(path, known.get(f"{name}pid", ""), known.get(f"{name}started", ""))
 
 
-def _stop_known(who: dict[str, str]) -> bool:
-    supervisor, worker = int(who.get("pid", 0)), int(who.get("worker_pid", 0))
-    if supervisor and processes.is_alive(supervisor, who.get("started", "")):
+def _stop_known(path: Path) -> bool:
+    if supervisor := _on_record(path):
         os.kill(supervisor, signal.SIGTERM)
         return True
-    if worker and processes.is_alive(worker, who.get("worker_started", "")):
+    if worker := _on_record(path, "worker_"):
         return processes.signal_group(worker, signal.SIGTERM)
     return False
 
@@ -225,7 +273,9 @@ def main(arguments: list[str]) -> int:
     try:
         match arguments:
             case []:
-                return start(from_json(sys.stdin.read()))
+                return start(from_json(sys.stdin.read()), create)
+            case ["--resume"]:
+                return start(from_json(sys.stdin.read()), reopen)
             case ["--attempt"]:
                 return take_up(from_json(sys.stdin.buffer.readline()))
             case ["--stop", path]:

@@ -223,7 +223,8 @@ class BackendRuns:
 
 def _row(record: RunRecord, known: RunRow | None) -> RunRow:
     """A record as a row; what was known of it from its stream stays."""
-    if known is not None and known.complete and known.status == record.status:
+    same = known is not None and (known.status, known.ended) == (record.status, record.ended)
+    if known is not None and known.complete and same:
         return known
     failure = record.failure or {}
     if known is None:

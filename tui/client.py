@@ -146,6 +146,10 @@ class Client:
             request = await asyncio.to_thread(settled, request, *where)
         return await self.backend(request.backend).launch(request)
 
+    async def resume(self, plan: Plan) -> RunRecord:
+        """Have a run that is over go on, as `tui/resume.py` plans it; returns once it is on record."""
+        return await self.backend(plan.request.backend).resume(plan.request)
+
     async def runs(self) -> Listing[RunRecord]:
         """Every run of every backend, newest first."""
         listing = await self._gather(lambda backend: backend.runs())

@@ -9,12 +9,15 @@ from __future__ import annotations
 import secrets
 import string
 import time
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from remote.contract.spec import ExperimentSpec
 
+_YEAR_10000 = 253_402_300_800
+Moment = Annotated[float, Field(ge=0, lt=_YEAR_10000, allow_inf_nan=False)]
+"""Unix seconds, from 1970 to the end of the year 9999: what a calendar can show."""
 Kind = Literal["train", "evaluate"]
 Status = Literal["pending", "running", "done", "failed", "cancelled"]
 FINAL: frozenset[str] = frozenset({"done", "failed", "cancelled"})
@@ -89,9 +92,9 @@ class LaunchRequest(BaseModel):
 class Attempt(BaseModel):
     """One machine's go at a run: a run that was interrupted has several."""
 
-    started: FiniteFloat
+    started: Moment
     """Unix seconds."""
-    ended: FiniteFloat | None = None
+    ended: Moment | None = None
     why: str | None = None
     """What ended it: a final status, or `timeout`, `preempted`, `lost`, after which another goes on. Before
     `ended`: what is about to end it."""
@@ -99,6 +102,36 @@ class Attempt(BaseModel):
     """Bytes of `logs/stream.log` that were there before it."""
     container: str | None = None
     """Modal's task id."""
+
+
+class HintOnRecord(BaseModel):
+    """What to do about a failure, as events have it: see `errors.Hint`."""
+
+    text: str = ""
+    key: str | None = None
+    old: Any = Field(None, alias="from")
+    new: Any = Field(None, alias="to")
+
+
+class FailureOnRecord(BaseModel):
+    """Why a run failed."""
+
+    boundary: str = "worker"
+    cause: str = ""
+    message: str = ""
+    hint: HintOnRecord | None = None
+
+
+class Reached(BaseModel):
+    """How far a run that is over had come."""
+
+    done: int = Field(ge=0)
+    total: int = Field(ge=0)
+    """How many there were to be."""
+    counts: Literal["steps", "episodes"] = "steps"
+    """What is counted: a training's optimiser steps, an evaluation's episodes."""
+    checkpoint: int | None = Field(None, ge=0)
+    """The step of the newest checkpoint that was announced; None: none was, or it is an evaluation."""
 
 
 class RunRecord(BaseModel):
@@ -109,10 +142,10 @@ class RunRecord(BaseModel):
     backend: str
     status: Status = "pending"
     exit_code: int | None = None
-    created: FiniteFloat = Field(default_factory=time.time)
+    created: Moment = Field(default_factory=time.time)
     """Unix seconds."""
-    started: FiniteFloat | None = None
-    ended: FiniteFloat | None = None
+    started: Moment | None = None
+    ended: Moment | None = None
     experimenter: str = "default"
     experiment: str = "default"
     environment: str
@@ -130,10 +163,20 @@ class RunRecord(BaseModel):
     address of the app's page."""
     attempts: list[Attempt] = Field(default_factory=list)
     """In order; one more for each time that the run was taken up."""
-    usd_per_hour: float | None = None
+    usd_per_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """What its machine costs, as estimated at launch."""
     failure: dict[str, Any] | None = None
-    """The failure event's boundary, cause, message and hint."""
+    """The failure event's boundary, cause, message and hint: as `FailureOnRecord` has them."""
+    resumed_after: int = Field(0, ge=0)
+    """How many attempts there were when a person last had it resumed. Those after it have the time and the
+    retries of a run that is new."""
+    reached: Reached | None = None
+    """How far it had come when it ended; None: it is not over, or had not begun."""
+
+    @field_validator("failure")
+    @classmethod
+    def _is_failure(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        return None if value is None else FailureOnRecord.model_validate(value).model_dump(by_alias=True)
 
     @classmethod
     def of(cls, request: LaunchRequest) -> RunRecord:
@@ -146,6 +189,16 @@ class RunRecord(BaseModel):
     def ended_already(self) -> bool:
         """Whether the run is over, one way or another."""
         return self.status in FINAL
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether its processes went away without a word: a kill, a power cut, a reboot."""
+        return self.status == "failed" and bool(self.attempts) and self.attempts[-1].why not in FINAL
+
+    def reopened(self) -> RunRecord:
+        """A copy of a run that is over, about to go on: another attempt follows."""
+        undone = {"exit_code": None, "ended": None, "failure": None, "reached": None}
+        return self.model_copy(update={"status": "pending", "resumed_after": len(self.attempts), **undone})
 
     def with_attempt_ended(self, why: str, ended: float | None = None) -> RunRecord:
         """A copy whose last attempt is over; as it is where that has been said before."""

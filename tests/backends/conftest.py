@@ -114,7 +114,7 @@ class LocalBench:
     def close(self) -> None:
         """End whatever a failed test left running."""
         for path in self.home.glob("volumes/*/runs/*/record.json"):
-            with suppress(ValueError):
+            with suppress(ValueError, AttributeError, KeyError, TypeError):  # a record may be hostile
                 self._end(json.loads(path.read_bytes()).get("identifiers", {}))
 
     def _end(self, who: dict[str, str]) -> None:

@@ -4,6 +4,7 @@
 `hint:KEY=OLD>NEW` (a failure that this change mends), `raw:TEXT` (Python escapes), `wait:PATH` (until the
 file exists), `touch:PATH`, `pause:SECONDS`, `kill:SIGNAL`, `orphan:SIGNAL` (to the supervisor), `exit:CODE`,
 `end:STATUS`, `stubborn` (requests to stop are ignored), `polite` (SIGTERM ends it as the real worker does),
+`saved:N/TOTAL` (a step and its checkpoint), `interruptible` (SIGUSR2 ends the attempt),
 `spill` (says its whole environment), `child:PATH` (leaves a process in its group and writes its pid),
 `env:NAME=PATH`, `environ:PATH` (its
 environment and its parent's), `limit:BYTES` (the
@@ -48,6 +49,14 @@ class Script:
             self.emit.progress(step, int(count), "steps")
         self.emit.emit(CheckpointEvent(step=int(count), path="checkpoints/final"))
         self.emit.phase("train", "done")
+
+    def saved(self, text: str) -> None:
+        done, _, total = text.partition("/")
+        self.emit.progress(int(done), int(total), "steps")
+        self.emit.emit(CheckpointEvent(step=int(done), path=f"checkpoints/checkpoint-{done}"))
+
+    def interruptible(self, _: str) -> None:
+        signal.signal(signal.SIGUSR2, lambda *_: os._exit(75))
 
     def failure(self, message: str) -> None:
         self.emit.failure(ServerError(message))

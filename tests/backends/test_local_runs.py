@@ -122,7 +122,9 @@ async def test_a_run_whose_processes_are_all_killed_has_failed(local: LocalBench
     after = await local.backend().status(run)
     assert (after.status, after.exit_code) == ("failed", 1)
     assert after.failure is not None
-    assert "nobody is left" in after.failure["message"]
+    assert after.failure["message"].startswith("the run was interrupted: its processes are gone")
+    assert f"vfm resume {run.run_id}" in after.failure["hint"]["text"]
+    assert after.interrupted
     found = list(events_of(await lines(backend, run)))
     assert [type(event) for event in found[-2:]] == [FailureEvent, EndEvent]
     assert (await local.backend().runs())[0] == after
@@ -263,12 +265,14 @@ async def test_a_record_that_cannot_be_completed_counts_as_failed_all_the_same(l
     await lines(backend, run)
     path = local.run_dir(run) / layout.RECORD
     assert json.loads(path.read_bytes())["status"] == "running"
-    (local.run_dir(run) / layout.REQUEST).unlink()
+    stream = local.run_dir(run) / layout.STREAM
+    stream.unlink()
+    stream.mkdir()
     for found in (await backend.status(run), *await backend.runs()):
         assert found.status == "failed"
         assert found.failure is not None
-        assert "could not be completed" in found.failure["message"]
-        assert layout.REQUEST in found.failure["cause"]
+        assert "could not be updated" in found.failure["message"]
+        assert layout.STREAM in found.failure["cause"]
     assert json.loads(path.read_bytes())["status"] == "running"
 
 
@@ -298,8 +302,8 @@ async def test_damaged_records_are_passed_over_with_a_notice(local: LocalBench, 
     assert endless != whole
     local.write(run.outputs, "runs/half/record.json", (whole[:20] if damage == "cut" else endless).encode())
     assert [found.run_id for found in await backend.runs()] == [run.run_id]
-    assert len(backend.notices) == 1
-    assert "half" in backend.notices[0]
+    [damaged] = backend.damaged
+    assert (damaged.run_id, damaged.outputs) == ("half", run.outputs)
 
 
 async def test_ten_thousand_known_runs_are_not_read_again(local: LocalBench) -> None:

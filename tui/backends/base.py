@@ -147,6 +147,13 @@ class Backend(Protocol):
         """Start a run that outlives this process, and return once it is on record."""
         ...
 
+    async def resume(self, request: LaunchRequest) -> RunRecord:
+        """Have a run that is over go on in its own directory; returns once the next attempt is on record.
+
+        `request` is the run's own, with what is to change. Raises `BackendError` where it still runs.
+        """
+        ...
+
     def follow(self, run: RunRecord, position: int = 0, *, live: bool = True) -> AsyncIterator[Batch]:
         """The run's output from a position; ends with the run, or at once where `live` is false."""
         ...

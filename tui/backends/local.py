@@ -13,8 +13,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from remote.contract import layout
 from remote.contract.errors import BackendError, DiskError, Hint, RunNotFound
 from remote.contract.record import LaunchRequest, RunRecord
@@ -65,6 +63,10 @@ class LocalBackend:
         """
         return await asyncio.to_thread(self._launch, request)
 
+    async def resume(self, request: LaunchRequest) -> RunRecord:
+        """Have a run that is over go on in its directory, by a supervisor as `launch` starts one."""
+        return await asyncio.to_thread(self._launch, request, "--resume")
+
     def follow(self, run: RunRecord, position: int = 0, *, live: bool = True) -> AsyncIterator[Batch]:
         """The run's output from a byte position; ends with the run, or at once where `live` is false.
 
@@ -113,7 +115,7 @@ class LocalBackend:
         """Where a run's files lie on this machine."""
         return self._root / run.outputs / layout.run_path(run.run_id)
 
-    def _launch(self, request: LaunchRequest) -> RunRecord:
+    def _launch(self, request: LaunchRequest, *arguments: str) -> RunRecord:
         here = {
             "backend": self.name,
             "run_dir": str(self.run_dir(request)),
@@ -123,7 +125,7 @@ class LocalBackend:
         request = request.model_copy(update=here)
         env = {**self._env, **from_shell(request.spec.training.environment_secrets)}
         document = {"home": str(self.home), "env": env, "request": request.model_dump(mode="json")}
-        return RunRecord.model_validate(self._supervisor.start(document)["record"])
+        return RunRecord.model_validate(self._supervisor.start(document, *arguments)["record"])
 
     def _runs(self) -> list[RunRecord]:
         self.notices, self.damaged = [], []
@@ -131,6 +133,8 @@ class LocalBackend:
             return []
         records: dict[Path, RunRecord] = {}
         for path in self._root.glob(f"*/runs/*/{layout.RECORD}"):
+            if path.parent.name.startswith(layout.NEW_RUN):
+                continue
             try:
                 records[path.parent] = self._record(path.parent)
             except RunNotFound as error:
@@ -169,14 +173,23 @@ class LocalBackend:
             stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             known = self._known.get(path)
             if known is None or known[0] != stamp:
-                known = (stamp, RunRecord.model_validate_json(path.read_bytes()))
+                known = (stamp, _in_its_place(RunRecord.model_validate_json(path.read_bytes()), run_dir))
                 self._known[path] = known
         except FileNotFoundError as error:
             raise RunNotFound(f"there is no record at {path}") from error
-        except (OSError, ValidationError) as error:
+        except (OSError, ValueError) as error:
             hint = Hint("its logs and checkpoints can still be had: vfm ls, vfm get")
             raise DiskError(f"the record {path} is damaged", cause=str(error), hint=hint) from error
         return known[1]
+
+
+def _in_its_place(record: RunRecord, run_dir: Path) -> RunRecord:
+    """A record, if it is of the run whose folder it lies in. Raises `ValueError`."""
+    named = f"{record.outputs}:{layout.run_path(record.run_id)}"
+    place = f"{run_dir.parents[1].name}:{layout.run_path(run_dir.name)}"
+    if named != place:
+        raise ValueError(f"it is that of {named}, and lies in {place}: was the folder renamed or copied?")
+    return record
 
 
 def _is_dead(run_dir: Path, record: RunRecord) -> bool:
@@ -184,7 +197,7 @@ def _is_dead(run_dir: Path, record: RunRecord) -> bool:
 
 
 def _gone(record: RunRecord, cause: str) -> RunRecord:
-    """What is known of a run that nobody is left of and whose record cannot be written."""
-    message = "nobody is left of the run, and its record could not be completed"
+    """What is known of a run whose processes are gone and whose record cannot be written."""
+    message = "the run's processes are gone, and its record could not be updated"
     failure = {"boundary": "worker", "cause": cause, "message": message, "hint": None}
     return record.moved("failed", exit_code=1, failure=failure)

@@ -33,8 +33,9 @@ _END = '"type":"end"'
 def is_alive(run_dir: Path) -> bool:
     """Whether a run's supervisor or worker lives: they hold its lock, and the kernel frees it."""
     try:
-        fd = os.open(run_dir / layout.LOCK, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+        # Not where a link leads: its lock would be another run's.
+        fd = os.open(run_dir / layout.LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
         return False
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two that look do not see each other

@@ -18,6 +18,7 @@ from tui.cli.env import env
 from tui.cli.image import image
 from tui.cli.launch import launch
 from tui.cli.outcome import ReaderLeft
+from tui.cli.resume import resume
 from tui.cli.runs import cancel, logs, metrics, runs, show
 from tui.cli.volumes import get, ls, put, rm, volumes
 
@@ -57,6 +58,7 @@ for _command in (
     metrics,
     compare,
     cancel,
+    resume,
     rerun,
     volumes,
     ls,

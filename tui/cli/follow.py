@@ -22,17 +22,19 @@ if TYPE_CHECKING:
     from tui.client import Client
 
 
-async def people(client: Client, run: RunRecord, narrator: Narrator, *, live: bool = True) -> None:
-    """The stream as a person reads it."""
-    async for batch in client.follow(run, live=live):
+async def people(
+    client: Client, run: RunRecord, narrator: Narrator, position: int = 0, *, live: bool = True
+) -> None:
+    """The stream as a person reads it, from a position on."""
+    async for batch in client.follow(run, position, live=live):
         told = [text for line in batch.lines for text in narrator.tell(line)]
         _put([*told, *narrator.rest()])
 
 
-async def machines(client: Client, run: RunRecord, *, live: bool = True) -> None:
+async def machines(client: Client, run: RunRecord, position: int = 0, *, live: bool = True) -> None:
     """The stream's events, one JSON object a line, exactly as they were said, each once."""
     seq = LastSeq()
-    async for batch in client.follow(run, live=live):
+    async for batch in client.follow(run, position, live=live):
         said = [event for event in map(decode_line, batch.lines) if not isinstance(event, str)]
         new = [event for event in said if not seq.repeats(event)]
         _put([to_json(to_dict(event)) for event in new])
@@ -54,15 +56,29 @@ def closing(run: RunRecord, command: str = "") -> str:
     lines = []
     if run.status == "failed" and run.failure:
         failure = run.failure
+        hint = failure.get("hint")
         again = command or f"vfm launch {run.config_path or 'CONFIG'}"
+        if hint and _goes_on(run, hint.get("key")):
+            again = f"vfm resume {run.run_id}"
         message, cause = str(failure.get("message", "")), str(failure.get("cause", ""))
-        lines.append(outcome.failure_text(message, cause, failure.get("hint"), again))
+        lines.append(outcome.failure_text(message, cause, hint, again))
     took = f" after {duration(run.ended - run.created)}" if run.ended else ""
     took += _cost(run)
     where = f"{run.outputs}:{layout.run_path(run.run_id)}"
     lines.append(f"Run {run.run_id}: {run.status}{took}. Its outputs are in {where}")
     lines.append(f"  vfm get {where} .")
+    if run.status in ("failed", "cancelled") and not any("vfm resume" in line for line in lines):
+        from tui.resume import beginning
+
+        lines.append(f"  vfm resume {run.run_id}   ({beginning(run)})")
     return "\n".join(lines)
+
+
+def _goes_on(run: RunRecord, key: str | None) -> bool:
+    """Whether a run that has something to go on from can with another value of a key."""
+    from tui.resume import may_change
+
+    return bool(run.reached and run.reached.done and key and may_change(key, run.kind))
 
 
 def _cost(run: RunRecord) -> str:

@@ -15,6 +15,7 @@ from tui.cli import choices, interrupt, outcome
 
 if TYPE_CHECKING:
     from remote.contract.record import Kind, RunRecord
+    from tui.client import Client
     from tui.config.plan import Plan
 
 
@@ -96,13 +97,13 @@ def launch(
     return outcome.DONE
 
 
-def to_the_end(plan: Plan, *, as_json: bool = False) -> int:
-    """Launch, follow, and say how it ended; returns the exit code. Raises what launching raises."""
+def to_the_end(plan: Plan, *, as_json: bool = False, resume: bool = False) -> int:
+    """Launch or resume, follow, and say how it ended; returns the exit code. Raises what starting raises."""
     from tui.cli.client import run
     from tui.cli.follow import closing, exit_code
 
     _tell_notices(plan)
-    record = run(_launched(plan, False, as_json))
+    record = run(_launched(plan, False, as_json, resume))
     outcome.say(closing(record, plan.command))
     return exit_code(record)
 
@@ -114,28 +115,38 @@ def _tell_notices(plan: Plan) -> None:
         outcome.say(f"Price: {price_text(plan)} (an estimate)")
 
 
-async def _launched(plan: Plan, detach: bool, as_json: bool) -> RunRecord:
+async def _launched(plan: Plan, detach: bool, as_json: bool, resume: bool = False) -> RunRecord:
     from tui.cli import follow
     from tui.cli.client import connect
     from tui.narrator import Narrator
 
     client = connect()
+    position = _said_so_far(client, plan) if resume else 0
     with interrupt.held():
-        record = await client.launch(plan)
+        record = await (client.resume(plan) if resume else client.launch(plan))
         interrupt.announce(follow.rejoin(record.run_id))
-    outcome.say(f"Run {record.run_id} has started. Watch it again: vfm logs {record.run_id} --follow")
+    begun = "goes on" if resume else "has started"
+    outcome.say(f"Run {record.run_id} {begun}. Watch it again: vfm logs {record.run_id} --follow")
     if detach:
         return record
     try:
         if as_json:
-            await follow.machines(client, record)
+            await follow.machines(client, record, position)
         else:
-            await follow.people(client, record, Narrator(colours=outcome.wants_colours()))
+            await follow.people(client, record, Narrator(colours=outcome.wants_colours()), position)
     except BrokenPipeError:
         # Nobody reads any more; to the run this is the same as Ctrl-C.
         outcome.say(follow.rejoin(record.run_id))
         raise KeyboardInterrupt from None
     return await client.status(record)
+
+
+def _said_so_far(client: Client, plan: Plan) -> int:
+    """The size of a run's stream, as far as this machine has it: what follows is the next attempt's."""
+    from remote.contract.record import RunRecord
+
+    journal = client.journal(RunRecord.of(plan.request))
+    return journal.stat().st_size if journal.exists() else 0
 
 
 def plan_dict(plan: Plan) -> dict[str, Any]:

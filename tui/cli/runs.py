@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 run_argument = click.argument("run", shell_complete=choices.runs)
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+_OFFERED = 3
 SOURCES = ("vllm", "env", "train", "worker", "image")
 
 
@@ -42,7 +43,18 @@ def runs(as_json: bool) -> int:
             header.append("EST. COST")
             cells = [[*row, _cost(record)] for row, record in zip(cells, listing.rows, strict=True)]
         click.echo(table(header, cells, outcome.columns()))
+        _offer_resuming(listing.rows)
     return complain(listing)
+
+
+def _offer_resuming(rows: list[RunRecord]) -> None:
+    from tui.resume import offer
+
+    interrupted = [record for record in rows if record.interrupted]
+    for record in interrupted[:_OFFERED]:
+        outcome.say(offer(record))
+    if len(interrupted) > _OFFERED:
+        outcome.say(f"{len(interrupted) - _OFFERED} more runs were interrupted: vfm resume RUN")
 
 
 def _as_dict(record: RunRecord) -> dict[str, Any]:

@@ -96,6 +96,10 @@ class ModalBackend:
         answer = await asyncio.to_thread(self._launcher.start, document)
         return RunRecord.model_validate(answer["record"])
 
+    async def resume(self, request: LaunchRequest) -> RunRecord:
+        """Have a run that is over go on, by another call of its function."""
+        raise BackendError("a run on Modal cannot be resumed from here yet")
+
     async def follow(
         self, run: RunRecord, position: int = 0, *, live: bool = True
     ) -> AsyncGenerator[Batch, None]:

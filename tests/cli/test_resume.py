@@ -1,0 +1,117 @@
+"""`vfm resume`: what it refuses and why, what may change, and that it is offered where it helps."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Vfm, wait_for
+
+
+def record(vfm: Vfm, run_id: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads(vfm("show", run_id, "--json").stdout)
+    return found
+
+
+def run_dir(vfm: Vfm, run_id: str) -> Path:
+    return next(vfm.home.glob(f"volumes/*/runs/{run_id}"))
+
+
+def interrupted(vfm: Vfm) -> str:
+    """A run of the small config that a power cut ended after the checkpoint of step 2 of 3."""
+    following = vfm.start(
+        "launch", str(vfm.config), script=f"saved:2/3 lines:1 wait:{vfm.folder / 'never'} end:done"
+    )
+    wait_for(following, "line 0")
+    found = json.loads(vfm("runs", "--json").stdout)[0]
+    for name in ("pid", "worker_pid"):
+        os.kill(int(found["identifiers"][name]), signal.SIGKILL)
+    _, said = following.communicate()
+    assert "interrupted at step 2 of 3" in said
+    assert f"vfm resume {found['run_id']}" in said
+    return str(found["run_id"])
+
+
+def test_an_interrupted_run_is_offered_and_resumed_in_its_own_directory(vfm: Vfm) -> None:
+    run_id = interrupted(vfm)
+    offer = f"{run_id} was interrupted at step 2 of 3: vfm resume {run_id}"
+    assert offer in vfm("runs").stderr
+    assert f"vfm resume {run_id}" in vfm("show", run_id).stdout
+    done = vfm("resume", run_id[:4], "--set", "training.steps=5", script="lines:2 end:done")
+    assert done.returncode == 0, done.stderr
+    assert "it goes on from the checkpoint of step 2" in done.stderr
+    assert f"Run {run_id}: done" in done.stderr
+    assert done.stdout.count("[train] line") == 2, "the attempt's own lines, not those of before"
+    after = record(vfm, run_id)
+    assert [attempt["why"] for attempt in after["attempts"]] == ["lost", "done"]  # type: ignore[attr-defined]
+    spec = json.loads((run_dir(vfm, run_id) / "spec.json").read_text())
+    assert spec["spec"]["training"]["steps"] == 5
+    assert spec["provenance"]["training.steps"] == {"layer": "set", "where": "--set training.steps=5"}
+    assert json.loads((run_dir(vfm, run_id) / "request.json").read_text())["spec"] == spec["spec"]
+    assert "resume" not in vfm("runs").stderr
+
+
+def test_a_done_run_is_resumed_only_to_do_more(vfm: Vfm) -> None:
+    launched = vfm.launch(script="saved:3/3 end:done")
+    assert launched.returncode == 0
+    refused = vfm("resume", "last")
+    assert refused.returncode == 2
+    assert "is done: there is nothing to resume" in refused.stderr
+    assert "--set training.steps=6" in refused.stderr
+    more = vfm("resume", "last", "--set", "training.steps=4", script="end:done")
+    assert more.returncode == 0, more.stderr
+
+
+def test_a_run_that_is_alive_is_watched_and_not_resumed(vfm: Vfm) -> None:
+    following = vfm.start("launch", str(vfm.config), script=f"lines:1 wait:{vfm.folder / 'go'} end:done")
+    wait_for(following, "line 0")
+    refused = vfm("resume", "last")
+    (vfm.folder / "go").touch()
+    assert refused.returncode == 2
+    assert "is still running: there is nothing to resume" in refused.stderr
+    assert "--follow" in refused.stderr
+    following.communicate()
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("training.learning_rate=1", "training.learning_rate cannot change in mid-run: it would be another"),
+        ("training.environment=gsm8k", "training.environment cannot change in mid-run"),
+        ("training.batch_size=1000", "a step of"),
+        ("training.steps=1", "has had 2 steps already"),
+        ("training.stepz=1", "training.steps"),
+        ("training.steps=many", "training.steps"),
+        ("vllm.gpu_memory_utilization=7", "vllm.gpu_memory_utilization"),
+        ("steps", "KEY=VALUE"),
+    ],
+)
+def test_what_would_make_another_run_of_it_is_refused_by_name(
+    resumable: tuple[Vfm, str], word: str, said: str
+) -> None:
+    vfm, run_id = resumable
+    refused = vfm("resume", run_id, "--set", word)
+    assert refused.returncode == 2, refused.stderr
+    assert said in refused.stderr
+    assert record(vfm, run_id)["status"] == "failed", "a refusal changes nothing"
+
+
+@pytest.fixture(scope="module")
+def resumable(tmp_path_factory: pytest.TempPathFactory) -> tuple[Vfm, str]:
+    vfm = Vfm(tmp_path_factory.mktemp("resumable") / "shell")
+    return vfm, interrupted(vfm)
+
+
+def test_a_cancelled_run_says_how_it_is_resumed(vfm: Vfm) -> None:
+    following = vfm.start(
+        "launch", str(vfm.config), script=f"polite saved:1/3 lines:1 wait:{vfm.folder / 'go'}"
+    )
+    wait_for(following, "line 0")
+    vfm("cancel", "last")
+    _, said = following.communicate()
+    run_id = json.loads(vfm("runs", "--json").stdout)[0]["run_id"]
+    assert f"vfm resume {run_id}   (it goes on from the checkpoint of step 1)" in said
