@@ -222,3 +222,20 @@ def test_put_asks_for_force_and_names_what_it_leaves_out(used: Vfm, folder: Path
     assert "--force" in refused.stderr
     assert used("put", str(folder), f"{OUTPUTS}:forced", "--force").returncode == 0
     assert used("get", f"{OUTPUTS}:forced/data/a.txt", "-").stdout == "other"
+
+
+def test_what_was_carried_and_deleted_as_json(vfm: Vfm, tmp_path: Path) -> None:
+    assert vfm.launch(script="end:done").returncode == 0
+    volume = "verifiers-outputs-ada-cli"
+    source = tmp_path / "notes.txt"
+    source.write_text("12 bytes of it"[:12])
+    put = json.loads(vfm("put", str(source), f"{volume}:odd", "--json").stdout)
+    assert (put["from"], put["to"], put["bytes"]) == (str(source), f"{volume}:odd", 12)
+    got = json.loads(vfm("get", f"{volume}:odd/notes.txt", str(tmp_path / "back.txt"), "--json").stdout)
+    assert (got["bytes"], got["bytes_total"], got["skipped"], got["left_out"]) == (12, 12, [], [])
+    gone = json.loads(vfm("rm", f"{volume}:odd", "--yes", "--json").stdout)
+    assert gone == {"deleted": f"{volume}:odd", "files": 1, "bytes": 12, "is_link": False}
+    cancelled = json.loads(vfm("cancel", "last", "--json").stdout)
+    assert cancelled["status"] == "done"
+    events = [json.loads(line) for line in vfm("logs", "last", "--json").stdout.splitlines()]
+    assert events[-1]["type"] == "end"

@@ -25,7 +25,8 @@ def image() -> None:
 
 @image.command()
 @click.argument("backend", type=click.Choice(["local", "modal"]))
-def build(backend: str) -> int:
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+def build(backend: str, as_json: bool) -> int:
     """Build BACKEND's image, or find it built already, so that no launch waits for it.
 
     For local the image's Python is printed: its path.
@@ -33,15 +34,27 @@ def build(backend: str) -> int:
     from tui.settings import Settings
 
     settings = Settings.load()
-    return _build_local(settings) if backend == "local" else _build_modal(settings)
+    code = _build_local(settings) if backend == "local" else _build_modal(settings)
+    if code != outcome.DONE:
+        return code
+    python = _where(settings) if backend == "local" else None
+    if as_json:
+        from tui.cli.client import print_json
+
+        print_json({"backend": backend, "python": python})
+    elif python:
+        click.echo(python)
+    return outcome.RUN_FAILED if backend == "local" and not python else outcome.DONE
+
+
+def _local_builder(settings: Settings) -> list[str]:
+    return [sys.executable, "-m", "remote.local_image", "--home", str(settings.home)]
 
 
 def _build_local(settings: Settings) -> int:
     from tui.settings import environment
 
-    builder = [sys.executable, "-m", "remote.local_image", "--home", str(settings.home)]
-    code = _build(builder, settings.project_dir, environment({}))
-    return _print_where(builder, settings.project_dir) if code == outcome.DONE else code
+    return _build(_local_builder(settings), settings.project_dir, environment({}))
 
 
 def _build_modal(settings: Settings) -> int:
@@ -80,11 +93,10 @@ def _build(builder: list[str], project_dir: Path, env: dict[str, str]) -> int:
     return outcome.UNREACHABLE if failure.boundary == "backend" else outcome.RUN_FAILED
 
 
-def _print_where(builder: list[str], project_dir: Path) -> int:
+def _where(settings: Settings) -> str | None:
+    """The image's Python; None where there is none."""
     import subprocess
 
-    done = subprocess.run(
-        [*builder, "--where"], cwd=project_dir, stdout=subprocess.PIPE, text=True, check=False
-    )
-    click.echo(done.stdout, nl=False)
-    return outcome.DONE if done.returncode == 0 else outcome.RUN_FAILED
+    command = [*_local_builder(settings), "--where"]
+    done = subprocess.run(command, cwd=settings.project_dir, stdout=subprocess.PIPE, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -108,13 +108,13 @@ def show(run: str, as_json: bool) -> int:
 @run_argument
 @click.option("--follow", "-f", is_flag=True, help="Go on until the run ends; exit with its outcome.")
 @click.option("--source", type=click.Choice(SOURCES), help="Only this source's lines.")
-@click.option("--events", is_flag=True, help="The run's events, one JSON object a line.")
+@click.option("--events", "--json", "events", is_flag=True, help="The run's events, one JSON object a line.")
 def logs(run: str, follow: bool, source: str | None, events: bool) -> int:
     """Print RUN's output from its first line."""
     from tui.cli import client as shared
 
     if source and events:
-        raise click.UsageError("--source is about log lines, --events about events: choose one")
+        raise click.UsageError("--source is about log lines, --events (--json) about events: choose one")
     record = shared.run(_logged(run, follow, source, events))
     if not follow:
         return outcome.DONE
@@ -197,7 +197,8 @@ def _tell_steps(steps: list[dict[str, Any]]) -> None:
 @click.command()
 @run_argument
 @click.option("--now", is_flag=True, help="At once, with nothing more saved: for a run that hangs.")
-def cancel(run: str, now: bool) -> int:
+@json_option
+def cancel(run: str, now: bool, as_json: bool) -> int:
     """Ask RUN to stop; it saves what it has."""
     from tui.cli import client as shared
 
@@ -208,7 +209,9 @@ def cancel(run: str, now: bool) -> int:
         return await client.status(record) if now and not record.ended_already else record
 
     record = shared.run(ask())
-    if now and record.ended_already:
+    if as_json:
+        shared.print_json(_as_dict(record))
+    elif now and record.ended_already:
         outcome.say(f"Run {record.run_id}: {record.status}.")
     elif record.ended_already:
         outcome.say(f"Run {record.run_id} is over already: {record.status}.")

@@ -70,7 +70,8 @@ def ls(where: str, as_json: bool) -> int:
 @click.argument("where", metavar="VOLUME:PATH", shell_complete=choices.volumes)
 @click.argument("dest", type=click.Path(path_type=Path, allow_dash=True))
 @force_option
-def get(where: str, dest: Path, force: bool) -> int:
+@json_option
+def get(where: str, dest: Path, force: bool, as_json: bool) -> int:
     """Copy a folder of a volume into DEST, or a file to DEST; `-` is stdout.
 
     Run it again to go on where it broke off: what is there already, identical, is skipped. Where files are
@@ -82,19 +83,20 @@ def get(where: str, dest: Path, force: bool) -> int:
 
     volume, path = split(where)
     if str(dest) == "-" or takes_bytes(dest):
+        if as_json:
+            raise click.UsageError("--json says what was copied: name a file or a folder for the copy")
         return _pour(volume, path, dest)
     interrupt.announce(KEPT)
     transfer = shared.run(shared.connect().get(volume, path, dest, shower(), force=force))
-    outcome.say(f"{where} is in {dest} ({_how_much(transfer)})")
-    _say_left_out(transfer)
-    return outcome.DONE
+    return _tell_copied(str(where), str(dest), transfer, as_json)
 
 
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("where", metavar="VOLUME[:PATH]", shell_complete=choices.volumes)
 @force_option
-def put(source: Path, where: str, force: bool) -> int:
+@json_option
+def put(source: Path, where: str, force: bool, as_json: bool) -> int:
     """Copy SOURCE, a file or a folder of this machine, into a folder of a volume.
 
     Run it again to go on where it broke off: what is there already, identical, is skipped. Where files are
@@ -105,7 +107,18 @@ def put(source: Path, where: str, force: bool) -> int:
 
     interrupt.announce(KEPT)
     transfer = shared.run(shared.connect().put(source, *split(where), shower(), force=force))
-    outcome.say(f"{source} is in {where} ({_how_much(transfer)})")
+    return _tell_copied(str(source), where, transfer, as_json)
+
+
+def _tell_copied(source: str, dest: str, transfer: Transfer, as_json: bool) -> int:
+    from tui.cli.client import print_json
+
+    if as_json:
+        left = [{"path": one.path, "why": one.why} for one in transfer.left_out]
+        much = {"bytes": transfer.done, "bytes_total": transfer.total, "skipped": list(transfer.skipped)}
+        print_json({"from": source, "to": dest, **much, "left_out": left})
+        return outcome.DONE
+    outcome.say(f"{source} is in {dest} ({_how_much(transfer)})")
     _say_left_out(transfer)
     return outcome.DONE
 
@@ -133,7 +146,8 @@ def _pour(volume: str, path: str, dest: Path) -> int:
 @click.command()
 @click.argument("where", metavar="VOLUME:PATH", shell_complete=choices.volumes)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def rm(where: str, yes: bool) -> int:
+@json_option
+def rm(where: str, yes: bool, as_json: bool) -> int:
     """Delete a file or a folder of a volume.
 
     Says how much it is and asks; in a script, where nobody can be asked, it takes --yes.
@@ -150,9 +164,15 @@ def rm(where: str, yes: bool) -> int:
             raise click.UsageError(f"deleting {what} needs --yes where nobody can be asked")
         if not click.confirm(f"Delete {what}?", err=True):
             outcome.say("nothing was deleted")
+            if as_json:
+                shared.print_json({"deleted": None})
             return outcome.DONE
     shared.run(client.remove(volume, path))
-    outcome.say(f"deleted {what}")
+    if as_json:
+        gone = {"files": goes.count, "bytes": goes.bytes, "is_link": goes.is_link}
+        shared.print_json({"deleted": where, **gone})
+    else:
+        outcome.say(f"deleted {what}")
     return outcome.DONE
 
 

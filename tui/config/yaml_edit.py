@@ -7,6 +7,7 @@ order, quotes and layout stay. It does not judge the outcome: save reads it agai
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from tui.config.field_text import number
@@ -16,6 +17,7 @@ from tui.config.problems import ConfigProblems, refuse
 
 _STEP = 2  # columns that a section is indented by, where the file does not say
 _NAME = "the config"
+_DOCUMENT_END = re.compile(r"^\.\.\.(?=\s|$)", re.MULTILINE)
 
 
 def put(text: str, key: Key, value: Any) -> str:
@@ -153,10 +155,12 @@ def _replace_by_mapping(text: str, name: Any, value: Any, rest: Key, new: Any) -
 def _insert(text: str, node: Any, root: Any, key: Key, value: Any) -> str:
     """A key that a mapping lacks, behind its last one."""
     if node.flow_style:
-        at = node.end_mark.index - 1
-        comma = ", " if node.value else ""
         inside = written(_nested(key, value), flow=True)[1:-1]
-        return text[:at].rstrip(" ") + comma + inside + text[at:]
+        if not node.value:
+            at = node.end_mark.index - 1
+            return text[:at].rstrip(" ") + inside + text[at:]
+        at = _end(*node.value[-1])  # what follows may be a comma, a comment, and the next lines
+        return f"{text[:at]}, {inside}{text[at:]}"
     if node is root and len(key) > 1:
         return _append(text, key, value)
     at = _line_end(text, _end(*node.value[-1]))
@@ -165,12 +169,14 @@ def _insert(text: str, node: Any, root: Any, key: Key, value: Any) -> str:
 
 
 def _append(text: str, key: Key, value: Any) -> str:
-    """A section that the file lacks, at its end."""
+    """A section that the file lacks, at its end: before the mark of it, where there is one."""
     newline = _newline(text)
+    ends = _DOCUMENT_END.search(text)
+    text, rest = (text[: ends.start()], text[ends.start() :]) if ends else (text, "")
     body = text.rstrip("\r\n")
     gap = newline if body else ""
     lines = _block(key, value, 0, newline).removeprefix("" if body else newline)
-    return body + gap + lines + newline
+    return body + gap + lines + newline + rest
 
 
 def _block(key: Key, value: Any, column: int, newline: str) -> str:
@@ -188,6 +194,8 @@ def _cut_lines(text: str, entry: tuple[Any, Any]) -> str:
 
 def _cut_flow(text: str, node: Any, entry: tuple[Any, Any]) -> str:
     at = node.value.index(entry)
+    if len(node.value) == 1:
+        return text[: entry[0].start_mark.index] + text[node.end_mark.index - 1 :]
     if at > 0:
         return text[: _end(*node.value[at - 1])] + text[_end(*entry) :]
     return text[: entry[0].start_mark.index] + text[node.value[1][0].start_mark.index :]
