@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tui.store.preview import HEAD, MOST_PARQUET, load, preview
 from tui.store.preview_model import MAX_CHARS, MAX_LINES, MAX_ROWS, Lines, Preview, Table
+from tui.store.preview_text import laid_out
 
 NAMES = (
     "a.json",
@@ -331,3 +332,67 @@ def _check(found: Preview) -> None:
     for text in strings:
         text.encode()
         assert len(text) < MAX_CHARS + 100
+
+
+def _texts(shown: Preview) -> list[str]:
+    assert isinstance(shown.body, Lines)
+    return [line.text for line in shown.body.lines]
+
+
+def test_json_is_laid_out_as_it_was_written() -> None:
+    data = b'{"a": 1, "a": 2.50, "big": 1e999, "e": {}, "l": [], "s": "\\u00e9 {,}", "n": [1, {"x": null}]}'
+    assert _texts(preview("x.json", len(data), data)) == [
+        "{",
+        '  "a": 1,',
+        '  "a": 2.50,',
+        '  "big": 1e999,',
+        '  "e": {},',
+        '  "l": [],',
+        '  "s": "\\u00e9 {,}",',
+        '  "n": [',
+        "    1,",
+        "    {",
+        '      "x": null',
+        "    }",
+        "  ]",
+        "}",
+    ]
+    row = b'{"a": 1, "a": 2}\n'
+    assert '  "a": 1,' in _texts(preview("x.jsonl", len(row), row))
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    )
+)
+def test_json_that_is_laid_out_says_the_same(value: Any) -> None:
+    assert json.loads(laid_out(json.dumps(value))) == value
+    assert laid_out(json.dumps(value, ensure_ascii=False)) == json.dumps(value, indent=2, ensure_ascii=False)
+
+
+@pytest.mark.parametrize(
+    ("data", "columns"),
+    [
+        (b"a;b\n1,5;2\n", ["a", "b"]),
+        (b"a,b\n1;5,2\n", ["a", "b"]),
+        (b"a|b|c\n1|2|3\n", ["a", "b", "c"]),
+        (b'"x;y;z",b\n1,2\n', ["x;y;z", "b"]),
+        (b"alone\n1\n", ["alone"]),
+    ],
+)
+def test_a_csv_has_the_delimiter_that_its_head_has(data: bytes, columns: list[str]) -> None:
+    shown = preview("x.csv", len(data), data)
+    assert isinstance(shown.body, Table)
+    assert list(shown.body.columns) == columns
+
+
+def test_lines_that_end_as_on_an_old_mac_are_all_shown() -> None:
+    data = b"one\rtwo\rthree\r"
+    assert _texts(preview("x.txt", len(data), data)) == ["one", "two", "three"]
+    assert _texts(preview("x.log", len(data), data)) == ["one\rtwo\rthree"]

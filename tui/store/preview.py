@@ -70,14 +70,12 @@ def _read(suffix: str, size: int, data: bytes, whole: bool) -> Preview:
         case ".yaml" | ".yml":
             return _text_only(data) or preview_text.yaml(data)
         case ".csv" | ".tsv":
-            return _text_only(data) or preview_tables.separated(
-                data, "\t" if suffix == ".tsv" else ",", whole
-            )
+            return _text_only(data) or preview_tables.separated(data, "\t" if suffix == ".tsv" else "", whole)
         case ".parquet":
             return preview_tables.parquet(data)
         case ".safetensors":
             return preview_tables.safetensors(data, size)
-    return _sniffed(data)
+    return _sniffed(data, bars=suffix == ".log")
 
 
 def _text_only(data: bytes) -> Preview | None:
@@ -87,11 +85,11 @@ def _text_only(data: bytes) -> Preview | None:
     raise Damaged("this is no text")
 
 
-def _sniffed(data: bytes) -> Preview:
+def _sniffed(data: bytes, *, bars: bool = True) -> Preview:
     """By what the bytes look like, whatever the name says."""
     kind = preview_bytes.kind_of(data)
     if kind is None and preview_bytes.is_text(data):
-        return preview_text.text(data)
+        return preview_text.text(data, bars=bars)
     return preview_bytes.dump(data, kind or "binary")
 
 

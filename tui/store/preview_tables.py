@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import struct
 from collections.abc import Sequence
 from itertools import islice
@@ -16,11 +17,16 @@ from tui.store.preview_text import decode
 MOST_HEADER = 16 * 2**20
 """A safetensors header that is larger than this is taken for damage."""
 _CELL = 200
+_QUOTED = re.compile(r'"[^"]*"')
 
 
 def separated(data: bytes, delimiter: str, whole: bool) -> Preview:
-    """Comma- or tab-separated values; the first row names the columns. Raises `Damaged`."""
+    """Values with a delimiter between them, or (empty) the one that the first row has most of.
+
+    The first row names the columns. Raises `Damaged`.
+    """
     found, warnings = decode(data)
+    delimiter = delimiter or _delimiter(found)
     notes: tuple[str, ...] = ()
     if not whole:
         found = found[: found.rfind("\n") + 1] or found
@@ -39,6 +45,12 @@ def separated(data: bytes, delimiter: str, whole: bool) -> Preview:
         notes = (f"the first {len(cells):,} rows",)
     kind = f"table, {width:,} columns × {len(cells):,}{'+' * more} rows"
     return Preview(kind, Table(columns, ("",) * width, cells, _numeric(cells, width)), notes, warnings)
+
+
+def _delimiter(text: str) -> str:
+    """What is between the names of the columns: where a comma stands in numbers, CSV has semicolons."""
+    head = _QUOTED.sub("", text.partition("\n")[0])
+    return max(",;\t|", key=head.count)
 
 
 def parquet(data: bytes) -> Preview:

@@ -6,6 +6,7 @@ Every reader takes the first (of logs the last) bytes of a file and says what it
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -27,9 +28,11 @@ def decode(data: bytes) -> tuple[str, tuple[str, ...]]:
     return text, (f"not all of it is UTF-8: {bad:,} places are shown as \ufffd",) if bad > 0 else ()
 
 
-def text(data: bytes, kind: str = "text", look: Look = "terminal") -> Preview:
-    """Lines as they are."""
+def text(data: bytes, kind: str = "text", look: Look = "terminal", *, bars: bool = True) -> Preview:
+    """Lines as they are. Without `bars` (a log's), `\\r` ends a line where the file has no newline."""
     found, warnings = decode(data)
+    if not bars and "\n" not in found:
+        found = found.replace("\r", "\n")
     return Preview(kind, Lines(lines_of(found, look)), warnings=warnings)
 
 
@@ -41,7 +44,8 @@ def yaml(data: bytes) -> Preview:
 def document(data: bytes) -> Preview:
     """One JSON document, indented. Raises `Damaged`."""
     found, warnings = decode(data)
-    return Preview("JSON", Lines(lines_of(_pretty(_parse(found)), "json")), warnings=warnings)
+    _parse(found)
+    return Preview("JSON", Lines(lines_of(laid_out(found), "json")), warnings=warnings)
 
 
 def records(data: bytes, whole: bool) -> Preview:
@@ -58,7 +62,7 @@ def records(data: bytes, whole: bool) -> Preview:
     bad = 0
     for number, row in enumerate(rows, 1):
         try:
-            lines += _record(number, _parse(row))
+            lines += _record(number, _parse(row), row)
         except Damaged as error:
             bad += 1
             lines += [Line(f"{number} · {error}", "heading"), Line(clean(row), "plain"), Line("")]
@@ -71,14 +75,16 @@ def records(data: bytes, whole: bool) -> Preview:
     return Preview(kind, Lines(lines, wrap=True), notes, warnings)
 
 
-def _record(number: int, record: Any) -> Iterator[Line]:
+def _record(number: int, record: Any, row: str) -> Iterator[Line]:
     turns = [turn for key in _TURNS for turn in _messages(record, key)]
     yield Line(f"{number}{_summary(record)}", "heading")
     if turns:
         for turn in turns:
             yield from _turn(turn)
-        record = {key: value for key, value in record.items() if key not in _TURNS}
-    yield from lines_of(_pretty(record), "json")
+        rest = _pretty({key: value for key, value in record.items() if key not in _TURNS})
+    else:
+        rest = laid_out(row)
+    yield from lines_of(rest, "json")
     yield Line("")
 
 
@@ -117,6 +123,25 @@ def _turn(turn: Mapping[str, Any]) -> Iterator[Line]:
     rest = {k: v for k, v in turn.items() if k not in ("role", "content") and v}
     if rest:
         yield from lines_of(_pretty(rest), "json", _INDENT)
+
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+
+
+def laid_out(text: str) -> str:
+    """JSON text with a line for each value, indented: numbers, duplicates and escapes as they are written."""
+    parts: list[str] = []
+    depth, tokens = 0, _TOKEN.findall(text)
+    for at, token in enumerate(tokens):
+        before = tokens[at - 1] if at else ""
+        if token in "}]":
+            depth -= 1
+        if at and token not in ",:" and before != ":" and not (before in ("{", "[") and token in "}]"):
+            parts.append("\n" + "  " * depth)
+        parts.append(token + " " * (token == ":"))
+        if token in "{[":
+            depth += 1
+    return "".join(parts)
 
 
 def _parse(found: str) -> Any:
