@@ -144,6 +144,7 @@ def test_get_leaves_out_what_is_no_file_and_names_it(used: Vfm, planted: Path, t
 
 def test_links_are_shown_and_go_by_themselves(used: Vfm, planted: Path) -> None:
     assert "planted/nowhere" in there(used, "planted")
+    assert "planted/nowhere  (a link that leads nowhere)" in used("ls", f"{OUTPUTS}:planted").stdout
     asked = used("rm", f"{OUTPUTS}:planted/in")
     assert asked.returncode == 2
     assert "planted/in: a link; what it leads to stays" in asked.stderr

@@ -212,7 +212,7 @@ def test_a_training_script_of_ones_own_trains_and_fails_by_its_own_name(shell: S
     mapping = (project / "run_modal.py").read_text()
     (project / "run_modal.py").write_text(mapping.replace("train_wordle.py", "train_mine.py"))
     shell.project = project
-    done = shell("launch", str(project / "configs/local_smoke.yaml"))
+    done = shell("launch", str(project / "configs/local_smoke.yaml"), "--set", "wandb.enabled=true")
     assert done.returncode == 1
     failure, run = shell.record(shell.last())["failure"], shell.run_dir(shell.last())
     assert failure["boundary"] == "script"
@@ -223,6 +223,11 @@ def test_a_training_script_of_ones_own_trains_and_fails_by_its_own_name(shell: S
     assert "[train] mine took 3 steps" in said
     assert f'[train]   File "examples/grpo/train_mine.py", line {line}, in train' in said
     assert not [text for text in said if "training_script.py" in text]
+    # The report to Weights & Biases, written offline, comes along.
+    fetched = shell("get", f"{run.parent.parent.name}:runs/{run.name}", str(tmp_path / "out"))
+    assert fetched.returncode == 0, fetched.stderr
+    assert list((tmp_path / "out" / run.name).rglob("run-*.wandb"))
+    assert (tmp_path / "out" / run.name / "checkpoints/checkpoint-3/complete.json").exists()
 
 
 ADAPTER = """

@@ -167,6 +167,19 @@ def test_nothing_is_overwritten_in_silence(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["there.yaml"]
 
 
+def test_a_config_that_is_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    real, link, theirs = tmp_path / "real.yaml", tmp_path / "link.yaml", tmp_path / ".real.yaml.part"
+    real.write_text("training:\n  steps: 5\n")
+    theirs.write_text("another program's")
+    link.symlink_to("real.yaml")
+    draft = Draft.load(str(link), ROOT)
+    draft.put("training.steps", "6")
+    save(draft, link, ROOT, overwrite=True)
+    assert link.is_symlink()
+    assert real.read_text() == "training:\n  steps: 6\n"
+    assert theirs.read_text() == "another program's"
+
+
 def test_a_draft_with_problems_is_not_saved(tmp_path: Path) -> None:
     draft = Draft.load(None, ROOT)
     draft.put("training.steps", "many")

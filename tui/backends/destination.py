@@ -104,8 +104,17 @@ def open_part(part: Path) -> BinaryIO:
 
 def give_name(part: Path, target: Path, *, force: bool) -> None:
     """Let a whole part file become the target. Raises `Occupied` where that has come to be meanwhile."""
-    if not force and os.path.lexists(target):
-        raise Occupied([str(target)])
+    if not force:
+        try:
+            os.link(part, target)  # unlike a rename, refuses to take the place of another file
+        except FileExistsError:
+            raise Occupied([str(target)]) from None
+        except OSError:  # a file system without links
+            if os.path.lexists(target):
+                raise Occupied([str(target)]) from None
+        else:
+            part.unlink()
+            return
     os.replace(part, target)
 
 

@@ -7,6 +7,7 @@ are the backends'.
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from tui.cli import choices, interrupt, outcome
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from tui.backends.base import Progress, Transfer
+    from tui.backends.base import Entry, Progress, Transfer
 
 KEPT = "What has arrived is kept: the same command goes on from it."
 """Said when Ctrl-C breaks a copy off."""
@@ -55,13 +56,9 @@ def ls(where: str, as_json: bool) -> int:
 
     entries = shared.run(shared.connect().ls(*split(where)))
     if as_json:
-        shared.print_json(
-            [{"path": e.path, "is_dir": e.is_dir, "size": e.size, "modified": e.modified} for e in entries]
-        )
+        shared.print_json([asdict(entry) for entry in entries])
     else:
-        cells = [
-            ("" if e.is_dir else size(e.size), moment(e.modified), e.path + "/" * e.is_dir) for e in entries
-        ]
+        cells = [("" if e.is_dir else size(e.size), moment(e.modified), _shown(e)) for e in entries]
         click.echo(table(("SIZE", "MODIFIED", "PATH"), cells))
     return outcome.DONE
 
@@ -194,6 +191,11 @@ def _how_much(transfer: Transfer) -> str:
     there = len(transfer.skipped)
     already = f", {there:,} {'file was' if there == 1 else 'files were'} there already" if there else ""
     return f"{size(transfer.done)} of {size(transfer.total)}{already}"
+
+
+def _shown(entry: Entry) -> str:
+    """A path of a listing: folders end in `/`, and what can be no file says why."""
+    return entry.path + "/" * entry.is_dir + f"  ({entry.special})" * bool(entry.special)
 
 
 def split(where: str) -> tuple[str, str]:

@@ -46,7 +46,8 @@ def save(draft: Draft, path: Path, project_dir: Path, *, overwrite: bool = False
     if path.exists() and not overwrite:
         raise _exists(path)
     text = edited(_source(draft, project_dir), resolved)
-    part = path.with_name(f".{path.name}.part")
+    path = Path(os.path.realpath(path))  # where a link leads is written to, never the link
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(part, text)
