@@ -158,7 +158,8 @@ class Client:
 
     async def runs_of(self, backend: str) -> list[RunRecord]:
         """One backend's runs, newest first: a slow one holds up no other. Raises `BackendError`."""
-        return await self.backend(backend).runs()
+        found, _ = await asyncio.gather(self.backend(backend).runs(), self.bring_prices(backend))
+        return found
 
     async def find(self, text: str) -> RunRecord:
         """The run meant by its id, an unambiguous prefix of it, or `last`.
@@ -271,7 +272,13 @@ class Client:
 
     async def volumes_of(self, backend: str) -> list[VolumeInfo]:
         """One backend's volumes: a slow one holds up no other. Raises `BackendError`."""
-        return await self.backend(backend).volumes.volumes()
+        found, _ = await asyncio.gather(self.backend(backend).volumes.volumes(), self.bring_prices(backend))
+        return found
+
+    async def bring_prices(self, backend: str) -> None:
+        """Have a backend's own prices at hand for plans, where it has any; raises nothing."""
+        if backend in list(self.backends) and (bring := getattr(self.backend(backend), "bring_prices", None)):
+            await bring()
 
     async def ls(
         self, volume: str, path: str = "", *, recursive: bool = False, backend: str | None = None

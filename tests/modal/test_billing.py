@@ -15,6 +15,9 @@ from remote.contract.errors import BackendError
 from remote.contract.record import RunRecord
 from tests.modal.cloud import Cloud
 from tui.backends.modal.backend import ModalBackend
+from tui.client import Client
+from tui.config.prices import prices
+from tui.settings import Settings
 
 HOUR = 3600
 BEGAN = time.time() // HOUR * HOUR - 5 * HOUR
@@ -74,3 +77,42 @@ def test_a_wrong_token_is_an_error(cloud: Cloud, backend: ModalBackend) -> None:
     cloud.faults.wrong_token = True
     with pytest.raises(BackendError, match="not signed in"):
         asyncio.run(backend.billed(run()))
+
+
+RATES = {"gpu_hour_cost_h100": "2.75", "gpu_hour_cost_a100_80gb": "1.5", "cpu_hour_cost": "0.04"}
+
+
+async def test_plans_take_the_workspaces_own_prices_and_ask_for_them_once_a_day(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(project_dir=tmp_path, home=tmp_path / "home", config_dir=tmp_path / "config")
+    client = Client.default(settings)
+    assert prices(settings).gpu["H100"] == pytest.approx(3.9492)
+    cloud.state.rates.update(RATES)
+    await client.volumes_of("modal")  # as the doctor does, and others who ask Modal anything
+    table = prices(settings)
+    assert (table.gpu["H100"], table.gpu["H100!"], table.gpu["A100-80GB"]) == (2.75, 2.75, 1.5)
+    assert (table.cpu, table.memory, table.source) == (0.04, 0.007992, "modal billing rates")
+    assert table.gpu["T4"] == pytest.approx(0.5904), "what it does not tell is the list's"
+    cloud.state.rates["gpu_hour_cost_h100"] = "9"
+    await client.bring_prices("modal")
+    assert prices(settings).gpu["H100"] == 2.75
+    (settings.config_dir).mkdir()
+    (settings.config_dir / "prices.toml").write_text("[gpu]\nH100 = 1\n")
+    assert prices(settings).gpu["H100"] == 1
+    later = time.time() + 25 * HOUR
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert prices(settings).gpu["A100-80GB"] == pytest.approx(2.4984), "yesterday's do not count"
+
+
+@pytest.mark.parametrize("trouble", ["refused", "unreachable"])
+async def test_without_the_workspaces_prices_there_is_the_list(
+    cloud: Cloud, tmp_path: Path, trouble: str
+) -> None:
+    if trouble == "refused":
+        cloud.faults.errors["WorkspaceBillingRates"] = Status.PERMISSION_DENIED
+    else:
+        cloud.faults.network = "refuse"
+    settings = Settings(project_dir=tmp_path, home=tmp_path / "home", config_dir=tmp_path / "config")
+    await Client.default(settings).bring_prices("modal")
+    assert prices(settings).gpu["H100"] == pytest.approx(3.9492)

@@ -40,6 +40,8 @@ def make_plan(config: str | None, typed: Sequence[str], *, kind: Kind, backend: 
     from tui.config import plan
     from tui.settings import Settings
 
+    if backend != "local":
+        run(connect().bring_prices(backend))
     return plan.make_plan(
         resolve(config, typed), Settings.load(), kind=kind, backend=backend, config_path=config
     )

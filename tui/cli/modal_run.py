@@ -63,6 +63,7 @@ def spelled(option: str, value: object) -> str:
 
 
 def _plan(kind: Kind, config_path: str | None, typed: Typed) -> Plan:
+    from tui.client import Client
     from tui.config import files, plan, resolve
     from tui.settings import Settings
 
@@ -70,6 +71,7 @@ def _plan(kind: Kind, config_path: str | None, typed: Typed) -> Plan:
     tree = files.load(resolve.locate(config_path, settings.project_dir)) if config_path else None
     options = [Option(_key(name), value, name) for name, value in typed.items() if value is not None]
     resolved = resolve.resolve_layers(tree, options)
+    interrupt.run(Client.default(settings).bring_prices("modal"))
     return plan.make_plan(resolved, settings, kind=kind, backend="modal", config_path=config_path)
 
 

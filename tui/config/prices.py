@@ -1,7 +1,8 @@
 """What a launch would cost: an hour of the machine, and what all of the run can come to at most.
 
-Owns the table (`prices.toml`, dated) and laying the user's own over it. How long a run really takes is
-nobody's to know before it runs; a local run costs nothing here. The words are `tui/costs.py`'s.
+Owns the table (`prices.toml`, dated), and laying the workspace's and the user's own over it. How long a run
+really takes is nobody's to know before it runs; a local run costs nothing here. The words are
+`tui/costs.py`'s.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,14 @@ from remote.contract.errors import ConfigError, Hint
 from remote.contract.record import Kind
 from remote.contract.resources import needs_gpu, regions
 from remote.contract.spec import ExperimentSpec
+from tui.config import workspace_prices
 from tui.config.resolve import Resolved
 from tui.settings import Settings
 
 TABLE = Path(__file__).with_name("prices.toml")
 NAME = "prices.toml"
+WORKSPACE = "modal billing rates"
+"""The source of prices that Modal tells this workspace, discounts included."""
 _GIB = 1024  # MB, as Modal counts memory
 
 
@@ -127,8 +132,11 @@ def price_per_hour(
 
 
 def prices(settings: Settings | None = None) -> Prices:
-    """The table with the user's own figures over it. Raises `ConfigError` where their file is no table."""
-    table = tomllib.loads(TABLE.read_text())
+    """The table, under the workspace's own prices where Modal has told them, and the user's own figures.
+
+    Raises `ConfigError` where their file is no table.
+    """
+    table = _with_workspace(tomllib.loads(TABLE.read_text()), settings)
     own = settings.config_dir / NAME if settings else None
     if own is None or not own.is_file():
         return _made(table, "")
@@ -139,6 +147,17 @@ def prices(settings: Settings | None = None) -> Prices:
     if "source" not in theirs:
         merged["source"] = str(own)
     return _made(merged, str(own))
+
+
+def _with_workspace(table: dict[str, Any], settings: Settings | None) -> dict[str, Any]:
+    told = workspace_prices.read(settings.home) if settings else None
+    if told is None or not told[0]:
+        return table
+    rates, when = told
+    gpu = {**table["gpu"], **workspace_prices.gpus(rates, [*table["gpu"], *table["same"]])}
+    container = {**table["container"], **workspace_prices.container(rates)}
+    date = datetime.fromtimestamp(when).date().isoformat()
+    return {**table, "gpu": gpu, "container": container, "date": date, "source": WORKSPACE}
 
 
 def _made(table: Mapping[str, Any], own: str) -> Prices:

@@ -6,6 +6,7 @@ Owns turning the answer, or its absence, into a finding. Whether somebody is sig
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from remote.contract.errors import VfmError
@@ -26,4 +27,16 @@ async def modal(around: Surroundings, signed_in: Finding) -> Finding:
         told = "\n".join(filter(None, (error.message, error.cause, by, advice)))
         return replace(signed_in, state="problem", detail=told, command=_SETUP if _SETUP in advice else "")
     many = f"{count} volume{'' if count == 1 else 's'} of runs there"
-    return replace(signed_in, detail=f"{signed_in.detail}\nit answers: {many}")
+    return replace(signed_in, detail=f"{signed_in.detail}\nit answers: {many}\n{await _prices(around)}")
+
+
+async def _prices(around: Surroundings) -> str:
+    """Which prices plans are made with."""
+    from tui.config.prices import WORKSPACE, prices
+
+    try:
+        table = await asyncio.to_thread(prices, around.settings)
+    except VfmError as error:
+        return error.message
+    whose = "this workspace's own" if table.source == WORKSPACE else "the list of Modal's page"
+    return f"prices: {table.own or whose}, of {table.date}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from tui import costs
+from tui.config.prices import WORKSPACE
 from tui.config.scripts import BUILT_IN
 from tui.words import plain
 
@@ -146,7 +147,7 @@ def _price(plan: Plan) -> Iterator[Content]:
     yield _figure(costs.at_most(price))
     yield _muted(f"budget: {costs.budget(price)}")
     yield _muted(costs.NOT_IN_IT)
-    whose = price.own or "Modal's list prices"
+    whose = price.own or ("this workspace's prices" if price.source == WORKSPACE else "Modal's list prices")
     yield _muted(f"{whose} of {price.date}, may have changed since: {price.source}")
 
 

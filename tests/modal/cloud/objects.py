@@ -56,6 +56,11 @@ class Objects:
         keys = list(self._state.secrets.get(request.secret_id, {}))
         return pb.SecretGetInfoResponse(metadata=pb.SecretMetadata(keys=keys))
 
+    async def WorkspaceBillingRates(
+        self, request: pb.WorkspaceBillingRatesRequest
+    ) -> pb.WorkspaceBillingRatesResponse:
+        return pb.WorkspaceBillingRatesResponse(rates=self._state.rates)
+
     async def WorkspaceBillingReport(
         self, request: pb.WorkspaceBillingReportRequest
     ) -> AsyncIterator[pb.WorkspaceBillingReportItem]:

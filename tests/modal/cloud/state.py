@@ -174,6 +174,8 @@ class State:
     mounts: dict[str, list[pb.MountFile]] = field(default_factory=dict)
     container_env: dict[str, str] = field(default_factory=dict)
     billing: list[pb.WorkspaceBillingReportItem] = field(default_factory=list)
+    rates: dict[str, str] = field(default_factory=dict)
+    """What an hour costs this workspace, by Modal's names."""
     served: list[tuple[Path, int]] = field(default_factory=list)
     """The blocks that were asked for: file, and bytes that were sent of it."""
     serving: int = 0

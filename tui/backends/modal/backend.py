@@ -11,7 +11,7 @@ import re
 import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 from remote.contract.errors import BackendError, ConfigError, Hint
@@ -28,8 +28,11 @@ from tui.backends.modal.status import Standing
 from tui.backends.modal.volumes import ModalVolumes
 from tui.backends.modal.watch import Watch
 from tui.backends.processes import Program
+from tui.config import workspace_prices
 from tui.settings import environment, from_shell
 
+PRICES = 3.0
+"""Seconds that Modal has to tell its prices: without them there is the table."""
 LAUNCHING = 3 * 3600.0
 """Seconds after which a run without an app has no launcher any more: an image takes minutes to build."""
 _ASSIGNMENT = re.compile(rb"^\s*(?:export\s+)?[A-Za-z_]\w*\s*=", re.MULTILINE)
@@ -166,6 +169,16 @@ class ModalBackend:
         from tui.backends.modal.billing import billed
 
         return await billed(self._session, run)
+
+    async def bring_prices(self) -> None:
+        """Have the workspace's own prices kept for plans, where none of the last day are; raises nothing."""
+        from tui.backends.modal.billing import rates
+
+        if await asyncio.to_thread(workspace_prices.read, self.home) is None:
+            with suppress(BackendError, TimeoutError):
+                async with asyncio.timeout(PRICES):
+                    found = await rates(self._session)
+                await asyncio.to_thread(workspace_prices.keep, self.home, found)
 
     async def _cancel(self, record: RunRecord, now: bool) -> None:
         client = await self._session.client()

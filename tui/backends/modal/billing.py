@@ -1,7 +1,8 @@
-"""What Modal billed for a run: the workspace's report, an hour a line, by the run's app and tags.
+"""What Modal billed for a run, and what it asks: the workspace's report and its rates.
 
-Owns reading that report. Not every workspace gives one, and an hour is in it once it is over: what is not
-known is None, and no error. The estimate that stands beside it is `tui/run_price.py`'s.
+Owns reading both. The report has an hour a line, by the run's app and tags; not every workspace gives one,
+and an hour is in it once it is over: what is not known is None, and no error. The estimate beside it is
+`tui/run_price.py`'s.
 """
 
 from __future__ import annotations
@@ -31,6 +32,24 @@ async def billed(session: Session, run: RunRecord) -> float | None:
     items = await _report(session, start, end)
     costs = [item.cost for item in items if _is_of(item, run)]
     return float(sum(costs)) if costs else None
+
+
+async def rates(session: Session) -> dict[str, float]:
+    """The workspace's own rates, discounts included: US dollars an hour, by Modal's names.
+
+    None are an answer too. Raises `BackendError` where Modal cannot be asked.
+    """
+    client = await session.client()
+    import modal
+    from modal import exception
+
+    refused = (exception.PermissionDeniedError, exception.UnimplementedError, exception.InvalidError)
+    async with within(PATIENCE, "ask for its prices"):
+        try:
+            found = await modal.Workspace.from_context(client=client).billing.rates.aio()
+        except refused:
+            return {}
+    return {name: float(rate) for name, rate in found.items()}
 
 
 def _hours(run: RunRecord) -> tuple[datetime, datetime | None]:

@@ -1,0 +1,65 @@
+"""The Modal workspace's own prices, as Modal last told them, kept on this machine for a day.
+
+Owns the file and what Modal's names of rates mean. Asking Modal is `backends/modal/billing.py`'s, what a
+launch costs `prices.py`'s.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from remote.contract.json_text import from_json, to_json
+
+FRESH = 86400.0
+"""Seconds for which they count."""
+_CPU, _MEMORY, _GPU = "cpu_hour_cost", "mem_gib_hour_cost", "gpu_hour_cost_"
+
+
+def read(home: Path) -> tuple[dict[str, float], float] | None:
+    """The rates (USD an hour, by Modal's names) and when they were told (Unix seconds).
+
+    None: there are none that count. No rates are an answer too: of a workspace that tells none.
+    """
+    try:
+        data = from_json(_path(home).read_bytes())
+        told = float(data["told"])
+        rates = {str(name): float(rate) for name, rate in data["rates"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return (rates, told) if 0 <= time.time() - told < FRESH else None
+
+
+def keep(home: Path, rates: Mapping[str, float]) -> None:
+    """Keep what Modal has told now; a disk that takes nothing keeps nothing."""
+    path = _path(home)
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(to_json({"told": time.time(), "rates": dict(rates)}))
+        Path(temporary).replace(path)
+
+
+def gpus(rates: Mapping[str, float], names: Iterable[str]) -> dict[str, float]:
+    """The rates of GPUs by our names, of those that have one: `gpu_hour_cost_a100_80gb` is A100-80GB's."""
+    known = {_plain(name.removeprefix(_GPU)): rate for name, rate in rates.items() if name.startswith(_GPU)}
+    return {name: known[_plain(name)] for name in names if _plain(name) in known}
+
+
+def container(rates: Mapping[str, float]) -> dict[str, float]:
+    """The rates of a core and of a GiB of memory, where they are told."""
+    return {name: rates[key] for name, key in (("cpu", _CPU), ("memory", _MEMORY)) if key in rates}
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def _path(home: Path) -> Path:
+    return home / "modal" / "prices.json"
