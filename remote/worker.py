@@ -35,6 +35,7 @@ from remote.processes import keep_files_private
 from remote.run_dir import RunDir, disk_error, is_disk_full, is_disk_full_behind, write_atomic
 from remote.stopping import Cancelled, Interrupted, ignore_signals, raise_on_signals
 from remote.vllm_command import Fixed
+from remote.wandb_redaction import keep_secrets_out_of_wandb
 
 if TYPE_CHECKING:
     from remote.training_run import TrainingRun
@@ -286,6 +287,7 @@ class Worker:
             return
         told = tracking.variables(self.spec, self.dir.path, os.environ)
         os.environ.update(told)
+        keep_secrets_out_of_wandb()
         if "WANDB_MODE" in told:
             self.emit.say("worker", "no WANDB_API_KEY: the Weights & Biases report is written offline")
         self._stack.callback(tracking.finish)

@@ -167,6 +167,11 @@ class Redactor:
                 self._found.setdefault(gram, []).append((form, start))
         self._grams = frozenset(self._found)
 
+    @classmethod
+    def of(cls, variables: Mapping[str, str]) -> Redactor:
+        """Of those variables that are secrets."""
+        return cls({name: value for name, value in variables.items() if is_secret(name, value)})
+
     def touches(self, text: str) -> bool:
         """Whether a text may hold a secret; quick where it does not."""
         if not self._grams:

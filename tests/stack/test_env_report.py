@@ -70,8 +70,11 @@ def write(folder: Path, files: dict[str, str]) -> Path:
     return folder
 
 
+SECRETS = {"MY_KEY": "canary0123456789abcdef", "DATABASE_URL": "postgres://bob:c4n4ry-horse@host/db"}
+
+
 def ask(tmp_path: Path, name: str, source: str = "", **args: Any) -> dict[str, Any]:
-    """The last line of what the program answers."""
+    """The last line of what the program answers. Nothing that it says holds a secret."""
     spec = {"training": {"environment": name, "environment_args": args, "eval_examples": 4}}
     request = LaunchRequest(
         run_id="look",
@@ -84,9 +87,11 @@ def ask(tmp_path: Path, name: str, source: str = "", **args: Any) -> dict[str, A
         cache_dir=str(tmp_path / "cache"),
         project_dir=str(tmp_path),
     )
-    question = json.dumps({"request": request.model_dump(mode="json"), "check": True})
+    question = json.dumps({"request": request.model_dump(mode="json"), "check": True, "env": SECRETS})
     command = [sys.executable, "-m", "remote.environment_report"]
     done = subprocess.run(command, input=question, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    assert "canary0" not in done.stdout
+    assert "c4n4ry" not in done.stdout
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     print(*lines, sep="\n")
     assert (done.returncode == 0) == ("report" in lines[-1])
@@ -116,6 +121,18 @@ def test_the_documents_example_is_whole(tmp_path: Path) -> None:
         assert one["error"] is None
         assert one["reward"] == one["rewards"]["letters"]
         assert one["messages"][-1]["role"] == "assistant"
+
+
+def test_an_environment_that_says_all_that_it_knows_gives_no_secret_away(tmp_path: Path) -> None:
+    files = example()
+    module = files["vf_backwards/__init__.py"]
+    loud = "import os, sys\nprint(dict(os.environ), file=sys.stderr)\n"
+    raising = module.replace("right = sum(", "raise KeyError(dict(os.environ)); right = sum(")
+    write(tmp_path / "environments" / "vf_backwards", {**files, "vf_backwards/__init__.py": loud + raising})
+    told = ask(tmp_path, "vf_backwards")["report"]
+    for one in told["episodes"]:
+        assert "[redacted: MY_KEY]" in one["error"]
+        assert "[redacted: DATABASE_URL]" in one["error"]
 
 
 def test_a_package_that_was_only_on_an_index_plays_and_what_fails_is_said_with_its_line(

@@ -50,7 +50,7 @@ def report(
             errors="replace",
         )
         try:
-            return _answer(child, question, say, aside, Redactor(secrets))
+            return _answer(child, question, say, aside, Redactor.of(secrets))
         finally:
             if child.poll() is None:  # interrupted: nobody waits for it any more
                 child.terminate()
