@@ -316,7 +316,7 @@ async def to_remove(client: Client, volume: str, path: str, backend: str | None 
 
 
 async def _counted(client: Client, volume: str, path: str, backend: str | None) -> Removal:
-    path = PurePosixPath(path).as_posix().removeprefix(".")
+    path = "/".join(PurePosixPath(path).parts)
     if path and ".." not in path.split("/"):
         above = await client.ls(volume, path.rpartition("/")[0], backend=backend)
         entry = next((entry for entry in above if entry.path == path), None)

@@ -256,9 +256,15 @@ def record(status: Status) -> RunRecord:
     )
 
 
-async def test_what_a_removal_takes_away_is_counted(client: Client) -> None:
+async def test_what_a_removal_takes_away_is_counted(client: Client, root: Path) -> None:
     assert await removal(client, record("done")) == Removal(2, len(BIG) + 5)
     assert await to_remove(client, VOLUME, "runs/r1/logs") == Removal(1, 5)
+    (root / ".hidden").write_bytes(b"four")
+    (root / "runs" / "link").symlink_to("r1")
+    assert await to_remove(client, VOLUME, ".hidden") == Removal(1, 4)
+    assert await to_remove(client, VOLUME, "./runs//link") == Removal(1, 0, is_link=True)
+    assert await to_remove(client, VOLUME, "runs") == Removal(3, len(BIG) + 5)
+    assert await to_remove(client, VOLUME, "") == Removal(4, len(BIG) + 9)
 
 
 async def test_what_a_live_run_writes_is_not_removed(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
