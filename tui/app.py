@@ -163,6 +163,8 @@ class VfmApp(Desk):
         """A widget that broke hears nothing any more; the app goes on, and keys go to what still does."""
         if not (self._running and self.screen_stack and self.survives(error)):
             self.crash = self.crash or error
+            if self.on_exit:
+                self.on_exit()
             super()._handle_exception(error)
             return
         broken = active_message_pump.get(None)

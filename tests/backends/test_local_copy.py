@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -56,3 +57,16 @@ async def test_a_file_that_is_replaced_under_the_copy_is_not_taken(tmp_path: Pat
     with pytest.raises(DiskError, match="did not arrive"):
         await copy_all([Copy.of(source, target)], Transfer(), replace)
     assert not target.exists()
+
+
+async def test_links_that_lead_to_one_another_come_to_an_end(local: LocalBench, tmp_path: Path) -> None:
+    """Twelve folders with a link to each other one: half a billion ways through them."""
+    names = [f"d{number}" for number in range(12)]
+    for name in names:
+        local.write(VOLUME, f"maze/{name}/file", b"1")
+        for other in names:
+            (local.folder(VOLUME) / "maze" / name / other).symlink_to(f"../{other}")
+    async with asyncio.timeout(30):
+        done = await local.backend().volumes.download(VOLUME, "maze", tmp_path / "out")
+    assert all((tmp_path / "out/maze" / name / "file").is_file() for name in names)
+    assert any("time and again" in one.why for one in done.left_out)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,9 @@ from tui.backends.base import Entry
 LEAVES = "a link that leaves the volume"
 NOWHERE = "a link that leads nowhere"
 CIRCLE = "a link back to a folder that holds it"
+OFTEN = "a link to a folder that other links lead to as well, time and again"
+TIMES = 8
+"""How often a folder is walked through links: those that lead to one another would never end."""
 _KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
@@ -32,7 +36,8 @@ def tree(folder: Path, prefix: str = "", *, within: Path | None = None) -> Itera
     `OSError` where the folder itself cannot be listed.
     """
     real = os.path.realpath(folder)
-    return _below(str(folder), real, prefix, None if within is None else str(within), frozenset((real,)))
+    inside = None if within is None else str(within)
+    return _below(str(folder), real, prefix, inside, frozenset((real,)), Counter())
 
 
 def children(folder: Path, prefix: str = "", *, within: Path | None = None) -> Iterator[Entry]:
@@ -52,7 +57,9 @@ def look(path: Path) -> Entry:
     return found[0]
 
 
-def _below(folder: str, real: str, prefix: str, within: str | None, above: frozenset[str]) -> Iterator[Entry]:
+def _below(
+    folder: str, real: str, prefix: str, within: str | None, above: frozenset[str], linked: Counter[str]
+) -> Iterator[Entry]:
     for name in _names(folder):
         found = _look(folder, real, name, prefix, within)
         if found is None:
@@ -62,12 +69,15 @@ def _below(folder: str, real: str, prefix: str, within: str | None, above: froze
             yield entry
         elif entry.is_link and (leads_to in above or _is_in(real, leads_to)):
             yield replace(entry, is_dir=False, special=CIRCLE)
+        elif entry.is_link and linked[leads_to] == TIMES:
+            yield replace(entry, is_dir=False, special=OFTEN)
         elif why := _unlistable(leads_to):
             yield replace(entry, is_dir=False, special=why)
         else:
             yield entry
-            inside = f"{folder}/{name}"
-            yield from _below(inside, leads_to, entry.path + "/", within, above | {leads_to})
+            linked[leads_to] += entry.is_link
+            path, higher = f"{folder}/{name}", above | {leads_to}
+            yield from _below(path, leads_to, f"{entry.path}/", within, higher, linked)
 
 
 def _look(folder: str, real: str, name: str, prefix: str, within: str | None) -> tuple[Entry, str] | None:
