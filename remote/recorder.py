@@ -6,7 +6,6 @@ events is `emit`'s.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -39,10 +38,10 @@ class Recorder:
         self._noted.update(values)
 
     def metrics(self, step: int, values: Mapping[str, Any]) -> None:
-        """Send a step's numbers, with what was noted since; what is no finite number is left out."""
+        """Send a step's numbers, with what was noted since; one that is not finite is sent as such."""
         merged = {**values, **self._noted}
         self._noted, self.step = {}, step
-        numbers = {k: float(v) for k, v in merged.items() if isinstance(v, int | float) and math.isfinite(v)}
+        numbers = {k: float(v) for k, v in merged.items() if isinstance(v, int | float)}
         self.emitter.emit(MetricsEvent(step=step, values=numbers))
 
     def rollouts(self, step: int, played: Sequence[Played], rows: Sequence[Row | None]) -> None:

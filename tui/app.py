@@ -46,6 +46,7 @@ class VfmApp(Desk):
         Binding("question_mark", "help", "Help", show=False, id="app.help_too"),
         Binding("ctrl+p", "command_palette", "Commands", show=False, priority=True, id="app.palette"),
         Binding("colon", "command_palette", "Commands", show=False, id="app.palette_too"),
+        Binding("ctrl+z", "suspend_process", "Suspend: `fg` goes on", show=False, id="app.suspend"),
         Binding("f9", "doctor", "Doctor: what is set up", show=False, id="app.doctor"),
     ]
 

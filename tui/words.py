@@ -125,7 +125,7 @@ def size(count: float) -> str:
 
 def number(value: float) -> str:
     """A metric's value in at most four significant digits."""
-    return f"{value:.4g}"
+    return f"{value:.4g}" if value == value else "NaN"
 
 
 def plus_minus(mean: float, error: float | None) -> str:

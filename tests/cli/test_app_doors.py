@@ -284,3 +284,18 @@ def test_completion_scripts_name_the_program(vfm: Vfm) -> None:
     done = vfm("completion", "bash", "vfm-tui")
     assert done.returncode == 0
     assert "_VFM_TUI_COMPLETE" in done.stdout
+
+
+def test_ctrl_z_gives_the_shell_its_terminal_and_fg_goes_on(opened: Open) -> None:
+    """A shell with job control, since nothing may stop a program whose parent could not wake it."""
+    script = f"{' '.join(TUI)}; echo stopped $?; fg; echo over $?"
+    shell = opened(program=["bash", "-mc", script])
+    shell.wait_for(DRAWN)
+    shell.type(b"\x1a")
+    shell.wait_for(b"stopped 14")
+    assert shell.written.rindex(b"\x1b[?1049l") < shell.written.index(b"stopped 14")
+    shell.written = shell.written.partition(b"stopped 14")[2]
+    shell.wait_for(DRAWN)
+    shell.wait_for(b"Commands")  # only then does it read keys
+    shell.type(b"\x11")
+    shell.wait_for(b"over 0")

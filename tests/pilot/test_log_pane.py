@@ -482,6 +482,14 @@ async def test_going_to_a_line_or_a_part_of_the_way(log: Path) -> None:
             await until(on_line(app, line), line)
         await pilot.press("ctrl+g", "x", "enter")
         await until(lambda: "no place: 'x'" in said(app), "words")
+        for text, words in (
+            ("9999", "this is the last"),
+            ("0", "this is the first"),
+            ("400%", "100% is the last"),
+        ):
+            await pilot.press("ctrl+u", *text, "enter")
+            await until(lambda words=words: words in said(app), words)
+            await pilot.press("ctrl+g")
         await pilot.press("escape")
         assert said(app) == ""
         assert app.view.has_focus

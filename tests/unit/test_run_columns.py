@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from remote.contract.events import MetricsEvent, encode_line
+from tui.store.run_fold import RunFold
 from tui.store.run_rows import RunRow
 from tui.widgets.run_columns import (
     COLUMNS,
@@ -120,3 +124,18 @@ def test_a_bar_is_full_only_at_the_end(share: float, width: int) -> None:
     (done, _), (rest, _) = bar(share, width, "running")
     assert len(done) + len(rest) == width
     assert (share < 1) or not rest
+
+
+def test_a_reward_that_is_no_number_is_said_in_the_colour_of_failures() -> None:
+    events = [
+        MetricsEvent(seq=n, step=n, values={"reward": value}) for n, value in enumerate((0.5, math.nan))
+    ]
+    fold = RunFold()
+    fold.take(map(encode_line, events), 1)
+    row = fold.row(RunRow("a"))
+    column = next(column for column in COLUMNS if column.name == "reward")
+    assert cell(column, row, 14, 0.0)[0] == ("   NaN", "failed")
+    fold.take([encode_line(MetricsEvent(seq=2, step=2, values={"eval/total": 0.1}))], 2)
+    assert math.isnan(fold.row(RunRow("a")).reward or 0.0)
+    fold.take([encode_line(MetricsEvent(seq=3, step=3, values={"reward": 0.75}))], 3)
+    assert fold.row(RunRow("a")).reward == 0.75

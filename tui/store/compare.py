@@ -6,6 +6,7 @@ Owns the comparing, on plain data. Fetching it is the screen's, its look is `wid
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -85,7 +86,7 @@ def scores(metrics: Metrics) -> Scores:
     rewards = next((metrics.series[name] for name in _REWARDS if name in metrics.series), Series())
     held_out = metrics.series.get(_SCORE, Series()).values
     steps = metrics.times.steps
-    best = max(rewards.values, default=None)
+    best = max(filter(math.isfinite, rewards.values), default=None)
     return Scores(
         step=steps[-1] if steps else None,
         reward=rewards.values[-1] if rewards.values else None,

@@ -37,6 +37,8 @@ class RunFold:
         self.state = RunState()
         self._rewards: dict[int, float] = {}
         """By step: one that was lost with a machine is done again."""
+        self._diverged = False
+        """Whether the latest reward is no finite number."""
         self._score: float | None = None
         self._error: float | None = None
         self._first: dict[str, ProgressEvent] = {}
@@ -71,12 +73,17 @@ class RunFold:
             step=done,
             total_steps=total or None,
             eta=eta,
-            reward=rewards[-1] if train and rewards else self._score,
+            reward=self._reward(rewards) if train else self._score,
             reward_error=None if train else self._error,
             rewards=thin(rewards),
             phase=_phase(state) if row.live else "",
             attempt=attempt(state.attempt, state.taken_up.why) if state.taken_up else "",
         )
+
+    def _reward(self, rewards: list[float]) -> float | None:
+        if self._diverged:
+            return math.nan
+        return rewards[-1] if rewards else None
 
     def _add(self, event: AnyEvent) -> None:
         if not self.state.add(event):
@@ -89,6 +96,8 @@ class RunFold:
     def _take_numbers(self, event: MetricsEvent) -> None:
         for name in REWARDS:
             value = event.values.get(name, math.nan)
+            if name == "reward" and name in event.values:
+                self._diverged = not math.isfinite(value)
             if not _is_number(value):  # NaN, where nothing was rewarded
                 continue
             value = float(f"{value:.6g}")  # more digits would only fill the cache

@@ -42,7 +42,7 @@ class RunRow:
     total_steps: int | None = None
     eta: float | None = None
     reward: float | None = None
-    """The latest mean reward; of an evaluation, its score."""
+    """The latest mean reward (NaN where it is no finite number); of an evaluation, its score."""
     reward_error: float | None = None
     """The standard error of an evaluation's score, where it is known."""
     rewards: tuple[float, ...] = ()
@@ -100,8 +100,9 @@ class RunRow:
         return for_search("\n".join((*words, *also)))
 
     def to_dict(self) -> dict[str, Any]:
-        """The row for the cache: what is not as it is by default."""
-        return {name: value for name, default in _DEFAULTS if (value := getattr(self, name)) != default}
+        """The row for the cache: what is not as it is by default, and JSON has a word for."""
+        known = ((name, getattr(self, name), default) for name, default in _DEFAULTS)
+        return {name: value for name, value, default in known if value != default and value == value}
 
 
 def for_search(text: str) -> str:

@@ -30,7 +30,7 @@ from tui.store.log_query import CHOICES, ERRORS, compile_pattern, why_not
 from tui.widgets.log_finder import BETWEEN, LogFinder
 from tui.widgets.log_hits import LogHits
 from tui.widgets.log_line import write_plain
-from tui.widgets.log_place import find_place
+from tui.widgets.log_place import beyond, find_place
 from tui.widgets.log_question import HELP, LogQuestion, LogSaid, past_of
 from tui.widgets.log_status import LogStatus, source_at
 from tui.widgets.log_view import LogView
@@ -283,7 +283,7 @@ class LogPane(Vertical):
         if number is None:
             self._say(f"no place: {text!r}; type {HELP['place']}")
             return
-        self._say("")
+        self._say(await asyncio.to_thread(beyond, self.journal, text))
         self._close(self._question)
         if self.journal.lines:
             self.view.go_to(self.view.rows.row_of(self.journal.line(number).offset))

@@ -31,6 +31,24 @@ def find_place(journal: Journal, text: str) -> int | None:
     return journal.number_at(_next_time(journal.began, hour, minute, second))
 
 
+def beyond(journal: Journal, text: str) -> str:
+    """What to say of a place that the log does not reach to; empty for one that it has."""
+    text = text.strip().replace(",", "").replace("_", "")
+    if text.isdecimal() and (int(text[:18]) > journal.lines or int(text[:18]) < 1):
+        return f"there are {journal.lines:,} lines: this is the {'last' if int(text[:18]) else 'first'}"
+    if text.endswith("%") and text[:-1].strip().isdecimal() and int(text[:-1].strip()[:9]) > 100:
+        return "100% is the last line"
+    clock = _CLOCK.fullmatch(text)
+    last = journal.line(journal.lines - 1).t if clock and journal.lines else None
+    if clock is None or last is None or journal.began is None:
+        return ""
+    hour, minute, second = (int(part or 0) for part in clock.groups())
+    if _next_time(journal.began, hour, minute, second) <= last:
+        return ""
+    ended = time.strftime("%H:%M:%S", time.localtime(last))
+    return f"the log goes from {time.strftime('%H:%M:%S', time.localtime(journal.began))} to {ended}"
+
+
 def _next_time(began: float, hour: int, minute: int, second: int) -> float:
     """The first moment at or after `began` at which local clocks show this."""
     day = time.localtime(began)

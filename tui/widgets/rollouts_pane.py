@@ -7,6 +7,7 @@ Owns fetching them from the volume, a piece at a time, and moving through them. 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Hashable
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -287,7 +288,7 @@ class RolloutsPane(Vertical):
             return
         listed = self.query_one(EpisodeList)
         chosen = listed.highlighted_option.id if listed.highlighted_option and not self._newest else None
-        good = [row.reward for row in self._rows if row.reward is not None]
+        good = [row.reward for row in self._rows if row.reward is not None and math.isfinite(row.reward)]
         low, high = min(good, default=0.0), max(good, default=0.0)
         width = min(max(cell_len(plain(row.task)) for row in self._rows), 16)
         rows = ordered(self._rows, best_first=self.best_first)
@@ -303,8 +304,8 @@ class RolloutsPane(Vertical):
     def _head(self) -> None:
         if self._at is None:
             return
-        good = [row.reward for row in self._rows if row.reward is not None]
-        failed = len(self._rows) - len(good)
+        good = [row.reward for row in self._rows if row.reward is not None and math.isfinite(row.reward)]
+        failed = sum(row.reward is None for row in self._rows)
         head = Content.styled(f"‹ {self._at.label} ›", "bold $accent")
         told = [f"{len(self._rows)} episodes"]
         if good:

@@ -6,6 +6,7 @@ column. Drawing them is `run_table.py`'s.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -164,6 +165,8 @@ def reward_words(value: float | None) -> str:
     """A reward in at most six characters, or a dash."""
     if value is None:
         return "–"
+    if value != value:
+        return "NaN"
     for bound, digits in ((10, 3), (100, 2), (1000, 1)):
         if abs(value) < bound - 0.5 / 10**digits:
             return f"{value:.{digits}f}"
@@ -217,7 +220,7 @@ def _time_left(row: RunRow, now: float) -> str:
 
 def _reward(row: RunRow, width: int, now: float) -> Cell:
     number = f"{reward_words(row.reward):>6}"
-    style = "" if row.reward is not None else "rest"
+    style = "rest" if row.reward is None else "" if math.isfinite(row.reward) else "failed"
     if row.reward is not None and row.reward_error is not None:
         return [(number, style), (fit(f" ± {reward_words(row.reward_error)}", width - len(number)), "quiet")]
     return [(number, style), (" ", ""), (sparkline(row.rewards, width - len(number) - 1), "spark")]

@@ -7,6 +7,7 @@ Owns their wording and layout. Where the figures come from is up to whoever call
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -159,7 +160,9 @@ def _short(attempt: str) -> str:
 
 def _figures(run: Standing) -> Iterable[Content]:
     if run.reward is not None and not run.scores:
-        yield Content.styled("reward ", "$text-muted") + Content.styled(number(run.reward), "bold")
+        yield Content.styled("reward ", "$text-muted") + Content.styled(
+            number(run.reward), "bold" if math.isfinite(run.reward) else "bold $error"
+        )
     if run.elapsed is not None:
         yield Content(duration(run.elapsed))
     if run.cost is not None:
