@@ -110,6 +110,28 @@ def test_cancel_stops_a_run(vfm: Vfm) -> None:
     assert json.loads(vfm("show", "last", "--json").stdout)["status"] == "cancelled"
 
 
+def test_a_run_that_hangs_is_ended_at_once(vfm: Vfm) -> None:
+    vfm.launch("--detach", script=f"stubborn touch:{vfm.folder}/ready lines:1 wait:{vfm.folder}/never")
+    follower = vfm.start("logs", "last", "--follow")
+    from tests.cli.conftest import wait_for
+
+    wait_for(follower, "line 0")
+    done = vfm("cancel", "last", "--now")
+    assert done.returncode == 0
+    assert done.stderr.strip().endswith(": cancelled.")
+    follower.communicate(timeout=60)
+    assert follower.returncode == 1
+    assert json.loads(vfm("show", "last", "--json").stdout)["status"] == "cancelled"
+
+
+def test_the_page_of_a_run_is_shown(used: Vfm) -> None:
+    [path] = used.home.glob("volumes/*/runs/*/record.json")
+    record = json.loads(path.read_text())
+    page = "https://modal.com/id/ap-x"
+    path.write_text(json.dumps({**record, "identifiers": {**record["identifiers"], "page": page}}))
+    assert f"page:        {page}\n" in used("show", "last").stdout
+
+
 @pytest.mark.parametrize(
     "args",
     [("show", "nosuch"), ("logs", "nosuch"), ("metrics", "nosuch"), ("cancel", "nosuch"), ("ls", "nosuch:x")],

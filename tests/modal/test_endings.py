@@ -22,6 +22,8 @@ from tests.modal.cloud.faults import Faults
 from tui.backends.local_stream import is_alive
 from tui.backends.modal import calls, session, sign_in, volumes
 from tui.backends.modal.backend import ModalBackend
+from tui.backends.modal.calls import Outcome
+from tui.backends.modal.status import judge
 from tui.store.stream import events_of
 
 
@@ -380,3 +382,12 @@ async def test_without_an_env_file_nothing_is_launched(bench: ModalBench, text: 
     assert said.value.hint is not None
     assert ".env.example" in said.value.hint.text
     assert not list(bench.cloud.volumes_dir.iterdir())
+
+
+def test_a_timeout_that_modal_gives_no_other_attempt_for_is_a_timeout() -> None:
+    """Modal counts retries by itself: where it has none left, the last attempt's end is the run's."""
+    said = "AttemptOver: attempt 2 of k3f9x-wordle is over (timeout)"
+    ending = judge(Outcome("raised", said), {"modal": {"timeout": 600}}, "")
+    assert (ending.status, ending.exit_code) == ("failed", 124)
+    assert ending.error is not None
+    assert ending.error["hint"]["key"] == "modal.timeout"

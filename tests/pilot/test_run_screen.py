@@ -148,6 +148,24 @@ async def test_a_run_of_the_past_shows_how_it_went(home: Path, app: Any) -> None
         assert not here.screen.query_one(FailurePanel).display
 
 
+async def test_modals_page_of_a_run_is_opened_and_its_address_told(
+    home: Path, app: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, opened = "https://modal.com/id/ap-x", list[str]()
+    monkeypatch.setattr(VfmApp, "open_url", lambda _, url, **__: opened.append(url))
+    make_run(home, "far", story(5, 5), identifiers={"app": "ap-x", "page": page})
+    make_run(home, "near", story(5, 5))
+    async with (here := app("far")).run_test(size=NORMAL) as pilot:
+        await settled(here, pilot)
+        await pilot.press("M")
+        assert opened == [page]
+        assert any(page in n.message for n in here._notifications)
+    async with (here := app("near")).run_test(size=NORMAL) as pilot:
+        await settled(here, pilot)
+        await pilot.press("M")
+        assert opened == [page]
+
+
 async def test_the_prefix_of_a_name_is_enough(home: Path, app: Any) -> None:
     make_run(home, "abcde-wordle", story(1, 5))
     async with (here := app("abc")).run_test() as pilot:
