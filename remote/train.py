@@ -293,6 +293,8 @@ class VfmTrainer(GRPOTrainer):  # type: ignore[misc]
         """
         run_dir, ranks = Path(self.args.output_dir).parent, self._player.ranks
         newest = ranks.dealt(lambda: [checkpoints.go_back(run_dir, self._say)] * ranks.count)
+        if newest and ranks.main:
+            self._say(f"going on from the checkpoint of step {checkpoints.step_of(Path(newest))}")
         try:
             return super().train(newest or resume_from_checkpoint, **how)
         except BaseException as error:

@@ -231,6 +231,10 @@ class VfmApp(Desk):
         """The same runs once more."""
         self._change("run again", lambda: self.actions.rerun(message.run_ids))
 
+    def on_resume_requested(self, message: ask.ResumeRequested) -> None:
+        """Runs that are over should go on."""
+        self._change("resume runs", lambda: self._resume(message.run_ids))
+
     def on_cancel_requested(self, message: ask.CancelRequested) -> None:
         """Runs should stop."""
         self._change("cancel runs", lambda: self.actions.cancel(message.run_ids))
@@ -284,6 +288,14 @@ class VfmApp(Desk):
         """The run meant by an id, a prefix or `last`: found after the first frame, over the home screen."""
         record = await (await self.connect()).find(named)
         self.post_message(ask.RunRequested(record.run_id))
+
+    async def _resume(self, run_ids: Sequence[str]) -> None:
+        from tui.screens.run import RunScreen
+
+        for record in await self.actions.resume(run_ids):
+            for screen in self.screen_stack:
+                if isinstance(screen, RunScreen) and screen.run_id == record.run_id:
+                    screen.goes_on(record)
 
     def _change(self, what: str, do: Callable[[], Awaitable[None]]) -> None:
         if self.readonly:

@@ -58,6 +58,10 @@ class Feed:
         said = self.record.status
         return "running" if said == "pending" and self.state.last_seq >= 0 else said
 
+    def goes_on(self, record: RunRecord) -> None:
+        """Another attempt has begun at a run that was over: `updates()` has more to say."""
+        self.record, self.over = record, False
+
     @property
     def trouble(self) -> str:
         """What keeps more of the run from coming just now, in words; empty where nothing does."""

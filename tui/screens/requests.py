@@ -82,6 +82,13 @@ class RerunRequested(Message):
 
 
 @dataclass
+class ResumeRequested(Message):
+    """These runs, which are over, should go on where they are."""
+
+    run_ids: Sequence[str]
+
+
+@dataclass
 class CancelRequested(Message):
     """These runs should stop; the app asks first."""
 

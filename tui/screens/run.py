@@ -35,6 +35,7 @@ from tui.widgets.timeline import Timeline
 from tui.words import one_line, plain
 
 if TYPE_CHECKING:
+    from remote.contract.record import RunRecord
     from tui.feed import Feed
     from tui.widgets.files_pane import FilesPane
 
@@ -55,6 +56,7 @@ class RunScreen(VfmScreen):
         Binding("c", "cancel", "Cancel", id="run.cancel"),
         Binding("z", "zoom", "Maximize", id="run.zoom"),
         Binding("r", "rerun", "Run again", id="run.rerun"),
+        Binding("R", "resume", "Resume", id="run.resume"),
         Binding("e", "edit", "Edit & run", id="run.edit"),
         Binding("E", "evaluate", "Evaluate", id="run.evaluate"),
         Binding("d", "download", "Download", show=False, id="run.download"),
@@ -89,7 +91,7 @@ class RunScreen(VfmScreen):
         """A layout that nobody chose."""
         self._error: VfmError | None = None
         """What keeps the run, or more of it, from being seen."""
-        self._offered: tuple[str, bool, bool] | None = None
+        self._offered: tuple[str, bool, bool, bool] | None = None
         self._price: float | None = None
         """What an hour costs (USD), where that is known."""
 
@@ -164,7 +166,7 @@ class RunScreen(VfmScreen):
 
     def _offer(self, feed: Feed) -> None:
         """Other keys may work now."""
-        offered = (feed.status, bool(proposal_of(feed)), bool(checkpoints_of(feed)))
+        offered = (feed.status, feed.over, bool(proposal_of(feed)), bool(checkpoints_of(feed)))
         if offered != self._offered:
             self._offered = offered
             self.refresh_bindings()
@@ -307,6 +309,8 @@ class RunScreen(VfmScreen):
             return feed.status not in FINAL
         if action == "delete":
             return feed.status in FINAL
+        if action == "resume":
+            return feed.over and feed.status in ("failed", "cancelled")
         if action == "propose":
             return bool(proposal_of(feed))
         if action == "evaluate":
@@ -322,6 +326,17 @@ class RunScreen(VfmScreen):
     def action_rerun(self) -> None:
         """As it was, without asking."""
         self.post_message(ask.RerunRequested([self.run_id]))
+
+    def action_resume(self) -> None:
+        """Where it is, from its newest checkpoint."""
+        self.post_message(ask.ResumeRequested([self.run_id]))
+
+    def goes_on(self, record: RunRecord) -> None:
+        """Watch the next attempt at a run that was over."""
+        if self._feed is not None:
+            self._feed.goes_on(record)
+            self._offer(self._feed)
+            self._watch()
 
     def action_edit(self) -> None:
         """The form, as it was filled in."""
@@ -379,6 +394,7 @@ _NEED_A_RUN = frozenset(
     (
         "cancel",
         "rerun",
+        "resume",
         "edit",
         "evaluate",
         "propose",

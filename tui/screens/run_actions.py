@@ -1,4 +1,4 @@
-"""What can be done to runs from wherever they are shown: cancel, run again, delete.
+"""What can be done to runs from wherever they are shown: cancel, run again, resume, delete.
 
 Owns asking first and saying afterwards. The doing is the client's; which runs are meant is up to the
 screen that posted the request.
@@ -73,6 +73,30 @@ class RunActions:
         await self._each(runs, look, "")
         if await may_cost(self._desk, list(plans.values())):
             await self._each([run for run in runs if run.run_id in plans], again, "")
+
+    async def resume(self, run_ids: Sequence[str]) -> list[RunRecord]:
+        """Have runs that are over go on where they are; where that costs money, ask first.
+
+        Returns the records of those that do.
+        """
+        from tui.resume import plan_resume
+
+        plans: dict[str, Plan] = {}
+        resumed: list[RunRecord] = []
+
+        async def look(client: Client, run: RunRecord) -> None:
+            plans[run.run_id] = await plan_resume(client, self._desk.settings, run.run_id)
+
+        async def go_on(client: Client, run: RunRecord) -> None:
+            plan = plans[run.run_id]
+            resumed.append(await client.resume(plan))
+            self._say(f"{run.run_id} goes on: {'; '.join(plan.notices)}")
+
+        runs = await self._records(run_ids)
+        await self._each(runs, look, "")
+        if await may_cost(self._desk, list(plans.values())):
+            await self._each([run for run in runs if run.run_id in plans], go_on, "")
+        return resumed
 
     async def _records(self, run_ids: Sequence[str]) -> list[RunRecord]:
         """The runs as they stand now; only the backends that have them are asked, since others may hang."""

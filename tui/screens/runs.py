@@ -34,8 +34,10 @@ from tui.widgets.welcome import Welcome
 _MEMORY = "runs"
 _MANY = 1000  # runs among which filtering is work
 _TOGETHER = 0.05  # seconds within which keys count as one
-_NEEDS_A_RUN = frozenset({"compare", "edit", "evaluate", "rerun", "cancel", "download", "delete", "filter"})
-_CHANGES = frozenset({"edit", "evaluate", "propose", "rerun", "cancel", "delete", "launch"})
+_NEEDS_A_RUN = frozenset(
+    {"compare", "edit", "evaluate", "rerun", "resume", "cancel", "download", "delete", "filter"}
+)
+_CHANGES = frozenset({"edit", "evaluate", "propose", "rerun", "resume", "cancel", "delete", "launch"})
 
 
 class RunsScreen(VfmScreen):
@@ -59,6 +61,7 @@ class RunsScreen(VfmScreen):
         Binding("equals_sign", "compare", "Compare", id="runs.compare"),
         Binding("e", "edit", "Edit & run", id="runs.edit"),
         Binding("r", "rerun", "Run again", id="runs.rerun"),
+        Binding("R", "resume", "Resume", show=False, id="runs.resume"),
         Binding("E", "evaluate", "Evaluate", show=False, id="runs.evaluate"),
         Binding("p", "propose", "Apply the hint", id="runs.propose"),
         Binding("c", "cancel", "Stop", id="runs.cancel"),
@@ -320,6 +323,13 @@ class RunsScreen(VfmScreen):
     def action_rerun(self) -> None:
         """The chosen runs once more."""
         self.post_message(ask.RerunRequested(_ids(self._chosen)))
+
+    def action_resume(self) -> None:
+        """The chosen runs that are over go on where they are."""
+        if over := [row for row in self._chosen if not row.live]:
+            self.post_message(ask.ResumeRequested(_ids(over)))
+        else:
+            self.desk.tell("nothing to resume: still running")
 
     def action_cancel(self) -> None:
         """The chosen runs should stop; the app asks."""

@@ -1,0 +1,56 @@
+"""`R`: a run that is over goes on where it is, on its own screen and from the table."""
+
+from __future__ import annotations
+
+from remote.contract.record import RunRecord
+from tests.backends.conftest import LocalBench, lines, request
+from tests.pilot.conftest import until
+from tui.app import VfmApp
+from tui.client import Client
+from tui.screens.run import RunScreen
+from tui.screens.runs import RunsScreen
+from tui.settings import Settings
+from tui.widgets.run_table import RunTable
+
+SCRIPT = "attempt:1=saved:1/3 attempt:1=exit:1 lines:1 end:done"
+
+
+async def failed(bench: LocalBench) -> tuple[Client, RunRecord]:
+    """A run that failed after its first step."""
+    backend = bench.backend(SCRIPT)
+    run = await backend.launch(request())
+    await lines(backend, run)
+    return Client(None, {"local": backend}), await backend.status(run)
+
+
+async def test_a_failed_run_goes_on_on_its_own_screen(bench: LocalBench, settings: Settings) -> None:
+    client, run = await failed(bench)
+    assert run.status == "failed"
+    app = VfmApp(client, settings=settings)
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = RunScreen(run.run_id)
+        app.push_screen(screen)
+        await until(lambda: screen._feed is not None and screen._feed.over, "the run's end")
+        assert screen._feed is not None
+        assert screen._feed.status == "failed"
+        assert "resume" in {binding.action for _, binding, enabled, _ in screen.active_bindings.values()}
+        await pilot.press("R")
+        await until(lambda: screen._feed is not None and screen._feed.status == "done", "the second attempt")
+        await until(lambda: screen._feed is not None and screen._feed.over, "its end")
+        assert screen._feed.state.attempt == 2
+        assert screen._feed.state.failure is None
+        assert "resume" not in {b.action for _, b, _, _ in screen.active_bindings.values()}, "it is done"
+    assert len(await client.runs_of("local")) == 1
+
+
+async def test_the_table_resumes_what_is_chosen(bench: LocalBench, settings: Settings) -> None:
+    client, run = await failed(bench)
+    app = VfmApp(client, settings=settings)
+    async with app.run_test(size=(120, 40)) as pilot:
+        assert isinstance(app.screen, RunsScreen)
+        table = app.screen.query_one(RunTable)
+        await until(lambda: table.row is not None and table.row.status == "failed", "the run")
+        await pilot.press("R")
+        await until(lambda: table.row is not None and table.row.status == "done", "the second attempt")
+    after = await client.status(run)
+    assert [attempt.why for attempt in after.attempts] == ["failed", "done"]
