@@ -12,7 +12,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -96,8 +96,9 @@ def _holds(pid: int, lock: Path) -> bool:
     return any((file.st_dev, file.st_ino) == (mine.st_dev, mine.st_ino) for file in files)
 
 
-def start_gated(command: Sequence[str], lock: int) -> subprocess.Popen[bytes]:
-    """A worker in a process group of its own, held at the gate until `release`.
+def start_gated(command: Sequence[str], lock: int, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """A worker in a process group of its own, held at the gate until `release`; `variables` are added to its
+    environment.
 
     It inherits the lock, so that the run counts as alive while either of the two lives.
     """
@@ -106,6 +107,7 @@ def start_gated(command: Sequence[str], lock: int) -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         process_group=0,
         pass_fds=(lock,),
+        env={**os.environ, **variables},
     )
 
 

@@ -16,7 +16,7 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
-from remote import attempts, processes, redact
+from remote import attempts, processes, redact, scratch
 from remote.contract import layout
 from remote.contract.errors import DiskError, VfmError
 from remote.contract.record import LaunchRequest, RunRecord
@@ -137,7 +137,8 @@ class Supervisor:
         """The worker, on record as running before its first instruction."""
         given = os.environ.get("VFM_WORKER")
         command = shlex.split(given) if given else [str(python), "-m", "remote.worker"]
-        worker = processes.start_gated([*command, str(self.run_dir.path / layout.REQUEST)], self.lock)
+        command.append(str(self.run_dir.path / layout.REQUEST))
+        worker = processes.start_gated(command, self.lock, scratch.variables(self.run_dir.path))
         record = self.run_dir.record()
         identifiers = {**record.identifiers, **self._known_as(worker)}
         started = record.started or time.time()
@@ -172,6 +173,7 @@ class Supervisor:
             asked = "cancel"  # whoever has asked had no time
         # Of a machine that is taken away nothing is left anyway: its seconds are for the record.
         processes.end_group(worker.pid, 0.0 if asked == "preempted" else LEFTOVERS)
+        scratch.remove(self.run_dir.path, 0.0 if asked == "preempted" else LEFTOVERS)
         return code, asked
 
     def _foretell(self, why: Asked) -> None:

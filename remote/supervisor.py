@@ -30,7 +30,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from remote import attempts, processes, redact
+from remote import attempts, processes, redact, scratch
 from remote.contract import layout
 from remote.contract.errors import BackendError, DiskError, Hint, VfmError
 from remote.contract.json_text import from_json
@@ -188,6 +188,7 @@ def _settle(run_dir: RunDir) -> None:
     if record.ended_already:
         return
     remove_temporaries(run_dir.path)
+    scratch.remove(run_dir.path)
     said = EventsTail(run_dir.path).read()
     if said.end is None and said.failure is None:
         # The attempt had no verdict: its processes are gone.

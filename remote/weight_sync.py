@@ -47,11 +47,13 @@ class WeightSync:
         )
         self.model = server.served_name
         self.version = 0
+        self.scratch: Path | None = None
+        """Where versions are written; None: among the other temporary files."""
 
     @cached_property
     def _folder(self) -> Path:
         """Where versions are written: made with the first, since of several trainers only one writes any."""
-        return Path(tempfile.mkdtemp(prefix="vfm-weights-", dir=_fast_disk()))
+        return Path(tempfile.mkdtemp(prefix="weights-", dir=self.scratch))
 
     def sync_weights(self) -> None:
         """Bring the server to the trainer's weights; one that dies or hangs meanwhile is started again.
@@ -211,10 +213,3 @@ def make_sync(
         )
     ways = {"adapter": AdapterSync, "merged": MergedSync, "full": FullSync}
     return ways[way](model, server, base)
-
-
-def _fast_disk() -> str | None:
-    memory = Path("/dev/shm")
-    if memory.is_dir() and shutil.disk_usage(memory).free > 8 << 30:
-        return str(memory)
-    return None

@@ -22,7 +22,7 @@ from pathlib import Path
 from signal import SIGTERM, SIGUSR2
 from typing import TYPE_CHECKING, Any
 
-from remote import checkpoints, redact, tracking
+from remote import checkpoints, redact, scratch, tracking
 from remote.capture import take_output
 from remote.contract import layout
 from remote.contract.errors import Hint, ScriptError, ServerError, VfmError
@@ -85,6 +85,7 @@ class Worker:
             else:
                 self._close()
                 self._finish(status, code, failure)
+            scratch.remove(self.dir.path, patience=0.0)  # the supervisor does too, but may be gone
         return code
 
     def _phases(self) -> None:
@@ -188,6 +189,7 @@ class Worker:
         rollouts = self._rollouts(server)
         server.wait_ready()
         sync = make_sync(server.weight_sync, learner, server, Path(model), self.spec, server.device)
+        sync.scratch = scratch.for_weights(self.dir.path)
         self._stack.callback(sync.close)
         self.emit.banner("🏃 Starting GRPO training...")
         with self.phase("train"), self._server_watched(server), self._kept(learner, tokenizer):

@@ -6,7 +6,7 @@ file exists), `touch:PATH`, `pause:SECONDS`, `kill:SIGNAL`, `orphan:SIGNAL` (to 
 `end:STATUS`, `stubborn` (requests to stop are ignored), `polite` (SIGTERM ends it as the real worker does),
 `saved:N/TOTAL` (a step and its checkpoint), `interruptible` (SIGUSR2 ends the attempt),
 `spill` (says its whole environment), `child:PATH` (leaves a process in its group and writes its pid),
-`env:NAME=PATH`, `environ:PATH` (its
+`env:NAME=PATH`, `litter:PATH` (leaves temporary files and says where), `environ:PATH` (its
 environment and its parent's), `limit:BYTES` (the
 supervisor may write no file beyond that size: a disk that is full), `attempt:N=WORD` (a word of the run's
 Nth attempt alone).
@@ -19,12 +19,14 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from types import FrameType
 
+from remote import scratch
 from remote.contract.errors import Hint, ServerError
 from remote.contract.events import CheckpointEvent, EndEvent, MetricsEvent, RolloutEvent
 from remote.contract.record import LaunchRequest
@@ -113,6 +115,16 @@ class Script:
             os._exit(130)
 
         signal.signal(signal.SIGTERM, stop)
+
+    def litter(self, path: str) -> None:
+        """Temporary files as vLLM and a weight sync leave them; their folders are written to `path`."""
+        here = [folder for folder in (os.environ.get("TMPDIR"), scratch.for_weights(self.run_dir)) if folder]
+        for folder in map(Path, here):
+            (folder / "vfm-weights").mkdir()
+            (folder / "vfm-weights" / "model.safetensors").write_bytes(b"weights")
+            with socket.socket(socket.AF_UNIX) as left:
+                left.bind(str(folder / "0c5f2f0e-6d4f-4b0e-9a47-5a0d0f8a5a5e"))
+        Path(path).write_text("\n".join(map(str, here)))
 
     def spill(self, _: str) -> None:
         """What a careless environment does: every variable in lines, events, episodes and the failure."""

@@ -130,6 +130,30 @@ async def test_a_run_whose_processes_are_all_killed_has_failed(local: LocalBench
     assert (await local.backend().runs())[0] == after
 
 
+@pytest.mark.parametrize("killed", ["nobody", "the worker", "both"])
+async def test_temporary_files_go_with_the_run_whoever_is_killed(
+    local: LocalBench, tmp_path: Path, killed: str
+) -> None:
+    there = tmp_path / "there"
+    ends = "polite" if killed != "nobody" else "touch:" + str(tmp_path / "go")
+    backend = local.backend(f"{ends} litter:{there} wait:{tmp_path / 'go'} end:done")
+    run = await backend.launch(request())
+    await until(there.exists, "the worker")
+    await until(lambda: there.read_text() != "", "the folders")
+    folders = [Path(line) for line in there.read_text().split("\n")]
+    assert folders
+    assert all(list(folder.iterdir()) for folder in folders)
+    assert all(folder.stat().st_mode & 0o777 == 0o700 for folder in folders)
+    if killed == "both":
+        os.kill(int(run.identifiers["pid"]), signal.SIGKILL)
+        await until(lambda: is_gone(int(run.identifiers["pid"])), "the supervisor's end")
+    if killed != "nobody":
+        os.kill(worker_pid(local, run), signal.SIGKILL)
+    await lines(backend, run)
+    await local.backend().status(run)  # settles a run that nobody is left of
+    await until(lambda: not [folder for folder in folders if folder.exists()], "the folders to go")
+
+
 async def test_a_worker_outlives_its_supervisor_and_can_still_be_cancelled(
     local: LocalBench, tmp_path: Path
 ) -> None:
