@@ -6,10 +6,12 @@ numbers are taken here, from `on_log`, before that.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from remote import checkpoints
 from remote.contract import layout
 from remote.ranks import Ranks
 from remote.recorder import Recorder
+from remote.tracking import Report
 
 if TYPE_CHECKING:
     from remote.held_out import HeldOut
@@ -159,3 +162,34 @@ class EventCallback(TrainerCallback):  # type: ignore[misc]
 
     def _run_dir(self, args: Any) -> Path:
         return Path(args.output_dir).parent
+
+
+class ReportCallback(TrainerCallback):  # type: ignore[misc]
+    """Hands what the trainer logs to the Weights & Biases report, as transformers' own callback does, but in
+    the report's thread: nothing that W&B does reaches the training."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """The configuration."""
+        self._submit("on_train_begin", args, state, control, model=model)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
+        """A step's numbers."""
+        self._submit("on_log", args, state, control, logs=dict(logs))
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """A checkpoint, where WANDB_LOG_MODEL asks for it."""
+        self._submit("on_save", args, state, control)
+
+    def _submit(self, event: str, args: Any, state: Any, control: Any, **more: Any) -> None:
+        if state.is_world_process_zero:
+            then = copy.copy(state)  # the trainer goes on
+            self._report.submit(lambda: getattr(self._wandb, event)(args, then, control, **more))
+
+    @cached_property
+    def _wandb(self) -> Any:
+        from transformers.integrations import WandbCallback
+
+        return WandbCallback()

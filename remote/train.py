@@ -88,7 +88,7 @@ def trainer_arguments(
         # In float32 server and trainer agree to 1e-5 and the guard keeps them there, so the ratio that
         # would correct their difference is 1: computing it costs a forward pass a step.
         vllm_importance_sampling_correction=not exact,
-        report_to=["wandb"] if spec.wandb.enabled else [],
+        report_to=[],  # the run's own callbacks report
         logging_steps=1,
         disable_tqdm=True,
         remove_unused_columns=False,

@@ -16,7 +16,7 @@ import verifiers.v1 as vf
 from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOConfig
 
-from remote.callbacks import EventCallback
+from remote.callbacks import EventCallback, ReportCallback
 from remote.contract.errors import Hint, ScriptError
 from remote.contract.spec import ExperimentSpec
 from remote.held_out import HeldOut
@@ -24,6 +24,7 @@ from remote.logprob_guard import LogprobGuard, allowed_difference
 from remote.ranks import Ranks
 from remote.recorder import Recorder
 from remote.rollouts import Rollouts
+from remote.tracking import Report
 from remote.train import EpisodePlayer, OnEpisodes, VfmTrainer, task_rows, trainer_arguments
 from remote.weight_sync import WeightSync
 
@@ -68,6 +69,8 @@ class TrainingRun:
     device: str
     """`cpu` or `cuda`."""
     trainers: int = 1
+    report: Report | None = None
+    """Weights & Biases."""
 
     def tasks(self) -> list[vf.Task[Any, Any, Any]]:
         """The environment's training tasks, in its order; a step takes them shuffled by `training.seed`."""
@@ -121,6 +124,7 @@ class TrainingRun:
         player.on_episodes = on_episodes
         held_out = HeldOut(self.spec, self.rollouts, self.recorder)
         events = EventCallback(self.recorder, player.timer, held_out, self.spec.training.steps, ranks)
+        reported = [] if self.report is None else [ReportCallback(self.report)]
         trainer = trainer_class(
             guard=LogprobGuard(allowed_difference(self.spec)),
             player=player,
@@ -128,7 +132,7 @@ class TrainingRun:
             processing_class=self.tokenizer,
             args=arguments,
             train_dataset=ranks.dealt(lambda: [task_rows(tasks, self.spec)] * ranks.count),
-            callbacks=[events, *callbacks],
+            callbacks=[events, *reported, *callbacks],
             **more,
         )
         # It prints every metric as a rounded string; ours go out as events.

@@ -22,7 +22,7 @@ from pathlib import Path
 from signal import SIGTERM, SIGUSR2
 from typing import TYPE_CHECKING, Any
 
-from remote import checkpoints, redact, scratch, tracking
+from remote import checkpoints, redact, scratch
 from remote.capture import take_output
 from remote.contract import layout
 from remote.contract.errors import Hint, ScriptError, ServerError, VfmError
@@ -34,8 +34,8 @@ from remote.gpus import VISIBLE
 from remote.processes import keep_files_private
 from remote.run_dir import RunDir, disk_error, is_disk_full, is_disk_full_behind, write_atomic
 from remote.stopping import Cancelled, Interrupted, ignore_signals, raise_on_signals
+from remote.tracking import Report
 from remote.vllm_command import Fixed
-from remote.wandb_redaction import keep_secrets_out_of_wandb
 
 if TYPE_CHECKING:
     from remote.training_run import TrainingRun
@@ -58,6 +58,7 @@ class Worker:
         self.module = request.environment
         """The environment's; known for certain once that is installed."""
         self.rank, self.trainers = 0, 1
+        self._tracking: Report | None = None
         self._stack = ExitStack()
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="prepare")
 
@@ -71,7 +72,9 @@ class Worker:
             status, code = "done", 0
         except Interrupted:
             code = INTERRUPTED
+            self._hurry(2.0)
         except Cancelled:
+            self._hurry(10.0)
             status, code = "cancelled", CANCELLED
             self.emit.banner("🛑 Stopped on request")
         except BaseException as error:
@@ -184,6 +187,7 @@ class Worker:
         from remote.weight_sync import make_sync
 
         imported.result()
+        self._begin_report()
         script = self._script()
         learner, tokenizer = load_for_training(self.spec, model)
         rollouts = self._rollouts(server)
@@ -229,10 +233,9 @@ class Worker:
     ) -> None:
         from remote.training_run import TrainingRun
 
-        self._setup_wandb()
         run_dir, run_id = self.dir.path, self.request.run_id
         how = (learner, tokenizer, rollouts, sync, self.recorder, device, self.trainers)
-        script(TrainingRun(self.spec, run_dir, run_id, *how))
+        script(TrainingRun(self.spec, run_dir, run_id, *how, report=self._tracking))
         if not self.rank and not self.recorder.step:
             raise ScriptError(
                 f"{self.request.script} returned without a step of training",
@@ -284,15 +287,22 @@ class Worker:
             server.check()
             raise
 
-    def _setup_wandb(self) -> None:
-        if not self.spec.wandb.enabled:
+    def _begin_report(self) -> None:
+        """Begin the Weights & Biases report, which nothing waits for, while the server starts."""
+        report = Report(self.spec, self.dir.path, os.environ, self._say_worker)
+        if self.rank or not report.is_written:
             return
-        told = tracking.variables(self.spec, self.dir.path, os.environ)
-        os.environ.update(told)
-        keep_secrets_out_of_wandb()
-        if "WANDB_MODE" in told:
-            self.emit.say("worker", "no WANDB_API_KEY: the Weights & Biases report is written offline")
-        self._stack.callback(tracking.finish)
+        self._tracking = report
+        self._stack.callback(report.finish)
+        report.start()
+
+    def _hurry(self, seconds: float) -> None:
+        """Something waits for this worker to end: the report may take only so long."""
+        if self._tracking is not None:
+            self._tracking.limit = min(self._tracking.limit, seconds)
+
+    def _say_worker(self, line: str) -> None:
+        self.emit.say("worker", line)
 
     # --- the end -------------------------------------------------------------------------------------
 

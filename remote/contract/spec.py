@@ -309,8 +309,12 @@ class WandbSection(Section):
     project: str = Field("verifiers", min_length=1)
     """The project that runs are reported to."""
     enabled: bool = True
-    """Report to Weights & Biases. Without WANDB_API_KEY the report is written offline, into the run
-    directory."""
+    """Report to Weights & Biases. Without WANDB_API_KEY, or where W&B cannot be reached, the report is
+    written offline, into the run directory; `vfm wandb sync RUN` uploads it. WANDB_MODE in .env may be
+    offline or disabled."""
+    timeout: int = Field(60, ge=1, le=3600)
+    """Seconds that W&B may take to begin a report, and to take the last of it; the training never waits for
+    it."""
 
 
 class EvaluationSection(Section):

@@ -277,11 +277,17 @@ def at_once(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
     return crowd.most
 
 
-def wandb(name: str) -> Probe:
-    def probe(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
-        from remote.tracking import variables
+def report_mode(spec: ExperimentSpec, _: Any) -> Any:
+    from remote.tracking import mode
 
-        return variables(spec, Path("/run"), {})[name]
+    return mode(spec, {"WANDB_API_KEY": "x"})
+
+
+def wandb(name: str) -> Probe:
+    def probe(spec: ExperimentSpec, _: Any) -> Any:
+        from remote.tracking import arguments
+
+        return arguments(spec, Path("/run"))[name]
 
     return probe
 
@@ -373,12 +379,13 @@ ROWS: list[tuple[str, Any, Probe, Any]] = [
     ("vllm.gpus", 2, server_gpus, ("0", "1")),
     ("modal.retries", 0, attempt(attempts.goes_on), False),
     ("budget.max_usd", 2.5, attempt(lambda *how: attempts.meter(*how).limit), 2.5),
-    ("wandb.project", "mine", wandb("WANDB_PROJECT"), "mine"),
-    ("wandb.enabled", True, trl("report_to"), ["wandb"]),
+    ("wandb.project", "mine", wandb("project"), "mine"),
+    ("wandb.enabled", True, report_mode, "online"),
 ]
 
 
 ELSEWHERE = {
+    "wandb.timeout": "tests/stack/test_tracking.py",
     "training.max_idle_steps": "tests/stack/test_idle_steps.py",
     "training.episode_timeout": "tests/stack/test_episode_limits.py",
     "vllm.startup_timeout": "tests/unit/test_vllm_server.py",
@@ -432,10 +439,3 @@ def test_the_table_is_complete() -> None:
     assert keys(ExperimentSpec) == {row[0] for row in ROWS} | ELSEWHERE.keys()
     for key, file in ELSEWHERE.items():
         assert key.rpartition(".")[2] in (PROJECT / file).read_text()
-
-
-def test_the_worker_reports_to_weights_and_biases_offline_without_a_key() -> None:
-    from remote.tracking import variables
-
-    assert variables(tiny_spec(), Path("/run"), {})["WANDB_MODE"] == "offline"
-    assert "WANDB_MODE" not in variables(tiny_spec(), Path("/run"), {"WANDB_API_KEY": "x"})

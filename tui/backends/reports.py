@@ -57,15 +57,17 @@ def report(
             child.wait()
 
 
-def image_python(settings: Settings) -> str:
-    """The local image's Python. Raises `ImageError` where it is not built."""
+def image_python(
+    settings: Settings, missing: str = "environments are loaded in the local image, which is not built yet"
+) -> str:
+    """The local image's Python. Raises `ImageError`, with the message `missing`, where it is not built."""
     if given := surroundings().get("VFM_IMAGE_PYTHON"):
         return given
     asked = [sys.executable, "-m", "remote.local_image", "--home", str(settings.home), "--where"]
     done = subprocess.run(asked, cwd=settings.project_dir, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ImageError(
-            "environments are loaded in the local image, which is not built yet",
+            missing,
             cause=done.stderr.strip(),
             hint=Hint("build it: vfm image build local"),
         )

@@ -21,6 +21,7 @@ from tui.cli.outcome import ReaderLeft
 from tui.cli.resume import resume
 from tui.cli.runs import cancel, logs, metrics, runs, show
 from tui.cli.volumes import get, ls, put, rm, volumes
+from tui.cli.wandb import wandb
 
 
 class InOrder(click.Group):
@@ -68,6 +69,7 @@ for _command in (
     config,
     env,
     image,
+    wandb,
     doctor,
     completion,
 ):
