@@ -176,6 +176,13 @@ def test_get_writes_to_stdout_and_into_pipes(used: Vfm, planted: Path, tmp_path:
     done = used("get", where, "-")
     assert (done.returncode, done.stdout, done.stderr) == (0, "aaa", "")
     assert not (used.folder / "-").exists()
+    with (tmp_path / "log").open("ab") as log:  # `>> log`
+        log.write(b"before ")
+        log.flush()
+        subprocess.run(
+            [*command(), "get", where, "/dev/stdout"], stdout=log, env=used.env("", {}), check=True
+        )
+    assert (tmp_path / "log").read_text() == "before aaa"
     folder = used("get", f"{OUTPUTS}:planted", "-")
     assert folder.returncode == 2
     assert "is a folder" in folder.stderr

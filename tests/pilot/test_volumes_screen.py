@@ -444,15 +444,18 @@ async def test_a_download_asks_before_it_replaces_and_names_what_it_leaves_out(
     mine.parent.mkdir(parents=True)
     mine.write_text("mine")
     async with shown(client, FilesRequested("local", VOLUME, f"{RUN_PATH}/rollouts")) as view:
+        await view.pilot.press("d")
+        await view.asked(AskPath)
+        view.app.screen.query_one(Input).value = str(tmp_path / "out")
+        await view.pilot.press("enter")
         for answer in ("n", "y"):
-            await view.pilot.press("d")
-            await view.asked(AskPath)
-            view.app.screen.query_one(Input).value = str(tmp_path / "out")
-            await view.pilot.press("enter")
             await view.until(lambda: view.asks("Replace 1 file that differs?"), "the question")
             assert str(mine) in view.picture.replace("\n", "") or "step-2.jsonl" in view.picture
             assert mine.read_text() == "mine"
             await view.pilot.press(answer)
+            if answer == "n":
+                await view.until(lambda: "✗ failed" in view.picture, "the job")
+                await view.pilot.press("T", "r")
         theirs = (run / "rollouts/step-2.jsonl").read_text()
         await view.until(lambda: mine.read_text() == theirs, "the file")
         panel = view.screen.query_one(TransfersPanel)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 KEPT = "What has arrived is kept: the same command goes on from it."
 """Said when Ctrl-C breaks a copy off."""
+_STDOUT = ("-", "/dev/stdout")
 _NAMED = 10
 """Entries left out that are named; of more the number is given."""
 force_option = click.option("--force", is_flag=True, help="Replace files that are there and differ.")
@@ -79,7 +80,7 @@ def get(where: str, dest: Path, force: bool, as_json: bool) -> int:
     from tui.cli import client as shared
 
     volume, path = split(where)
-    if str(dest) == "-" or takes_bytes(dest):
+    if str(dest) in _STDOUT or takes_bytes(dest):
         if as_json:
             raise click.UsageError("--json says what was copied: name a file or a folder for the copy")
         return _pour(volume, path, dest)
@@ -130,7 +131,7 @@ def _pour(volume: str, path: str, dest: Path) -> int:
         file.flush()
 
     try:
-        if str(dest) == "-":
+        if str(dest) in _STDOUT:
             shared.run(pour(sys.stdout.buffer))
         else:
             with dest.open("wb") as file:

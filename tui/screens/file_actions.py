@@ -40,7 +40,7 @@ class FileActions:
             transfers = await self._desk.transfers()
             jobs = [transfers.start_download(backend, volume, path, chosen) for path in paths]
             self._desk.tell(plain(f"{what} into {chosen}"), title="↓ downloading")
-            await self._ask_to_replace(transfers, jobs)
+            await ask_to_replace(self._desk, transfers, jobs)
 
     async def upload(self, pane: FilesPane, folder: str) -> None:
         """Ask what, name what goes, then start a transfer; the pane shows it once it is there."""
@@ -53,22 +53,9 @@ class FileActions:
         if await self._desk.push_screen_wait(Confirm(f"Upload into {into}?", what, yes="Upload")):
             transfers = await self._desk.transfers()
             job = transfers.start_upload(pane.backend, pane.volume, chosen, folder)
-            await self._ask_to_replace(transfers, [job])
+            await ask_to_replace(self._desk, transfers, [job])
             await transfers.end_of(job)
             _reload(pane)
-
-    async def _ask_to_replace(self, transfers: Transfers, jobs: Sequence[Job]) -> None:
-        """Where files are there that differ a job fails; ask, then let it replace them."""
-        for job in jobs:
-            await transfers.end_of(job)
-        occupied = [(job, job.error) for job in jobs if isinstance(job.error, Occupied)]
-        paths = [path for _, error in occupied for path in error.paths]
-        if not paths:
-            return
-        title = f"Replace {len(paths):,} file{'s' * (len(paths) != 1)} that differ{'s' * (len(paths) == 1)}?"
-        if await self._desk.push_screen_wait(Confirm(title, paths, yes="Replace")):
-            for job, _ in occupied:
-                transfers.replace(job)
 
     async def delete(self, pane: FilesPane, paths: Sequence[str]) -> None:
         """Ask, naming what goes, then delete."""
@@ -88,6 +75,20 @@ class FileActions:
             if deleted:
                 self._desk.tell(plain(", ".join(deleted)), title="✓ deleted")
             _reload(pane)
+
+
+async def ask_to_replace(desk: Desk, transfers: Transfers, jobs: Sequence[Job]) -> None:
+    """Wait for jobs; where files are there that differ they fail: ask, then let them replace those."""
+    for job in jobs:
+        await transfers.end_of(job)
+    occupied = [(job, job.error) for job in jobs if isinstance(job.error, Occupied)]
+    paths = [path for _, error in occupied for path in error.paths]
+    if not paths:
+        return
+    title = f"Replace {len(paths):,} file{'s' * (len(paths) != 1)} that differ{'s' * (len(paths) == 1)}?"
+    if await desk.push_screen_wait(Confirm(title, paths, yes="Replace")):
+        for job, _ in occupied:
+            transfers.replace(job)
 
 
 def _on_disk(path: Path) -> list[str]:

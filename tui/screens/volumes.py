@@ -24,6 +24,7 @@ from remote.contract.errors import VfmError
 from tui.backends.base import Entry, VolumeInfo
 from tui.patience import patiently
 from tui.screens.base import VfmScreen
+from tui.screens.file_actions import ask_to_replace
 from tui.screens.requests import DownloadRequested, FilesRequested
 from tui.transfers import Transfers
 from tui.widgets.files_pane import FilesPane
@@ -350,6 +351,7 @@ class VolumesScreen(VfmScreen):
                 await transfers.cancel(event.job)
             case "resume":
                 transfers.resume(event.job)
+                await ask_to_replace(self.desk, transfers, [event.job])
 
 
 def _is(info: VolumeInfo, backend: str | None, volume: str | None) -> bool:

@@ -14,6 +14,7 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
 
+from tui.backends.destination import Occupied
 from tui.transfers import Job, Transfers
 from tui.widgets.cursor_rows import CursorRows, moving
 from tui.widgets.run_columns import fit, middle
@@ -157,6 +158,8 @@ class TransfersPanel(CursorRows):
 
 def _said(job: Job) -> str:
     """What is worth knowing of a job in its state."""
+    if isinstance(job.error, Occupied):
+        return plain(f"{job.error.message} · try again to replace what differs")
     if job.error:
         return plain(one_line(job.error))
     much = f"{size(job.done)} of {size(job.total)}" if job.total else ""
