@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from remote import oom
 from remote.contract import layout
 from remote.contract.errors import DiskError, Hint, VfmError
 from remote.contract.events import (
@@ -113,9 +113,18 @@ class EventsTail:
 
 
 def judge(
-    said: Said, code: int, asked: Asked | None, request: LaunchRequest, last_line: str, spent: float = 0.0
+    said: Said,
+    code: int,
+    asked: Asked | None,
+    request: LaunchRequest,
+    last_line: str,
+    spent: float = 0.0,
+    out_of_memory: bool | None = None,
 ) -> Ending:
-    """The verdict on a worker that ended with `code` (negative: by that signal); `spent` US dollars."""
+    """The verdict on a worker that ended with `code` (negative: by that signal); `spent` US dollars.
+
+    `out_of_memory`: whether the system has killed for want of memory meanwhile; None where nothing tells.
+    """
     exit_code = 128 - code if code < 0 else code or 1
     if asked == "timeout" and not (said.end and said.end.status == "done"):
         return Ending("failed", TIMED_OUT, timed_out(request))
@@ -126,7 +135,8 @@ def judge(
     if asked == "cancel":
         return Ending("cancelled", CANCELLED)
     if code < 0:
-        return Ending("failed", exit_code, _killed(-code, request.spec, last_line))
+        way_on = f"{_from(said.reached)}: vfm resume {request.run_id}"
+        return Ending("failed", exit_code, _killed(-code, request.spec, last_line, out_of_memory, way_on))
     if said.failure is not None:
         return Ending("failed", exit_code)
     return Ending("failed", exit_code, _silent(code, last_line))
@@ -303,19 +313,21 @@ def over_budget(request: LaunchRequest, spent: float) -> VfmError:
     )
 
 
-def _killed(number: int, spec: ExperimentSpec, last_line: str) -> VfmError:
+def _killed(
+    number: int, spec: ExperimentSpec, last_line: str, out_of_memory: bool | None, way_on: str
+) -> VfmError:
     try:
         name = signal.Signals(number).name
     except ValueError:
         name = f"signal {number}"
-    hints: dict[int, Callable[[ExperimentSpec], Hint | None]]
-    hints = {signal.SIGKILL: _memory_hint, signal.SIGILL: _dtype_hint}
-    hint = hints[number](spec) if number in hints else None
+    hint = _dtype_hint(spec) if number == signal.SIGILL else None
+    if number == signal.SIGKILL:
+        hint = _memory_hint(spec) if out_of_memory else Hint(f"{oom.who_killed(out_of_memory)}; {way_on}")
     return VfmError(f"the worker was killed by {name}", cause=last_line, hint=hint)
 
 
 def _memory_hint(spec: ExperimentSpec) -> Hint:
-    text = "nobody asked for it, so the machine probably ran out of memory: try smaller batches"
+    text = f"{oom.who_killed(True)}: try smaller batches"
     size, training = spec.training.batch_size, spec.training
     half = size // 2
     if half and half * training.gradient_accumulation_steps % training.num_generations == 0:

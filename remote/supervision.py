@@ -32,6 +32,7 @@ from remote.ending import (
     judge,
     last_text,
 )
+from remote.oom import OomWatch
 from remote.run_dir import RunDir, as_disk_error
 
 GRACE = 60.0
@@ -65,6 +66,7 @@ class Supervisor:
         self.meter = attempts.meter(self.request.spec, record)
         self.goes_on = attempts.goes_on(self.request.spec, record)
         self.began = time.monotonic()
+        self.oom = OomWatch()
         self.tail.read()
 
     def run(self) -> int:
@@ -111,7 +113,7 @@ class Supervisor:
         if said.end is None and (asked == "preempted" or (asked == "timeout" and self.goes_on)):
             return Interruption(asked)
         spent = self.meter.spent(time.monotonic() - self.began)
-        return judge(said, code, asked, self.request, last_text(self.run_dir.path), spent)
+        return judge(said, code, asked, self.request, last_text(self.run_dir.path), spent, self.oom.seen())
 
     def _python(self) -> Path:
         """The image's Python. A request to stop interrupts the build at once: there is nothing to save."""

@@ -19,10 +19,11 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from signal import SIGUSR2, Signals
+from signal import SIGKILL, SIGUSR2, Signals
 from typing import Any
 
 import remote
+from remote import oom
 from remote.contract import layout
 from remote.contract.errors import Hint, VfmError
 from remote.contract.events import FailureEvent, PhaseEvent, UnknownEvent, decode_line
@@ -58,6 +59,7 @@ class Trainers:
         self._processes: list[GuardedProcess] = []
         self._asked: dict[str, Any] | None = None
         self._server_start = 0
+        self._oom = oom.OomWatch()
 
     # --- their life --------------------------------------------------------------------------------
 
@@ -219,7 +221,9 @@ class Trainers:
             boundary="train",
             cause=f"exit code {code}",
             hint=Hint(
-                "signal 9 means that memory ran out, most often: see the memory chart and the last lines"
+                f"{oom.who_killed(self._oom.seen())}: see the memory chart and the last lines"
+                if code == 128 + SIGKILL
+                else "see the last lines"
             ),
         )
 

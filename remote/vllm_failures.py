@@ -11,10 +11,11 @@ import math
 import re
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from remote import oom
 from remote.contract.errors import Hint, ServerError
 from remote.contract.spec import ExperimentSpec
 
@@ -40,6 +41,13 @@ class Diagnosis:
     retry: bool = False
     """Whether another start, unchanged, can help."""
 
+    def with_evidence(self, out_of_memory: bool | None) -> Diagnosis:
+        """The same; where a process was killed, with what the system's count of such kills says of it."""
+        if self.hint is not _KILLED:
+            return self
+        advice = ": lower training.batch_size, or the server's share of memory" if out_of_memory else ""
+        return replace(self, hint=Hint(oom.who_killed(out_of_memory) + advice))
+
     def error(self) -> ServerError:
         """The failure as it is raised."""
         return ServerError(self.message, cause=self.cause, hint=self.hint)
@@ -50,10 +58,7 @@ _CERTAIN = re.compile(
     r"^(?:[\w.]*\.)?(?:Type|Value|Key|Attribute|Index|Name|Assertion|Import|ModuleNotFound|NotImplemented"
     r"|Validation)Error|^Value error, "
 )
-_KILLED = Hint(
-    "somebody killed it, or the system did because memory ran out (see the machine's kernel log): "
-    "then lower training.batch_size, or the server's share of memory"
-)
+_KILLED = Hint(oom.who_killed(None))
 Finding = tuple[str, Hint | None]
 Explain = Callable[["re.Match[str]", Setting], Finding]
 
@@ -98,9 +103,7 @@ def _ending(exit_code: int | None) -> str:
 
 
 def _killed(exit_code: int | None) -> Hint:
-    if exit_code == 128 + signal.SIGKILL:
-        return Hint("a process that takes too much memory is killed like this: see the machine's kernel log")
-    return _see_log()
+    return _KILLED if exit_code == 128 + signal.SIGKILL else _see_log()
 
 
 def _change(key: str, old: Any, new: Any, text: str) -> Hint:

@@ -23,6 +23,7 @@ from remote.contract.events import RestartEvent
 from remote.contract.spec import ExperimentSpec
 from remote.emit import Emitter
 from remote.guarded import GuardedProcess
+from remote.oom import OomWatch
 from remote.ports import HOST, PortLease, lease_port
 from remote.server_watch import HTTP, StallWatch
 from remote.vllm_command import (
@@ -243,6 +244,7 @@ class VllmServer:
         self._lease = lease_port(self.spec.vllm.port)
         if self._lease.notice:
             self._emit.say("vllm", self._lease.notice)
+        self._oom = OomWatch()
         with self._lock:
             self._reader = LogReader(Setting(self.spec, self._model, self.port, self.device))
         what = (self.spec, self._model, self.port, self.device, self.served_name, len(self._gpus))
@@ -320,7 +322,8 @@ class VllmServer:
         if self._hung is not None and not self._stopping.is_set():
             return self._hung
         with self._lock:
-            return self._reader.failure(process.exit_code, requested=self._stopping.is_set())
+            found = self._reader.failure(process.exit_code, requested=self._stopping.is_set())
+        return None if found is None else found.with_evidence(self._oom.seen())
 
     def _failed(self, diagnosis: Diagnosis) -> ServerError:
         with self._lock:

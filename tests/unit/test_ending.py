@@ -87,13 +87,24 @@ def test_an_instruction_that_the_processor_does_not_know_points_to_the_number_fo
     assert (found.hint.key, found.hint.old, found.hint.new) == ("model.dtype", "bfloat16", "float32")
 
 
+@pytest.mark.parametrize("seen", [False, None])
+def test_a_kill_is_blamed_on_memory_only_with_evidence(seen: bool | None) -> None:
+    found = judge(MUTE, -signal.SIGKILL, None, request(batch_size=8, num_generations=8), "", 0.0, seen).error
+    assert found is not None
+    assert found.hint is not None
+    assert (found.message, found.hint.key) == ("the worker was killed by SIGKILL", None)
+    assert found.hint.text.startswith("somebody killed it, or the system did")
+    assert ("has not run out" in found.hint.text) is (seen is False)
+    assert "vfm resume " in found.hint.text
+
+
 def test_a_smaller_batch_is_proposed_only_where_groups_stay_whole() -> None:
-    halves = judge(MUTE, -signal.SIGKILL, None, request(batch_size=8, num_generations=8), "").error
+    halves = judge(MUTE, -signal.SIGKILL, None, request(batch_size=8, num_generations=8), "", 0.0, True).error
     assert halves is not None
     assert halves.hint is not None
     assert (halves.hint.key, halves.hint.old, halves.hint.new) == ("training.batch_size", 8, 4)
     alone = request(batch_size=8, gradient_accumulation_steps=1, num_generations=8)
-    whole = judge(MUTE, -signal.SIGKILL, None, alone, "").error
+    whole = judge(MUTE, -signal.SIGKILL, None, alone, "", 0.0, True).error
     assert whole is not None
     assert whole.hint is not None
     assert whole.hint.key is None
