@@ -15,7 +15,7 @@ import shutil
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def take(overlay: Path) -> str | None:
 
 
 def make(
-    overlays: Path, name: str, sources: Callable[[], Iterable[Path | str]], fill: Callable[[Path], str]
+    overlays: Path, name: str, sources: Callable[[], list[Path | str]], fill: Callable[[Path], str]
 ) -> tuple[Path, str]:
     """Fill a new overlay of a package called `name`; returns it and its module.
 
@@ -103,7 +103,8 @@ def make(
             module = fill(part)
             if digest(*sources()) != before:
                 continue
-            (part / _ABOUT).write_text(to_json({"module": module}) + "\n", encoding="utf-8")
+            about = {"module": module, "source": str(sources()[-1])}
+            (part / _ABOUT).write_text(to_json(about) + "\n", encoding="utf-8")
             try:
                 part.rename(overlay)
             except OSError:
@@ -117,6 +118,23 @@ def make(
         f"the files of {name} kept changing while it was installed",
         hint=Hint("launch again once they are saved"),
     )
+
+
+def source_of(file: str) -> str:
+    """The file that one of an overlay was copied from, where it is still the same; else the file itself."""
+    path = Path(file)
+    overlay = next((folder for folder in path.parents if (folder / _ABOUT).is_file()), None)
+    if overlay is None:
+        return file
+    try:
+        source, inside = Path(from_json((overlay / _ABOUT).read_bytes())["source"]), path.relative_to(overlay)
+        content = path.read_bytes()
+        for likely in (source / inside, source / "src" / inside, source.joinpath(*inside.parts[1:])):
+            if likely.is_file() and likely.read_bytes() == content:
+                return str(likely)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return file
 
 
 def prune(overlays: Path) -> None:

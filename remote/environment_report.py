@@ -22,7 +22,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from remote import environments, redact
+from remote import environment_errors, environments, redact
 from remote.contract.errors import EnvironmentMissing, Hint, VfmError
 from remote.contract.json_text import from_json
 from remote.contract.record import LaunchRequest
@@ -64,7 +64,7 @@ def _described(module: str, rollouts: Any) -> dict[str, Any]:
     from remote.task_split import MOST_TASKS
 
     tasks, held_out = rollouts.tasks(), rollouts.tasks(held_out=True)
-    with environments.user_code(module):
+    with environment_errors.user_code(module):
         config = taskset_config_type(module)
         endless = bool(taskset_class(module).INFINITE)
     if not tasks:

@@ -23,6 +23,7 @@ from remote import images, redact, uv_process
 from remote.contract.errors import EnvironmentMissing, Hint, ImageError, VfmError
 from remote.contract.json_text import from_json
 from remote.contract.models import OURS, is_ours
+from remote.contract.old_environment import check_age
 from remote.emit import failure_event
 from remote.environment_siblings import siblings
 
@@ -38,7 +39,9 @@ def settle(source: str, backend: str, home: Path) -> dict[str, str]:
     """What a run's environment is to be installed from. Raises `EnvironmentMissing` and `ImageError`."""
     if not Path(source).is_absolute():
         _check_foreign(source)
-        return _pinned(source, source, backend)
+        found = _pinned(source, source, backend)
+        _check_age(found["source"])
+        return found
     if backend == "local":
         return {"source": source}  # The worker reads it where it is.
     if source.endswith(".whl"):
@@ -57,6 +60,15 @@ def _check_foreign(requirement: str) -> None:
             f"{requirement} is an environment of this project, and is never taken from the package index",
             hint=Hint("name it without a version: environments/ holds it"),
         )
+
+
+def _check_age(requirement: str) -> None:
+    """Look at a package of the index before a machine is rented for it; one without a wheel is not built."""
+    with tempfile.TemporaryDirectory(prefix="vfm-environment-") as scratch:
+        place = ["--target", scratch, "--no-deps", "--only-binary", ":all:"]
+        code, _ = _uv(["pip", "install", *place, requirement])
+        if code == 0:
+            check_age(Path(scratch), requirement)
 
 
 def _check_alone(folder: Path) -> None:

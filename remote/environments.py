@@ -1,8 +1,8 @@
 """Finds an environment by any of its names, and installs it where only this run sees it.
 
-Owns names (`wordle` → `vf_wordle`), what a run began with, and naming the user's line when an environment's
-code raises. Where it is installed is `environment_overlays`', installing `environment_packages`', building
-the verifiers objects and playing episodes `rollouts`'.
+Owns names (`wordle` → `vf_wordle`) and what a run began with. Where it is installed is
+`environment_overlays`', installing `environment_packages`', what its code raises `environment_errors`',
+building the verifiers objects and playing episodes `rollouts`'.
 """
 
 from __future__ import annotations
@@ -12,13 +12,8 @@ import importlib
 import importlib.util
 import os
 import sys
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from remote import environment_overlays as overlays
 from remote import environment_packages as packages
@@ -27,6 +22,7 @@ from remote.contract.environment_package import check_module, is_package, packag
 from remote.contract.errors import EnvironmentMissing, Hint
 from remote.contract.json_text import from_json, to_json
 from remote.contract.models import module_names
+from remote.contract.old_environment import check_age
 from remote.contract.record import LaunchRequest
 from remote.environment_packages import Say
 from remote.environment_siblings import siblings
@@ -175,8 +171,10 @@ def _install_siblings(name: str, source: Path, target: Path, say: Say) -> None:
 
 
 def _check_own(module: str, target: Path) -> None:
-    """Refuse an environment's module that would not be the one that is loaded."""
+    """Refuse an environment's module that would not be the one that is loaded, or that is too old for it."""
     check_module(module)
+    folder = target / module
+    check_age(folder if folder.is_dir() else target / f"{module}.py", module)
     if _shipped(module):
         raise EnvironmentMissing(
             f"the environment's module is called {module}, as a taskset of verifiers is, "
@@ -207,71 +205,6 @@ def activate(target: Path) -> None:
     ]
     os.environ["PYTHONPATH"] = os.pathsep.join([*inherited, path])
     importlib.invalidate_caches()
-
-
-@contextmanager
-def user_code(module: str, doing: str = "be loaded") -> Iterator[None]:
-    """Around calls into an environment: what they raise becomes `EnvironmentMissing`.
-
-    `cause` is `file:line: Error: text` of the innermost line of the environment's own code. Options that
-    its config refuses are named as keys of `training.environment_args`.
-    """
-    try:
-        yield
-    except EnvironmentMissing:
-        raise
-    except (Exception, SystemExit) as error:
-        refused = _refused_options(error)
-        raise EnvironmentMissing(
-            f"the environment {module} cannot {doing}: {'; '.join(refused) or _text(error)}",
-            cause=where(error, module),
-            hint=Hint("mend training.environment_args", key=refused[0].split(":")[0])
-            if refused
-            else Hint(f"mend the environment's code: {where(error, module)}"),
-        ) from error
-
-
-def where(error: BaseException, module: str) -> str:
-    """`file:line: Error: text`, the line being the environment's own where one was running."""
-    home = _home(module)
-    last = error
-    chain: BaseException | None = error
-    while chain is not None:
-        last = chain
-        if isinstance(chain, SyntaxError) and chain.filename:
-            return f"{chain.filename}:{chain.lineno}: {type(chain).__name__}: {chain.msg}"
-        frames = traceback.extract_tb(chain.__traceback__)
-        own = [f for f in frames if home is not None and Path(f.filename).is_relative_to(home)]
-        if own:
-            return f"{own[-1].filename}:{own[-1].lineno}: {_text(chain)}"
-        chain = chain.__cause__ or chain.__context__
-    frames = traceback.extract_tb(last.__traceback__)
-    place = f"{frames[-1].filename}:{frames[-1].lineno}: " if frames else ""
-    return f"{place}{_text(last)}"
-
-
-def _text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
-
-
-def _home(module: str) -> Path | None:
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        return None
-    if spec is None or spec.origin is None:
-        return None
-    return Path(spec.origin).parent if spec.submodule_search_locations else Path(spec.origin)
-
-
-def _refused_options(error: BaseException) -> list[str]:
-    if not isinstance(error, ValidationError):
-        return []
-    problems = error.errors(include_url=False, include_context=False)
-    if any(p["loc"][:1] != ("taskset",) for p in problems):
-        return []  # not the options: the environment's own data
-    keys = [".".join(("training.environment_args", *map(str, p["loc"][1:]))) for p in problems]
-    return [f"{key}: {p['msg']} (got {p['input']!r})" for key, p in zip(keys, problems, strict=True)]
 
 
 def _importable(module: str) -> bool:

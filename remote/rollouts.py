@@ -32,7 +32,7 @@ from remote import chat_harness, episode_errors
 from remote.contract.errors import EnvironmentMissing, Hint, VfmError
 from remote.contract.spec import ExperimentSpec
 from remote.endpoint import Endpoint
-from remote.environments import user_code
+from remote.environment_errors import user_code
 from remote.episode_loop import EpisodeLoop, OutOfTime, waiting_told
 from remote.rows import Turn
 from remote.seeds import EPISODE, episode_keys

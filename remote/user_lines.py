@@ -19,6 +19,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from remote.environment_overlays import source_of
+
 _HERE = f"{Path(__file__).parent}/"
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)(?:, in (?P<function>.+))?')
 
@@ -32,7 +34,7 @@ class Line:
     function: str
 
     def __str__(self) -> str:
-        return f'File "{self.file}", line {self.number}, in {self.function}'
+        return f'File "{source_of(self.file)}", line {self.number}, in {self.function}'
 
 
 def own(lines: Iterable[Line], module: str) -> Line | None:

@@ -380,7 +380,7 @@ def as_vfm_error(error: BaseException) -> VfmError:
         if is_disk_full(seen):
             return disk_error(seen, getattr(seen, "filename", None) or "the run's files")
         seen = seen.__cause__ or seen.__context__
-    from remote.environments import where
+    from remote.environment_errors import where
 
     if isinstance(error, MemoryError):
         hint = Hint("lower training.batch_size and raise training.gradient_accumulation_steps")

@@ -116,6 +116,11 @@ def module_name(distribution: str) -> str:
 
 def check_module(module: str, place: str = "") -> None:
     """Refuse a module's name that Python or the training stack has already: that one would be loaded."""
+    if module != module.lower():
+        raise EnvironmentMissing(
+            f"{place}the environment's module is called {module}, and verifiers looks for {module.lower()}",
+            hint=Hint("call the package's folder and its module in small letters"),
+        )
     owner = "Python itself" if module in sys.stdlib_module_names else "the training stack"
     if module in sys.stdlib_module_names or module in STACK_MODULES:
         raise EnvironmentMissing(

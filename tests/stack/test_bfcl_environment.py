@@ -13,7 +13,7 @@ import verifiers.v1 as vf
 from verifiers.v1.env import RunSlot
 from verifiers.v1.utils.loaders import environment_class, load_environment, resolve_env_config
 
-from remote import chat_harness, environments
+from remote import chat_harness, environment_errors, environments
 from remote.contract.errors import EnvironmentMissing
 from tests.stack.scripted_model import Message, Request, ScriptedModel, tool_call
 
@@ -229,5 +229,5 @@ def test_splits_and_order_are_the_options(model: ScriptedModel) -> None:
     ],
 )
 def test_unfit_options_are_refused_by_name(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(EnvironmentMissing, match=said), environments.user_code("vf_bfcl_single_turn"):
+    with pytest.raises(EnvironmentMissing, match=said), environment_errors.user_code("vf_bfcl_single_turn"):
         build(**options)

@@ -17,7 +17,7 @@ from pyarrow import parquet
 from verifiers.v1.env import RunSlot
 from verifiers.v1.utils.loaders import load_environment, resolve_env_config
 
-from remote import chat_harness, environments
+from remote import chat_harness, environment_errors, environments
 from remote.contract.errors import EnvironmentMissing
 from tests.stack.scripted_model import ScriptedModel
 
@@ -154,7 +154,7 @@ def test_gsm8k_itself_is_read_from_the_hubs_files(hub: Path) -> None:
 
 def test_without_the_hub_it_says_what_to_do(hub: Path) -> None:
     said = r"openai/gsm8k cannot be had from the Hugging Face hub .*set source to gsm_symbolic"
-    with pytest.raises(EnvironmentMissing, match=said), environments.user_code("vf_gsm8k"):
+    with pytest.raises(EnvironmentMissing, match=said), environment_errors.user_code("vf_gsm8k"):
         list(build(source="gsm8k").taskset)
 
 
@@ -165,5 +165,5 @@ def test_unfit_options_are_refused_by_name() -> None:
         ({"terms": 1}, "training.environment_args.terms"),
         ({"reply": "equation"}, "reply: equation is for source: chain_sum"),
     ):
-        with pytest.raises(EnvironmentMissing, match=said), environments.user_code("vf_gsm8k"):
+        with pytest.raises(EnvironmentMissing, match=said), environment_errors.user_code("vf_gsm8k"):
             build(**options)

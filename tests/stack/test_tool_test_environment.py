@@ -14,7 +14,7 @@ import verifiers.v1 as vf
 from verifiers.v1.env import RunSlot
 from verifiers.v1.utils.loaders import load_environment, resolve_env_config
 
-from remote import chat_harness, environments
+from remote import chat_harness, environment_errors, environments
 from remote.contract.errors import EnvironmentMissing
 from tests.stack.scripted_model import ScriptedModel, tool_call
 
@@ -93,6 +93,6 @@ def test_right_calls_earn_everything_and_nearly_right_ones_nothing(model: Script
 def test_unfit_options_are_refused_by_name() -> None:
     with (
         pytest.raises(EnvironmentMissing, match=r"training\.environment_args\.functions"),
-        environments.user_code("vf_tool_test"),
+        environment_errors.user_code("vf_tool_test"),
     ):
         build(functions=9)

@@ -298,3 +298,48 @@ def test_a_problem_carries_its_parts(tmp_path: Path) -> None:
 def test_a_section_that_is_no_section_is_told_of_whatever_is_typed(tmp_path: Path) -> None:
     found = problems(tmp_path, "training: 3\n", "training.steps=7")
     assert found == ["x.yaml:1: training is 3, but should be a section with keys of its own"]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("training.max_steps", "training.steps"),
+        ("max_steps", "training.steps"),
+        ("training.num_train_epochs", "training.steps; optimiser steps"),
+        ("training.per_device_train_batch_size", "training.batch_size"),
+        ("training.bf16", "model.dtype"),
+        ("model.torch_dtype", "model.dtype"),
+        ("model.model_name_or_path", "model.base_model"),
+        ("model.name", "model.base_model"),
+        ("lora.r", "model.lora.rank"),
+        ("model.lora.r", "model.lora.rank"),
+        ("model.lora_alpha", "model.lora.alpha"),
+        ("lora.target_modules", "every linear layer"),
+        ("training.use_vllm", "always played by a vLLM server"),
+        ("training.resume_from_checkpoint", "vfm resume RUN"),
+        ("training.report_to", "wandb.enabled"),
+        ("training.output_dir", "EXPERIMENTER and EXPERIMENT_NAME"),
+        ("run_name", "EXPERIMENT_NAME in .env"),
+        ("name", "EXPERIMENT_NAME in .env"),
+        ("volumes.outputs", "EXPERIMENTER and EXPERIMENT_NAME"),
+        ("training.kl_coef", "training.beta"),
+        ("training.max_new_tokens", "training.max_completion_length"),
+    ],
+)
+def test_another_trainers_name_for_a_key_is_known(theirs: str, ours: str) -> None:
+    with pytest.raises(ConfigProblems) as caught:
+        resolve(None, [f"{theirs}=1"])
+    [problem] = caught.value.problems
+    assert problem.message.startswith(f"unknown key {theirs}: ")
+    assert ours in problem.message
+    assert "did you mean" not in problem.message
+
+
+def test_what_peers_keys_are_called_here_exists() -> None:
+    """And none of their names is a key of ours."""
+    from tui.config import peer_names, schema
+
+    here = [*peer_names._NAMES.values(), *peer_names._DOTTED.values()]
+    assert {one.key for one in here if one.key} <= schema.by_key().keys()
+    assert not peer_names._DOTTED.keys() & schema.by_key().keys()
+    assert not peer_names._NAMES.keys() & {key.rpartition(".")[2] for key in schema.by_key()}

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from remote import environments
+from remote import environment_errors, environments
 from remote.contract.errors import EnvironmentMissing
 
 ROOT = Path(__file__).parents[2]
@@ -290,7 +290,7 @@ def test_an_environment_that_raises_is_named_with_its_line(
     (tmp_path / "vf_raises").mkdir()
     (tmp_path / "vf_raises" / "__init__.py").write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(EnvironmentMissing) as caught, environments.user_code("vf_raises"):
+    with pytest.raises(EnvironmentMissing) as caught, environment_errors.user_code("vf_raises"):
         importlib.import_module("vf_raises")
     assert caught.value.boundary == "environment"
     assert caught.value.cause.startswith(str(tmp_path / "vf_raises"))
@@ -310,9 +310,82 @@ def test_the_users_line_is_found_beneath_an_error_of_a_library(
         except IndexError as error:
             raise RuntimeError("wrapped") from error
 
-    with pytest.raises(EnvironmentMissing, match="wrapped") as caught, environments.user_code("vf_beneath"):
+    with (
+        pytest.raises(EnvironmentMissing, match="wrapped") as caught,
+        environment_errors.user_code("vf_beneath"),
+    ):
         library()
     assert caught.value.cause == f"{tmp_path / 'vf_beneath.py'}:2: IndexError: list index out of range"
+
+
+TASKSETS = "(Mine in __init__.py:3, Other in __init__.py:6)"
+
+
+@pytest.mark.parametrize(
+    ("raised", "said", "advice"),
+    [
+        (
+            "AttributeError(\"taskset module 'vf_x' defines no `__all__`; a taskset must\")",
+            f'names no taskset {TASKSETS}: add __all__ = ["Mine"] to {{file}}',
+            "mend the environment's code: {file}",
+        ),
+        (
+            "ValueError(\"taskset module 'vf_x' exports 2 Taskset subclasses via `__all__` (['a'])\")",
+            f"__all__ in {{file}} names several tasksets {TASKSETS}: leave one",
+            "mend the environment's code: {file}",
+        ),
+        (
+            "TypeError(\"taskset module 'vf_x' exports no Taskset subclass via `__all__` (found ['a'])\")",
+            "__all__ in {file} names no taskset (Mine in",
+            "mend the environment's code: {file}",
+        ),
+        (
+            "ConnectionError(\"Couldn't reach 'openai/gsm8k' on the Hub\")",
+            "Couldn't reach",
+            "check the connection",
+        ),
+        ("OSError('[Errno -2] Name or service not known')", "Name or service", "check the connection"),
+        (
+            "ExceptionGroup('unhandled errors in a TaskGroup', [ValueError('the inner one')])",
+            "cannot be loaded: ValueError: the inner one",
+            "mend the environment's code: {file}",
+        ),
+        ("RuntimeError('odd')", "RuntimeError: odd", "mend the environment's code: {file}"),
+    ],
+)
+def test_no_line_of_a_library_is_to_be_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: str, said: str, advice: str
+) -> None:
+    """A library raises, and what is said names the environment's own file and classes."""
+    code = "import verifiers.v1 as vf\n\nclass Mine(vf.Taskset):\n    pass\n\nclass Other(Mine):\n    pass\n"
+    file = tmp_path / "vf_mine" / "__init__.py"
+    file.parent.mkdir()
+    file.write_text(code)
+    (tmp_path / "vfm_library.py").write_text(f"def load():\n    raise {raised}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "vfm_library", raising=False)
+    library: Any = importlib.import_module("vfm_library")
+    with pytest.raises(EnvironmentMissing) as caught, environment_errors.user_code("vf_mine"):
+        library.load()
+    assert said.format(file=file) in caught.value.message
+    assert caught.value.hint is not None
+    assert advice.format(file=file) in caught.value.hint.text
+    assert "vfm_library.py" not in f"{caught.value} {caught.value.cause}"
+
+
+def test_a_line_is_named_where_its_author_has_it(
+    tmp_path: Path, offline: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in the copy that was installed, unless the source has changed since."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    source = package(tmp_path / "mine", "vf_at_fault", "def load():\n    return [][0]\n")
+    where = environments.Place("vf_at_fault", str(source), tmp_path, tmp_path / "cache")
+    module: Any = importlib.import_module(environments.provide(where, lambda line: None))
+    for file in (source / "vf_at_fault" / "__init__.py", Path(module.__file__)):
+        with pytest.raises(EnvironmentMissing) as caught, environment_errors.user_code("vf_at_fault"):
+            module.load()
+        assert caught.value.cause.startswith(f"{file}:2: IndexError")
+        (source / "vf_at_fault" / "__init__.py").write_text("# edited\n")
 
 
 def test_refused_options_are_named_as_the_keys_that_the_user_wrote() -> None:
@@ -323,7 +396,7 @@ def test_refused_options_are_named_as_the_keys_that_the_user_wrote() -> None:
     class Config(BaseModel):
         taskset: Options
 
-    with pytest.raises(EnvironmentMissing) as caught, environments.user_code("vf_wordle"):
+    with pytest.raises(EnvironmentMissing) as caught, environment_errors.user_code("vf_wordle"):
         Config.model_validate({"taskset": {"turns": "many", "turn": 3}})
     assert "training.environment_args.turns: Input should be a valid integer" in str(caught.value)
     assert "training.environment_args.turn: Extra inputs are not permitted (got 3)" in str(caught.value)

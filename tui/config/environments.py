@@ -26,6 +26,7 @@ from remote.contract.environment_package import (
 )
 from remote.contract.errors import EnvironmentMissing, Hint
 from remote.contract.models import choose_model, is_ours, module_names
+from remote.contract.old_environment import check_age
 from remote.contract.spec import ExperimentSpec
 from tui.config.resolve import Resolved
 
@@ -138,8 +139,9 @@ def find(name: str, project_dir: Path, place: str = "") -> Environment:
     by_module = {folder.lower().replace("-", "_"): folder for folder in folders}
     for module in module_names(name):
         if module in by_module:
-            check_module(by_module[module], place)
-            return Environment(by_module[module], folder=project_dir / "environments" / by_module[module])
+            return _checked(
+                Environment(by_module[module], folder=project_dir / "environments" / by_module[module]), place
+            )
     plain = name.strip()
     if plain.startswith(INDEX):
         return _of_index(plain.removeprefix(INDEX).strip(), name, place)
@@ -179,19 +181,25 @@ def _at(name: str, project_dir: Path, place: str) -> Environment:
     path = Path(name).expanduser().absolute()
     shown = name if name == str(path) else f"{name} ({path})"
     if path.is_file() and path.suffix == ".whl":
-        return Environment(module_name(path.name.split("-")[0]), str(path))
+        return _checked(Environment(module_name(path.name.split("-")[0]), str(path)), place)
     if is_package(path):
         module = module_name(package_name(path))
         if path.resolve().parent == (project_dir / "environments").resolve():
             return Environment(path.resolve().name, folder=path)
-        check_module(module, place)
-        return Environment(module, str(path), path)
+        return _checked(Environment(module, str(path), path), place)
     if path.is_dir():
         reason = "is a folder without a pyproject.toml or a setup.py, no package"
     else:
         reason = "is a file, no wheel and no package's folder" if path.exists() else "does not exist"
     advice = f"name a package's folder, a wheel, or a package of the package index: {INDEX}NAME"
     raise EnvironmentMissing(f"{place}the environment {shown} {reason}", hint=Hint(advice, key=KEY, old=name))
+
+
+def _checked(environment: Environment, place: str) -> Environment:
+    """One that lies on this machine, unless its name or its age keeps it from being loaded."""
+    check_module(environment.name, place)
+    check_age(environment.folder or Path(environment.source), environment.spoken, place)
+    return environment
 
 
 def _of_index(requirement: str, name: str, place: str) -> Environment:

@@ -13,7 +13,7 @@ from typing import Any
 
 from remote.contract.record import Provenance
 from remote.contract.redaction import shown_value
-from tui.config import schema
+from tui.config import peer_names, schema
 from tui.config.files import Key
 from tui.config.problems import Problem, shown
 
@@ -94,7 +94,12 @@ def unknown(key: Key, where: str) -> Problem | None:
     """The problem with a key that the spec does not have, with the nearest that it has."""
     if key in schema.by_path() or is_section(key) or is_open(key):
         return None
-    dotted, near = ".".join(key), nearest(key)
+    dotted, here = ".".join(key), peer_names.find(key)
+    if here is not None and dotted not in schema.by_key():
+        note = f"; {here.note}" if here.key and here.note else here.note
+        said = f"here it is {here.key}{note}" if here.key else note
+        return Problem(f"unknown key {dotted}: {said}", where, dotted, proposal=here.key)
+    near = nearest(key)
     message = f"unknown key {dotted}"
     parent = next((".".join(key[:n]) for n in range(1, len(key)) if key[:n] in schema.by_path()), None)
     if parent is not None:
