@@ -208,9 +208,8 @@ def restore_events(run_dir: Path, fd: int) -> int:
     end_torn_line(events)
     end_torn_line(stream)
     known = last_seq(stream)
-    if (
-        last_seq(events, b"{") <= known
-    ):  # as nearly always: a machine that is taken away has no time to read all
+    # Nearly always they are all there; a machine that is taken away has no time to read them.
+    if last_seq(events, b"{") <= known:
         return 0
     with events.open(encoding="utf-8", errors="replace", newline="\n") as file:
         lines = [RECORD_SEPARATOR + line for line in file]
@@ -233,9 +232,8 @@ def last_seq(path: Path, mark: bytes = RECORD_SEPARATOR.encode(), reach: int = 1
         return -1
     for line in reversed(lines if begin == 0 else lines[1:]):
         if line.startswith(mark):
-            event = decode_line(
-                RECORD_SEPARATOR + line.decode(errors="replace").removeprefix(RECORD_SEPARATOR)
-            )
+            text = line.decode(errors="replace").removeprefix(RECORD_SEPARATOR)
+            event = decode_line(RECORD_SEPARATOR + text)
             if not isinstance(event, str):
                 return event.seq
     return -1 if begin == 0 else last_seq(path, mark, 8 * reach)
