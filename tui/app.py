@@ -53,6 +53,8 @@ class VfmApp(Desk):
     def __init__(self, *args: Any, run: str | None = None, theme: str | None = None, **options: Any) -> None:
         super().__init__(*args, **options)
         self._run = run
+        self._is_opening = run is not None
+        """Whether the run that was named is still looked for: keys are not meant for the runs beneath."""
         self._theme_asked = theme
         self._news = News()
         self.crash: Exception | None = None
@@ -128,6 +130,9 @@ class VfmApp(Desk):
         Textual hands it through every widget first, and keys that come in one burst, as over a slow line,
         overtake what it does: the letters after `/` would be keys of the screen.
         """
+        if isinstance(event, Key) and not event.is_forwarded and self._is_opening:
+            await self._check_bindings(event.key, priority=True)  # leaving, and help
+            return
         if isinstance(event, Key) and (self._is_typed(event) or await self._acted_at_once(event)):
             return
         await super().on_event(event)
@@ -286,8 +291,11 @@ class VfmApp(Desk):
 
     async def _open(self, named: str) -> None:
         """The run meant by an id, a prefix or `last`: found after the first frame, over the home screen."""
-        record = await (await self.connect()).find(named)
-        self.post_message(ask.RunRequested(record.run_id))
+        try:
+            record = await (await self.connect()).find(named)
+            self.post_message(ask.RunRequested(record.run_id))
+        finally:
+            self._is_opening = False
 
     async def _resume(self, run_ids: Sequence[str]) -> None:
         from tui.screens.run import RunScreen

@@ -28,7 +28,7 @@ from remote.contract.events import (
 )
 from remote.contract.record import Attempt, RunRecord
 from tests.backends.conftest import LocalBench, request
-from tests.pilot.conftest import NOW, ROOT, make_run, story, until
+from tests.pilot.conftest import NOW, ROOT, SilentBackend, make_run, story, until
 from tui.app import VfmApp
 from tui.backends.local import LocalBackend
 from tui.client import Client
@@ -40,6 +40,7 @@ from tui.screens.runs import RunsScreen
 from tui.settings import Settings
 from tui.widgets.config_pane import FactList
 from tui.widgets.failure_panel import FailurePanel
+from tui.widgets.filter_line import FilterLine
 from tui.widgets.log_pane import LogPane
 from tui.widgets.panes import Panes
 from tui.widgets.run_status import RunStatus
@@ -431,6 +432,26 @@ async def test_the_screen_of_a_run_that_was_deleted_goes(
         await pilot.press("y")
         await until(lambda: isinstance(here.screen, RunsScreen), "home")
         assert not run_dir.exists()
+
+
+async def test_keys_that_come_before_the_run_is_found_leave_the_others_alone(
+    home: Path, client: Client, settings: Settings
+) -> None:
+    make_run(home, "ended", story(5, 5))
+    slow = SilentBackend([await client.find("ended")])
+    late = Client(settings, {"modal": slow, "local": client.backend("local")})
+    here = VfmApp(late, settings=settings, clock=lambda: NOW, run="end")
+    async with here.run_test(size=NORMAL) as pilot:
+        await until(lambda: slow.asked > 0, "the question")
+        await pilot.press(*"2/rex")
+        assert isinstance(here.screen, RunsScreen)
+        assert here.screen.query_one(FilterLine).text == ""
+        slow._records = []
+        slow.let_go.set()
+        await until(lambda: isinstance(here.screen, RunScreen), "the run's screen")
+        await until(lambda: bool(here.screen.query(Panes)), "its panes")
+        await pilot.press("2")
+        assert here.screen.query_one(Panes).current == "charts"
 
 
 # --- panes and layout --------------------------------------------------------------------------------
