@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -160,3 +161,17 @@ def test_configs_are_listed_by_name(tmp_path: Path) -> None:
         write(tmp_path, "a: 1", name)
     assert [p.name for p in files.list_configs(tmp_path)] == ["a.yml", "b.yaml"]
     assert files.list_configs(tmp_path / "nosuch") == []
+
+
+def test_a_pipe_is_read_and_one_that_nobody_writes_into_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.yaml"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigProblems, match="a pipe that nobody writes into"):
+        files.load(pipe)
+    reading, writing = os.pipe()  # as a shell's <(…) hands it over
+    os.write(writing, b"training:\n  steps: 7\n")
+    os.close(writing)
+    try:
+        assert files.load(f"/dev/fd/{reading}").data == {"training": {"steps": 7}}
+    finally:
+        os.close(reading)

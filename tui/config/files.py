@@ -8,8 +8,11 @@ to resolve; what a plain word means, to scalars.
 from __future__ import annotations
 
 import difflib
+import os
 import re
+import stat
 from dataclasses import dataclass, field
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -129,8 +132,7 @@ def list_configs(folder: Path) -> list[Path]:
 
 def _read_text(path: Path, name: str) -> str:
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        raw = _read_bytes(path)
     except FileNotFoundError:
         raise _missing(path, name) from None
     except IsADirectoryError:
@@ -147,6 +149,16 @@ def _read_text(path: Path, name: str) -> str:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise refuse(f"is not UTF-8 text (byte {error.start})", f"{name}:{line}") from None
+
+
+def _read_bytes(path: Path) -> bytes:
+    """The file's bytes, at most one more than may be; a pipe that nobody writes into is not waited for."""
+    with open(path, "rb", buffering=0, opener=lambda p, flags: os.open(p, flags | os.O_NONBLOCK)) as file:
+        first = file.read(1) if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode) else None
+        if first == b"":
+            raise ValueError("it is a pipe that nobody writes into")
+        os.set_blocking(file.fileno(), True)
+        return (first or b"") + BufferedReader(file).read(MAX_BYTES + 1)
 
 
 def _missing(path: Path, name: str) -> ConfigProblems:
