@@ -78,11 +78,20 @@ class TaskSplit:
 
     @cached_property
     def _overlap_free(self) -> Tasks:
-        """The environment's own held-out tasks, without those that are trained on as well."""
+        """The environment's own held-out tasks, without those that are trained on as well.
+
+        A split that the option's type names is the environment's word: it stays even where all of its tasks
+        are trained on. Where any text may name one, such a split is most likely one that the taskset ignores.
+        """
         assert self._own_held_out is not None
         name, tasks = self._own_held_out
         trained = {_content(task) for task in self._all}
         free = [task for task in tasks if _content(task) not in trained]
+        if not free and self._names:
+            self._say(
+                f"⚠ every task of split {name} is one to train on too: its score tells nothing of new tasks"
+            )
+            return tasks
         if free and len(free) < len(tasks):
             both = len(tasks) - len(free)
             self._say(

@@ -6,6 +6,7 @@ begins there. What a script is handed is `training_run`'s, which script runs the
 
 from __future__ import annotations
 
+import inspect
 import linecache
 import sys
 import traceback
@@ -46,6 +47,14 @@ class Script:
             raise ScriptError(
                 f"{self.path} has no function train(run)",
                 hint=Hint("define it: examples/grpo/train_wordle.py is one to begin with"),
+            )
+        if inspect.iscoroutinefunction(train):
+            raise ScriptError(
+                f"{self.path}: train(run) is asynchronous", hint=Hint("write def train(run), without async")
+            )
+        if not _takes_run(train):
+            raise ScriptError(
+                f"{self.path}: train takes other arguments than run", hint=Hint("write def train(run)")
             )
 
         def run(training: Any) -> None:
@@ -115,6 +124,17 @@ class Script:
     def _shown(self, filename: str) -> str:
         path = Path(filename)
         return str(path.relative_to(self._project)) if path.is_relative_to(self._project) else filename
+
+
+def _takes_run(train: Callable[..., Any]) -> bool:
+    """Whether a function can be called with one argument, as far as its signature tells."""
+    try:
+        inspect.signature(train).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # no signature to be had
+        return True
+    return True
 
 
 def _known(error: BaseException) -> bool:

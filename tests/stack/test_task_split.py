@@ -145,6 +145,10 @@ def test_tasks_of_both_splits_are_not_held_out(load: Load, said: list[str]) -> N
     data = {"train": ["a", "b", "c"], "test": ["c", "d"]}
     assert load(option, data=data)[:2] == (["a", "b", "c"], ["d"])
     assert "1 of 2 tasks of split test are among those to train on" in " ".join(said)
+    said.clear()
+    same = {"train": ["a", "b"], "test": ["a"]}
+    assert load(option, data=same)[:2] == (["a", "b"], ["a"])  # the environment's word
+    assert "its score tells nothing of new tasks" in " ".join(said)
     train, held_out, _ = load("split: str = 'train'", read="'abcdef'")  # whatever the split
     assert (train, held_out) == (list("abcd"), list("ef"))
     assert "the last tasks are held out instead" in " ".join(said)

@@ -127,7 +127,10 @@ def _read(named: str, project_dir: Path, why: str, place: str) -> Script:
     text = _text(file, place)
     if len(text) > _LARGEST:
         raise ConfigError(f"{place}{path} has {len(text)} characters: it is no training script")
-    if not _binds_train(_parse(text, path)):
+    module = _parse(text, path)
+    if (wrong := _unusable(module)) is not None:
+        raise ConfigError(f"{path}: {wrong}", hint=Hint("write def train(run)"))
+    if not _binds_train(module):
         raise ConfigError(
             f"{path} has no function train(run), so it is no training script",
             hint=Hint(f"define it: {FOLDER}/train_wordle.py is one to begin with"),
@@ -165,6 +168,24 @@ def _parse(text: str, shown: str) -> ast.Module:
         raise ConfigError(
             f"{shown}{line}: {type(error).__name__}: {said}", hint=Hint(f"mend {shown}{line}")
         ) from error
+
+
+def _unusable(module: ast.Module) -> str | None:
+    """What is wrong with the last `train` that the file's top level defines, as far as reading it shows."""
+    nodes = [n for n in _top_level(module) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    train = next((node for node in reversed(nodes) if node.name == "train"), None)
+    if isinstance(train, ast.AsyncFunctionDef):
+        return "train(run) is asynchronous"
+    if train is None or train.decorator_list:
+        return None
+    arguments = train.args
+    given = [*arguments.posonlyargs, *arguments.args]
+    takes_one = bool(given) or arguments.vararg is not None
+    needed = len(given) - len(arguments.defaults)
+    needed_by_name = sum(default is None for default in arguments.kw_defaults)
+    return (
+        None if takes_one and needed <= 1 and not needed_by_name else "train takes other arguments than run"
+    )
 
 
 def _binds_train(module: ast.Module) -> bool:
