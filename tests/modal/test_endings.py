@@ -176,7 +176,7 @@ async def test_a_launch_that_fails_when_modal_is_lost_is_put_into_the_volume_lat
     faults.build_lines, faults.build_delay, faults.build_failure = ["building"] * 10, 0.1, "no such package"
     backend = bench.backend()
     run = await backend.launch(request())
-    faults.errors["VolumePutFiles"] = Status.PERMISSION_DENIED
+    faults.errors["VolumePutFiles2"] = Status.PERMISSION_DENIED
     await until(lambda: not is_alive(backend.journal(run).parents[1]), "the launcher's end")
     assert (await backend.status(run)).status == "failed"
     assert on_record(bench, run).status == "pending"

@@ -23,7 +23,7 @@ GRPO = Path("examples", "grpo")
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project as it is checked out: the environments' names, the mapping, the scripts."""
-    for name in ("vf_wordle", "vf_bfcl_single_turn", "gsm8k"):
+    for name in ("vf_wordle", "vf_bfcl_single_turn", "vf_tool_test", "gsm8k"):
         (tmp_path / "environments" / name).mkdir(parents=True)
         (tmp_path / "environments" / name / "pyproject.toml").touch()
     shutil.copytree(ROOT / GRPO, tmp_path / GRPO)
