@@ -4,6 +4,7 @@ A process of its own, so that a launch outlives the program that asked for it. I
 supervisor does: one line of JSON answers, then stdout is let go.
 
     python -m remote.launcher                  launch the run described on stdin: {home, env, request}
+    python -m remote.launcher --resume         have the run described on stdin go on, which is over
     python -m remote.launcher --build          have the image built ahead; prints the stream
     python -m remote.launcher --stop DIR       stop a launch that is under way; DIR is the staged run
     python -m remote.launcher --settle DIR     complete a run that nobody is left of, in its volume too; on
@@ -208,6 +209,29 @@ async def launch(document: dict[str, Any]) -> int:
     return await run.carry_out()
 
 
+async def resume(document: dict[str, Any]) -> int:
+    """Have a run that is over go on; answers once its call is made. Returns the exit code."""
+    from remote.modal_resume import Resumption
+
+    os.environ.update({name: document["env"][name] for name in TOKENS if document["env"].get(name)})
+    request = LaunchRequest.model_validate(document["request"])
+    secrets = {**document["env"], **redact.hide(document["env"], request)}
+    run = Resumption(request, Path(document["home"]), secrets)
+    try:
+        record = await run.start()
+    except VfmError as error:
+        _answer({"error": failure_event(error).on_record()})
+        return 1
+    except (OSError, ValueError) as error:
+        told = BackendError(
+            f"{request.run_id} could not be resumed", cause=f"{type(error).__name__}: {error}"
+        )
+        _answer({"error": failure_event(told).on_record()})
+        return 1
+    _answer({"record": record.model_dump(mode="json")})
+    return 0
+
+
 def _stop_on_sigterm() -> None:
     """A request to stop cancels what is under way, once: what follows it is seen through."""
     task = asyncio.current_task()
@@ -283,6 +307,8 @@ def main(arguments: list[str]) -> int:
     match arguments:
         case []:
             return asyncio.run(launch(from_json(sys.stdin.read())))
+        case ["--resume"]:
+            return asyncio.run(resume(from_json(sys.stdin.read())))
         case ["--build"]:
             return asyncio.run(build())
         case ["--stop", path]:

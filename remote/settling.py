@@ -19,7 +19,7 @@ from remote.contract.errors import BackendError, Hint, VfmError
 from remote.contract.events import RECORD_SEPARATOR, decode_line
 from remote.contract.record import RunRecord
 from remote.emit import failure_event
-from remote.ending import Ending, Said, conclude, restore_events
+from remote.ending import Ending, EventsTail, Said, conclude, restore_events
 from remote.run_dir import RunDir, disk_error, write_atomic
 from remote.staging import KNOWN_ON_MODAL, known_on_modal, upload
 
@@ -100,7 +100,8 @@ def _complete(run_dir: RunDir, record: RunRecord, document: dict[str, Any]) -> N
         text = "".join(f"[modal] {calls.plain(line)}\n" for line in document["text"])
         os.write(fd, text.encode(errors="replace"))
         ending = Ending(document["status"], document["exit_code"], _error(document["error"]))
-        conclude(run_dir, ending, Said(), fd)
+        said = EventsTail(run_dir.path).read()
+        conclude(run_dir, ending, Said(progress=said.progress, checkpoint=said.checkpoint), fd)
     finally:
         os.close(fd)
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from remote.contract import layout
 from remote.contract.errors import BackendError, ConfigError
 from remote.contract.events import EndEvent, FailureEvent
+from remote.contract.record import LaunchRequest, RunRecord
 from tests.backends.conftest import VOLUME, Bench, lines, request, until
-from tui.backends.base import Batch, Transfer
+from tui.backends.base import Backend, Batch, Transfer
 from tui.backends.destination import Occupied
 from tui.store.runs import RunState
 from tui.store.stream import Text, classify, events_of
@@ -192,6 +194,47 @@ async def test_a_run_that_takes_too_long_fails_and_says_so(bench: Bench, tmp_pat
     assert (hint["key"], hint["from"], hint["to"]) == ("modal.timeout", 600, 1200)
     assert state.end is not None
     assert (state.end.status, (await backend.status(run)).status) == ("failed", "failed")
+
+
+async def asked_of(backend: Backend, run: RunRecord) -> LaunchRequest:
+    """What the run keeps in its volume of what it was asked to do."""
+    data = await backend.volumes.read(run.outputs, f"runs/{run.run_id}/{layout.REQUEST}")
+    return LaunchRequest.model_validate_json(data)
+
+
+async def test_a_run_that_failed_goes_on_in_its_directory(bench: Bench) -> None:
+    first = "attempt:1=lines:3 attempt:1=saved:1/8 attempt:1=failure:broken attempt:1=exit:1"
+    backend = bench.backend(f"{first} lines:2 end:done")
+    run = await backend.launch(request())
+    before = await lines(backend, run)
+    failed = await backend.status(run)
+    assert failed.status == "failed"
+    assert failed.reached is not None
+    assert (failed.reached.done, failed.reached.total, failed.reached.checkpoint) == (1, 8, 1)
+
+    again = await backend.resume(await asked_of(backend, run))
+    assert (again.run_id, again.ended_already, again.failure) == (run.run_id, False, None)
+    found = await lines(backend, again)
+    assert found[: len(before)] == before
+    assert numbered(found) == NUMBERED[:3] + NUMBERED[:2]
+    after = await backend.status(again)
+    assert (after.status, [attempt.why for attempt in after.attempts]) == ("done", ["failed", "done"])
+    state = RunState().add_all(events_of(found))
+    assert (state.attempt, state.failure) == (2, None)
+    assert [found.status for found in await bench.backend("").runs()] == ["done"]
+
+
+async def test_a_run_that_goes_on_is_not_resumed(bench: Bench, tmp_path: Path) -> None:
+    backend = bench.backend(f"lines:1 wait:{tmp_path / 'go'} end:done")
+    run = await backend.launch(request())
+    async for batch in backend.follow(run):
+        if numbered(batch.lines):
+            break
+    with pytest.raises(BackendError, match="still running"):
+        await backend.resume(await asked_of(backend, run))
+    (tmp_path / "go").touch()
+    await lines(backend, run)
+    assert (await backend.status(run)).status == "done"
 
 
 async def test_runs_of_every_experiment_are_listed_newest_first(bench: Bench) -> None:

@@ -387,7 +387,7 @@ async def test_without_an_env_file_nothing_is_launched(bench: ModalBench, text: 
 def test_a_timeout_that_modal_gives_no_other_attempt_for_is_a_timeout() -> None:
     """Modal counts retries by itself: where it has none left, the last attempt's end is the run's."""
     said = "AttemptOver: attempt 2 of k3f9x-wordle is over (timeout)"
-    ending = judge(Outcome("raised", said), {"modal": {"timeout": 600}}, "")
+    ending = judge(Outcome("raised", said), {"modal": {"timeout": 600}}, "", "k3f9x-wordle")
     assert (ending.status, ending.exit_code) == ("failed", 124)
     assert ending.error is not None
     assert ending.error["hint"]["key"] == "modal.timeout"

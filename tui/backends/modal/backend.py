@@ -100,8 +100,19 @@ class ModalBackend:
         return RunRecord.model_validate(answer["record"])
 
     async def resume(self, request: LaunchRequest) -> RunRecord:
-        """Have a run that is over go on, by another call of its function."""
-        raise BackendError("a run on Modal cannot be resumed from here yet")
+        """Have a run that is over go on, by another call of its function.
+
+        Returns once that is made: where the image has to be built anew, that takes as long. Raises
+        `ConfigError` where there is no `.env` to give it, and `BackendError`.
+        """
+        await asyncio.to_thread(self._check_env_file)
+        env = {**self._env, **from_shell(request.spec.training.environment_secrets)}
+        document = {"home": str(self.home), "env": env, "request": request.model_dump(mode="json")}
+        answer = await asyncio.to_thread(self._launcher.start, document, "--resume")
+        record = RunRecord.model_validate(answer["record"])
+        await asyncio.to_thread(self._bringer(record).journal.reopen)
+        self._watches.pop((record.outputs, record.run_id), None)  # it has read the logs of the app before
+        return self._records.keep(record)
 
     async def follow(
         self, run: RunRecord, position: int = 0, *, live: bool = True

@@ -155,6 +155,11 @@ class Journal:
         with self._open() as fd:
             self._save(replace(self._cursor(fd), complete=True))
 
+    def reopen(self) -> None:
+        """More will come, of another app: where its logs begin is not known yet."""
+        with self._open() as fd:
+            self._save(replace(self._cursor(fd), complete=False, position="", seen=0.0))
+
     def _jump(self, fd: int, cursor: Cursor, to: Place, text: str) -> None:
         # The cursor first: where the text is missing after a crash, the next to open the journal writes it.
         cursor = cursor.jumped(to.attempt, to.at, text, _size(fd))

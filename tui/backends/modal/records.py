@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,10 @@ from tui.backends.local_stream import is_alive
 from tui.settings import make_private
 
 OUTPUTS = "verifiers-outputs-"
+RESUMABLE = 7 * 86400.0
+"""Seconds after its end for which a run may turn out to have been resumed from another machine."""
+COMPARE_EVERY = 60.0
+"""Seconds between two looks for that."""
 TOGETHER = 24
 """Questions that are asked at once."""
 
@@ -42,6 +47,8 @@ class Records:
         self.damaged: list[Damaged] = []
         """The runs among that whose record cannot be read."""
         self._known: dict[tuple[str, str], RunRecord] = {}
+        self._compared: dict[tuple[str, str], float] = {}
+        """When a final record was last compared with the volume's (Unix seconds)."""
 
     def run_dir(self, run: RunRecord | LaunchRequest) -> Path:
         """Where what is here of a run lies."""
@@ -114,13 +121,26 @@ class Records:
     async def _one(self, place: tuple[str, str]) -> RunRecord | None:
         try:
             here = await asyncio.to_thread(self.here, *place)
-            return here if here is not None and here.ended_already else await self._fetch(*place)
+            return here if here is not None and self._stays(here) else await self._fetch(*place)
         except RunNotFound:
             return None  # a folder without a record: a launch that was broken off at once
         except DiskError as error:
             self.damaged.append(Damaged(*place, error.message))
             self.notices.append(error.message)
             return None
+
+    def _stays(self, here: RunRecord) -> bool:
+        """Whether the copy of a record does not have to be compared with the volume's just now.
+
+        One that is final changes where another machine has the run resumed, which a run of long ago is not.
+        """
+        if not here.ended_already:
+            return False
+        key, now = (here.outputs, here.run_id), time.time()
+        if now - (here.ended or 0.0) > RESUMABLE or now - self._compared.get(key, 0.0) < COMPARE_EVERY:
+            return True
+        self._compared[key] = now
+        return False
 
     async def _fetch(self, outputs: str, run_id: str) -> RunRecord:
         path = f"{layout.run_path(run_id)}/{layout.RECORD}"
@@ -145,7 +165,7 @@ class Records:
         here = self.here(record.outputs, record.run_id)
         if here is None:
             return self.keep(record)
-        if here.ended_already and not record.ended_already:
+        if here.ended_already and not record.ended_already and record.resumed_after <= here.resumed_after:
             return here
         identifiers = {**here.identifiers, **record.identifiers}
         return self.keep(record.model_copy(update={"identifiers": identifiers}))

@@ -51,7 +51,7 @@ class Settler:
         journal = self._bringer(record).journal
         await asyncio.to_thread(self._say_where_attempts_begin, record, journal)
         last_line = await asyncio.to_thread(_last_line, journal.path, text)
-        document = judge(outcome, await self._spec(record), last_line).document(text)
+        document = judge(outcome, await self._spec(record), last_line, record.run_id).document(text)
         answer = await asyncio.to_thread(self._launcher.start, document, "--settle", str(run_dir))
         found = RunRecord.model_validate(answer["record"])
         if found.ended_already:

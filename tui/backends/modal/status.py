@@ -114,7 +114,7 @@ class Ending:
         return {"status": self.status, "exit_code": self.exit_code, "error": self.error, "text": text}
 
 
-def judge(outcome: Outcome, spec: dict[str, Any], last_line: str) -> Ending:
+def judge(outcome: Outcome, spec: dict[str, Any], last_line: str, run_id: str) -> Ending:
     """The verdict on a run that has left its record open; `spec` is the run's, as JSON."""
     match outcome.how:
         case "cancelled":
@@ -138,8 +138,9 @@ def judge(outcome: Outcome, spec: dict[str, Any], last_line: str) -> Ending:
             said = "the function on Modal ended, but the run's record does not say how"
             return Ending("failed", 1, _error(said, last_line, _LOG))
         case _:
-            said = "nobody is left of the run: its container was lost, and Modal has started no other"
-            return Ending("failed", 1, _error(said, outcome.text or last_line, "launch it again"))
+            said = "the run was interrupted: its container was lost, and Modal has started no other"
+            again = f"go on from its newest checkpoint: vfm resume {run_id}"
+            return Ending("failed", 1, _error(said, outcome.text or last_line, again))
 
 
 _LOG = "its log says more: the last lines of logs/stream.log in the run directory"
