@@ -215,7 +215,7 @@ class TrainingSection(Section):
     """Clipping range of the policy ratio."""
     entropy_coef: Float = Field(0.0, ge=0)
     """Bonus for entropy, so that a policy does not settle on one answer too soon; 0 is off."""
-    seed: int = Field(42, ge=0)
+    seed: int = Field(42, ge=0, le=4294967295)
     """Seed of task order, adapter initialisation and sampling."""
     save_steps: int = Field(50, ge=1)
     """A checkpoint every this many steps; the last step always saves one."""

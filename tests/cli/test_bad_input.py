@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -156,3 +157,35 @@ def test_something_else_where_the_volumes_should_be_is_no_empty_list(vfm: Vfm) -
     assert launched.returncode == 1
     assert "something that is no folder stands where one is needed" in launched.stderr
     assert "free some space" not in launched.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("training: {environment: nowhere}", "no environment 'nowhere'"),
+        ("model: {base_model: /nowhere/model}", "the model path /nowhere/model does not exist"),
+        ("training: {script: nowhere.py}", "the training script nowhere.py does not exist"),
+        ("vllm: {tool_call_parser: nowhere}", "is none of vLLM's"),
+        ("model: {base_model: builtin/nowhere}", "there is no 'builtin/nowhere'"),
+    ],
+)
+def test_a_check_says_what_a_launch_would(vfm: Vfm, text: str, said: str) -> None:
+    vfm.config.write_text(f"{text}\n")
+    checked, launched = (vfm(*words, str(vfm.config)) for words in (("config", "check"), ("launch",)))
+    assert (checked.returncode, launched.returncode) == (2, 2)
+    assert said in checked.stderr
+    assert checked.stderr == launched.stderr
+    assert "good" not in checked.stdout
+
+
+@pytest.mark.parametrize("kind", ["fifo", "deep"])
+def test_what_is_no_config_is_refused_at_once(vfm: Vfm, kind: str) -> None:
+    """A pipe that nobody writes into, and nesting that nobody could walk."""
+    path = vfm.folder / "odd.yaml"
+    if kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.write_text("a: " + "[" * 100_000)
+    done = vfm("config", "check", str(path))
+    assert done.returncode == 2
+    assert ("a pipe that nobody writes into" if kind == "fifo" else "nested more than 40 deep") in done.stderr

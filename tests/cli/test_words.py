@@ -115,3 +115,12 @@ def test_numbers_in_words() -> None:
     assert [duration(s) for s in (0.04, 42, 185, 7800)] == ["0.0 s", "42 s", "3 min 05 s", "2 h 10 min"]
     assert [size(n) for n in (12, 1500, 2_500_000, 6_100_000_000)] == ["12 B", "1.5 kB", "2.5 MB", "6.1 GB"]
     assert table(("A", "B"), [("xx", "y"), ("z", "")]) == "A   B\nxx  y\nz"
+
+
+def test_the_command_that_mends_a_failure_sets_each_key_once() -> None:
+    hint = {"text": "allow more time", "key": "modal.timeout", "to": 300}
+    command = "vfm launch 'my config.yaml' --set modal.timeout=150 --set training.steps=2"
+    said = failure_text("the time was up", "", hint, command)
+    assert said.splitlines()[-1] == (
+        "  try:   vfm launch 'my config.yaml' --set training.steps=2 --set modal.timeout=300"
+    )

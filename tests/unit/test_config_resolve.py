@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tui.config import schema
 from tui.config.files import list_configs
 from tui.config.problems import ConfigProblems
 from tui.config.resolve import Resolved, resolve
@@ -343,3 +344,42 @@ def test_what_peers_keys_are_called_here_exists() -> None:
     assert {one.key for one in here if one.key} <= schema.by_key().keys()
     assert not peer_names._DOTTED.keys() & schema.by_key().keys()
     assert not peer_names._NAMES.keys() & {key.rpartition(".")[2] for key in schema.by_key()}
+
+
+NUMBERS = [row.key for row in schema.rows() if row.type in ("number", "whole number")]
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+def test_a_number_is_what_yaml_says_and_finite(key: str) -> None:
+    """Quoted or not: no words of Python's, no digits of other scripts, no end of the line of numbers."""
+    for text in (
+        "inf",
+        ".inf",
+        "-.inf",
+        "nan",
+        ".nan",
+        "Infinity",
+        "1e400",
+        "０.５",
+        "٠.٥",
+        "1_0e-4",
+        "'inf'",
+        "'1_0'",
+    ):
+        with pytest.raises(ConfigProblems, match=f"{key} is"):
+            resolve(None, [f"{key}={text}"])
+
+
+def test_a_seed_is_one_that_every_library_takes() -> None:
+    assert resolve(None, ["training.seed=4294967295"]).spec.training.seed == 2**32 - 1
+    with pytest.raises(ConfigProblems, match="from 0 to 4294967295"):
+        resolve(None, ["training.seed=4294967296"])
+
+
+@pytest.mark.parametrize(
+    "value", [float("inf"), -float("inf"), [1.5, float("inf")], {"a b": [float("-inf")]}]
+)
+def test_an_endless_number_is_spelt_as_it_is_read(value: object) -> None:
+    from tui.config.overrides import parse_one, spell
+
+    assert parse_one(f"a.b={spell(value)}").value == value

@@ -250,3 +250,9 @@ def _lines(text: str) -> set[tuple[str, ...]]:
         path = Path(folder) / "x.yaml"
         path.write_text(text)
         return set(load(path).lines)
+
+
+def test_a_name_that_no_disk_takes_is_a_mistake_of_the_name(tmp_path: Path) -> None:
+    draft = Draft.load(str(CONFIGS[0]), ROOT)
+    with pytest.raises(ConfigError, match=r"cannot write .*name too long"):
+        save(draft, config_path("n" * 300, tmp_path), tmp_path)

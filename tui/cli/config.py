@@ -13,7 +13,7 @@ import click
 from tui.cli import choices, outcome
 
 if TYPE_CHECKING:
-    from remote.contract.record import Provenance
+    from remote.contract.record import Kind, Provenance
     from remote.contract.spec import ExperimentSpec
 
 typed_option = click.option(
@@ -35,15 +35,17 @@ def config() -> None:
 @config.command()
 @click.argument("configs", metavar="CONFIG...", nargs=-1, required=True, type=click.Path())
 @typed_option
-def check(configs: tuple[str, ...], typed: tuple[str, ...]) -> int:
-    """Say everything that is wrong with the configs, with file and line."""
+@click.option("--backend", type=click.Choice(["local", "modal"]), default="local", show_default=True)
+@click.option("--kind", type=click.Choice(["train", "evaluate"]), default="train", show_default=True)
+def check(configs: tuple[str, ...], typed: tuple[str, ...], backend: str, kind: Kind) -> int:
+    """Say what a launch of the configs would be refused for, with file and line, and launch nothing."""
     from remote.contract.errors import VfmError
-    from tui.cli.client import resolve
+    from tui.cli.client import make_plan
 
     code = outcome.DONE
     for path in configs:
         try:
-            for notice in resolve(path, typed).notices:
+            for notice in make_plan(path, typed, kind=kind, backend=backend).notices:
                 outcome.say(f"note: {notice}")
             click.echo(f"{path}: good")
         except VfmError as error:

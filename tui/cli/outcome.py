@@ -5,6 +5,7 @@ Owns the mapping from errors to exit codes. Errors themselves are `remote/contra
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,8 +106,15 @@ def failure_text(message: str, cause: str, hint: Any, command: str = "") -> str:
         lines.append(f"  hint:  {known['hint']}")
     if known["fix_key"] and known["fix_value"] is not None:
         option = set_option(known["fix_key"], known["fix_value"])
-        lines.append(f"  try:   {command or 'vfm launch CONFIG'} {option}")
+        lines.append(f"  try:   {_without(command, known['fix_key']) or 'vfm launch CONFIG'} {option}")
     return "\n".join(plain(line) for text in lines for line in text.splitlines())
+
+
+def _without(command: str, key: str) -> str:
+    """A command line without its `--set` of a key, which another takes the place of."""
+    words = shlex.split(command)
+    at = [n for n, word in enumerate(words[1:], 1) if words[n - 1] == "--set" and word.startswith(f"{key}=")]
+    return shlex.join(word for n, word in enumerate(words) if n not in at and n + 1 not in at)
 
 
 def set_option(key: str, value: Any) -> str:

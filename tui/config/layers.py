@@ -16,6 +16,7 @@ from remote.contract.redaction import shown_value
 from tui.config import peer_names, schema
 from tui.config.files import Key
 from tui.config.problems import Problem, shown
+from tui.config.scalars import read_plain
 
 _CLOSE = 0.6
 
@@ -139,6 +140,9 @@ def wrong_kind(key: Key, value: Any) -> bool:
     """Whether pydantic would take in silence what nobody means: `true` as a number, an endless number."""
     row = schema.by_path().get(key)
     is_number = row is not None and row.type in ("whole number", "number")
+    if is_number and isinstance(value, str):  # quoted: what it says by YAML's grammar, not by Python's
+        value = read_plain(value.strip())
+        return not isinstance(value, int | float) or isinstance(value, bool) or not _finite(value)
     return not _finite(value) or (isinstance(value, bool) and is_number)
 
 

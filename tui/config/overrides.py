@@ -7,6 +7,7 @@ is resolve's.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -77,9 +78,21 @@ def spell(value: Any) -> str:
     """A value as it would be typed: plain text as it is, all else as YAML on one line."""
     if isinstance(value, str) and _is_plain(value):
         return value
-    text = json.dumps(value, ensure_ascii=False)
+    text = _flow(value)
     # JSON is YAML but for the characters that YAML wants escaped, such as its own line breaks.
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
+
+
+def _flow(value: Any) -> str:
+    """A value as JSON, but for the numbers that JSON has no word for."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+    if isinstance(value, dict):
+        parts = (f"{json.dumps(key, ensure_ascii=False)}: {_flow(part)}" for key, part in value.items())
+        return f"{{{', '.join(parts)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_flow, value))}]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _is_plain(text: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,12 @@ def save(draft: Draft, path: Path, project_dir: Path, *, overwrite: bool = False
     resolved = draft.resolved
     if resolved is None or not draft.is_sound:
         raise ConfigError("there are problems to mend first", hint=Hint("each stands beside its field"))
-    if path.exists() and not overwrite:
-        raise _exists(path)
     text = edited(_source(draft, project_dir), resolved)
     path = Path(os.path.realpath(path))  # where a link leads is written to, never the link
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        if path.exists() and not overwrite:
+            raise _exists(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(part, text)
         _verify(part, draft, resolved)
@@ -56,7 +57,8 @@ def save(draft: Draft, path: Path, project_dir: Path, *, overwrite: bool = False
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):  # a name that cannot be has left nothing
+            part.unlink(missing_ok=True)
 
 
 def edited(text: str, resolved: Resolved) -> str:
