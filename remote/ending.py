@@ -7,6 +7,7 @@ Watching processes is left to `remote/supervisor.py` and `remote/processes.py`.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from contextlib import suppress
@@ -35,6 +36,7 @@ from remote.run_dir import RunDir, disk_error
 _TAKEN = (b'"failure"', b'"end"', b'"attempt"', b'"progress"', b'"checkpoint"')
 Asked = Literal["cancel", "timeout", "budget", "preempted"]
 CANCELLED = 128 + signal.SIGTERM
+_OF_PYTHON = re.compile(r"/lib/python3\.\d+/|/remote/episode_loop\.py")
 TIMED_OUT = 124  # as timeout(1) has it
 INTERRUPTED = 75  # EX_TEMPFAIL: somebody else goes on
 
@@ -139,7 +141,7 @@ def judge(
         return Ending("failed", exit_code, _killed(-code, request.spec, last_line, out_of_memory, way_on))
     if said.failure is not None:
         return Ending("failed", exit_code)
-    return Ending("failed", exit_code, _silent(code, last_line))
+    return Ending("failed", exit_code, _stuck(request) or _silent(code, last_line))
 
 
 def conclude(run_dir: RunDir, ending: Ending, said: Said, fd: int) -> Ending:
@@ -340,6 +342,26 @@ def _dtype_hint(spec: ExperimentSpec) -> Hint | None:
     # Seen on virtual machines that announce AMX and do not allow it.
     text = f"this processor does not run what it announces for {dtype}: use float32"
     return Hint(text, "model.dtype", dtype, "float32")
+
+
+def _stuck(request: LaunchRequest) -> VfmError | None:
+    """The failure of a worker that ended itself since an episode let no Python run, if that was it."""
+    try:
+        text = (Path(request.run_dir) / layout.LAST_WORDS).read_text(errors="replace")
+    except OSError:
+        return None
+    stacks = [stack for stack in text.split("\n\n") if "episode_loop.py" in stack]
+    lines = [line.strip() for stack in stacks for line in stack.splitlines() if 'File "' in line]
+    if not lines:
+        return None
+    own = [line for line in lines if not _OF_PYTHON.search(line)]  # most recent call first
+    limit = request.spec.training.episode_timeout
+    return VfmError(
+        f"an episode kept all of Python waiting for longer than training.episode_timeout = {limit:g} seconds",
+        boundary="rollout",
+        cause=(own or lines)[0],
+        hint=Hint("give what runs there a limit of its own, or run it in another process"),
+    )
 
 
 def _silent(code: int, last_line: str) -> VfmError:

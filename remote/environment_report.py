@@ -46,7 +46,7 @@ def report(request: LaunchRequest, check: bool, say: Say) -> dict[str, Any]:
     model.player = plausible()
     spec = _impatient(request.spec)
     say(f"loading {module}")
-    rollouts = Rollouts(module, spec.training.environment_args, spec, model, say=say)
+    rollouts = Rollouts(module, spec.training.environment_args, spec, model, say=say, last_words=sys.stderr)
     try:
         told = _described(module, rollouts)
         episodes = _episodes(rollouts, say) if check else []

@@ -2,7 +2,7 @@
 
 Owns running work there from another thread, keeping the loop alive when code calls `sys.exit`, and noticing
 that synchronous code blocks it: the code is interrupted where Python can, otherwise the work fails with the
-line. How long an episode may take is `rollouts`'.
+line, or the process ends where not even that can be said. How long an episode may take is `rollouts`'.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import ctypes
+import faulthandler
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from remote import user_lines
 from remote.contract.errors import Hint, VfmError
@@ -29,6 +30,9 @@ INTERRUPTIONS = 20
 """How often blocking code is interrupted, a beat apart, before it counts as beyond reach."""
 TELL = 10.0
 """Seconds after which loading that goes on is told of, again and again."""
+REARM = 2.0  # seconds
+BEYOND = 20.0
+"""Seconds beyond the limit after which a process that runs no Python at all is ended."""
 CLOSING = 30.0
 """Seconds that the environment's own teardown may take."""
 
@@ -45,10 +49,17 @@ class OutOfTime(Exception):
 
 
 class EpisodeLoop:
-    """A running event loop; `limit`: seconds that one step of any coroutine may block it."""
+    """A running event loop; `limit`: seconds that one step of any coroutine may block it.
 
-    def __init__(self, module: str, limit: float, say: Callable[[str], None]) -> None:
+    Where code keeps Python from running at all, the process ends after writing its threads' stacks to the
+    file `last_words`.
+    """
+
+    def __init__(
+        self, module: str, limit: float, say: Callable[[str], None], last_words: IO[str] | None = None
+    ) -> None:
         self._module, self._limit, self._say = module, limit, say
+        self._last_words, self._armed = last_words, 0.0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run_forever, name="episodes", daemon=True)
         self._closing = False
@@ -72,6 +83,7 @@ class EpisodeLoop:
         future = asyncio.run_coroutine_threadsafe(known(), self._loop)
         began = time.monotonic()
         try:
+            self._arm()
             while not concurrent.futures.wait([future], timeout=BEAT).done:
                 self._watch()
                 if limit is not None and time.monotonic() - began > limit:
@@ -80,6 +92,7 @@ class EpisodeLoop:
         finally:
             future.cancel()  # no effect on what is done
             self._asked = None
+            self._disarm()
 
     def close(self, *last: Coroutine[Any, Any, None]) -> None:
         """Run the last work, each for at most `CLOSING` seconds, and end the thread, unless it is blocked."""
@@ -112,6 +125,7 @@ class EpisodeLoop:
     def _watch(self) -> None:
         """Ask the loop for a sign of life, and see to code that keeps it from giving one."""
         now = time.monotonic()
+        self._arm()
         if not self._thread.is_alive():
             self._stuck = True
             raise VfmError("the thread that plays the episodes has ended", boundary="rollout")
@@ -129,6 +143,18 @@ class EpisodeLoop:
         chains = [chain for task in tasks for chain in user_lines.of_task(task)]
         lines = (user_lines.own(user_lines.lines_of(chain), self._module) for chain in chains)
         return next((f", waiting at {line}" for line in lines if line), "")
+
+    def _arm(self) -> None:
+        """Have this process end, with its stacks as its last words, where C code such as a regular expression
+        keeps Python from running any thread, this one included."""
+        if self._last_words is not None and time.monotonic() - self._armed > REARM:
+            self._armed = time.monotonic()
+            faulthandler.dump_traceback_later(self._limit + BEYOND, exit=True, file=self._last_words)
+
+    def _disarm(self) -> None:
+        if self._last_words is not None:
+            self._armed = 0.0
+            faulthandler.cancel_dump_traceback_later()
 
     def _answer(self) -> None:
         self._asked = None

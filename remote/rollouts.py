@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 import verifiers.v1 as vf
 from verifiers.v1.cli.eval import resume
@@ -94,7 +94,8 @@ class Rollouts:
     """An environment that is being served, until `close`.
 
     `args` go to the environment's taskset; `tokens`: whether episodes keep token ids and log-probabilities,
-    which training needs; `say` gets lines for the log. Raises `EnvironmentMissing` where it cannot be loaded.
+    which training needs; `say` gets lines for the log; `last_words` is for `episode_loop`. Raises
+    `EnvironmentMissing` where it cannot be loaded.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Rollouts:
         *,
         tokens: bool = True,
         say: Callable[[str], None] = lambda line: None,
+        last_words: IO[str] | None = None,
     ) -> None:
         self.model = server.served_name
         """The served name that episodes are played with; a weight sync may change it."""
@@ -120,7 +122,7 @@ class Rollouts:
         self._say = say
         self._split = TaskSplit(self._env.taskset, args, spec.training.eval_examples, say)
         self._limit = spec.training.episode_timeout
-        self._loop = EpisodeLoop(module, self._limit, say)
+        self._loop = EpisodeLoop(module, self._limit, say, last_words)
         try:
             self._serve()
         except BaseException:

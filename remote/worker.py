@@ -167,8 +167,10 @@ class Worker:
         from remote.rollouts import Rollouts
 
         args, tokens = self.spec.training.environment_args, self.request.kind == "train"
+        last_words = self._stack.enter_context((self.dir.path / layout.LAST_WORDS).open("w"))
+        how: dict[str, Any] = {"tokens": tokens, "last_words": last_words}
         rollouts = Rollouts(
-            self.module, args, self.spec, server, tokens=tokens, say=lambda line: self.emit.say("env", line)
+            self.module, args, self.spec, server, say=lambda line: self.emit.say("env", line), **how
         )
         self._stack.callback(rollouts.close)
         return rollouts

@@ -5,7 +5,9 @@ Each environment here misbehaves in one way in the episodes of its task `bad`; t
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 import sys
 import textwrap
 import time
@@ -252,3 +254,45 @@ async with asyncio.TaskGroup() as group:
     error = error_of(rollouts)
     assert "ValueError: the reason" in error
     assert f'{rollouts.module}.py", line ' in error
+
+
+ALONE = """
+import os, sys
+from pathlib import Path
+from remote import environments
+from remote.contract.spec import ExperimentSpec
+from remote.rollouts import Rollouts
+from remote.scripted_model import ScriptedModel
+
+folder = Path(sys.argv[1])
+environments.activate(folder)
+spec = ExperimentSpec.model_validate({"training": {"episode_timeout": 1}})
+file = (folder / "logs" / "last_words.txt").open("w")
+rollouts = Rollouts("vfm_greedy", {}, spec, ScriptedModel(), last_words=file)
+rollouts.play(rollouts.tasks(), temperature=1.0)
+"""
+
+
+def test_code_that_lets_no_python_run_ends_the_process_with_its_line(tmp_path: Path) -> None:
+    from remote.contract.record import LaunchRequest
+    from remote.ending import Said, judge
+
+    hooks = REWARD.format(body="__import__('re').match(r'(a+)+$', 'a' * 60 + 'b')")  # years, in C
+    text = MODULE.format(hooks=textwrap.indent(hooks, "    "), more="", exported=["SayTaskset"])
+    (tmp_path / "vfm_greedy.py").write_text(text)
+    (tmp_path / "logs").mkdir()
+    program = f"import remote.episode_loop as loop; loop.BEYOND = 1.0\n{ALONE}"
+    env = {**os.environ, "PYTHONPATH": str(PROJECT), "OPENAI_API_KEY": "unused"}
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], env=env, check=False, timeout=100)
+    assert done.returncode == 1
+    names = {name: "x" for name in ("run_id", "environment", "model", "outputs", "cache")}
+    spec = tiny_spec(training={"episode_timeout": 1})
+    request = LaunchRequest(spec=spec, run_dir=str(tmp_path), **names)
+    error = judge(Said(), 1, None, request, "").error
+    assert error is not None
+    assert "training.episode_timeout = 1 seconds" in error.message
+    assert 'vfm_greedy.py", line' in error.cause
+    (tmp_path / "logs/last_words.txt").write_text("")
+    error = judge(Said(), 1, None, request, "").error
+    assert error is not None
+    assert "without saying why" in error.message
