@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -189,3 +190,14 @@ def test_what_is_no_config_is_refused_at_once(vfm: Vfm, kind: str) -> None:
     done = vfm("config", "check", str(path))
     assert done.returncode == 2
     assert ("a pipe that nobody writes into" if kind == "fifo" else "nested more than 40 deep") in done.stderr
+
+
+def test_configs_are_checked_as_json(vfm: Vfm, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("training:\n  stepz: 3\n")
+    done = vfm("config", "check", str(vfm.config), str(bad), "--json")
+    good, wrong = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert (good["config"], good["problem"]) == (str(vfm.config), None)
+    assert "stepz" in wrong["problem"]["message"]
+    assert f"{bad}:2" in wrong["problem"]["message"]

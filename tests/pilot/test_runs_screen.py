@@ -694,3 +694,27 @@ async def test_names_are_shown_and_never_obeyed(home: Path, home_app: Made) -> N
         assert "[red]x[/]" in app.painted()
         assert "[red]x[/]" in app.line("detail")
         assert "\x1b" not in app.line("detail")
+
+
+async def test_damaged_and_hostile_runs_hide_no_other(home: Path, home_app: Made) -> None:
+    nasty = "a\x1b[31mred\tb\u202ec\x85漢"
+    make_run(home, "good", story(3, 3), created=NOW - 50)
+    named = {name: nasty for name in ("environment", "model", "experiment", "config_path")}
+    failure = {"message": nasty, "cause": nasty, "boundary": "vllm", "hint": {"text": nasty}}
+    make_run(home, "hostile", story(2, 3), status="failed", failure=failure, created=NOW - 60, **named)
+    deep = make_run(home, "deep", story(1, 3), created=NOW - 70)
+    nested = '\x1e{"v":1,"seq":99,"t":1,"type":"metrics","step":2,"values":' + '{"a":' * 3000 + "\n"
+    with (deep / "logs" / "stream.log").open("a") as stream:
+        stream.write(nested + "x" * 3_000_000)
+    make_run(home, "torn", story(1, 3))
+    for record in home.glob("volumes/*/runs/torn/record.json"):
+        record.write_text('{"run_id": "torn", "created": 1e300')
+    app = home_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(lambda: set(app.ids) == {"good", "hostile", "deep"}, "the others")
+        await until(lambda: "damaged" in app.line("said"), "a word on the torn one")
+        painted = app.painted()
+        assert "\x1b[31m" not in painted
+        assert r"a\x1b[31mred" in painted
+        await pilot.press("down", "down", "up")
+        assert app.crash is None

@@ -13,6 +13,7 @@ import click
 from tui.cli import choices, outcome
 
 if TYPE_CHECKING:
+    from remote.contract.errors import VfmError
     from remote.contract.record import Kind, Provenance
     from remote.contract.spec import ExperimentSpec
 
@@ -37,20 +38,40 @@ def config() -> None:
 @typed_option
 @click.option("--backend", type=click.Choice(["local", "modal"]), default="local", show_default=True)
 @click.option("--kind", type=click.Choice(["train", "evaluate"]), default="train", show_default=True)
-def check(configs: tuple[str, ...], typed: tuple[str, ...], backend: str, kind: Kind) -> int:
+@json_option
+def check(configs: tuple[str, ...], typed: tuple[str, ...], backend: str, kind: Kind, as_json: bool) -> int:
     """Say what a launch of the configs would be refused for, with file and line, and launch nothing."""
     from remote.contract.errors import VfmError
-    from tui.cli.client import make_plan
+    from tui.cli.client import make_plan, print_json
+    from tui.words import plain
 
-    code = outcome.DONE
+    code, found = outcome.DONE, []
     for path in configs:
+        notices: list[str] = []
+        problem: VfmError | None = None
         try:
-            for notice in make_plan(path, typed, kind=kind, backend=backend).notices:
-                outcome.say(f"note: {notice}")
-            click.echo(f"{path}: good")
+            notices = list(make_plan(path, typed, kind=kind, backend=backend).notices)
         except VfmError as error:
-            code = max(code, outcome.report(error))
+            problem = error
+            code = max(code, outcome.code_of(error))
+        if as_json:
+            found.append({"config": path, "notices": notices, "problem": _as_dict(problem)})
+        elif problem is not None:
+            outcome.report(problem)
+        else:
+            for notice in notices:
+                outcome.say(f"note: {notice}")
+            click.echo(f"{plain(path)}: good")
+    if as_json:
+        print_json(found)
     return code
+
+
+def _as_dict(error: VfmError | None) -> dict[str, str | None] | None:
+    """What is wrong with a config; None where nothing is."""
+    if error is None:
+        return None
+    return {"message": error.message, "hint": error.hint.text if error.hint else None}
 
 
 @config.command()
