@@ -23,6 +23,7 @@ from remote.contract.record import LaunchRequest, RunRecord
 from remote.emit import Emitter
 from remote.ending import (
     INTERRUPTED,
+    SERVER_LOST,
     Asked,
     Ending,
     EventsTail,
@@ -112,6 +113,8 @@ class Supervisor:
         said = self.tail.read()
         if said.end is None and (asked == "preempted" or (asked == "timeout" and self.goes_on)):
             return Interruption(asked)
+        if said.end is None and code == SERVER_LOST and asked is None and self.goes_on:
+            return Interruption("server")
         spent = self.meter.spent(time.monotonic() - self.began)
         return judge(said, code, asked, self.request, last_text(self.run_dir.path), spent, self.oom.seen())
 
@@ -140,7 +143,9 @@ class Supervisor:
         given = os.environ.get("VFM_WORKER")
         command = shlex.split(given) if given else [str(python), "-m", "remote.worker"]
         command.append(str(self.run_dir.path / layout.REQUEST))
-        worker = processes.start_gated(command, self.lock, scratch.variables(self.run_dir.path))
+        goes_on = {"VFM_GOES_ON": "1" if self.goes_on else ""}
+        variables = {**scratch.variables(self.run_dir.path), **goes_on}
+        worker = processes.start_gated(command, self.lock, variables)
         record = self.run_dir.record()
         identifiers = {**record.identifiers, **self._known_as(worker)}
         started = record.started or time.time()

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 CANCELLED = 143  # as a process that SIGTERM ended
 FAILED = 1
 INTERRUPTED = 75  # as `ending` has it
+SERVER_LOST = 76  # likewise
+GOES_ON = "VFM_GOES_ON"  # set by the supervisor where another attempt may follow this one
 PACKAGES = ("torch", "transformers", "trl", "peft", "verifiers", "vllm", "accelerate", "datasets", "wandb")
 
 
@@ -59,6 +61,8 @@ class Worker:
         """The environment's; known for certain once that is installed."""
         self.rank, self.trainers = 0, 1
         self._tracking: Report | None = None
+        self._step_before = 0
+        """The step of the checkpoint that this attempt goes on from."""
         self._stack = ExitStack()
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="prepare")
 
@@ -78,12 +82,16 @@ class Worker:
             status, code = "cancelled", CANCELLED
             self.emit.banner("🛑 Stopped on request")
         except BaseException as error:
-            failure = self._with_way_on(as_vfm_error(error))
+            failure = as_vfm_error(error)
+            if self._may_go_on(failure):
+                code = SERVER_LOST
+                self.emit.say("worker", f"❌ {failure}")
+            failure = self._with_way_on(failure)
             if failure.__cause__ is not None or failure is not error:
                 self._save_traceback(error)
         finally:
             ignore_signals()
-            if code == INTERRUPTED:  # The run is not over: whoever asked for this puts it on record.
+            if code in (INTERRUPTED, SERVER_LOST):  # The run is not over: the supervisor puts that on record.
                 self._close_all()
             else:
                 self._close()
@@ -105,6 +113,8 @@ class Worker:
 
     def _begin(self, banner: str) -> None:
         self.emit.banner(banner)
+        newest = checkpoints.newest(self.dir.path)
+        self._step_before = 0 if newest is None else checkpoints.step_of(newest)
         self.dir.write_record(self.dir.record().model_copy(update={"versions": versions()}))
 
     # --- prepare ---------------------------------------------------------------------------------
@@ -342,6 +352,12 @@ class Worker:
             self.dir.write_record(record.moved(status, **also))
         self.emit.banner("✅ Done" if code == 0 else f"🛑 {status.capitalize()}")
         self.emit.emit(EndEvent(status=status, exit_code=code))
+
+    def _may_go_on(self, failure: VfmError) -> bool:
+        """Whether another attempt is to follow: the server is lost, and this one had come further."""
+        if failure.boundary != "vllm" or not os.environ.get(GOES_ON) or "recorder" not in vars(self):
+            return False
+        return bool(self.recorder.step > self._step_before)
 
     def _with_way_on(self, failure: VfmError) -> VfmError:
         """The failure, whose hint names the step that the training can go on from."""

@@ -115,6 +115,14 @@ async def test_after_a_timeout_with_retries_left_it_goes_on_by_itself(local: Loc
     assert RunState().add_all(events_of(said)).attempt == 2
 
 
+async def test_after_a_server_that_was_lost_it_goes_on_by_itself(local: LocalBench) -> None:
+    backend = local.backend("saved:1/3 attempt:1=exit:76 attempt:2=exit:76 end:done")
+    run = await backend.launch(request(modal={"retries": 2}))
+    await lines(backend, run)
+    after = await backend.status(run)
+    assert (after.status, [a.why for a in after.attempts]) == ("done", ["server", "server", "done"])
+
+
 @pytest.mark.parametrize(("retries", "attempts"), [(0, 1), (2, 3)])
 async def test_a_timeout_without_retries_left_ends_it_and_says_what_allows_more(
     local: LocalBench, retries: int, attempts: int

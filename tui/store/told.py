@@ -9,6 +9,10 @@ _WHY = {
     "timeout": "its timeout was reached",
     "preempted": "the machine was preempted",
     "lost": "the machine was lost",
+    "server": "vLLM was lost",
+    "failed": "it had failed",
+    "cancelled": "it was cancelled",
+    "done": "it is to do more",
 }
 
 
