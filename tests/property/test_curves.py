@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tui.store import axes
-from tui.store.curves import Bucket, Curve, Trace
+from tui.store.curves import Bucket, Curve, Ema, Trace
 from tui.store.series import Series
 
 STEPS = st.lists(st.integers(0, 5000), min_size=1, max_size=300, unique=True).map(sorted)
@@ -136,3 +136,9 @@ def test_no_two_ticks_say_the_same(low: float, share: float, most: int) -> None:
     marks = axes.ticks(start, end, step)
     texts = [axes.number_text(mark, step) for mark in marks]
     assert len(set(texts)) == len({float(mark) for mark in marks})
+
+
+@given(st.floats(-1e12, 1e12), st.floats(0.01, 0.999), st.integers(1, 300))
+def test_a_constant_is_smoothed_to_itself(value: float, factor: float, count: int) -> None:
+    average = Ema(factor)
+    assert {average.put(value) for _ in range(count)} == {value}

@@ -60,9 +60,10 @@ class Ema:
         """The smoothed value at this point."""
         if not math.isfinite(value):
             return value
-        self._average = self.factor * self._average + (1 - self.factor) * value
         self._weight *= self.factor
-        return self._average / (1 - self._weight)
+        # The same as their quotient, step by step: a constant stays exactly what it is.
+        self._average += (1 - self.factor) / (1 - self._weight) * (value - self._average)
+        return self._average
 
 
 class Trace:
