@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -38,6 +40,9 @@ class Tape:
         self.replaying = False
         self.replies: deque[tuple[Any, bytes]] = deque()
         self._real = real.base_url
+        self._listen()
+
+    def _listen(self) -> None:
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.base_url = f"http://127.0.0.1:{self._http.server_address[1]}"
         threading.Thread(target=self._http.serve_forever, daemon=True).start()
@@ -66,6 +71,11 @@ class Tape:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True  # it holds every reply back for 40 ms
+
+            def do_GET(self) -> None:
+                self.send_response(200)  # it is well
+                self.send_header("Content-Length", "0")
+                self.end_headers()
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -106,7 +116,6 @@ SCRIPT = "examples/grpo/train_wordle.py"
 
 def prepare(folder: Path) -> None:
     """A run directory, and the environment where the worker puts it."""
-    from remote import environments
     from remote.run_dir import RunDir
 
     request = LaunchRequest(
@@ -123,7 +132,14 @@ def prepare(folder: Path) -> None:
         project_dir=str(PROJECT),
     )
     RunDir(folder).create(request)
-    environments.provide(environments.place(request), print)
+    # By a process of its own: this one has the environment on its path already, as other tests need it.
+    program = (
+        "import sys; from remote import environments; from remote.contract.record import LaunchRequest; "
+        "request = LaunchRequest.model_validate_json(open(sys.argv[1], 'rb').read()); "
+        "environments.provide(environments.place(request), print)"
+    )
+    env = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    subprocess.run([sys.executable, "-c", program, str(folder / layout.REQUEST)], check=True, env=env)
 
 
 @contextmanager
@@ -223,6 +239,81 @@ def test_two_trainers_that_are_interrupted_learn_what_one_learns_in_one_go(
     assert not tape.replies, "one trainer asked for fewer replies"
     same_events_and_episodes(two, one)
     same_weights(two, one)
+
+
+class Mortal(Tape):
+    """The same, but it dies at some chats, and answers at another address once it was started again."""
+
+    def __init__(self, real: Any, dies_at: set[int]) -> None:
+        super().__init__(real)
+        self.dies_at, self.chats, self.posts = dies_at, 0, list[str]()
+        self.dead, self.came_through = False, 0
+
+    def answer(self, path: str, body: bytes) -> bytes:
+        self.posts.append(path)
+        self.chats += path == CHAT
+        if path == CHAT and self.chats in self.dies_at:
+            self.dead = True
+            self._http.socket.close()  # nobody gets in any more
+        if self.dead:
+            raise ConnectionError
+        return super().answer(path, body)
+
+    def lost(self) -> bool:
+        return self.dead
+
+    def renew(self) -> None:
+        self.posts.append("renew")
+        self.close()
+        self._listen()
+        self.dead = False
+
+    def proven(self) -> None:
+        self.came_through += 1
+
+
+def test_two_trainers_go_on_with_a_server_that_is_started_again(
+    tmp_path: Path, reload_server: Any, wordle: None, tiny_model: Path
+) -> None:
+    prepare(tmp_path)
+    server = Mortal(reload_server, {replies_of_a_step() + 3})
+    with two_trainers(tmp_path, tiny_model, server) as trainers:
+        trainers.wait(server)
+    server.close()
+    after = server.posts[server.posts.index("renew") + 1 :]
+    assert after.index("/collective_rpc") < after.index(CHAT), "episodes began before the weights were there"
+    assert server.came_through == 1
+    told = events(tmp_path)
+    assert [event["seq"] for event in told] == list(range(len(told)))
+    trained = [event for event in events(tmp_path, "metrics") if "loss" in event["values"]]
+    assert [event["step"] for event in trained] == [1, 2, 3]
+    values = numbers(tmp_path)
+    assert all(values[step]["sync/logp_difference"] < 1e-4 for step in (1, 2, 3))
+    for step in range(1, STEPS + 1):
+        played = episodes(tmp_path, layout.rollouts_path(step))
+        assert len(played) == spec_of().episodes_per_step
+        assert not any(episode["error"] for episode in played)
+
+
+def replies_of_a_step() -> int:
+    """At most: the held-out tasks' and a step's episodes, of two turns each."""
+    return 2 * (spec_of().training.eval_examples + spec_of().episodes_per_step)
+
+
+def test_a_trainer_that_is_killed_costs_no_step(tmp_path: Path, tape: Tape, tiny_model: Path) -> None:
+    from remote import checkpoints
+    from remote.contract.errors import VfmError
+
+    prepare(tmp_path)
+    with two_trainers(tmp_path, tiny_model, tape) as trainers:
+        until(lambda: len(events(tmp_path, "metrics")) > 1, "the first step")
+        os.kill(trainers._processes[1].group, signal.SIGKILL)
+        with pytest.raises(VfmError, match="trainer 2 of 2 was killed"):
+            trainers.wait()
+    newest = checkpoints.newest(tmp_path)
+    assert newest is not None
+    last = max(event["step"] for event in events(tmp_path, "metrics"))
+    assert checkpoints.step_of(newest) == last
 
 
 def same_events_and_episodes(two: Path, one: Path) -> None:
