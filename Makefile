@@ -16,7 +16,7 @@ FIND_PYTHON = for p in $(PYTHON) python3.12 python3.11 python3; do \
 FORCE:
 .PHONY: help install dev image demo test test-light test-stack test-local check format \
 	bench bench-cli bench-start bench-app bench-launch bench-step bench-run bench-modal \
-	learn-wordle learn-bfcl learn-gsm8k pictures smoke-modal clean
+	learn-wordle learn-bfcl learn-gsm8k pictures smoke-modal storm clean
 
 help:
 	@echo 'make install   the client: .venv/bin/vfm and .venv/bin/vfm-tui'
@@ -24,6 +24,7 @@ help:
 	@echo 'make test      every test, the real local run included'
 	@echo 'make check     format, lint, types, imports'
 	@echo 'make format    lay the code out as `make check` wants it'
+	@echo 'make storm     an hour of kills, a bad network, odd inputs and planted secrets (MINUTES=5 SEED=1)'
 	@echo 'make bench     the figures of the README'
 	@echo 'make learn-wordle, learn-bfcl, learn-gsm8k   three seeds each: does it learn? (docs/learning.md)'
 	@echo 'make pictures  docs/screens: every screen of the app over real runs'
@@ -162,6 +163,10 @@ pictures: image
 # Costs money, so it says how much and asks. `make smoke-modal YES=--yes` does not ask.
 smoke-modal: install
 	@$(BIN)/python -m tests.modal.smoke $(YES)
+
+# Loopback and a temporary folder only; `make test` has three minutes of the same.
+storm: dev
+	$(BIN)/python -m tests.storm --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -29,9 +29,9 @@ def spellings(value: str) -> Iterator[str]:
     yield base64.b64encode(value.encode()).decode()[:-4]
 
 
-def canaries_in(data: bytes) -> list[str]:
+def canaries_in(data: bytes, parts: Iterable[str] = PARTS) -> list[str]:
     text = data.decode(errors="replace")
-    return [spelt for part in PARTS for spelt in spellings(part) if spelt in text]
+    return [spelt for part in parts for spelt in spellings(part) if spelt in text]
 
 
 def files(folder: Path) -> list[Path]:
