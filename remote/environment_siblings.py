@@ -6,13 +6,14 @@ package index has under the name. Installing is `environment_packages`'.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
 
 from remote.contract.environment_package import package_name, packages_in, project_of, table
 from remote.contract.errors import EnvironmentMissing
+
+# By hand: what is looked up before a launch runs where `packaging` need not be.
+_NAME = re.compile(r"\s*([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:$|[\[;@(<>=!~])", re.ASCII)
 
 
 def siblings(source: Path) -> list[Path]:
@@ -42,7 +43,7 @@ def _collect(source: Path, folders: dict[str, Path], found: list[Path], seen: se
 
 def _name(folder: Path) -> str:
     try:
-        return canonicalize_name(package_name(folder))
+        return _canonical(package_name(folder))
     except EnvironmentMissing:
         return ""
 
@@ -52,10 +53,9 @@ def _needs(folder: Path) -> list[str]:
         given = table(project_of(folder), "project").get("dependencies", [])
     except EnvironmentMissing:
         return []
-    names: list[str] = []
-    for text in given if isinstance(given, list) else []:
-        try:
-            names.append(canonicalize_name(Requirement(str(text)).name))
-        except InvalidRequirement:
-            continue
-    return names
+    found = (_NAME.match(str(text)) for text in (given if isinstance(given, list) else []))
+    return [_canonical(match[1]) for match in found if match]
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

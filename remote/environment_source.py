@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from remote import images, redact, uv_process
+from remote.contract.environment_package import PYTHONS, wanted_python
 from remote.contract.errors import EnvironmentMissing, Hint, ImageError, VfmError
 from remote.contract.json_text import from_json
 from remote.contract.models import OURS, is_ours
@@ -35,11 +36,14 @@ _UNREACHED = re.compile(
 )
 
 
-def settle(source: str, backend: str, home: Path) -> dict[str, str]:
-    """What a run's environment is to be installed from. Raises `EnvironmentMissing` and `ImageError`."""
+def settle(source: str, backend: str, home: Path, python: str | None = None) -> dict[str, str]:
+    """What a run's environment is to be installed from; `python` is `image.python`.
+
+    Raises `EnvironmentMissing` and `ImageError`.
+    """
     if not Path(source).is_absolute():
         _check_foreign(source)
-        found = _pinned(source, source, backend)
+        found = _pinned(source, source, backend, python)
         _check_age(found["source"])
         return found
     if backend == "local":
@@ -48,8 +52,8 @@ def settle(source: str, backend: str, home: Path) -> dict[str, str]:
         wheel = source
     else:
         _check_alone(Path(source))
-        wheel = str(_built(Path(source), home))
-    _pinned(source, wheel, backend)
+        wheel = str(_built(Path(source), home, python or images.PYTHON))
+    _pinned(source, wheel, backend, python)
     return {"source": wheel}
 
 
@@ -82,9 +86,9 @@ def _check_alone(folder: Path) -> None:
         )
 
 
-def _pinned(name: str, requirement: str, backend: str) -> dict[str, str]:
+def _pinned(name: str, requirement: str, backend: str, python: str | None) -> dict[str, str]:
     """The newest version that fits the training stack, and that is an environment at all."""
-    lines = _resolved(name, requirement, backend)
+    lines = _resolved(name, requirement, backend, python)
     needed = {line.split("==")[0] for line in lines if "==" in line}
     if "verifiers" not in needed:
         raise EnvironmentMissing(
@@ -106,7 +110,7 @@ def _bare(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", re.split(r"[\[=~!<> ]", requirement)[0]).lower()
 
 
-def _resolved(name: str, requirement: str, backend: str) -> list[str]:
+def _resolved(name: str, requirement: str, backend: str, python: str | None) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="vfm-environment-") as scratch:
         wanted, limits = Path(scratch, "wanted.in"), Path(scratch, "limits.txt")
         wanted.write_text(f"{requirement}\n")
@@ -116,7 +120,10 @@ def _resolved(name: str, requirement: str, backend: str) -> list[str]:
         arguments = ["pip", "compile", "--no-header", "--annotation-style", "line", "-c", str(limits)]
         arguments += ["--excludes", str(ours)]
         if backend == "modal":
-            arguments += ["--python-version", images.PYTHON, "--python-platform", "x86_64-manylinux_2_28"]
+            arguments += ["--python-platform", "x86_64-manylinux_2_28"]
+            python = python or images.PYTHON
+        if python:
+            arguments += ["--python-version", python]
         code, lines = _uv([*arguments, str(wanted)])
         if code and _UNREACHED.search("\n".join(lines)):  # What was looked up before may do.
             code, again = _uv([*arguments, "--offline", str(wanted)])
@@ -138,17 +145,26 @@ def _unfit(name: str, lines: list[str]) -> EnvironmentMissing:
         return EnvironmentMissing(
             f"the package index has no {name}", cause=cause, hint=Hint("name another version")
         )
+    if wanted := re.search(r"depends? on (Python\S+)", text):
+        return EnvironmentMissing(
+            f"the environment {name} wants {wanted[1]}, and the image has another",
+            cause=cause,
+            hint=Hint(f"set image.python, to one of {', '.join(PYTHONS)}", "image.python"),
+        )
     said = f"the environment {name} does not fit the training stack ({VERIFIERS})"
     advice = "name a version that fits (NAME==VERSION), or mend its dependencies; the stack: remote/images.py"
     return EnvironmentMissing(said, cause=cause, hint=Hint(advice))
 
 
-def _built(folder: Path, home: Path) -> Path:
+def _built(folder: Path, home: Path, python: str) -> Path:
     """The wheel of a package's folder, anew: what a machine elsewhere can be given."""
     place = home / "environments" / hashlib.sha256(str(folder).encode()).hexdigest()[:10]
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place) as scratch:
-        code, lines = _uv(["build", "--wheel", "--out-dir", scratch, str(folder)])
+        # uv refuses to build for another Python than a package wants.
+        own = python == ".".join(map(str, sys.version_info[:2]))
+        with_python = sys.executable if own or not wanted_python(folder) else python
+        code, lines = _uv(["build", "--wheel", "--out-dir", scratch, str(folder)], with_python)
         wheels = list(Path(scratch).glob("*.whl"))
         if code or len(wheels) != 1:
             raise EnvironmentMissing(
@@ -159,10 +175,10 @@ def _built(folder: Path, home: Path) -> Path:
         return wheels[0].replace(place / wheels[0].name)
 
 
-def _uv(arguments: list[str]) -> tuple[int, list[str]]:
+def _uv(arguments: list[str], python: str = sys.executable) -> tuple[int, list[str]]:
     command = [*uv_process.command(), *arguments, *uv_process.find_links(os.environ)]
     done = subprocess.run(
-        [*command, "--python", sys.executable, "--color", "never", "--no-progress"],
+        [*command, "--python", python, "--color", "never", "--no-progress"],
         # Somebody waits: an index that does not answer is asked once more, and no more than that.
         env={"UV_HTTP_RETRIES": "1", **uv_process.environment(os.environ)},
         stdin=subprocess.DEVNULL,
@@ -180,7 +196,8 @@ def main() -> int:
     question: dict[str, Any] = from_json(sys.stdin.read())
     answer: dict[str, Any]
     try:
-        answer = dict(settle(question["source"], question["backend"], Path(question["home"])))
+        asked = question["source"], question["backend"], Path(question["home"])
+        answer = dict(settle(*asked, question.get("python")))
     except (VfmError, ImageError, OSError) as error:
         if isinstance(error, OSError):
             error = EnvironmentMissing(f"the environment cannot be looked up: {error}")

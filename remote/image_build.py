@@ -22,6 +22,8 @@ from remote.images import Recipe
 
 MARKER = "image.json"
 """What makes an image complete: its recipe and every package's version."""
+OWN_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+"""The minor version of the Python that this process runs with."""
 _ROOM = 8e9  # bytes below which a notice is said
 
 
@@ -40,7 +42,10 @@ class Build:
     def run(self) -> Path:
         """Install everything, check it, and only then mark the image as complete."""
         self._announce()
-        self._uv("venv", "--quiet", "--python", sys.executable, str(self.image))
+        own = self.recipe.python == OWN_PYTHON
+        self._uv(
+            "venv", "--quiet", "--python", sys.executable if own else self.recipe.python, str(self.image)
+        )
         self._install(self.recipe.requirements, *self._overrides())
         self._install(self.recipe.without_dependencies, "--no-deps")
         for name, version in self.recipe.standins:

@@ -16,16 +16,16 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from remote.contract import layout
+from remote.contract.environment_package import MODAL_PYTHON
 
 if TYPE_CHECKING:
     import modal
 
 Device = Literal["cpu", "cuda"]
 
-PYTHON = "3.11"
-"""The image's Python on Modal. The local image takes the client's own, one of `PYTHONS`."""
-PYTHONS = ("3.11", "3.12")
-"""Minor versions that the pinned set resolves on."""
+PYTHON = MODAL_PYTHON
+"""The image's Python where nobody asks for another. The local image takes the client's own, of `PYTHONS`."""
+_asked: list[str] = []
 
 VLLM = "0.32.0"
 TORCH = "2.13.0"
@@ -144,6 +144,11 @@ def caches(root: str) -> dict[str, str]:
     return {name: f"{root}/{folder}" for name, folder in folders.items()}
 
 
+def choose_python(version: str | None) -> None:
+    """Which Python the images have that `modal_image` makes in this process; None: the usual one."""
+    _asked[:] = [version] if version else []
+
+
 def modal_image() -> modal.Image:
     """The image that runs on Modal have: the CUDA stack's pins, without any file of the project.
 
@@ -154,7 +159,7 @@ def modal_image() -> modal.Image:
     import modal  # only here: the local image is built without it
 
     return (
-        modal.Image.debian_slim(python_version=PYTHON)
+        modal.Image.debian_slim(python_version=_asked[0] if _asked else PYTHON)
         .uv_pip_install(requirements("cuda"), uv_version=_UV)
         .uv_pip_install(list(WITHOUT_DEPENDENCIES), extra_options="--no-deps", uv_version=_UV)
         .env(

@@ -118,7 +118,7 @@ class Launch:
         emit = Emitter(self.run_dir.path)
         calls = self._calls
         with Building(emit) as building:
-            app, function = shell.make_app(self.request, users_image())
+            app, function = shell.make_app(self.request, users_image(self.request.spec.image.python))
             run = app.run.aio(client=self.client, detach=True)
             try:
                 with calls.build_output(building.line):
@@ -264,7 +264,7 @@ def _redirect(output: int, warnings: int | None = None) -> None:
         os.dup2(fd, target)
 
 
-async def build() -> int:
+async def build(python: str | None = None) -> int:
     """Have the image built, with the stream on stdout; returns 0, or 1 where it failed."""
     _stop_on_sigterm()
     emit = Emitter(None)
@@ -276,7 +276,7 @@ async def build() -> int:
         client = await calls.connect()
         app = modal.App("verifiers_image")
         with Building(emit) as building, calls.build_output(building.line):
-            image = users_image()
+            image = users_image(python)
             async with app.run.aio(client=client):
                 await image.build.aio(app)
     except VfmError as error:
@@ -311,6 +311,8 @@ def main(arguments: list[str]) -> int:
             return asyncio.run(resume(from_json(sys.stdin.read())))
         case ["--build"]:
             return asyncio.run(build())
+        case ["--build", "--python", python]:
+            return asyncio.run(build(python))
         case ["--stop", path]:
             try:
                 stop(Path(path))

@@ -24,9 +24,10 @@ from pathlib import Path
 from types import FrameType
 
 from remote import images
+from remote.contract.environment_package import PYTHONS
 from remote.contract.errors import Hint, ImageError
 from remote.emit import Emitter
-from remote.image_build import MARKER, Build
+from remote.image_build import MARKER, OWN_PYTHON, Build
 from remote.images import Device, Recipe
 from remote.locks import hold
 
@@ -52,12 +53,15 @@ def _gpu_mounted() -> bool:
     return Path("/proc/driver/nvidia/version").exists() and Path("/dev/nvidiactl").exists()
 
 
-def this_recipe() -> Recipe:
-    """The recipe for this machine; raises `ImageError` where its Python has no pinned set."""
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if python not in images.PYTHONS:
+def this_recipe(python: str | None = None) -> Recipe:
+    """The recipe for this machine, with its own Python or another minor version (`image.python`).
+
+    Raises `ImageError` where that has no pinned set.
+    """
+    python = python or OWN_PYTHON
+    if python not in PYTHONS:
         raise ImageError(
-            f"the training stack needs Python {' or '.join(images.PYTHONS)}, not {python} ({sys.executable})",
+            f"the training stack needs Python {' or '.join(PYTHONS)}, not {python} ({sys.executable})",
             hint=Hint("make the client's environment anew: make install PYTHON=python3.12"),
         )
     return images.recipe(detect_device(), python)
@@ -97,9 +101,9 @@ def ensure(home: Path, emit: Emitter, recipe: Recipe | None = None) -> Path:
 
 
 def prune(home: Path, keep: Iterable[str] = ()) -> list[Path]:
-    """Remove the local images whose keys are not kept (this machine's always is), except those being
+    """Remove the local images whose keys are not kept (this machine's always are), except those being
     built; returns what was removed. Runs that still use one must be over: that is the caller's to know."""
-    kept = {this_recipe().key, *keep}
+    kept = {this_recipe().key, *(this_recipe(python).key for python in PYTHONS), *keep}
     removed = []
     for image in sorted((home / "images").glob("local-*/")):
         if image.name.removeprefix("local-") not in kept:
@@ -167,6 +171,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The door for people and for `vfm image build local`; exit codes: 0, 1 failed, 130 interrupted."""
     parser = argparse.ArgumentParser("python -m remote.local_image", description="Build the local image.")
     parser.add_argument("--home", type=Path, help="where images lie, in place of $VFM_HOME")
+    parser.add_argument("--python", choices=PYTHONS, help="its minor version, in place of this Python's")
     parser.add_argument("--where", action="store_true", help="print its Python's path; 1 if it is not built")
     parser.add_argument("--prune", action="store_true", help="remove images that this version does not use")
     options = parser.parse_args(arguments)
@@ -175,11 +180,12 @@ def main(arguments: list[str] | None = None) -> int:
     emit = Emitter(None)
     try:
         if options.where:
-            return _print_where(home)
+            return _print_where(home, options.python)
         for image in prune(home) if options.prune else []:
             emit.say("image", f"removed {image}")
         if not options.prune:
-            emit.say("image", f"the image's Python: {ensure(home, emit)}")
+            python = ensure(home, emit, this_recipe(options.python))
+            emit.say("image", f"the image's Python: {python}")
     except ImageError as error:
         emit.failure(error)
         return 1
@@ -189,8 +195,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _print_where(home: Path) -> int:
-    python = find(home)
+def _print_where(home: Path, version: str | None) -> int:
+    python = find(home, this_recipe(version))
     if python is None:
         return 1
     print(python)

@@ -79,10 +79,14 @@ def _advice(error: ImageBuildError) -> Hint:
     )
 
 
-def users_image() -> modal.Image:
-    """The image of `run_modal.py`, which every door shares; the stack alone where there is no such file."""
+def users_image(python: str | None = None) -> modal.Image:
+    """The image of `run_modal.py`, which every door shares; the stack alone where there is no such file.
+
+    `python` is its minor version, such as `3.11`; None: the usual one.
+    """
     from remote import images
 
+    images.choose_python(python)
     if not Path("run_modal.py").is_file():
         return images.modal_image()
     try:

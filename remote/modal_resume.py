@@ -84,7 +84,7 @@ class Resumption(Launch):
 
         log = os.open(self.run_dir.path / layout.LOGS / LOG, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         with Building(Emitter(None, log)) as building:
-            app, function = shell.make_app(self.request, users_image())
+            app, function = shell.make_app(self.request, users_image(self.request.spec.image.python))
             run = app.run.aio(client=self.client, detach=True)
             with self._calls.build_output(building.line):
                 await run.__aenter__()

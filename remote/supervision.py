@@ -132,9 +132,9 @@ class Supervisor:
             emit.phase("image", "done", "VFM_IMAGE_PYTHON")
             python = Path(given)
         else:
-            from remote.local_image import ensure  # only here: building is not every run's business
+            from remote.local_image import ensure, this_recipe  # only here: not every run's business
 
-            python = ensure(self.home, emit)
+            python = ensure(self.home, emit, this_recipe(self.request.spec.image.python))
         self.watch.interrupts = False
         return python
 

@@ -45,6 +45,11 @@ STACK_MODULES = frozenset(
     }
 )
 """Modules of the training stack and of this program that an environment may not be called as."""
+PYTHONS = ("3.11", "3.12")
+"""Minor versions of Python that the training stack's pins resolve and import on."""
+MODAL_PYTHON = "3.12"
+"""The image's on Modal, where nobody asks for another."""
+_CLAUSE = re.compile(r"(>=|<=|==|!=|~=|>|<)\s*(\d+)(?:\.(\d+))?(?:\.(?:\d+|\*))*")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
@@ -112,6 +117,38 @@ def package_name(folder: Path) -> str:
 def module_name(distribution: str) -> str:
     """The module that a distribution is taken to bring: its name with underscores."""
     return re.sub(r"[-_.]+", "_", distribution).lower()
+
+
+def wanted_python(folder: Path) -> str:
+    """The Python that a folder's package wants (`requires-python`); empty where it says nothing."""
+    given = table(project_of(folder), "project").get("requires-python", "")
+    return given.strip() if isinstance(given, str) else ""
+
+
+def suits_python(wanted: str, version: str) -> bool:
+    """Whether a minor version of Python, such as `3.11`, is one that a `requires-python` allows.
+
+    Patch releases are taken to suit; what cannot be read has no say.
+    """
+    have = tuple(map(int, version.split(".")))
+    for clause in filter(None, map(str.strip, wanted.split(","))):
+        match = _CLAUSE.fullmatch(clause)
+        if match is None:
+            continue
+        limit = int(match[2]), int(match[3] or 0)
+        exact = match[3] is None or have == limit
+        holds = {
+            ">=": have >= limit,
+            ">": have >= limit if clause.count(".") > 1 else have > limit,
+            "<=": have <= limit,
+            "<": have <= limit if clause.count(".") > 1 and not clause.endswith(".0") else have < limit,
+            "==": exact and have[0] == limit[0],
+            "!=": (clause.count(".") > 1 and not clause.endswith("*")) or have != limit,
+            "~=": have >= limit and have[0] == limit[0],
+        }
+        if not holds[match[1]]:
+            return False
+    return True
 
 
 def check_module(module: str, place: str = "") -> None:

@@ -365,6 +365,19 @@ class EvaluationSection(Section):
         return self
 
 
+def _version(value: object) -> object:
+    """YAML reads 3.12 as a number: take it as the version that was meant."""
+    return str(value) if isinstance(value, float) else value
+
+
+class ImageSection(Section):
+    """The image that runs train in."""
+
+    python: Annotated[Literal["3.11", "3.12"] | None, BeforeValidator(_version)] = None
+    """Python of the image, here and on Modal, for environments that want a certain one. Unset: 3.12 on
+    Modal; here the one that this program runs with."""
+
+
 class ExperimentSpec(Section):
     """One experiment: the guide's sections, every key with its default."""
 
@@ -382,6 +395,8 @@ class ExperimentSpec(Section):
     """vLLM server settings."""
     wandb: WandbSection = WandbSection()
     """Weights & Biases."""
+    image: ImageSection = ImageSection()
+    """The image that runs train in."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> ExperimentSpec:

@@ -73,6 +73,12 @@ def attempt(read: Callable[[ExperimentSpec, RunRecord], Any]) -> Probe:
     return lambda spec, _: read(spec, record)
 
 
+def image_python(spec: ExperimentSpec, _: Any) -> Any:
+    from remote.local_image import this_recipe
+
+    return this_recipe(spec.image.python).python
+
+
 def server_gpus(spec: ExperimentSpec, _: Any) -> Any:
     from remote.gpus import place
 
@@ -380,6 +386,7 @@ ROWS: list[tuple[str, Any, Probe, Any]] = [
     ("modal.retries", 0, attempt(attempts.goes_on), False),
     ("budget.max_usd", 2.5, attempt(lambda *how: attempts.meter(*how).limit), 2.5),
     ("wandb.project", "mine", wandb("project"), "mine"),
+    ("image.python", "3.12", image_python, "3.12"),
     ("wandb.enabled", True, report_mode, "online"),
 ]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from remote.contract.environment_package import suits_python
 from remote.contract.errors import ConfigError, EnvironmentMissing, ModelError
 from remote.contract.models import OURS
 from remote.contract.record import LaunchRequest
@@ -419,3 +420,56 @@ def test_regions_and_clouds_are_asked_of_modal(project: Path) -> None:
     made = plan(project, "modal.region=us, eu-west", "modal.cloud=aws", backend="modal")
     asked = modal_options(made.request.spec)
     assert (asked["region"], asked["cloud"]) == (["us", "eu-west"], "aws")
+
+
+def wanting(project: Path, wanted: str) -> None:
+    text = f'[project]\nname = "gsm8k"\nrequires-python = "{wanted}"\n'
+    (project / "environments" / "gsm8k" / "pyproject.toml").write_text(text)
+
+
+@pytest.mark.parametrize("backend", ["local", "modal"])
+def test_an_environment_that_wants_another_python_names_the_key(project: Path, backend: str) -> None:
+    named = "training.environment=gsm8k"
+    wanting(project, ">=3.12")
+    with pytest.raises(EnvironmentMissing, match=r"wants Python >=3\.12, and the image has 3\.11") as caught:
+        plan(project, named, "image.python=3.11", backend=backend)
+    assert caught.value.hint is not None
+    assert (caught.value.hint.key, caught.value.hint.new) == ("image.python", "3.12")
+    made = plan(project, named, "image.python=3.12", backend=backend)
+    assert made.request.spec.image.python == "3.12"
+    wanting(project, ">=3.14")
+    with pytest.raises(EnvironmentMissing) as never:
+        plan(project, named, "image.python=3.12", backend=backend)
+    assert never.value.hint is not None
+    assert (never.value.hint.new, never.value.hint.text) == (None, "the image can have 3.11 or 3.12")
+
+
+def test_modal_has_312_where_nobody_asks(project: Path) -> None:
+    wanting(project, "<3.12")
+    with pytest.raises(EnvironmentMissing, match=r"wants Python <3\.12, and the image has 3\.12"):
+        plan(project, "training.environment=gsm8k", backend="modal")
+    plan(project, "training.environment=gsm8k", "image.python=3.11", backend="modal")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "suits"),
+    [
+        ("", (True, True)),
+        (">=3.11", (True, True)),
+        (">=3.12", (False, True)),
+        (">=3.11,<3.12", (True, False)),
+        (">=3.11.4,<3.14", (True, True)),
+        ("~=3.11", (True, True)),
+        ("==3.11.*", (True, False)),
+        ("==3.12", (False, True)),
+        (">3.11", (False, True)),
+        ("<3.12.0", (True, False)),
+        ("<=3.11", (True, False)),
+        ("!=3.12.1", (True, True)),
+        (">=3", (True, True)),
+        ("<4", (True, True)),
+        ("what?", (True, True)),
+    ],
+)
+def test_which_python_suits(wanted: str, suits: tuple[bool, bool]) -> None:
+    assert tuple(suits_python(wanted, version) for version in ("3.11", "3.12")) == suits

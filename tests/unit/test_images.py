@@ -51,7 +51,7 @@ def test_a_torch_without_cuda_is_refused_on_a_gpu_and_welcome_on_a_cpu() -> None
     "other",
     [
         replace(RECIPE, device="cuda"),
-        replace(RECIPE, python="3.12"),
+        replace(RECIPE, python="3.11"),
         replace(RECIPE, requirements=("torch==1.0",)),
         replace(RECIPE, overrides=("torch==1.0",)),
         replace(RECIPE, without_dependencies=()),

@@ -36,7 +36,7 @@ def report(
     request = request.model_copy(update=here)
     secrets = {**settings.secrets, **from_shell(request.spec.training.environment_secrets)}
     question = {"request": request.model_dump(mode="json"), "check": check, "env": secrets}
-    command = [image_python(settings), "-m", "remote.environment_report"]
+    command = [image_python(settings, version=request.spec.image.python), "-m", "remote.environment_report"]
     env = environment({"PYTHONPATH": str(settings.project_dir)})
     with tempfile.TemporaryFile("w+", errors="replace") as aside:
         child = subprocess.Popen(
@@ -58,18 +58,26 @@ def report(
 
 
 def image_python(
-    settings: Settings, missing: str = "environments are loaded in the local image, which is not built yet"
+    settings: Settings,
+    missing: str = "environments are loaded in the local image, which is not built yet",
+    version: str | None = None,
 ) -> str:
-    """The local image's Python. Raises `ImageError`, with the message `missing`, where it is not built."""
+    """The local image's Python, of a minor `version` where one is asked for (`image.python`).
+
+    Raises `ImageError`, with the message `missing`, where it is not built.
+    """
     if given := surroundings().get("VFM_IMAGE_PYTHON"):
         return given
     asked = [sys.executable, "-m", "remote.local_image", "--home", str(settings.home), "--where"]
-    done = subprocess.run(asked, cwd=settings.project_dir, capture_output=True, text=True, check=False)
+    also = ["--python", version] if version else []
+    done = subprocess.run(
+        [*asked, *also], cwd=settings.project_dir, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise ImageError(
             missing,
             cause=done.stderr.strip(),
-            hint=Hint("build it: vfm image build local"),
+            hint=Hint(f"build it: {' '.join(['vfm image build local', *also])}"),
         )
     return done.stdout.strip()
 

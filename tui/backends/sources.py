@@ -14,7 +14,7 @@ from remote.contract.record import LaunchRequest
 from tui.backends.processes import Program
 from tui.config.environments import KEY, spoken_names
 
-_known: dict[tuple[str, str], dict[str, str]] = {}
+_known: dict[tuple[str, str, str | None], dict[str, str]] = {}
 
 
 def settled(request: LaunchRequest, home: Path, project_dir: Path) -> LaunchRequest:
@@ -26,21 +26,23 @@ def settled(request: LaunchRequest, home: Path, project_dir: Path) -> LaunchRequ
     source = request.environment_source
     if not source or (request.backend == "local" and Path(source).is_absolute()):
         return request
-    found = look_up(source, request.backend, home, project_dir)
+    found = look_up(source, request.backend, home, project_dir, request.spec.image.python)
     return request.model_copy(update={"environment_source": found["source"]})
 
 
-def look_up(source: str, backend: str, home: Path, project_dir: Path) -> dict[str, str]:
+def look_up(
+    source: str, backend: str, home: Path, project_dir: Path, python: str | None = None
+) -> dict[str, str]:
     """`{"source": …}`, as `LaunchRequest.environment_source` is to be.
 
     Raises what `settled` raises.
     """
-    key = (source, backend)
+    key = (source, backend, python)
     if key in _known:
         return _known[key]
     program = Program("remote.environment_source", project_dir)
     try:
-        found = program.start({"source": source, "backend": backend, "home": str(home)})
+        found = program.start({"source": source, "backend": backend, "home": str(home), "python": python})
     except EnvironmentMissing as error:
         raise _advised(error, source, project_dir) from None
     if not Path(source).is_absolute():  # A folder changes while one works on it.

@@ -94,16 +94,18 @@ def _report(name: str, typed: tuple[str, ...], *, check: bool) -> tuple[Environm
     from tui.backends.reports import image_python, report
     from tui.backends.sources import look_up
     from tui.cli.client import resolve
-    from tui.config.environments import find
+    from tui.config.environments import check_python, find
     from tui.config.overrides import spell
     from tui.settings import Settings
 
     settings = Settings.load()
     found = find(name, settings.project_dir)
     spec = resolve(None, [*typed, f"training.environment={spell(name)}"]).spec
-    image_python(settings)  # before the index is asked: without an image nothing comes of it
+    check_python(found, "local", spec.image.python)
+    # Before the index is asked: without an image nothing comes of it.
+    image_python(settings, version=spec.image.python)
     if found.kind == "package index":
-        answer = look_up(found.source, "local", settings.home, settings.project_dir)
+        answer = look_up(found.source, "local", settings.home, settings.project_dir, spec.image.python)
         found = replace(found, source=answer["source"])
         outcome.say(f"[env] {name} is {found.source}")
     request = _request(found, spec, settings)

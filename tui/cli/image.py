@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from remote.contract.environment_package import PYTHONS
 from tui.cli import outcome
 
 if TYPE_CHECKING:
@@ -25,8 +26,9 @@ def image() -> None:
 
 @image.command()
 @click.argument("backend", type=click.Choice(["local", "modal"]))
+@click.option("--python", type=click.Choice(PYTHONS), help="Its Python, as image.python in a config.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
-def build(backend: str, as_json: bool) -> int:
+def build(backend: str, python: str | None, as_json: bool) -> int:
     """Build BACKEND's image, or find it built already, so that no launch waits for it.
 
     For local the image's Python is printed: its path.
@@ -34,34 +36,35 @@ def build(backend: str, as_json: bool) -> int:
     from tui.settings import Settings
 
     settings = Settings.load()
-    code = _build_local(settings) if backend == "local" else _build_modal(settings)
+    also = ["--python", python] if python else []
+    code = _build_local(settings, also) if backend == "local" else _build_modal(settings, also)
     if code != outcome.DONE:
         return code
-    python = _where(settings) if backend == "local" else None
+    built = _where(settings, also) if backend == "local" else None
     if as_json:
         from tui.cli.client import print_json
 
-        print_json({"backend": backend, "python": python})
-    elif python:
-        click.echo(python)
-    return outcome.RUN_FAILED if backend == "local" and not python else outcome.DONE
+        print_json({"backend": backend, "python": built})
+    elif built:
+        click.echo(built)
+    return outcome.RUN_FAILED if backend == "local" and not built else outcome.DONE
 
 
-def _local_builder(settings: Settings) -> list[str]:
-    return [sys.executable, "-m", "remote.local_image", "--home", str(settings.home)]
+def _local_builder(settings: Settings, also: list[str]) -> list[str]:
+    return [sys.executable, "-m", "remote.local_image", "--home", str(settings.home), *also]
 
 
-def _build_local(settings: Settings) -> int:
+def _build_local(settings: Settings, also: list[str]) -> int:
     from tui.settings import environment
 
-    return _build(_local_builder(settings), settings.project_dir, environment({}))
+    return _build(_local_builder(settings, also), settings.project_dir, environment({}))
 
 
-def _build_modal(settings: Settings) -> int:
+def _build_modal(settings: Settings, also: list[str]) -> int:
     from tui.backends.modal.session import Session
     from tui.settings import environment
 
-    builder = [sys.executable, "-m", "remote.launcher", "--build"]
+    builder = [sys.executable, "-m", "remote.launcher", "--build", *also]
     env = environment(Session(settings.secrets).tokens, modal=True)
     return _build(builder, settings.project_dir, env)
 
@@ -93,10 +96,10 @@ def _build(builder: list[str], project_dir: Path, env: dict[str, str]) -> int:
     return outcome.UNREACHABLE if failure.boundary == "backend" else outcome.RUN_FAILED
 
 
-def _where(settings: Settings) -> str | None:
+def _where(settings: Settings, also: list[str]) -> str | None:
     """The image's Python; None where there is none."""
     import subprocess
 
-    command = [*_local_builder(settings), "--where"]
+    command = [*_local_builder(settings, also), "--where"]
     done = subprocess.run(command, cwd=settings.project_dir, stdout=subprocess.PIPE, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else None

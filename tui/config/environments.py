@@ -10,19 +10,24 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from remote.contract.environment_package import (
+    MODAL_PYTHON,
+    PYTHONS,
     check_module,
     is_package,
     module_name,
     package_name,
     packages_in,
     project_of,
+    suits_python,
     table,
+    wanted_python,
 )
 from remote.contract.errors import EnvironmentMissing, Hint
 from remote.contract.models import choose_model, is_ours, module_names
@@ -156,6 +161,23 @@ def find(name: str, project_dir: Path, place: str = "") -> Environment:
     if match and match[3] and match[3].startswith("=="):
         return _of_index(plain, name, place)
     raise _unknown(name, match, folders, project_dir, place)
+
+
+def check_python(environment: Environment, backend: str, asked: str | None, place: str = "") -> None:
+    """Refuse an environment that wants another Python than the image's; `asked` is `image.python`.
+
+    Raises `EnvironmentMissing` with the key that changes it.
+    """
+    wanted = wanted_python(environment.folder) if environment.folder else ""
+    version = asked or (MODAL_PYTHON if backend == "modal" else ".".join(map(str, sys.version_info[:2])))
+    if suits_python(wanted, version):
+        return
+    fitting = next((python for python in PYTHONS if suits_python(wanted, python)), None)
+    advice = f"set image.python to {fitting}" if fitting else f"the image can have {' or '.join(PYTHONS)}"
+    raise EnvironmentMissing(
+        f"{place}the environment {environment.spoken} wants Python {wanted}, and the image has {version}",
+        hint=Hint(advice, "image.python", asked, fitting),
+    )
 
 
 def declared(folder: Path) -> Declared:

@@ -24,7 +24,7 @@ from remote.contract.redaction import shown_value
 from remote.contract.resources import NO_BFLOAT16, needs_gpu
 from remote.contract.split import share, split
 from tui.config.checkpoints import find_checkpoint
-from tui.config.environments import Environment, find_environment
+from tui.config.environments import Environment, check_python, find_environment
 from tui.config.prices import Price, missing_price, price_of
 from tui.config.resolve import Resolved
 from tui.config.scripts import Script, find_script
@@ -79,6 +79,7 @@ def make_plan(
     checkpoint = find_checkpoint(resolved, settings, kind, backend)
     resolved = checkpoint.resolved
     environment = find_environment(resolved, settings.project_dir)
+    check_python(environment, backend, resolved.spec.image.python)
     endpoint = kind == "evaluate" and resolved.spec.evaluation.endpoint is not None
     if endpoint:
         model, why = _their_model(resolved, environment)
