@@ -18,7 +18,12 @@ from tui.__main__ import vfm_tui
 from tui.cli.commands import vfm
 
 ROOT = Path(__file__).parents[2]
-PAPERS = [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAPERS = [
+    ROOT / "README.md",
+    ROOT / "ARCHITECTURE.md",
+    ROOT / "SECURITY.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 
 
@@ -139,3 +144,17 @@ def test_make_names_the_python_that_it_misses(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "No Python 3.11 or 3.12" in done.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def test_every_promise_of_the_security_page_names_tests_that_exist() -> None:
+    rows = [line for line in (ROOT / "SECURITY.md").read_text().splitlines() if line.startswith("| ")]
+    promises = [row for row in rows if not row.startswith("| promise")]
+    assert len(promises) >= 8
+    for promise in promises:
+        named = re.findall(r"`(tests/[a-z0-9_/]+\.py)::(test_[a-z0-9_]+)`", promise)
+        assert named, promise
+        for file, test in named:
+            assert re.search(rf"^(async )?def {test}\(", (ROOT / file).read_text(), re.MULTILINE), (
+                file,
+                test,
+            )

@@ -77,7 +77,7 @@ def test_an_env_file_that_others_can_read_is_noticed(project: Path, mode: int, r
     assert readers in found.detail
 
 
-def test_a_home_that_others_can_read_is_a_note(project: Path) -> None:
+def test_a_home_that_others_can_read_is_noticed(project: Path) -> None:
     home = project.parent / "home"
     home.mkdir()
     home.chmod(0o755)
