@@ -102,8 +102,8 @@ class ModalSection(Section):
     timeout: int = Field(14400, ge=60, le=86400)
     """Seconds after which an attempt is stopped; at most 24 hours. The local backend honours it too."""
     retries: int = Field(3, ge=0, le=10)
-    """How often a run on Modal that reached its timeout, or lost its machine, goes on by itself from its
-    last checkpoint. The local backend makes one attempt."""
+    """How often a run that reached its timeout, or lost its vLLM for good, goes on by itself from its last
+    checkpoint, on the local backend too. `vfm resume` gives it as many again."""
     region: str | None = None
     """Where Modal may take the machine, by its names of regions: `us`, `eu`, `us-east`; several with commas
     between. It costs 1.5 to 1.75 times as much. Unset: anywhere."""
