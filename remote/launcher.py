@@ -8,7 +8,7 @@ supervisor does: one line of JSON answers, then stdout is let go.
     python -m remote.launcher --build          have the image built ahead; prints the stream
     python -m remote.launcher --stop DIR       stop a launch that is under way; DIR is the staged run
     python -m remote.launcher --settle DIR     complete a run that nobody is left of, in its volume too; on
-                                               stdin {status, exit_code, error, text}
+                                               stdin {status, exit_code, error, text, env}
 
 The project is the working directory. What is staged, in `<home>/modal/<outputs>/runs/<id>/`, is a run
 directory: its record, and the stream as far as it is known here.

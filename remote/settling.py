@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from remote import modal_calls as calls
-from remote import processes
+from remote import processes, redact
 from remote.attempts import last_sign
 from remote.contract import layout
 from remote.contract.errors import BackendError, Hint, VfmError
@@ -26,6 +26,7 @@ from remote.staging import KNOWN_ON_MODAL, known_on_modal, upload
 
 async def settle_and_answer(staged: Path, document: dict[str, Any]) -> int:
     """`settle`, answered on stdout as a launch is; returns the exit code."""
+    redact.hide(document["env"])
     try:
         record = await settle(RunDir(staged), document)
         answer = {"record": record.model_dump(mode="json")}
@@ -97,7 +98,7 @@ def _complete(run_dir: RunDir, record: RunRecord, document: dict[str, Any]) -> N
         _collect_events(run_dir.path)
         ended = last_sign(run_dir.path) or None
         run_dir.write_record(record.with_attempt_ended(document["status"], ended))
-        text = "".join(f"[modal] {calls.plain(line)}\n" for line in document["text"])
+        text = "".join(f"[modal] {redact.line(calls.plain(line))}\n" for line in document["text"])
         os.write(fd, text.encode(errors="replace"))
         ending = Ending(document["status"], document["exit_code"], _error(document["error"]))
         said = EventsTail(run_dir.path).read()

@@ -19,7 +19,8 @@ SHORTEST = 8
 _LEAST = 6  # characters of a value whose name says that it is a secret, and of any part that counts
 _CERTAIN = 10  # characters of half a secret that is cut in two, whatever they look like
 _LONGEST = 16384  # characters of a value that are looked for
-_GRAM, _STRIDE = 4, 3  # any _LEAST characters hold a piece of _GRAM that begins at a multiple of _STRIDE
+_GRAM = 4  # characters of the pieces by which a part is found
+_WIDEST = 16  # most positions between two looks at a text: the fewer, the shorter the parts that count
 _SECRET_NAME = re.compile(
     "(^|_)(KEY|APIKEY|TOKEN|SECRETS?|PASSWORD|PASSWD|PASS|(?<=_)PWD|PASSPHRASE|CREDENTIALS?|AUTH|BEARER|COOKIE|DSN|"
     "WEBHOOK|SIGNATURE|SALT|PAT|PRIVATE)(_|$|[0-9])"
@@ -129,18 +130,17 @@ class _Form:
     least: int
     certain: int
 
-    def grams(self) -> Iterable[tuple[str, int]]:
-        """Pieces of `_GRAM` characters and where they begin: what a look at every `_STRIDE`th position of a
-        text cannot miss."""
+    def grams(self, stride: int) -> Iterable[tuple[str, int]]:
+        """Pieces of `_GRAM` characters and where they begin: what a look at every so many positions of a text
+        cannot miss."""
         starts = range(len(self.text) - _GRAM + 1)
         if self.least == len(self.text):
-            middle = self._most_random()
-            starts = range(middle, min(middle + _STRIDE, len(starts)))
+            middle = self._most_random(_GRAM + stride - 1)
+            starts = range(middle, min(middle + stride, len(starts)))
         return ((self.text[start : start + _GRAM], start) for start in starts)
 
-    def _most_random(self) -> int:
+    def _most_random(self, size: int) -> int:
         """Where a window lies that ordinary text hardly has."""
-        size = _GRAM + _STRIDE - 1
         windows = range(max(1, min(len(self.text), 400) - size + 1))
         return max(windows, key=lambda start: len(_RARE.findall(self.text[start : start + size])))
 
@@ -161,9 +161,11 @@ class Redactor:
                 known = forms.get(form.text)
                 if known is None or form.least < known.least:
                     forms[form.text] = form
+        shortest = min((form.least for form in forms.values()), default=_LEAST)
+        self._stride = max(1, min(_WIDEST, shortest - _GRAM + 1))
         self._found: dict[str, list[tuple[_Form, int]]] = {}
         for form in forms.values():
-            for gram, start in form.grams():
+            for gram, start in form.grams(self._stride):
                 self._found.setdefault(gram, []).append((form, start))
         self._grams = frozenset(self._found)
 
@@ -176,7 +178,7 @@ class Redactor:
         """Whether a text may hold a secret; quick where it does not."""
         if not self._grams:
             return False
-        looks = range(0, len(text) - _GRAM + 1, _STRIDE)
+        looks = range(0, len(text) - _GRAM + 1, self._stride)
         return not self._grams.isdisjoint([text[at : at + _GRAM] for at in looks])
 
     def text(self, text: str) -> str:
@@ -213,9 +215,9 @@ class Redactor:
             if best[1]:
                 yield best
                 over = best[1]
-                at = max(at + _STRIDE, over - over % _STRIDE)
+                at = max(at + self._stride, over - over % self._stride)
             else:
-                at += _STRIDE
+                at += self._stride
 
 
 def _counts(form: _Form, part: str) -> bool:

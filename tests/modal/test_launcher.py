@@ -406,8 +406,11 @@ def test_a_run_whose_container_died_speechless_is_settled_here_and_in_its_volume
     until(lambda: not run.containers(), "the container's end")
     assert run.record().status == "running"
     (run.staged / "logs/stream.log").write_text(run.stream() + "half a li")
-    error = {"boundary": "worker", "message": "the container was lost", "cause": "Killed", "hint": None}
-    told = {"status": "failed", "exit_code": 137, "error": error, "text": ["\x1b[31mRunner failed\x1b[0m"]}
+    secret = "canary0123456789abcdef"
+    cause = f"Killed, {secret}"
+    error = {"boundary": "worker", "message": "the container was lost", "cause": cause, "hint": None}
+    text = ["\x1b[31mRunner failed\x1b[0m", f"its environment was {{'MY_KEY': '{secret}'}}"]
+    told = {"status": "failed", "exit_code": 137, "error": error, "text": text, "env": {"MY_KEY": secret}}
     answer = desk.start(told, "--settle", str(run.staged))
     for folder in (run.staged, run.there):
         record = run.record(folder)
@@ -415,7 +418,8 @@ def test_a_run_whose_container_died_speechless_is_settled_here_and_in_its_volume
         assert record.failure is not None
         assert record.failure["message"] == "the container was lost"
         assert record.attempts[-1].why == "failed"
-        assert "half a li\n[modal] Runner failed\n" in run.stream(folder)
+        assert "half a li\n[modal] Runner failed\n[modal] its environment" in run.stream(folder)
+        assert not [path for path in folder.rglob("*") if path.is_file() and secret in path.read_text()]
         kept = (folder / "events.jsonl").read_text().splitlines()
         assert len(kept) == run.stream(folder).count("\x1e")
         assert [json.loads(line)["type"] for line in kept][-2:] == ["failure", "end"]

@@ -69,7 +69,9 @@ class ModalBackend:
             python=python,
             given=environment(self._session.tokens, modal=True),
         )
-        settler = Settler(self._session, self._records, self.volumes, self._launcher, self._bringer)
+        settler = Settler(
+            self._session, self._records, self.volumes, self._launcher, self._bringer, self._env
+        )
         self._standing = Standing(self._session, self._records, settler.settle)
         self._bringers: dict[_Key, Bringer] = {}
         self._watches: dict[_Key, Watch] = {}

@@ -7,7 +7,7 @@ Writing the verdict into stream, events and record, and into the volume, is `rem
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,11 @@ class Settler:
         volumes: Volumes,
         launcher: Program,
         bringer: Callable[[RunRecord], Bringer],
+        env: Mapping[str, str],
     ) -> None:
+        """`env`: what the runs were handed, so that it can be kept out of what their machines said last."""
         self._session, self._records, self._volumes = session, records, volumes
-        self._launcher, self._bringer = launcher, bringer
+        self._launcher, self._bringer, self._env = launcher, bringer, dict(env)
 
     async def settle(self, record: RunRecord, outcome: Outcome) -> RunRecord:
         """Put it on record; gives the record as it is then. Raises `BackendError`."""
@@ -52,6 +54,7 @@ class Settler:
         await asyncio.to_thread(self._say_where_attempts_begin, record, journal)
         last_line = await asyncio.to_thread(_last_line, journal.path, text)
         document = judge(outcome, await self._spec(record), last_line, record.run_id).document(text)
+        document = {**document, "env": self._env}
         answer = await asyncio.to_thread(self._launcher.start, document, "--settle", str(run_dir))
         found = RunRecord.model_validate(answer["record"])
         if found.ended_already:
