@@ -79,8 +79,13 @@ def _current() -> Redactor:
     global _redactor
     if _redactor is None:
         told = set(os.environ.get(NAMES, "").split(","))
-        # Of what nobody has spoken of, such as a proxy's address, what can be nothing else.
-        own = {name: value for name, value in os.environ.items() if name in told or says_secret(name, value)}
+        # A list of names is no secret. Of what nobody has spoken of, such as a proxy's address, what can be
+        # nothing else is one.
+        own = {
+            name: value
+            for name, value in os.environ.items()
+            if name != NAMES and (name in told or says_secret(name, value))
+        }
         _redactor = Redactor({**own, **_hidden})
     return _redactor
 

@@ -20,7 +20,7 @@ from functools import cached_property
 from importlib import import_module, metadata
 from pathlib import Path
 from signal import SIGTERM, SIGUSR2
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from remote import checkpoints, redact, scratch
 from remote.capture import take_output
@@ -177,13 +177,21 @@ class Worker:
         from remote.rollouts import Rollouts
 
         args, tokens = self.spec.training.environment_args, self.request.kind == "train"
-        last_words = self._stack.enter_context((self.dir.path / layout.LAST_WORDS).open("w"))
+        last_words = self._stack.enter_context(self._last_words())
         how: dict[str, Any] = {"tokens": tokens, "last_words": last_words}
         rollouts = Rollouts(
             self.module, args, self.spec, server, say=lambda line: self.emit.say("env", line), **how
         )
         self._stack.callback(rollouts.close)
         return rollouts
+
+    @contextmanager
+    def _last_words(self) -> Iterator[IO[str]]:
+        """The file that says in which line the process was ended; a process that ends well leaves none."""
+        path = self.dir.path / layout.LAST_WORDS
+        with path.open("w") as file:
+            yield file
+        path.unlink(missing_ok=True)
 
     @cached_property
     def recorder(self) -> Any:

@@ -51,6 +51,7 @@ async def test_a_run_that_says_everything_gives_no_secret_away(bench: Bench, tmp
         assert shown in json.dumps(record.failure)
     for value in PLAIN.values():
         assert value in said
+    assert "[redacted: VFM_SECRETS]" not in said  # the names of secrets are none
     left = {path: found for path in files(tmp_path) if (found := canaries_in(path.read_bytes()))}
     assert left == {}
     assert canaries_in(said.encode()) == []

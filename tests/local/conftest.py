@@ -161,7 +161,8 @@ _TO_RESUME = (
 )
 SMOKE_RUN = frozenset(
     {
-        *("record.json", "request.json", "spec.json", "events.jsonl", "logs/stream.log"),
+        *("record.json", "request.json", "spec.json", "environment.json", "events.jsonl"),
+        "logs/stream.log",
         *(f"rollouts/step-00000{step}.jsonl" for step in (1, 2, 3)),
         "script/train_wordle.py",
         "checkpoints/README.md",
