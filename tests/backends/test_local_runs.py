@@ -249,13 +249,15 @@ def slow_image(local: LocalBench, folder: Path, *, failing: bool = False) -> Loc
 
 SLOW_IMAGE = """
 import time
-def ensure(home, emit):
+this_recipe = str
+def ensure(home, emit, recipe):
     emit.say("image", "building")
     time.sleep(600)
 """
 FAILING_IMAGE = """
 from remote.contract.errors import Hint, ImageError
-def ensure(home, emit):
+this_recipe = str
+def ensure(home, emit, recipe):
     raise ImageError("no such version", hint=Hint("go online"))
 """
 
