@@ -30,7 +30,7 @@ def variables(run_dir: Path) -> dict[str, str]:
     other runs all the same.
     """
     base = tempfile.gettempdir()
-    folder = _made(_in(Path(base if len(base) <= LONGEST_BASE else "/tmp"), run_dir))
+    folder = _made(folder_in(Path(base if len(base) <= LONGEST_BASE else "/tmp"), run_dir))
     if folder is None:
         return {}
     kernels = os.environ.get("TORCHINDUCTOR_CACHE_DIR") or f"{base}/torchinductor_{_user()}"
@@ -41,14 +41,14 @@ def for_weights(run_dir: Path) -> Path | None:
     """A folder in memory for weights on their way to the server; None where there is too little room."""
     if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free <= ROOMY:
         return None
-    return _made(_in(MEMORY, run_dir))
+    return _made(folder_in(MEMORY, run_dir))
 
 
 def remove(run_dir: Path, patience: float = 10.0) -> None:
     """Remove what is left of the folders; processes that are still ending have so many seconds for it."""
     deadline = time.monotonic() + patience
     for base in {Path(tempfile.gettempdir()), Path("/tmp"), MEMORY}:
-        folder = _in(base, run_dir)
+        folder = folder_in(base, run_dir)
         while _is_ours(folder):
             shutil.rmtree(folder, ignore_errors=True)
             if not _is_ours(folder) or time.monotonic() >= deadline:
@@ -56,7 +56,8 @@ def remove(run_dir: Path, patience: float = 10.0) -> None:
             time.sleep(0.05)
 
 
-def _in(base: Path, run_dir: Path) -> Path:
+def folder_in(base: Path, run_dir: Path) -> Path:
+    """Where a run's folder lies in a temporary directory, if there is one."""
     digest = hashlib.sha256(str(run_dir.resolve()).encode(errors="surrogateescape")).hexdigest()
     return base / f"vfm-{digest[:12]}"
 

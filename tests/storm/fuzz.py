@@ -106,7 +106,7 @@ class Fuzz:
         """Words after `--set`, and what they are spelt as."""
         text = self.mutated(self._rng.choice(("training.steps=3", "training.environment_args.x={a: [1, 2]}")))
         override = parse_one(text)
-        assert parse_one(override.words) == override
+        assert parse_one(override.words).words == override.words
         resolve(None, [text])
 
     def stream(self) -> None:

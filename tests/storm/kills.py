@@ -13,12 +13,13 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from remote import processes
+from remote import processes, scratch
 from remote.contract import layout
 from remote.contract.errors import VfmError
 from remote.contract.events import RECORD_SEPARATOR, AttemptEvent, EndEvent, decode_line
@@ -179,6 +180,9 @@ def look(run_dir: Path, bursts: Sequence[Sequence[int]], report: Report) -> None
         _look_at_lines(run_dir, said, bursts[min(number, len(bursts) - 1)], report)
     _look_at_events(run_dir, stream, record, report)
     left = [path for path in run_dir.rglob(".*.tmp")]
+    for base in {Path(tempfile.gettempdir()), Path("/tmp"), scratch.MEMORY}:
+        if (folder := scratch.folder_in(base, run_dir)).exists():
+            report.violate("files left", f"{run_dir}: {folder}")
     if left and record.status == "done":
         report.violate("files left", str(left[0]), len(left))
 
