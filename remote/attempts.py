@@ -74,7 +74,10 @@ def _seconds(attempts: Sequence[Attempt]) -> float:
 def goes_on(spec: ExperimentSpec, record: RunRecord) -> bool:
     """Whether another attempt follows when this one reaches its timeout, or loses its server."""
     used = sum(attempt.why in COSTS_A_RETRY for attempt in _earlier(record))
-    return used < spec.modal.retries and time_left(spec, record) > spec.modal.timeout
+    if used >= spec.modal.retries:
+        return False
+    # Here nobody takes a machine away, and saving may take each attempt longer than its timeout.
+    return record.backend == "local" or time_left(spec, record) > spec.modal.timeout
 
 
 def begin(run_dir: RunDir, record: RunRecord, container: str | None = None) -> RunRecord:
@@ -105,6 +108,7 @@ def take_up(run_dir: RunDir, head: str, container: str | None, identifiers: dict
 def another(run_dir: RunDir, record: RunRecord, container: str | None = None) -> RunRecord:
     """Begin one more attempt at a run, and say so in its stream."""
     remove_temporaries(run_dir.path)
+    (run_dir.path / layout.LAST_WORDS).unlink(missing_ok=True)  # how the last attempt ended, and not this one
     record = begin(run_dir, record, container)
     _announce(run_dir.path, record)
     return record

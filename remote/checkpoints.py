@@ -17,7 +17,7 @@ from pathlib import Path
 
 from remote.contract import layout
 from remote.contract.json_text import from_json, to_json
-from remote.run_dir import is_temporary, sync, write_atomic
+from remote.run_dir import is_temporary, sync, sync_tree, write_atomic
 
 MARK = "complete.json"
 TORN = "torn-"
@@ -54,8 +54,7 @@ def write_best(run_dir: Path, found: Best) -> None:
 
 def mark(checkpoint: Path) -> None:
     """Say that a checkpoint is whole, once its bytes are on the disk: a mark never outlives them."""
-    for path in (*_files(checkpoint), *_folders(checkpoint)):
-        sync(path)
+    sync_tree(checkpoint)
     write_atomic(checkpoint / MARK, to_json({"files": _sizes(checkpoint)}, indent=1) + "\n")
     sync(checkpoint.parent)
 
@@ -142,10 +141,6 @@ def _files(checkpoint: Path) -> list[Path]:
     """What a checkpoint holds, but for its mark and what a killed writer left."""
     files = (path for path in checkpoint.rglob("*") if path.is_file() and path.name != MARK)
     return [path for path in files if not is_temporary(path)]
-
-
-def _folders(checkpoint: Path) -> list[Path]:
-    return [*(path for path in checkpoint.rglob("*") if path.is_dir()), checkpoint]
 
 
 def _sizes(checkpoint: Path) -> dict[str, int]:

@@ -22,6 +22,7 @@ from typing import Any
 
 from remote.contract.errors import EnvironmentMissing, Hint
 from remote.contract.json_text import from_json, to_json
+from remote.run_dir import sync
 
 UNUSED = 7 * 86400.0
 """Seconds after which an overlay that no run holds is removed. An attempt on Modal ends after one day."""
@@ -83,7 +84,11 @@ def take(overlay: Path) -> str | None:
     _held.append(fd)
     with suppress(OSError):
         os.utime(about)
-    return str(from_json(about.read_bytes())["module"])
+    try:
+        return str(from_json(about.read_bytes())["module"])
+    except (ValueError, KeyError, TypeError):  # half of it was written when the power went
+        _set_aside(overlay)
+        return None
 
 
 def make(
@@ -106,7 +111,10 @@ def make(
             about = {"module": module, "source": str(sources()[-1])}
             (part / _ABOUT).write_text(to_json(about) + "\n", encoding="utf-8")
             try:
+                sync(part / _ABOUT)
+                sync(part)
                 part.rename(overlay)
+                sync(overlays)
             except OSError:
                 if not overlay.exists():
                     raise
@@ -159,9 +167,16 @@ def _remove(overlay: Path) -> None:
         try:
             if fd is not None:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            gone = overlay.with_name(f".{overlay.name.lstrip('.')}.{uuid.uuid4().hex[:8]}.gone")
-            overlay.rename(gone)
+            gone = _set_aside(overlay)
             shutil.rmtree(gone, ignore_errors=True)
         finally:
             if fd is not None:
                 os.close(fd)
+
+
+def _set_aside(overlay: Path) -> Path:
+    """Take an overlay out of everybody's sight, by a name that `prune` knows for a leftover's."""
+    gone = overlay.with_name(f".{overlay.name.lstrip('.')}.{uuid.uuid4().hex[:8]}.gone")
+    with suppress(FileNotFoundError):  # somebody else did
+        overlay.rename(gone)
+    return gone

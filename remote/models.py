@@ -182,14 +182,22 @@ def damaged_advice(path: Path) -> str:
 def save_final(model: Any, tokenizer: Any, path: Path) -> None:
     """Write the trained weights (with LoRA: the adapter) and the tokenizer, as `from_pretrained` reads them.
 
-    The directory appears whole or not at all.
+    The directory appears whole or not at all, and what it replaces is removed once it is on the disk.
     """
     import shutil
 
-    part = path.with_name(f".{path.name}.part")
+    from remote.run_dir import sync, sync_tree
+
+    part, old = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old")
+    if old.exists() and not path.exists():  # killed between the two renames
+        old.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
     shutil.rmtree(part, ignore_errors=True)
     model.save_pretrained(str(part))
     tokenizer.save_pretrained(str(part))
+    sync_tree(part)
     if path.exists():
-        shutil.rmtree(path)
-    part.replace(path)
+        path.rename(old)
+    part.rename(path)
+    sync(path.parent)
+    shutil.rmtree(old, ignore_errors=True)

@@ -61,6 +61,13 @@ def sync(path: Path) -> None:
         os.close(fd)
 
 
+def sync_tree(folder: Path) -> None:
+    """The same for a folder and all that it holds."""
+    for path in (*folder.rglob("*"), folder):
+        if path.is_file() or path.is_dir():
+            sync(path)
+
+
 def is_temporary(path: Path) -> bool:
     """Whether a file is one that `write_atomic` had not finished."""
     return _TEMPORARY.fullmatch(path.name) is not None

@@ -29,7 +29,7 @@ def variables(run_dir: Path) -> dict[str, str]:
     Empty where the folder cannot be made, or somebody else's lies there. Compiled kernels are shared with
     other runs all the same.
     """
-    base = tempfile.gettempdir()
+    base = str(_base(run_dir))
     folder = _made(folder_in(Path(base if len(base) <= LONGEST_BASE else "/tmp"), run_dir))
     if folder is None:
         return {}
@@ -47,7 +47,7 @@ def for_weights(run_dir: Path) -> Path | None:
 def remove(run_dir: Path, patience: float = 10.0) -> None:
     """Remove what is left of the folders; processes that are still ending have so many seconds for it."""
     deadline = time.monotonic() + patience
-    for base in {Path(tempfile.gettempdir()), Path("/tmp"), MEMORY}:
+    for base in {_base(run_dir), Path("/tmp"), MEMORY}:
         folder = folder_in(base, run_dir)
         while _is_ours(folder):
             shutil.rmtree(folder, ignore_errors=True)
@@ -60,6 +60,12 @@ def folder_in(base: Path, run_dir: Path) -> Path:
     """Where a run's folder lies in a temporary directory, if there is one."""
     digest = hashlib.sha256(str(run_dir.resolve()).encode(errors="surrogateescape")).hexdigest()
     return base / f"vfm-{digest[:12]}"
+
+
+def _base(run_dir: Path) -> Path:
+    """The temporary directory, also for a process of the run's, to which the run's own folder is that."""
+    here = Path(tempfile.gettempdir())
+    return here.parent if here.name == folder_in(here, run_dir).name else here
 
 
 def _made(folder: Path) -> Path | None:

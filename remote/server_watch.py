@@ -8,6 +8,7 @@ while nothing moves, or that answers nobody, hangs. What follows from that is `v
 from __future__ import annotations
 
 import hashlib
+import http.client
 import threading
 import time
 import urllib.request
@@ -15,7 +16,8 @@ from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 from remote.contract.json_text import from_json
-from remote.vllm_gate import ACTIVITY
+from remote.contract.spec import ExperimentSpec
+from remote.vllm_gate import ACTIVITY, HEALTH
 
 LOOKS = 20
 """Looks at the server within the time after which it counts as hung."""
@@ -49,6 +51,23 @@ class RestartableServer(Protocol):
 
 class ServerLost(Exception):
     """The server died or hangs: what was under way there has to be repeated."""
+
+
+def is_healthy(base_url: str, timeout: float) -> bool:
+    """Whether a server answers `/health` as it should, within so many seconds."""
+    try:
+        with HTTP.open(base_url + HEALTH, timeout=timeout) as reply:
+            return bool(reply.status == 200)
+    except (OSError, http.client.HTTPException):  # refused, silent, or cut off in mid-answer
+        return False
+
+
+def stall_limit(spec: ExperimentSpec) -> float:
+    """Seconds without a token after which the server counts as hung: before the episodes that wait are over.
+
+    Requests of episodes that have timed out are withdrawn, and a server without requests does not hang.
+    """
+    return min(spec.vllm.stall_timeout, spec.training.episode_timeout / 2)
 
 
 class StallWatch:
@@ -88,7 +107,7 @@ class StallWatch:
             if not outstanding:
                 return True
             lines = self._get("/metrics").split(b"\n")
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
             self._trouble = "it has not answered"
             return False
         self._trouble = f"no token while {outstanding} request{'s' * (outstanding > 1)} waited"

@@ -23,7 +23,7 @@ from remote.contract.events import Event, UnknownEvent
 from remote.contract.json_text import from_json
 from remote.contract.record import LaunchRequest
 from remote.emit import Emitter, failure_event
-from remote.server_watch import HTTP
+from remote.server_watch import is_healthy
 from remote.stopping import Cancelled, Interrupted, ignore_signals
 from remote.trainers import CREW, READY, SAVE, SERVER_LOST
 from remote.vllm_command import SERVER_KEY, Device, Sync
@@ -81,11 +81,7 @@ class RunningServer:
 
     def lost(self) -> bool:
         """Whether it does not answer as it should; the worker knows why."""
-        try:
-            with HTTP.open(f"{self.base_url}/health", timeout=HEALTH) as reply:
-                return bool(reply.status != 200)
-        except OSError:
-            return True
+        return not is_healthy(self.base_url, HEALTH)
 
     def renew(self) -> None:
         """Have the worker look after it; returns once it answers.

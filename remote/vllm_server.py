@@ -12,7 +12,6 @@ import secrets
 import sys
 import threading
 import time
-import urllib.error
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -25,7 +24,7 @@ from remote.emit import Emitter
 from remote.guarded import GuardedProcess
 from remote.oom import OomWatch
 from remote.ports import HOST, PortLease, lease_port
-from remote.server_watch import HTTP, StallWatch
+from remote.server_watch import StallWatch, is_healthy, stall_limit
 from remote.vllm_command import (
     VLLM,
     Device,
@@ -146,7 +145,7 @@ class VllmServer:
         with self._lock:
             self._say_steps(self._reader.mark_ready())
         self._emit.phase("vllm", "done")
-        limit = self.spec.vllm.stall_timeout
+        limit = stall_limit(self.spec)
         self._watch = StallWatch(self.base_url, self.key, limit, lambda how: self._end_hung(process, how))
 
     def check(self, patience: float = 5.0) -> None:
@@ -280,11 +279,7 @@ class VllmServer:
             self._emit.phase("vllm", step.status, step.name)
 
     def _healthy(self) -> bool:
-        try:
-            with HTTP.open(f"{self.base_url}/health", timeout=2.0) as reply:
-                return bool(reply.status == 200)
-        except (OSError, urllib.error.URLError):
-            return False
+        return is_healthy(self.base_url, timeout=2.0)
 
     def _start_again(self, diagnosis: Diagnosis | None) -> GuardedProcess:
         """Another start, where one is left and can help; raises the failure otherwise."""
@@ -303,9 +298,12 @@ class VllmServer:
         """End a server that hangs: that frees those who wait for its answer."""
         if process.exited.is_set() or self._stopping.is_set():
             return
-        limit = self.spec.vllm.stall_timeout
-        text = f"see the log's [vllm] lines; for a slower machine: --set vllm.stall_timeout={2 * limit}"
-        hint = Hint(text, key="vllm.stall_timeout", old=limit, new=2 * limit)
+        key = "vllm.stall_timeout"
+        limit: float = self.spec.vllm.stall_timeout
+        if stall_limit(self.spec) < limit:
+            key, limit = "training.episode_timeout", self.spec.training.episode_timeout
+        text = f"see the log's [vllm] lines; for a slower machine: --set {key}={2 * limit:g}"
+        hint = Hint(text, key=key, old=limit, new=2 * limit)
         with self._lock:
             self._hung = Diagnosis(f"vLLM hangs: {how}", self._reader.last, hint)
         process.stop()

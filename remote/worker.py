@@ -362,10 +362,11 @@ class Worker:
         self.emit.emit(EndEvent(status=status, exit_code=code))
 
     def _may_go_on(self, failure: VfmError) -> bool:
-        """Whether another attempt is to follow: the server is lost, and this one had come further."""
-        if failure.boundary != "vllm" or not os.environ.get(GOES_ON) or "recorder" not in vars(self):
+        """Whether another attempt is to follow: the server is lost, and this one has saved a later step."""
+        if failure.boundary != "vllm" or not os.environ.get(GOES_ON):
             return False
-        return bool(self.recorder.step > self._step_before)
+        newest = checkpoints.newest(self.dir.path)
+        return newest is not None and checkpoints.step_of(newest) > self._step_before
 
     def _with_way_on(self, failure: VfmError) -> VfmError:
         """The failure, whose hint names the step that the training can go on from."""

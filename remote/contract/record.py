@@ -96,8 +96,8 @@ class Attempt(BaseModel):
     """Unix seconds."""
     ended: Moment | None = None
     why: str | None = None
-    """What ended it: a final status, or `timeout`, `preempted`, `lost`, after which another goes on. Before
-    `ended`: what is about to end it."""
+    """What ended it: a final status, or `timeout`, `server` (vLLM was lost), `preempted`, `lost`,
+    after which another goes on. Before `ended`: what is about to end it."""
     offset: int = 0
     """Bytes of `logs/stream.log` that were there before it."""
     container: str | None = None

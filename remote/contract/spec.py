@@ -228,7 +228,8 @@ class TrainingSection(Section):
     """Episodes under way at once."""
     episode_timeout: Float = Field(1800.0, gt=0, le=86400)
     """Seconds that an episode may take, its tools and rewards included; then it fails, and its line is named.
-    Training, held-out scores, evaluations and `vfm env check` go by it."""
+    Training, held-out scores, evaluations and `vfm env check` go by it. A server that gives no token for half
+    as long, while requests wait, counts as hung, whatever `vllm.stall_timeout` says."""
     eval_examples: int = Field(0, ge=0)
     """Held-out tasks scored before and after the training (and every `eval_steps`); 0 is off."""
     eval_steps: int = Field(0, ge=0)
@@ -296,8 +297,8 @@ class VllmSection(Section):
     """How often in a row a server that died or hangs in mid-run is started again, with the present weights,
     and what was under way there is repeated. A step that is played to its end sets the count back."""
     stall_timeout: int = Field(300, ge=2)
-    """Seconds without a token, while requests wait, after which the server counts as hung. Starting is not
-    counted, and a part of a long prompt counts as a token."""
+    """Seconds without a token, while requests wait, after which the server counts as hung; never more than
+    half of `training.episode_timeout`. Starting is not counted; a part of a long prompt counts as a token."""
     gpus: int | None = Field(None, ge=1, le=7)
     """GPUs that the server has for itself where `modal.gpu.count` is more than one; the trainers have the
     others. Unset: one. A single GPU is shared."""

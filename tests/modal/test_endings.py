@@ -391,3 +391,11 @@ def test_a_timeout_that_modal_gives_no_other_attempt_for_is_a_timeout() -> None:
     assert (ending.status, ending.exit_code) == ("failed", 124)
     assert ending.error is not None
     assert ending.error["hint"]["key"] == "modal.timeout"
+
+
+def test_a_server_that_was_lost_in_the_last_attempt_is_named_with_the_way_on() -> None:
+    said = "AttemptOver: attempt 2 of k3f9x-wordle is over (server)"
+    error = judge(Outcome("raised", said), {}, "", "k3f9x-wordle").error
+    assert error is not None
+    assert error["boundary"] == "vllm"
+    assert "vfm resume k3f9x-wordle" in error["hint"]["text"]

@@ -13,6 +13,7 @@ import pytest
 from remote import checkpoints, run_dir
 from remote.contract import layout
 from remote.contract.events import CheckpointEvent
+from remote.models import save_final
 from tui.saved import best_of
 
 
@@ -174,3 +175,32 @@ def test_a_run_whose_best_score_was_no_number_has_its_highest_as_the_best() -> N
     assert best.step == 3
     assert best_of(events[:1]) is None
     assert best_of(events[1:]) is None
+
+
+class Weights:
+    """As a model or a tokenizer writes itself."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def save_pretrained(self, folder: str) -> None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        (Path(folder) / "weights").write_text(self.text)
+
+
+def test_a_kill_at_any_moment_of_saving_final_weights_leaves_the_old_or_the_new(tmp_path: Path) -> None:
+    for moment in itertools.count():
+        final = tmp_path / str(moment) / "final"
+        save_final(Weights("old"), Weights("old"), final)
+
+        def save(final: Path = final) -> None:
+            save_final(Weights("new"), Weights("new"), final)
+
+        killed = killed_at(moment, save)
+        left = final if final.exists() else final.with_name(".final.old")
+        assert (left / "weights").read_text() in ("old", "new")
+        save()
+        assert [path.name for path in final.parent.iterdir()] == ["final"]
+        if not killed:
+            break
+    assert moment > 5, "the test has stopped looking at what is written"

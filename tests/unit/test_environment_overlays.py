@@ -230,3 +230,14 @@ def _add(archive: Path, name: str, text: str) -> None:
 
     with zipfile.ZipFile(archive, "a") as file:
         file.writestr(name, text)
+
+
+@pytest.mark.parametrize("damage", ["", '{"module": "vf_', "[]", "{}"])
+def test_a_damaged_overlay_is_set_aside_and_made_again(tmp_path: Path, damage: str) -> None:
+    def make() -> tuple[Path, str]:
+        return environment_overlays.make(tmp_path, "vf_x", lambda: ["vf-x"], lambda part: "vf_x")
+
+    overlay, _ = make()
+    (overlay / ".vfm-overlay.json").write_text(damage)
+    assert environment_overlays.take(overlay) is None
+    assert make() == (overlay, "vf_x")

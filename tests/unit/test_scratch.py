@@ -69,3 +69,17 @@ def test_what_somebody_else_has_put_there_is_neither_used_nor_removed(
     finally:
         folder.rmdir()
         base.rmdir()
+
+
+def test_a_process_of_the_runs_own_finds_the_folder_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, run = Path("/tmp/vfm-scratch-base"), tmp_path / "run"
+    base.mkdir(exist_ok=True)
+    monkeypatch.setattr("tempfile.tempdir", str(base))
+    told = scratch.variables(run)["TMPDIR"]
+    monkeypatch.setattr("tempfile.tempdir", told)  # as in the worker
+    assert scratch.variables(run)["TMPDIR"] == told
+    scratch.remove(run)
+    assert not Path(told).exists()
+    base.rmdir()

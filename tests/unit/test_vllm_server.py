@@ -24,7 +24,7 @@ from remote.contract.errors import ServerError
 from remote.contract.events import PhaseEvent, RestartEvent, decode_line
 from remote.contract.spec import ExperimentSpec
 from remote.emit import Emitter
-from remote.server_watch import StallWatch
+from remote.server_watch import StallWatch, is_healthy, stall_limit
 from remote.vllm_server import VllmServer
 
 LOGS = Path(__file__).parent.parent / "data" / "vllm_logs"
@@ -369,3 +369,29 @@ def test_requests_that_wait_while_nothing_moves_are_a_hang_told_once(silent: boo
     server.http.shutdown()
     assert len(stalls) == 1
     assert stalls[0].startswith("it has not answered" if silent else "no token while 3 requests waited")
+
+
+@pytest.mark.parametrize("answer", [b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"])
+def test_a_server_that_answers_half_or_nonsense_hangs(answer: bytes) -> None:
+    told = threading.Event()
+    with socket.create_server((ports.HOST, 0)) as broken:
+
+        def serve() -> None:
+            while not told.is_set():
+                with broken.accept()[0] as asked:
+                    asked.recv(65536)
+                    asked.sendall(answer)
+
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"http://{ports.HOST}:{broken.getsockname()[1]}"
+        assert is_healthy(url, 5) == answer.startswith(b"HTTP/1.1 200")
+        StallWatch(url, "key", 1.0, lambda how: told.set())
+        assert told.wait(30)
+
+
+@pytest.mark.parametrize(("stall", "episode", "limit"), [(300, 1800, 300), (300, 120, 60)])
+def test_a_hang_is_noticed_before_the_episodes_that_wait_are_over(
+    stall: int, episode: int, limit: int
+) -> None:
+    told = {"vllm": {"stall_timeout": stall}, "training": {"episode_timeout": episode}}
+    assert stall_limit(ExperimentSpec.model_validate(told)) == limit

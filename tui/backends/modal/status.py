@@ -131,6 +131,10 @@ def judge(outcome: Outcome, spec: dict[str, Any], last_line: str, run_id: str) -
             return Ending("failed", outcome.exit_code or 1, _error(said, last_line, _LOG))
         case "raised" if outcome.text.startswith("AttemptOver") and "(timeout)" in outcome.text:
             return Ending("failed", 124, _timeout(spec))  # and Modal has no retry left, whatever we counted
+        case "raised" if outcome.text.startswith("AttemptOver") and "(server)" in outcome.text:
+            said = "vLLM could not be started again, and Modal has started no other attempt"
+            again = f"go on from its newest checkpoint: vfm resume {run_id}"
+            return Ending("failed", 1, _error(said, last_line, again, boundary="vllm"))
         case "raised":
             said = "the function on Modal failed"
             return Ending("failed", 1, _error(said, outcome.text or last_line, _LOG))
