@@ -15,7 +15,7 @@ from remote import processes
 from remote.contract import layout
 from remote.contract.errors import BackendError, Hint, VfmError
 from remote.contract.json_text import to_portable_json
-from remote.contract.record import RunRecord
+from remote.contract.record import LaunchRequest, RunRecord
 from remote.emit import Emitter
 from remote.launcher import Launch
 from remote.modal_build import Building, users_image
@@ -24,6 +24,8 @@ from remote.staging import known_on_modal, upload
 CALL = 60.0
 """Seconds that the call may take."""
 LOG = "launcher.log"
+FILES = (layout.SPEC, layout.REQUEST, layout.RECORD)
+"""What resuming changes of a run."""
 
 
 class Resumption(Launch):
@@ -40,11 +42,12 @@ class Resumption(Launch):
         self.client = await calls.connect()
         self.volume = await calls.volume(self.request.outputs, self.client)
         before = await self._ended()
+        asked = await self._asked_before()
         with self._locked():
             self.run_dir.create(self.request)
             self.run_dir.write_record(before)
             async with self._app() as (app, function):
-                return await self._call(before, app, function)
+                return await self._call(before, asked, app, function)
 
     async def _ended(self) -> RunRecord:
         """The volume's record of the run, if that is over and has ever been on a machine."""
@@ -64,6 +67,14 @@ class Resumption(Launch):
                 hint=Hint(f"launch it again: vfm rerun {run_id}"),
             )
         return record
+
+    async def _asked_before(self) -> LaunchRequest:
+        """The volume's request of the run, which is put back where the call fails."""
+        path = f"{layout.run_path(self.request.run_id)}/{layout.REQUEST}"
+        known = await self._calls.read_json(self.volume, path)
+        if known is None:
+            raise BackendError(f"there is no {path} in {self.request.outputs}")
+        return LaunchRequest.model_validate(known)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -94,21 +105,23 @@ class Resumption(Launch):
             await self._leave(run)
             os.close(log)
 
-    async def _call(self, before: RunRecord, app: Any, function: Any) -> RunRecord:
-        """Open the record, and make the call; where that fails, the record is as before and the app gone."""
+    async def _call(self, before: RunRecord, asked: LaunchRequest, app: Any, function: Any) -> RunRecord:
+        """Open the record, and make the call; where that fails, the app is gone and the run as before."""
         page = await self._calls.page(app)
         ids = {"app": app.app_id, **({"page": page} if page else {})}
         changes = {"identifiers": ids, "usd_per_hour": self.request.usd_per_hour}
         self.run_dir.write_record(before.reopened().model_copy(update=changes))
         try:
-            await upload(self.volume, self.run_dir, layout.SPEC, layout.REQUEST, layout.RECORD)
+            await upload(self.volume, self.run_dir, *FILES)
             async with self._calls.within("start the run", CALL):
                 call = await function.spawn.aio(to_portable_json(self.request.model_dump(mode="json")), "")
         except BaseException:
+            with suppress(VfmError):  # first: a call whose answer was lost would run on, and cost money
+                await self._calls.stop_app(app.app_id, self.client)
+            self.run_dir.create(asked)
             self.run_dir.write_record(before)
             with suppress(VfmError):
-                await upload(self.volume, self.run_dir, layout.RECORD)
-                await self._calls.stop_app(app.app_id, self.client)
+                await upload(self.volume, self.run_dir, *FILES)
             raise
         self._identify(call=call.object_id)
         return self.run_dir.write_record(known_on_modal(self.run_dir.record()))

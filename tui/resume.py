@@ -6,6 +6,7 @@ another run of it. How it goes on is the backend's; the same again under a new n
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,9 +19,10 @@ from remote.contract.spec import ExperimentSpec
 from tui.client import Client
 from tui.config import layers, overrides
 from tui.config.overrides import Override
-from tui.config.plan import Plan
+from tui.config.plan import Plan, check_spec, lacks_bfloat16
 from tui.config.prices import price_of
 from tui.config.problems import ConfigProblems, Problem
+from tui.config.resolve import Resolved
 from tui.settings import Settings
 
 SECTIONS = ("modal", "budget", "vllm", "wandb")
@@ -63,19 +65,20 @@ async def plan_resume(client: Client, settings: Settings, run_id: str, typed: Se
     spec = _changed(request, changes)
     _check_there_is_work(run, request.spec, spec)
     provenance = {o.dotted: Provenance(layer="set", where=o.where) for o in changes}
+    provenance = {**request.provenance, **provenance}
+    _check_machine(request, spec, provenance, settings)
     price, note = price_of(spec, settings, run.backend, run.kind)
     request = request.model_copy(
         update={
             "spec": spec,
-            "provenance": {**request.provenance, **provenance},
+            "provenance": provenance,
             "usd_per_hour": None if price is None else price.hour,
         }
     )
-    words = "".join(f" --set {o.words}" for o in changes)
     return Plan(
         request=request,
         diff=[],
-        command=f"vfm resume {run.run_id}{words}",
+        command=shlex.join(["vfm", "resume", run.run_id, *overrides.shown_options(changes)]),
         notices=[beginning(run)],
         model_why="",
         price=price,
@@ -125,7 +128,7 @@ def _changed(request: LaunchRequest, changes: Sequence[Override]) -> ExperimentS
     """The run's spec with the changes. Raises `ConfigProblems` with each that cannot be."""
     problems = [problem for o in changes if (problem := _refusal(request, o)) is not None]
     if problems:
-        again = " ".join(f"--set {o.words}" for o in changes)
+        again = shlex.join(overrides.shown_options(changes))
         raise ConfigProblems(problems, Hint(f"for another training: vfm launch CONFIG {again}"))
     data = request.spec.model_dump()
     for change in changes:
@@ -184,6 +187,20 @@ def _check_there_is_work(run: RunRecord, before: ExperimentSpec, now: Experiment
         raise ConfigError(
             f"{run.run_id} has had {done} steps already: training.steps={now.training.steps} is fewer",
             hint=Hint(f"leave it at {before.training.steps}, or raise it"),
+        )
+
+
+def _check_machine(
+    request: LaunchRequest, spec: ExperimentSpec, known: dict[str, Provenance], settings: Settings
+) -> None:
+    """What a launch checks of the machine and the secrets. Raises `ConfigError`."""
+    values = {".".join(key): value for key, value in layers.leaves(spec.model_dump())}
+    sources = {**dict.fromkeys(values, Provenance(layer="default")), **known}
+    check_spec(Resolved(spec, sources, [], values), settings, request.kind, request.backend)
+    if lacks_bfloat16(spec, request.kind, request.backend):
+        raise ConfigError(
+            f"{request.run_id} computes in bfloat16, which a {spec.modal.gpu.type} cannot",
+            hint=Hint("take another modal.gpu.type, such as L4", "modal.gpu.type", spec.modal.gpu.type, "L4"),
         )
 
 

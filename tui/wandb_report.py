@@ -52,10 +52,11 @@ async def fetched(client: Client, settings: Settings, run: RunRecord) -> Written
     inside = layout.run_path(run.run_id) / layout.WANDB
     folder = LocalVolumes(settings.home).root / run.outputs / inside
     if run.backend != "local":
-        folder = settings.home / run.backend / layout.WANDB / run.run_id
+        dest = settings.home / run.backend / layout.WANDB / run.run_id
+        folder = dest / layout.WANDB  # a folder is downloaded under its own name
         entries = await client.ls(run.outputs, str(inside.parent), backend=run.backend)
         if any(entry.is_dir and Path(entry.path).name == layout.WANDB for entry in entries):
-            await client.get(run.outputs, str(inside), folder, backend=run.backend, force=True)
+            await client.get(run.outputs, str(inside), dest, backend=run.backend, force=True)
     parts = {path.parent for path in folder.glob("*run-*/*.wandb")}
     if not parts:
         raise ConfigError(

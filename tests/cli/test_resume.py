@@ -100,6 +100,15 @@ def test_what_would_make_another_run_of_it_is_refused_by_name(
     assert record(vfm, run_id)["status"] == "failed", "a refusal changes nothing"
 
 
+def test_a_refusal_repeats_no_secret(resumable: tuple[Vfm, str]) -> None:
+    vfm, run_id = resumable
+    secret = "sk-0123456789abcdef"
+    refused = vfm("resume", run_id, "--set", f"training.environment_args.api_key={secret}")
+    assert refused.returncode == 2
+    assert "cannot change in mid-run" in refused.stderr
+    assert secret not in refused.stdout + refused.stderr
+
+
 @pytest.fixture(scope="module")
 def resumable(tmp_path_factory: pytest.TempPathFactory) -> tuple[Vfm, str]:
     vfm = Vfm(tmp_path_factory.mktemp("resumable") / "shell")

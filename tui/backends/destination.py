@@ -19,7 +19,7 @@ from remote.contract.errors import ConfigError, Hint
 PART = ".part"
 T = TypeVar("T")
 _NAMED = 5  # paths that a refusal names; of more it says how many
-_KINDS = {
+KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
@@ -63,7 +63,7 @@ def written_to(target: Path) -> Path:
             raise _in_the_way(target, "a link that leads nowhere") from None
     if stat.S_ISDIR(found.st_mode):
         raise _in_the_way(target, "a folder")
-    if kind := _KINDS.get(stat.S_IFMT(found.st_mode)):
+    if kind := KINDS.get(stat.S_IFMT(found.st_mode)):
         raise _in_the_way(target, kind)
     return target
 

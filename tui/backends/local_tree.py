@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tui.backends.base import Entry
+from tui.backends.destination import KINDS
 
 LEAVES = "a link that leaves the volume"
 NOWHERE = "a link that leads nowhere"
@@ -21,12 +22,6 @@ CIRCLE = "a link back to a folder that holds it"
 OFTEN = "a link to a folder that other links lead to as well, time and again"
 TIMES = 8
 """How often a folder is walked through links: those that lead to one another would never end."""
-_KINDS = {
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-}
 
 
 def tree(folder: Path, prefix: str = "", *, within: Path | None = None) -> Iterator[Entry]:
@@ -60,7 +55,13 @@ def look(path: Path) -> Entry:
 def _below(
     folder: str, real: str, prefix: str, within: str | None, above: frozenset[str], linked: Counter[str]
 ) -> Iterator[Entry]:
-    for name in _names(folder):
+    try:
+        names = _names(folder)
+    except OSError:
+        if len(above) == 1:
+            raise
+        return  # removed since it was looked at, as a live run's old checkpoints are
+    for name in names:
         found = _look(folder, real, name, prefix, within)
         if found is None:
             continue
@@ -100,7 +101,7 @@ def _look(folder: str, real: str, name: str, prefix: str, within: str | None) ->
             return replace(found, special=LEAVES), leads_to
     if stat.S_ISDIR(own.st_mode):
         return replace(found, is_dir=True, size=0, modified=own.st_mtime), leads_to
-    why = _KINDS.get(stat.S_IFMT(own.st_mode), "")
+    why = KINDS.get(stat.S_IFMT(own.st_mode), "")
     if not why and not os.access(path, os.R_OK):
         why = "cannot be read"
     return replace(found, size=0 if why else own.st_size, modified=own.st_mtime, special=why), leads_to

@@ -6,6 +6,7 @@ backend's.
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -57,9 +58,13 @@ def closing(run: RunRecord, command: str = "") -> str:
     if run.status == "failed" and run.failure:
         failure = run.failure
         hint = failure.get("hint")
-        again = command or f"vfm launch {run.config_path or 'CONFIG'}"
-        if hint and _goes_on(run, hint.get("key")):
+        launch = f"vfm launch {shlex.quote(run.config_path or 'CONFIG')}"
+        again = command or launch
+        key = hint.get("key") if hint else None
+        if _goes_on(run, key):
             again = f"vfm resume {run.run_id}"
+        elif key and command.startswith("vfm resume"):  # which would refuse the key
+            again = launch
         message, cause = str(failure.get("message", "")), str(failure.get("cause", ""))
         lines.append(outcome.failure_text(message, cause, hint, again))
     took = f" after {duration(run.ended - run.created)}" if run.ended else ""

@@ -24,7 +24,7 @@ def _config(ctx: click.Context, param: click.Parameter, value: str | None) -> st
     from_words = ctx.get_parameter_source("backend") is ParameterSource.COMMANDLINE
     from_words |= any(ctx.params.get(name) for name in ("typed", "checkpoint", "endpoint"))
     if value is None and not from_words:
-        raise click.MissingParameter("the defaults want --backend or --set", ctx=ctx, param=param)
+        raise click.MissingParameter("without CONFIG, give --backend or --set", ctx=ctx, param=param)
     return value
 
 

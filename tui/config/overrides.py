@@ -74,6 +74,11 @@ def parse_one(text: str) -> Override:
     return Override(key, read_value(value, where))
 
 
+def shown_options(typed: Iterable[Override]) -> list[str]:
+    """The words of a command line that type these again, secrets hidden; to be quoted for a shell."""
+    return [word for override in typed for word in ("--set", override.shown)]
+
+
 def spell(value: Any) -> str:
     """A value as it would be typed: plain text as it is, all else as YAML on one line."""
     if isinstance(value, str) and _is_plain(value):

@@ -22,9 +22,11 @@ from remote.contract.models import choose_model
 from remote.contract.record import Kind, LaunchRequest, new_run_id
 from remote.contract.redaction import shown_value
 from remote.contract.resources import NO_BFLOAT16, needs_gpu
+from remote.contract.spec import ExperimentSpec
 from remote.contract.split import share, split
 from tui.config.checkpoints import find_checkpoint
 from tui.config.environments import Environment, check_python, find_environment
+from tui.config.overrides import shown_options
 from tui.config.prices import Price, missing_price, price_of
 from tui.config.resolve import Resolved
 from tui.config.scripts import Script, find_script
@@ -73,7 +75,7 @@ def make_plan(
     missing or empty `.env`, a number format that the GPU lacks, and GPUs that a step's episodes cannot be
     divided among.
     """
-    check_secrets(resolved, settings)
+    check_spec(resolved, settings, kind, backend)
     who = (settings.experimenter, settings.experiment)
     outputs = layout.outputs_volume(*who)
     checkpoint = find_checkpoint(resolved, settings, kind, backend)
@@ -90,10 +92,6 @@ def make_plan(
     script = _script(resolved, kind, environment, settings.project_dir)
     tools = settle(resolved, environment, model, kind)
     resolved = _fitting_dtype(_spare_memory(tools.resolved, kind, backend), kind, backend)
-    if backend != "local":
-        _check_env_file(settings)
-        if kind == "train":
-            share(resolved.spec, split(resolved.spec, resolved.spec.modal.gpu.count).trainers)
     price, price_note = price_of(resolved.spec, settings, backend, kind)
     path = None if config_path is None else str(config_path)
     request = LaunchRequest(
@@ -138,6 +136,22 @@ def make_plan(
         price=price,
         price_note=price_note,
     )
+
+
+def check_spec(resolved: Resolved, settings: Settings, kind: Kind, backend: str) -> None:
+    """Refuse what would fail on a rented machine only: secrets that are not set, no `.env`, GPUs that a
+    step's episodes cannot be divided among. Raises `ConfigError`."""
+    check_secrets(resolved, settings)
+    if backend != "local":
+        _check_env_file(settings)
+        if kind == "train":
+            share(resolved.spec, split(resolved.spec, resolved.spec.modal.gpu.count).trainers)
+
+
+def lacks_bfloat16(spec: ExperimentSpec, kind: Kind, backend: str) -> bool:
+    """Whether the model is to be in bfloat16, on a GPU that cannot compute in it."""
+    on_gpu = backend == "modal" and needs_gpu(spec, kind)
+    return on_gpu and spec.modal.gpu.type in NO_BFLOAT16 and spec.model.dtype == "bfloat16"
 
 
 def _model(resolved: Resolved, backend: str, environment: Environment) -> tuple[str, str]:
@@ -194,8 +208,7 @@ def _fitting_dtype(resolved: Resolved, kind: Kind, backend: str) -> Resolved:
     """float32 on a GPU without bfloat16, where nothing says otherwise; else raises `ConfigError`."""
     spec = resolved.spec
     gpu, source = spec.modal.gpu.type, resolved.provenance["model.dtype"]
-    lacks = backend == "modal" and needs_gpu(spec, kind) and gpu in NO_BFLOAT16
-    if not lacks or spec.model.dtype != "bfloat16":
+    if not lacks_bfloat16(spec, kind, backend):
         return resolved
     if source.layer == "default":
         return resolved.derived({"model.dtype": "float32"}, f"set for {gpu}, which has no bfloat16")
@@ -277,9 +290,7 @@ def _command(resolved: Resolved, config_path: str | None, kind: Kind, backend: s
     words = ["vfm", "launch", *([config_path] if config_path else []), "--backend", backend]
     if kind != "train":
         words += ["--kind", kind]
-    for override in resolved.typed:
-        words += ["--set", override.shown]
-    return shlex.join(words)
+    return shlex.join([*words, *shown_options(resolved.typed)])
 
 
 def _check_env_file(settings: Settings) -> None:

@@ -120,8 +120,8 @@ class Download:
     async def _large(self, wanted: Wanted) -> AsyncGenerator[Job[Tag, Sequence[Block]], None]:
         part = Part(wanted)
         kept = await self._on_disk(wanted, part.open)
-        if kept == wanted.size:
-            await self._finish(wanted, part)
+        if kept == wanted.size and not await self._finish(wanted, part):
+            return
         self._transfer.done += kept
         self._progress(self._transfer)
         if kept == wanted.size:
@@ -144,8 +144,9 @@ class Download:
         """Put a block where it belongs."""
         wanted, part, data = piece.wanted, piece.part, block.data or b""
         await self._on_disk(wanted, lambda _: part.append(data, block.digest))
-        if piece.is_last:
-            await self._finish(wanted, part)
+        if piece.is_last and not await self._finish(wanted, part):
+            self._transfer.done -= piece.start
+            return
         self._came(wanted, piece.size)
 
     async def _take_small(self, files: Sequence[Wanted], found: Sequence[Block]) -> None:
@@ -159,13 +160,22 @@ class Download:
             else:
                 self._came(wanted, wanted.size)
 
-    async def _finish(self, wanted: Wanted, part: Part) -> None:
-        """A file that became another one meanwhile is not taken; one that was appended to is, as it was."""
-        now = await self._look(wanted.path)
+    async def _finish(self, wanted: Wanted, part: Part) -> bool:
+        """A file that became another one meanwhile is not taken; one that was appended to is, as it was.
+
+        False where it is gone from the volume by now, and left out.
+        """
+        try:
+            now = await self._look(wanted.path)
+        except FileNotFoundError:
+            await self._on_disk(wanted, lambda _: part.forget())
+            self._leave_out(wanted)
+            return False
         if now.size < wanted.size or (now.size == wanted.size and now.modified != wanted.modified):
             await self._on_disk(wanted, lambda _: part.forget())
             raise changed(wanted, "became another file while it was downloaded")
         await self._on_disk(wanted, lambda _: part.finish(force=self._force))
+        return True
 
     async def _on_disk(self, wanted: Wanted, work: Callable[[threading.Event], T]) -> T:
         self._transfer.path = str(wanted.target)

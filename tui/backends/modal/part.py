@@ -86,6 +86,8 @@ class Part:
         """Give it its name. Raises `OSError` where it is not as long as it should be, and `Occupied`."""
         if self._part.stat().st_size != self._wanted.size:
             raise OSError(f"{self._part} is not as long as it should be: somebody else wrote into it")
+        with open_part(self._part) as file:
+            os.fsync(file.fileno())  # the mark is trusted later: what it vouches for is on the disk before
         mark(self._wanted, self._part)
         give_name(self._part, self._wanted.target, force=force)
         self._sums.unlink(missing_ok=True)
@@ -124,6 +126,7 @@ def write_whole(wanted: Wanted, data: bytes | bytearray, *, force: bool) -> None
             file.truncate(0)
             file.write(data)
             file.flush()
+            os.fsync(file.fileno())
             mark(wanted, file.fileno())
         give_name(part, wanted.target, force=force)
     except BaseException:

@@ -231,7 +231,7 @@ def _sorted_out(
 
 
 def _nobody(_: Transfer) -> None:
-    """Whoever wants to know nothing of the progress."""
+    """Ignore progress."""
 
 
 async def _prepared(module: str = "blocks") -> None:
