@@ -291,7 +291,7 @@ async def refused(shown: Shown) -> None:
 
 Fault = Callable[[Faults], None]
 DEATHS: dict[str, tuple[Fault, tuple[str, ...]]] = {
-    "crash": (Faults.crash, ("✗ worker", "its container was lost", "→ launch it again")),
+    "crash": (Faults.crash, ("✗ worker", "its container was lost", "→ go on from its newest checkpoint")),
     "exit": (Faults.exit, ("✗ worker", "ended with code 3 without saying why", "→ its log says more")),
     "memory": (
         Faults.out_of_memory,
