@@ -17,6 +17,7 @@ from remote import redact
 from remote.contract import layout
 from remote.contract.errors import DiskError, Hint, VfmError
 from remote.contract.json_text import to_json, to_portable_json
+from remote.contract.plain_files import read_plain
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.contract.redaction import shown_value
 
@@ -178,7 +179,7 @@ class RunDir:
 
     def record(self) -> RunRecord:
         """The record as it stands."""
-        return RunRecord.model_validate_json((self.path / layout.RECORD).read_bytes())
+        return RunRecord.model_validate_json(read_plain(self.path / layout.RECORD))
 
     def write_record(self, record: RunRecord) -> RunRecord:
         """Replace the record. Of its fields the failure alone repeats what others have said."""
@@ -188,4 +189,4 @@ class RunDir:
 
     def request(self) -> LaunchRequest:
         """What was asked for."""
-        return LaunchRequest.model_validate_json((self.path / layout.REQUEST).read_bytes())
+        return LaunchRequest.model_validate_json(read_plain(self.path / layout.REQUEST))

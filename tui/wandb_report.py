@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from remote.contract.record import RunRecord
     from tui.client import Client
 
-_ADDRESS = "https://api.wandb.ai"
+_ASK_ADDRESS = "import wandb; print(wandb.Settings().base_url)"
 _REACHED = 15.0  # seconds that W&B may take to answer at all
 _SECRETS = ("WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_ENTITY")
 
@@ -76,10 +76,10 @@ def upload(settings: Settings, run: RunRecord, written: Written, say: Callable[[
     if "WANDB_API_KEY" not in secrets:
         raise ConfigError("there is no WANDB_API_KEY", hint=Hint(f"put it into {settings.env_file}"))
     python = image_python(settings, "wandb is in the local image, which is not built yet")
-    _reach(secrets.get("WANDB_BASE_URL") or _ADDRESS)
+    env = environment(secrets)
+    _reach(secrets.get("WANDB_BASE_URL") or _address(python, env))
     left = written.left
     command = [python, "-m", "wandb", "sync", "--include-online", "--id", run.run_id, *map(str, left)]
-    env = environment(secrets)
     with subprocess.Popen(
         command,
         env=env,
@@ -105,6 +105,16 @@ def upload(settings: Settings, run: RunRecord, written: Written, say: Callable[[
             cause="\n".join(wrong),
             hint=Hint("the same command goes on with the others"),
         )
+
+
+def _address(python: str, env: dict[str, str]) -> str:
+    """Where the image's wandb reports to, which changes with its version. Raises `BackendError`."""
+    asked = subprocess.run(
+        [python, "-c", _ASK_ADDRESS], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    if asked.returncode:
+        raise BackendError("the image's wandb does not start", cause=asked.stderr.strip()[-2000:])
+    return asked.stdout.strip()
 
 
 def _reach(address: str) -> None:

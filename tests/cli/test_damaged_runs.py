@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from copy import deepcopy
@@ -78,6 +79,23 @@ def test_a_damaged_record_is_told_of_and_its_output_shown(vfm: Vfm, damage: Call
     assert "[train] its last words" in logs.stdout
     assert len(json.loads(vfm("metrics", "bad-1", "--json").stdout)) == 3
     assert vfm("show", "last").stdout.startswith("run:         good-1")
+
+
+@pytest.mark.parametrize("name", [layout.RECORD, layout.SPEC, layout.EVENTS, layout.STREAM])
+def test_a_pipe_in_a_files_place_is_not_waited_for(vfm: Vfm, name: str) -> None:
+    run_dir = make_run(vfm.home, "bad-1", story(3, 3))
+    make_run(vfm.home, "good-1", story(1, 1))
+    (run_dir / name).unlink()
+    os.mkfifo(run_dir / name)
+    assert "good-1" in vfm("runs").stdout
+    for words in (
+        ("show", "bad-1"),
+        ("logs", "bad-1"),
+        ("metrics", "bad-1"),
+        ("rerun", "bad-1", "--dry-run"),
+    ):
+        vfm(*words)  # each ends
+    assert vfm("show", "good-1").returncode == 0
 
 
 @pytest.mark.parametrize("spec", ["[1]", _DEEP, '{"spec": {"new": 1}}', "{"])

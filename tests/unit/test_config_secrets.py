@@ -41,6 +41,13 @@ def test_the_value_of_a_secret_is_no_option(project: Path) -> None:  # noqa: F81
     assert "training.environment_secrets" in str(caught.value)
 
 
+def test_a_value_of_the_env_file_is_no_option_that_is_named_as_a_secret(project: Path) -> None:  # noqa: F811
+    (project / ".env").write_text("MY_CANARY=canary-7f3a9b2c41\n")
+    with pytest.raises(ConfigError, match="holds the value of MY_CANARY"):
+        plan(project, "training.environment_args.api_key=canary-7f3a9b2c41")
+    plan(project, "training.environment_args.data=canary-7f3a9b2c41")  # neither is called a secret
+
+
 def test_an_option_that_is_named_as_a_secret_is_noticed_and_hidden(project: Path) -> None:  # noqa: F811
     made = plan(project, f"training.environment_args={{api_key: {SECRET}, deep: {{password: {SECRET}}}}}")
     noticed = [notice for notice in made.notices if "looks like a secret" in notice]

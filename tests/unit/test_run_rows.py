@@ -161,7 +161,7 @@ def test_steps_that_are_done_again_count_once() -> None:
     fold.take(_lines(*steps, AttemptEvent(number=2, why="lost"), *again), 1)
     row = fold.row(RunRow("a", status="running"))
     assert (row.reward, row.rewards) == (0.8, (0.1, 0.2, 0.6, 0.8))
-    assert row.attempt == "attempt 2 (the machine was lost)"
+    assert row.attempt == "attempt 2 (its processes were gone)"
 
 
 def test_an_evaluation_counts_episodes_and_shows_its_score() -> None:

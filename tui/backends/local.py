@@ -15,6 +15,7 @@ from pathlib import Path
 
 from remote.contract import layout
 from remote.contract.errors import BackendError, DiskError, Hint, RunNotFound
+from remote.contract.plain_files import read_plain
 from remote.contract.record import LaunchRequest, RunRecord
 from tui.backends.base import Batch, Damaged, Volumes
 from tui.backends.local_stream import follow, is_alive, watch
@@ -173,7 +174,7 @@ class LocalBackend:
             stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             known = self._known.get(path)
             if known is None or known[0] != stamp:
-                known = (stamp, _in_its_place(RunRecord.model_validate_json(path.read_bytes()), run_dir))
+                known = (stamp, _in_its_place(RunRecord.model_validate_json(read_plain(path)), run_dir))
                 self._known[path] = known
         except FileNotFoundError as error:
             raise RunNotFound(f"there is no record at {path}") from error

@@ -18,6 +18,7 @@ from remote.contract.errors import DiskError, Hint
 from remote.contract.events import RECORD_SEPARATOR
 from remote.contract.json_text import from_json
 from remote.contract.long_lines import LONGEST, LONGEST_EVENT, shortened
+from remote.contract.plain_files import open_plain, read_plain
 from remote.contract.record import FINAL
 from tui.backends.base import Batch
 from tui.store.stream import split_lines
@@ -118,7 +119,7 @@ def _size(path: Path) -> int:
 def _says_end(path: Path, size: int) -> bool:
     """Whether the last thing that the stream says is its end."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=open_plain) as file:
             file.seek(max(0, size - 4096))
             return _END.encode() in file.read()
     except OSError:
@@ -132,7 +133,7 @@ def read_batch(stream: Path, position: int, over: bool) -> Batch:
     within it too: what follows of it is passed over. Raises `DiskError`.
     """
     try:
-        with stream.open("rb") as file:
+        with open(stream, "rb", opener=open_plain) as file:
             position = _behind_long_line(file, position)
             file.seek(position)
             data = file.read(CHUNK)
@@ -210,7 +211,7 @@ def _is_over(run_dir: Path, end_at: float) -> bool:
 
 def _is_final(record: Path) -> bool:
     try:
-        found = from_json(record.read_bytes())
+        found = from_json(read_plain(record))
         return isinstance(found, dict) and found.get("status") in FINAL
     except (OSError, ValueError, TypeError):
         return False  # The lock tells the end of a run whose record is gone or damaged.

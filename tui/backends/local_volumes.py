@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 from remote.contract.errors import ConfigError, DiskError, Hint
+from remote.contract.plain_files import open_plain
 from tui.backends.base import Entry, Progress, Transfer, VolumeInfo
 from tui.backends.copy_plan import given, make_folders, sorted_out
 from tui.backends.local_copy import Copy, copy_all
@@ -111,7 +112,7 @@ class LocalVolumes:
         found = self._resolve(volume, path)
         if not found.is_dir() and (why := look(found).special):
             raise ConfigError(f"{path!r} is {why}", hint=Hint("only files can be read"))
-        with found.open("rb") as file:
+        with open(found, "rb", opener=open_plain) as file:
             file.seek(offset)
             return file.read(size)
 

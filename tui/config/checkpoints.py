@@ -21,6 +21,7 @@ from remote.contract import layout
 from remote.contract.errors import ConfigError, Hint
 from remote.contract.events import CheckpointEvent, decode_line
 from remote.contract.json_text import from_json
+from remote.contract.plain_files import open_plain, read_plain
 from remote.contract.record import Kind, RunRecord
 from remote.contract.spec import ExperimentSpec
 from tui.config.resolve import Resolved
@@ -232,7 +233,7 @@ class _Finding:
 
 def _record(path: Path) -> RunRecord | None:
     try:
-        return RunRecord.model_validate_json(path.read_bytes())
+        return RunRecord.model_validate_json(read_plain(path))
     except (OSError, ValidationError):
         return None  # a damaged record is told of where runs are listed
 
@@ -240,7 +241,7 @@ def _record(path: Path) -> RunRecord | None:
 def _trained(run_dir: Path, record: RunRecord) -> dict[str, Any]:
     """What it was trained with; of a run whose config never came to this machine, the environment alone."""
     try:
-        spec = ExperimentSpec.model_validate(from_json((run_dir / layout.SPEC).read_bytes())["spec"])
+        spec = ExperimentSpec.model_validate(from_json(read_plain(run_dir / layout.SPEC))["spec"])
     except (OSError, ValueError, KeyError, TypeError):
         return {_ENVIRONMENT: record.environment}
     values = spec.model_dump()
@@ -258,7 +259,7 @@ def _holds_weights(folder: Path) -> bool:
 def _on_disk(run_dir: Path) -> list[Saved]:
     """The folders that a local run has."""
     try:
-        best = from_json((run_dir / layout.BEST).read_bytes())
+        best = from_json(read_plain(run_dir / layout.BEST))
         best_name, score = Path(str(best["path"])).name, float(best["score"])
     except (OSError, ValueError, KeyError, TypeError):
         best_name, score = "", None
@@ -281,7 +282,7 @@ def _told(run_dir: Path, *, done: bool) -> list[Saved]:
 def _checkpoints(stream: Path, _size: int, _mtime: int) -> Sequence[CheckpointEvent]:
     """The checkpoints of a stream; each path's latest. A form asks at every pause of the typing."""
     found: dict[str, CheckpointEvent] = {}
-    with stream.open(encoding="utf-8", errors="replace") as lines:
+    with open(stream, encoding="utf-8", errors="replace", opener=open_plain) as lines:
         for line in lines:
             if line.startswith("\x1e") and '"type":"checkpoint"' in line[:200]:
                 event = decode_line(line)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from remote.contract.errors import ConfigError, Hint
-from remote.contract.redaction import HIDDEN, SHORTEST, says_secret, shown_value
+from remote.contract.redaction import HIDDEN, SHORTEST, named_secret, says_secret, shown_value
 from tui.config.resolve import Resolved
 from tui.settings import Settings, from_shell
 
@@ -32,10 +32,12 @@ def check_secrets(resolved: Resolved, settings: Settings) -> None:
             hint=Hint(f"put {missing[0]}=… into {settings.env_file}, or export it", KEY, names),
         )
     both = {**settings.secrets, **shell}
-    known = {name: value for name, value in both.items() if name in names or says_secret(name, value)}
+    certain = {name for name, value in both.items() if name in names or says_secret(name, value)}
     for key, value in _arguments(resolved):
-        name = next((name for name, secret in known.items() if secret in str(value)), None)
-        if name is not None and len(known[name]) >= SHORTEST:
+        # What neither the variable nor the option is called a secret may stand in both by chance.
+        known = both if named_secret(key) else {name: both[name] for name in certain}
+        held = (name for name, secret in known.items() if len(secret) >= SHORTEST and secret in str(value))
+        if (name := next(held, None)) is not None:
             raise ConfigError(
                 f"{key} holds the value of {name}, which would be written into the run's files",
                 hint=Hint(_ADVICE, key),

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from remote.contract.errors import DiskError, Hint
 from remote.contract.events import decode_line
+from remote.contract.plain_files import open_plain
 from tui.store.told import tell
 
 BLOCK = 16 * 1024
@@ -226,7 +227,7 @@ class Journal:
     def _open(self) -> int | None:
         if self._file is None:
             try:
-                self._file = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+                self._file = open_plain(self.path, os.O_RDONLY)
             except FileNotFoundError:
                 return None
             except OSError as error:

@@ -8,7 +8,7 @@ from tui.saved import said_of
 _WHY = {
     "timeout": "its timeout was reached",
     "preempted": "the machine was preempted",
-    "lost": "the machine was lost",
+    "lost": "its processes were gone",
     "server": "vLLM was lost",
     "failed": "it had failed",
     "cancelled": "it was cancelled",

@@ -86,10 +86,10 @@ def what_next(failure: Mapping[str, Any]) -> Content:
     hint, lines = failure.get("hint") or {}, []
     if text := _text(hint.get("text")):
         lines.append(Content.styled("→ ", "bold $accent") + text)
-    keys = [("!", "show it in the log"), ("e", "edit and run again")]
+    keys = [("!", "show it in the log"), ("R", "resume"), ("e", "edit and run again")]
     if hint.get("key"):
         lines.append(_change(hint))
-        keys = [("p", "open the form with this change"), ("!", "show it in the log")]
+        keys = [("p", "open the form with this change"), ("R", "resume"), ("!", "show it in the log")]
     return Content("\n").join([*lines, _keys(keys)])
 
 
