@@ -111,10 +111,16 @@ def holder(port: int) -> str:
     inodes = set(_listening(port))
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            for fd in (entry / "fd").iterdir():
-                if os.readlink(fd).removeprefix("socket:[").removesuffix("]") in inodes:
-                    return f"{(entry / 'comm').read_text().strip()} (pid {entry.name})"
+            if inodes & set(_sockets(entry)):
+                return f"{(entry / 'comm').read_text().strip()} (pid {entry.name})"
     return "another program"
+
+
+def _sockets(process: Path) -> Iterator[str]:
+    """Inodes of the sockets that a process (`/proc/PID`) has open."""
+    for fd in (process / "fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile, as is the listing's own
+            yield os.readlink(fd).removeprefix("socket:[").removesuffix("]")
 
 
 def _listening(port: int) -> Iterator[str]:

@@ -430,6 +430,10 @@ def test_our_environments_are_whole_packages(
     info = tmp_path / "installed" / "verifiers-0.4.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: verifiers\nVersion: 0.4.0\n")
+    # Tests of the environments' own code put their folders there.
+    monkeypatch.setattr(
+        sys, "path", [path for path in sys.path if ROOT / "environments" not in Path(path).parents]
+    )
     monkeypatch.syspath_prepend(str(info.parent))
     target = tmp_path / "overlay"
     environments.install(module, ROOT / "environments", target, lambda line: None)

@@ -13,6 +13,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -232,8 +233,18 @@ def test_a_guardian_that_is_killed_leaves_no_server(make: Make) -> None:
 
 def engines(before: set[int]) -> list[int]:
     """What a test has started, without the guardians."""
-    mine = set(tree()) - before
-    return [pid for pid in mine if "guardian" not in Path(f"/proc/{pid}/cmdline").read_text()]
+    found = []
+    for pid in set(tree()) - before:
+        with suppress(OSError):  # it ended meanwhile
+            if "guardian" not in Path(f"/proc/{pid}/cmdline").read_text():
+                found.append(pid)
+    return found
+
+
+def kill_engines(before: set[int]) -> None:
+    for pid in engines(before):
+        with suppress(ProcessLookupError):  # it ended with one that was killed before it
+            os.kill(pid, signal.SIGKILL)
 
 
 def running(make: Make, **vllm: Any) -> VllmServer:
@@ -252,8 +263,7 @@ def test_a_server_that_dies_in_mid_run_is_started_again_up_to_a_limit(make: Make
     server = running(make, restarts=2)
     assert not server.lost()
     for number in (1, 2):
-        for pid in engines(before):
-            os.kill(pid, signal.SIGKILL)
+        kill_engines(before)
         assert server.lost()
         server.renew()
         request(server, "/health")
@@ -263,11 +273,9 @@ def test_a_server_that_dies_in_mid_run_is_started_again_up_to_a_limit(make: Make
         assert told[-1].why == "vLLM died while running: killed by SIGKILL"
     server.proven()  # a step came through: the count begins anew
     for _ in range(2):
-        for pid in engines(before):
-            os.kill(pid, signal.SIGKILL)
+        kill_engines(before)
         server.renew()
-    for pid in engines(before):
-        os.kill(pid, signal.SIGKILL)
+    kill_engines(before)
     with pytest.raises(ServerError, match=r"SIGKILL \(it was started again 2 times in a row\)"):
         server.renew()
     assert said.phases().count(("started", None)) == said.phases().count(("done", None)) == 5
@@ -278,8 +286,7 @@ def test_a_server_that_dies_in_mid_run_is_started_again_up_to_a_limit(make: Make
 def test_no_restart_is_wanted(make: Make) -> None:
     before = set(tree())
     server = running(make, restarts=0)
-    for pid in engines(before):
-        os.kill(pid, signal.SIGKILL)
+    kill_engines(before)
     with pytest.raises(ServerError, match=r"died while running: killed by SIGKILL\n"):
         server.renew()
 
