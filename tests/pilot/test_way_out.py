@@ -23,6 +23,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.drivers.headless_driver import HeadlessDriver
 from textual.message import Message
+from textual.pilot import Pilot
 from textual.widget import Widget
 
 from remote.contract.errors import ConfigError
@@ -91,12 +92,14 @@ async def test_quitting_says_which_transfers_were_left_half_way(
     monkeypatch.setattr(client, "get", hangs)
     app = VfmApp(client, settings=settings)
     app.driver_class = HeadlessDriver
-    running = asyncio.create_task(app.run_async())
-    await until(lambda: app.is_running, "the app")
-    (await app.transfers()).start_download("local", "v", "runs/k1\x1b[2J", tmp_path)
-    await reached.wait()
-    app.exit()
-    await running
+
+    async def leave_in_mid_download(_: Pilot[Any]) -> None:
+        (await app.transfers()).start_download("local", "v", "runs/k1\x1b[2J", tmp_path)
+        await reached.wait()
+        app.exit()
+
+    # Without a terminal the driver and the app make up different sizes, and resize one another for ever.
+    await app.run_async(size=(80, 24), auto_pilot=leave_in_mid_download)
     assert broken_off.is_set()
     assert "1 download was left half way: k1\\x1b[2J · started again" in capsys.readouterr().out
 
