@@ -134,7 +134,7 @@ def test_a_server_that_is_killed_in_mid_run_is_started_again(shell: Shell) -> No
 
 
 def test_a_server_that_may_not_be_started_again_is_the_cause_and_the_last_step_is_kept(shell: Shell) -> None:
-    run_id = shell.launched(*MANY_STEPS, "--set", "vllm.restarts=0")
+    run_id = shell.launched(*MANY_STEPS, "--set", "vllm.restarts=0", "--set", "modal.retries=0")
     shell.await_event(run_id, first_step)
     running = processes_of(shell.home)
     (engine,) = [pid for pid, command in running.items() if "EngineCore" in command]
