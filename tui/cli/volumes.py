@@ -156,7 +156,7 @@ def rm(where: str, yes: bool, as_json: bool) -> int:
 
     client, (volume, path) = shared.connect(), split(where)
     goes = shared.run(to_remove(client, volume, path))
-    what = plain(f"{where}: {removed(goes)}")
+    what = plain(f"{where if path else f'the whole volume {volume}'}: {removed(goes)}")
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError(f"deleting {what} needs --yes where nobody can be asked")
