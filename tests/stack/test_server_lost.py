@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from remote import checkpoints
 from remote.contract import layout
 from remote.contract.errors import ServerError, VfmError
 from remote.contract.record import LaunchRequest
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.stack
 
 
 class Doomed(Worker):
-    """A worker that fails after some steps."""
+    """A worker that fails after the checkpoint of some steps."""
 
     steps = 2
     error: VfmError = ServerError("vLLM died")
@@ -28,7 +29,11 @@ class Doomed(Worker):
     def _phases(self) -> None:
         self._begin("begun")
         self.emit.phase("train", "started")
-        self.recorder.step = self.steps
+        if self.steps:
+            saved = self.dir.path / layout.checkpoint_path(self.steps)
+            saved.mkdir(parents=True)
+            (saved / "weights").write_text("w")
+            checkpoints.mark(saved)
         raise self.error
 
 
