@@ -205,13 +205,13 @@ def test_a_script_that_raises_shows_its_own_lines_and_none_of_ours(project: Path
 
 
 def test_frames_of_ours_are_left_out_wherever_they_stand(project: Path) -> None:
-    text = "from remote.run_dir import RunDir\ndef train(run):\n    RunDir(run).record()\n"
+    text = "from remote.contract.json_text import from_json\ndef train(run):\n    from_json('{')\n"
     *log, _, cause, _ = trained(project, text, project)
-    assert cause.startswith("examples/grpo/train_mine.py:3: FileNotFoundError: ")
+    assert cause.startswith("examples/grpo/train_mine.py:3: JSONDecodeError: ")
     files = [line for line in log if line.startswith('  File "')]
     assert files[0] == '  File "examples/grpo/train_mine.py", line 3, in train'
     assert len(files) > 1
-    assert not [line for line in files if "run_dir.py" in line]
+    assert not [line for line in files if "json_text.py" in line]
 
 
 @pytest.mark.parametrize(
