@@ -309,7 +309,7 @@ class Worker:
 
     def _begin_report(self) -> None:
         """Begin the Weights & Biases report, which nothing waits for, while the server starts."""
-        report = Report(self.spec, self.dir.path, os.environ, self._say_worker)
+        report = Report(self.spec, self.dir.path, os.environ, self._say)
         if self.rank or not report.is_written:
             return
         self._tracking = report
@@ -320,9 +320,6 @@ class Worker:
         """Something waits for this worker to end: the report may take only so long."""
         if self._tracking is not None:
             self._tracking.limit = min(self._tracking.limit, seconds)
-
-    def _say_worker(self, line: str) -> None:
-        self.emit.say("worker", line)
 
     # --- the end -------------------------------------------------------------------------------------
 

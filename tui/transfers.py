@@ -15,8 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from remote.contract import layout
-from remote.contract.errors import ConfigError, DiskError, Hint, VfmError
+from remote.contract.errors import ConfigError, Hint, VfmError
 from tui.backends.base import LeftOut
+from tui.backends.copy_plan import make_folders
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
@@ -280,7 +281,7 @@ class Transfers:
         if job.direction == "upload":
             made = self._client.put(job.local, job.volume, job.path, progress, backend=backend, force=force)
         else:
-            await asyncio.to_thread(_make_folder, job.local)
+            await asyncio.to_thread(make_folders, [job.local])
             made = self._client.get(job.volume, job.path, job.local, progress, backend=backend, force=force)
         job.take(await made)
 
@@ -338,14 +339,3 @@ def _same(one: Job, other: Job) -> bool:
         return (job.direction, job.backend, job.volume, job.path, str(job.local))
 
     return key(one) == key(other)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DiskError(
-            f"cannot make the folder {folder}: {error.strerror or error}",
-            cause=str(error),
-            hint=Hint("choose another folder"),
-        ) from error
