@@ -8,7 +8,7 @@
 
 Owns the entry points, and the image of every run on Modal, whichever door launched it. An option that is
 typed overrides the config. Each run is a detached app of its own: the app of this file stays empty, and
-ending this program ends no run. What stands behind an entry point is in `tui/cli/modal_run.py`.
+ending this program ends no run. What stands behind an entry point is in `tui/cli/modal_entry.py`.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ try:
 
     if unsupported():
         raise SystemExit(f"run_modal.py: {unsupported()}")
-    from remote import images
     from remote.contract.record import Kind
+    from remote.image import pins
 except ModuleNotFoundError as missing:
     raise SystemExit(f"run_modal.py: {missing}. In the project's folder: pip install -e .") from None
 
 # Packages of your own go into this list: the next launch builds them in, on top of the training stack
-# (torch, vllm, transformers, trl, verifiers, wandb, …), whose pins are in remote/images.py.
-image = images.modal_image().pip_install(
+# (torch, vllm, transformers, trl, verifiers, wandb, …), whose pins are in remote/image/pins.py.
+image = pins.modal_image().pip_install(
     [
         # "your-custom-package>=1.0.0",
     ]
@@ -92,10 +92,10 @@ def train_with_config(
 
 
 def _run(kind: Kind, config_path: str | None, **typed: str | int | None) -> None:
-    from tui.cli import modal_run
+    from tui.cli import modal_entry
 
     _hush()
-    modal_run.run(kind, config_path, typed)
+    modal_entry.run(kind, config_path, typed)
 
 
 def _hush_beginning() -> None:

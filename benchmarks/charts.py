@@ -26,10 +26,10 @@ from textual.widget import Widget
 from textual.widgets import Sparkline
 
 from benchmarks.common import machine, spread, verdict
-from tui.store.series import Series
-from tui.widgets.chart import Chart
-from tui.widgets.chart_looks import ChartPalette
-from tui.widgets.chart_plot import ChartView
+from tui.store.charts.series import Series
+from tui.widgets.charts.chart import Chart
+from tui.widgets.charts.plot import ChartView
+from tui.widgets.charts.styles import ChartPalette
 
 CHARTS, POINTS, ROUNDS = 4, 10_000, 40
 SIZE = (120, 40)
@@ -54,7 +54,7 @@ class Contender(Protocol):
 
 
 class Ours:
-    """`tui/widgets/chart.py`, smoothed as in the app."""
+    """`tui/widgets/charts/chart.py`, smoothed as in the app."""
 
     def __init__(self, series: Sequence[Series]) -> None:
         self.widgets = [Chart("loss") for _ in series]

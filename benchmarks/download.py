@@ -28,7 +28,7 @@ ROUNDS = 7
 _COPY = """
 import asyncio, sys
 from pathlib import Path
-from tui.backends.local_volumes import LocalVolumes
+from tui.backends.local.volumes import LocalVolumes
 home, volume, path, dest = sys.argv[1:]
 def told(transfer): print(transfer.done, flush=True)
 done = asyncio.run(LocalVolumes(Path(home)).download(volume, path, Path(dest), told))
@@ -38,7 +38,7 @@ print("fetched", done.fetched, len(done.skipped), flush=True)
 
 def main() -> None:
     """Print what was fetched again after the kill, and medians of whole copies."""
-    from tui.backends.local_copy import CHUNK
+    from tui.backends.copy_files import CHUNK
 
     print(machine())
     with tempfile.TemporaryDirectory() as folder:
@@ -72,7 +72,7 @@ def _start(home: Path, out: Path) -> subprocess.Popen[str]:
 
 def _killed_and_restarted(home: Path, out: Path) -> tuple[int, int]:
     """Bytes that two attempts asked for beyond what there is, at most; and bytes on disk after the kill."""
-    from tui.backends.local_copy import CHUNK
+    from tui.backends.copy_files import CHUNK
 
     child = _start(home, out)
     assert child.stdout is not None
@@ -110,7 +110,7 @@ def _compare(home: Path, source: Path, folder: Path) -> None:
     """Whole copies, one after the other in turn."""
     import asyncio
 
-    from tui.backends.local_volumes import LocalVolumes
+    from tui.backends.local.volumes import LocalVolumes
 
     volumes = LocalVolumes(home)
     ways: dict[str, Callable[[Path], object]] = {

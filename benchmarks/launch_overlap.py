@@ -22,9 +22,9 @@ from typing import Any
 from benchmarks.common import PROJECT, machine, spread, verdict
 from remote.contract import layout
 from remote.contract.record import LaunchRequest
-from remote.emit import Emitter
-from remote.run_dir import RunDir
-from remote.worker import Worker
+from remote.output.emitter import Emitter
+from remote.output.run_dir import RunDir
+from remote.workers.training import Training
 
 ROUNDS = 3
 
@@ -40,7 +40,7 @@ class InTurn:
     def shutdown(self, **_: Any) -> None: ...
 
 
-class OneAfterAnother(Worker):
+class OneAfterAnother(Training):
     """The worker with nothing overlapping."""
 
     def __init__(self, request: LaunchRequest, emitter: Emitter) -> None:
@@ -101,7 +101,7 @@ def work(way: str, path: str) -> None:
 
 def main() -> None:
     """Alternate both ways and print medians."""
-    from remote.models import prepare_model
+    from remote.models.load import prepare_model
 
     if len(sys.argv) > 1:
         work(*sys.argv[1:])

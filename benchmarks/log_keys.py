@@ -27,8 +27,8 @@ from textual.widget import Widget
 from textual.widgets import Log, Static
 
 from benchmarks.common import PROJECT, machine, verdict
-from tui.store.journal import Journal
-from tui.widgets.log_pane import LogPane
+from tui.store.logs.log_file import Journal
+from tui.widgets.logs.pane import LogPane
 
 KEYS = 60
 BETWEEN = 0.097

@@ -24,10 +24,10 @@ from textual.app import App, ComposeResult
 from textual.widget import Widget
 
 from benchmarks.common import PROJECT, machine, spread, verdict
-from tui.store.journal import Journal
-from tui.store.log_matches import LogMatches
-from tui.store.log_query import LogQuery
-from tui.widgets.log_pane import LogPane
+from tui.store.logs.log_file import Journal
+from tui.store.logs.query import LogQuery
+from tui.store.logs.search import LogMatches
+from tui.widgets.logs.pane import LogPane
 
 LINES = 1_000_000
 ROUNDS = 5

@@ -34,7 +34,7 @@ MARK = re.compile(rb"mark (\d+) (\d{10}\.\d{6})")
 WORKER = f"""
 import json, pathlib, sys, time
 from remote.contract.events import EndEvent
-from remote.emit import Emitter
+from remote.output.emitter import Emitter
 run_dir = pathlib.Path(json.loads(pathlib.Path(sys.argv[1]).read_text())["run_dir"])
 emit, number, enough = Emitter(run_dir), 0, pathlib.Path(__file__).with_name("enough")
 while not enough.exists() and number < 100_000:

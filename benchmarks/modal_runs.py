@@ -30,7 +30,7 @@ SAMPLE = 10
 _FIRST = """
 import sys, time
 from pathlib import Path
-from tui.run_list import RunList
+from tui.services.run_list import RunList
 began = time.perf_counter()
 runs = RunList(None, Path(sys.argv[1]))
 runs.read_first()
@@ -40,7 +40,7 @@ _SESSION = """
 import asyncio, sys
 from pathlib import Path
 from tui.client import Client
-from tui.run_list import RunList
+from tui.services.run_list import RunList
 from tui.settings import Settings
 async def main():
     async def connect(): return Client.default(Settings.load())

@@ -112,9 +112,9 @@ def _finish(run_dir: Path) -> None:
 
 async def watch(home: Path) -> None:
     """Watch as the app does; report anything that is not exactly what was written."""
-    from tui.backends.local import LocalBackend
+    from tui.backends.local.backend import LocalBackend
     from tui.client import Client
-    from tui.feed import Feed
+    from tui.services.live_run import Feed
 
     client = Client(None, {"local": LocalBackend(home, PROJECT)})
     feed = Feed(client, await client.find(RUN))

@@ -18,10 +18,10 @@ from textual.widget import Widget
 from textual.widgets import DataTable
 
 from benchmarks.common import machine, spread, verdict
-from tui.store.run_filter import parse_filter
-from tui.store.run_rows import RunRow
-from tui.widgets.run_columns import COLUMNS, cell
-from tui.widgets.run_table import RunTable
+from tui.store.runs.filter import parse_filter
+from tui.store.runs.row import RunRow
+from tui.widgets.runs.columns import COLUMNS, cell
+from tui.widgets.runs.table import RunTable
 
 ROWS = 10_000
 ROUNDS = 5

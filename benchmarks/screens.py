@@ -24,11 +24,11 @@ from benchmarks.common import PROJECT
 from remote.contract.record import RunRecord
 from tui.app import VfmApp
 from tui.client import Client
-from tui.config.plan import make_plan
 from tui.config.resolve import resolve
-from tui.memory import Memory
+from tui.planning.plan import make_plan
 from tui.screens import requests as ask
 from tui.settings import Settings
+from tui.user.ui_state import Memory
 
 FOLDER = PROJECT / "docs" / "screens"
 DEMO, SMOKE = "configs/local_demo.yaml", "configs/local_smoke.yaml"

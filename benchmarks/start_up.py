@@ -119,8 +119,8 @@ def _programs(folder: Path) -> dict[str, Program]:
 def _fill(home: Path) -> bytes:
     """Runs on disk, and the rows of them that a session before has kept; returns the newest one's name."""
     from remote.contract.record import RunRecord
-    from tui.store.run_cache import RunCache
-    from tui.store.run_rows import RunRow
+    from tui.store.runs.row import RunRow
+    from tui.store.runs.row_cache import RunCache
 
     now, volume = time.time(), "verifiers-outputs-ann-bench"
     ids = [f"{'first' if number == 0 else 'later'}-{number:05}" for number in range(CACHED_RUNS)]

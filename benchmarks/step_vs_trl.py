@@ -67,11 +67,11 @@ def demo_spec() -> Any:
 
 def ours(spec: Any, base: Path, server: Any, rollouts: Any, emitter: Any, laps: Laps) -> None:
     """One block of our trainer's steps."""
-    from remote.logprob_guard import LogprobGuard, allowed_difference
-    from remote.models import load_for_training
-    from remote.recorder import Recorder
-    from remote.train import EpisodePlayer, VfmTrainer, task_rows, trainer_arguments
-    from remote.weight_sync import make_sync
+    from remote.models.load import load_for_training
+    from remote.rollouts.recorder import Recorder
+    from remote.training.grpo import EpisodePlayer, VfmTrainer, task_rows, trainer_arguments
+    from remote.training.logprob_guard import LogprobGuard, allowed_difference
+    from remote.training.weight_sync import make_sync
 
     model, tokenizer = load_for_training(spec, base)
     with tempfile.TemporaryDirectory() as folder:
@@ -99,8 +99,8 @@ def trls(spec: Any, base: Path, tasks: Any, laps: Laps) -> None:
     from datasets import Dataset
     from trl import GRPOTrainer
 
-    from remote.models import load_for_training
-    from remote.train import trainer_arguments
+    from remote.models.load import load_for_training
+    from remote.training.grpo import trainer_arguments
 
     model, tokenizer = load_for_training(spec, base)
     rows = [
@@ -130,11 +130,11 @@ def trls(spec: Any, base: Path, tasks: Any, laps: Laps) -> None:
 
 def main() -> None:
     """Alternate blocks, print medians, shares and the ratio."""
-    from remote.emit import Emitter
-    from remote.environments import activate
-    from remote.models import prepare_model
-    from remote.rollouts import Rollouts
-    from remote.vllm_server import VllmServer
+    from remote.environments.resolve import activate
+    from remote.inference.server import VllmServer
+    from remote.models.load import prepare_model
+    from remote.output.emitter import Emitter
+    from remote.rollouts.player import Rollouts
 
     activate(PROJECT / "environments" / "vf_wordle")
     spec = demo_spec()

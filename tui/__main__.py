@@ -1,7 +1,7 @@
 """`vfm-tui`: the words of the command line, before anything that draws is imported.
 
 Owns what was asked for and what must be so before a terminal is taken over. What the app shows is
-`tui/app.py`'s, how it ends when told to from outside `tui/leaving.py`'s, the browser `tui/web.py`'s.
+`tui/app.py`'s, how it ends when told to from outside `tui/signals.py`'s, the browser `tui/web.py`'s.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def _runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from tui.cli import choices
+    from tui.cli import completions
 
-    return choices.runs(ctx, param, incomplete)
+    return completions.runs(ctx, param, incomplete)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -56,7 +56,7 @@ def vfm_tui(
         from tui.web import serve
 
         return serve(_served(run, readonly, theme), port or 0)
-    from tui.leaving import run_until_told
+    from tui.signals import run_until_told
 
     return run_until_told(app, served_by)
 

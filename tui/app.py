@@ -20,19 +20,19 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from tui.screens import requests as ask
-from tui.screens.base import VfmScreen
-from tui.screens.desk import Desk
-from tui.screens.news import News
+from tui.screens.app_base import Desk
+from tui.screens.apply_preferences import UserSettings
+from tui.screens.ended_runs import News
+from tui.screens.frame import VfmScreen
 from tui.screens.runs import RunsScreen
-from tui.screens.user_settings import UserSettings
+from tui.text.format import plain, status_words
 from tui.themes import DARK, LIGHT, legible
-from tui.words import plain, status_words
 
 if TYPE_CHECKING:
     from tui.screens.file_actions import FileActions
     from tui.screens.run_actions import RunActions
-    from tui.widgets.clipboard import Copied
-    from tui.widgets.files_pane import FilesPane
+    from tui.widgets.common.clipboard import Copied
+    from tui.widgets.files.pane import FilesPane
 
 
 class VfmApp(Desk):
@@ -115,7 +115,7 @@ class VfmApp(Desk):
         """Run to the end; then, with the terminal given back, say what goes on and what does not."""
         await super().run_async(headless=headless, **options)
         if not headless and not self.is_web:
-            from tui.screens.way_out import farewell, left_half_way, still_going
+            from tui.screens.exit_messages import farewell, left_half_way, still_going
 
             left = await self._transfers.break_off() if self._transfers else []
             runs = await still_going(self.rows, self._client)

@@ -19,13 +19,13 @@ from remote.contract.errors import BackendError, ConfigError, DiskError, Hint, R
 from remote.contract.events import AnyEvent
 from remote.contract.record import RunRecord
 from tui.backends.base import Backend, Batch, Damaged, Entry, Progress, Transfer, VolumeInfo
-from tui.backends.sources import settled
-from tui.store.runs import RunState
-from tui.store.series import Metrics
-from tui.store.stream import Item, classify, events_of
+from tui.backends.environment_pin import settled
+from tui.store.charts.series import Metrics
+from tui.store.logs.stream import Item, classify, events_of
+from tui.store.runs.state import RunState
 
 if TYPE_CHECKING:
-    from tui.config.plan import Plan
+    from tui.planning.plan import Plan
     from tui.settings import Settings
 
 Row = TypeVar("Row")
@@ -111,7 +111,7 @@ class Client:
         """The client of a user's settings. Modal is passed over for as long as nobody is signed in to it."""
 
         def local() -> Backend:
-            from tui.backends.local import LocalBackend
+            from tui.backends.local.backend import LocalBackend
 
             return LocalBackend(settings.home, settings.project_dir, settings.secrets)
 
@@ -147,7 +147,7 @@ class Client:
         return await self.backend(request.backend).launch(request)
 
     async def resume(self, plan: Plan) -> RunRecord:
-        """Have a run that is over go on, as `tui/resume.py` plans it; returns once it is on record."""
+        """Resume a run that has ended, as `tui/services/resume.py` plans it; returns once it is on record."""
         return await self.backend(plan.request.backend).resume(plan.request)
 
     async def runs(self) -> Listing[RunRecord]:

@@ -14,8 +14,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from remote.rollouts import Played
-    from remote.training_run import TrainingRun
+    from remote.rollouts.player import Played
+    from remote.training.run import TrainingRun
 
 
 def train(run: TrainingRun) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from remote.training_run import TrainingRun
+    from remote.training.run import TrainingRun
 
 
 def train(run: TrainingRun) -> None:

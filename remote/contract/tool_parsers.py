@@ -1,7 +1,7 @@
 """How models write calls of tools, by vLLM's names for the parsers that read them.
 
 Owns the names that the pinned vLLM knows, and which of them reads which model. When a server needs one is
-`tui/config/tools.py`'s.
+`tui/planning/tool_calling.py`'s.
 """
 
 from __future__ import annotations

@@ -82,7 +82,9 @@ def test_nothing_heavy_is_loaded_when_the_first_frame_is_painted(tmp_path: Path)
     assert not modules & (HEAVY | {"pydantic", "yaml", "dotenv", "modal", "pyarrow", "click"})
 
 
-@pytest.mark.parametrize("module", ["tui.client", "tui.config.plan", "tui.backends.local", "tui.settings"])
+@pytest.mark.parametrize(
+    "module", ["tui.client", "tui.planning.plan", "tui.backends.local.backend", "tui.settings"]
+)
 def test_the_client_shows_nothing_and_loads_no_modal(module: str) -> None:
     assert not loaded(f"import {module}") & (HEAVY | SCREENS | {"modal", "click"})
 
@@ -93,7 +95,9 @@ def test_the_contract_needs_pydantic_and_nothing_of_ours() -> None:
     assert not modules & (HEAVY | SCREENS | {"tui", "yaml", "dotenv", "modal", "click"})
 
 
-@pytest.mark.parametrize("module", ["remote.supervisor", "remote.container", "remote.images"])
+@pytest.mark.parametrize(
+    "module", ["remote.supervisor.__main__", "remote.modal_app.container", "remote.image.pins"]
+)
 def test_what_a_run_begins_with_needs_no_training_stack_and_no_modal(module: str) -> None:
     assert not loaded(f"import {module}") & (HEAVY | SCREENS | {"tui", "modal", "yaml", "dotenv"})
 

@@ -22,7 +22,7 @@ import pytest
 from remote.contract.record import LaunchRequest, RunRecord, new_run_id
 from remote.contract.spec import ExperimentSpec
 from tui.backends.base import Backend
-from tui.backends.local import LocalBackend
+from tui.backends.local.backend import LocalBackend
 from tui.backends.modal.backend import ModalBackend
 
 PROJECT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from remote.contract.record import LaunchRequest
-from tui.backends.local import LocalBackend
+from tui.backends.local.backend import LocalBackend
 
 
 async def main() -> None:

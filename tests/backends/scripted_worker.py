@@ -26,11 +26,11 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from remote import scratch
 from remote.contract.errors import Hint, ServerError
 from remote.contract.events import CheckpointEvent, EndEvent, MetricsEvent, RolloutEvent
 from remote.contract.record import LaunchRequest
-from remote.emit import Emitter
+from remote.output.emitter import Emitter
+from remote.processes import scratch
 
 
 class Script:

@@ -13,7 +13,7 @@ from remote.contract.record import RunRecord
 from tests.backends.conftest import LocalBench, lines, request
 from tui.backends.base import Backend
 from tui.client import Client, LazyBackends
-from tui.store.stream import Text
+from tui.store.logs.stream import Text
 
 
 class Unreachable:

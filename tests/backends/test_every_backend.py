@@ -15,8 +15,8 @@ from remote.contract.record import LaunchRequest, RunRecord
 from tests.backends.conftest import VOLUME, Bench, lines, request, until
 from tui.backends.base import Backend, Batch, Transfer
 from tui.backends.destination import Occupied
-from tui.store.runs import RunState
-from tui.store.stream import Text, classify, events_of
+from tui.store.logs.stream import Text, classify, events_of
+from tui.store.runs.state import RunState
 
 NUMBERED = [f"[train] line {n}" for n in range(50)]
 

@@ -11,7 +11,7 @@ import pytest
 from remote.contract.errors import ConfigError, DiskError
 from tests.backends.conftest import LocalBench
 from tui.backends.base import Transfer
-from tui.backends.local_copy import CHUNK, Copy, copy_all
+from tui.backends.copy_files import CHUNK, Copy, copy_all
 
 VOLUME = "verifiers-outputs-ann-copies"
 

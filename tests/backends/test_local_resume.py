@@ -13,14 +13,15 @@ from typing import Any
 
 import pytest
 
-from remote import processes, supervisor
 from remote.contract import layout
 from remote.contract.errors import BackendError, DiskError, VfmError
 from remote.contract.record import LaunchRequest, RunRecord
+from remote.processes import lifecycle
+from remote.supervisor import __main__
 from tests.backends.conftest import PROJECT, LocalBench, lines, request, until
 from tests.unit.test_checkpoints import killed_at
-from tui.store.runs import RunState
-from tui.store.stream import events_of
+from tui.store.logs.stream import events_of
+from tui.store.runs.state import RunState
 
 
 def asked_for(local: LocalBench, run: RunRecord) -> LaunchRequest:
@@ -149,7 +150,7 @@ def test_a_supervisor_killed_at_any_moment_of_its_making_leaves_no_run_or_a_whol
         )
 
         def create(wanted: LaunchRequest = wanted) -> None:
-            supervisor.create(wanted)
+            __main__.create(wanted)
 
         if not killed_at(moments, create):
             break
@@ -160,7 +161,7 @@ def test_a_supervisor_killed_at_any_moment_of_its_making_leaves_no_run_or_a_whol
         moments += 1
     assert moments > 10
     with pytest.raises(VfmError, match="there is a run"):
-        supervisor.create(wanted)
+        __main__.create(wanted)
 
 
 STOP = (sys.executable, "-m", "remote.supervisor", "--stop")
@@ -210,7 +211,7 @@ async def test_a_record_that_names_a_process_of_no_run_has_nobody_signalled(
     victim = await local.backend("end:done").launch(request())
     await lines(backend, victim)
     bystander = subprocess.Popen(["sleep", "60"])
-    started = processes.start_time(bystander.pid)
+    started = lifecycle.start_time(bystander.pid)
     named: list[dict[str, str]] = [
         {"pid": str(bystander.pid), "started": started},
         {"pid": str(bystander.pid), "started": ""},

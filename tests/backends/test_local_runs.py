@@ -16,16 +16,16 @@ from pathlib import Path
 
 import pytest
 
-from remote import processes
 from remote.contract import layout
 from remote.contract.errors import BackendError, DiskError, ImageError
 from remote.contract.events import EndEvent, FailureEvent
 from remote.contract.record import LaunchRequest, RunRecord
+from remote.processes import lifecycle
 from tests.backends.conftest import PROJECT, WORKER, LocalBench, lines, request, until
-from tui.backends.local import LocalBackend
-from tui.backends.local_stream import is_alive
-from tui.store.runs import RunState
-from tui.store.stream import events_of
+from tui.backends.local.backend import LocalBackend
+from tui.backends.stream_file import is_alive
+from tui.store.logs.stream import events_of
+from tui.store.runs.state import RunState
 
 NUMBERED = [f"[train] line {n}" for n in range(40)]
 
@@ -192,7 +192,7 @@ async def test_a_pid_that_is_somebody_elses_by_now_is_not_signalled(local: Local
     record = json.loads(path.read_bytes())
     who = {"pid": str(bystander.pid), "started": "1", "worker_pid": str(bystander.pid), "worker_started": "1"}
     path.write_text(json.dumps({**record, "status": "running", "identifiers": who}))
-    lock = processes.take_lock(local.run_dir(run))
+    lock = lifecycle.take_lock(local.run_dir(run))
     assert lock is not None
     with pytest.raises(BackendError, match="none of its processes"):
         await backend.cancel(run)

@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from remote import capture
 from remote.contract import layout
 from remote.contract.errors import DiskError
 from remote.contract.events import RolloutEvent, decode_line, encode_line
 from remote.contract.long_lines import LONGEST, LONGEST_EVENT
 from remote.contract.record import RunRecord
+from remote.output import stdout_capture
 from tests.backends.conftest import LocalBench, lines, request
 from tests.pilot.conftest import make_run, story
 from tui.backends.base import Batch
-from tui.backends.local import LocalBackend
+from tui.backends.local.backend import LocalBackend
 from tui.client import Client
-from tui.feed import Feed
-from tui.store.journal import Journal
+from tui.services.live_run import Feed
+from tui.store.logs.log_file import Journal
 
 MEGA = 1_000_000
 
@@ -120,7 +120,7 @@ async def _positions(backend: LocalBackend, run: RunRecord, position: int) -> li
 def _pump(folder: Path, size: int) -> None:
     read, write = os.pipe()
     said: list[str] = []
-    thread = threading.Thread(target=capture.pump, args=(os.fdopen(read, "rb"), said.append))
+    thread = threading.Thread(target=stdout_capture.pump, args=(os.fdopen(read, "rb"), said.append))
     thread.start()
     with open(write, "wb") as out:
         out.write(b"y" * size + b"\nnext\n")

@@ -11,8 +11,8 @@ from remote.contract.errors import ConfigError, RunNotFound
 from remote.contract.record import RunRecord
 from tests.backends.conftest import PROJECT, Bench, until
 from tui.client import Client
-from tui.config.draft import Draft
-from tui.rerun import draft_of, plan_again, rerun
+from tui.planning.draft import Draft
+from tui.services.rerun import draft_of, plan_again, rerun
 from tui.settings import Settings
 
 TEXT = """\

@@ -103,8 +103,8 @@ def test_a_signal_leaves_the_terminal_as_it_was(opened: Open, number: signal.Sig
 
 
 HUNG = """
-import os, sys, tui.app, tui.leaving
-tui.leaving.PATIENCE = 0.2
+import os, sys, tui.app, tui.signals
+tui.signals.PATIENCE = 0.2
 def hang(self):
     os.write(2, b"HANGING")
     while True: pass
@@ -127,7 +127,7 @@ def test_a_hung_app_is_ended_and_the_terminal_given_back(opened: Open) -> None:
 STUCK = """
 import asyncio, os, sys, threading, tui.app
 from textual.drivers.linux_driver import LinuxDriver
-from tui.backends.local_copy import off_loop
+from tui.backends.copy_files import off_loop
 fifo, in_mid_air = sys.argv.pop(), sys.argv.pop() == "in mid-air"
 async def stuck(self):
     read = lambda *_: open(fifo).read()  # nobody ever writes

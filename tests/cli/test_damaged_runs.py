@@ -19,7 +19,7 @@ from remote.contract import events as ev
 from remote.contract import layout
 from tests.cli.conftest import ROOT, Vfm
 from tests.pilot.conftest import make_run, story
-from tui.cli import outcome
+from tui.cli import exit_codes
 from tui.cli.commands import vfm as command
 
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -171,7 +171,7 @@ def _looked_at(capsys: pytest.CaptureFixture[str]) -> None:
         except ClickException:
             code = 2
         except Exception as error:
-            code = outcome.report(error)
+            code = exit_codes.report(error)
             said = capsys.readouterr()
             assert "something unexpected" not in said.err, (words, said.err)
             assert not _OBEYED.search(said.err)

@@ -7,7 +7,7 @@ import shlex
 import zipfile
 from pathlib import Path
 
-from remote.environment_source import VERIFIERS
+from remote.environments.pin import VERIFIERS
 from tests.backends.package_index import recording_index
 from tests.cli.conftest import Vfm
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Vfm
-from tui.config.draft import Draft
+from tui.planning.draft import Draft
 from tui.settings import Settings
 
 CONFIG = """\

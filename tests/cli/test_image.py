@@ -7,7 +7,7 @@ from tests.cli.conftest import ROOT, Vfm
 BUILDER = """
 import sys
 from remote.contract.errors import Hint, ImageError
-from remote.emit import Emitter
+from remote.output.emitter import Emitter
 
 assert sys.argv[1:3] == ["--home", {home!r}], sys.argv
 if "--where" in sys.argv:

@@ -19,9 +19,9 @@ from remote.contract.events import (
     UnknownEvent,
     encode_line,
 )
-from tui.cli.outcome import failure_text
-from tui.narrator import Narrator
-from tui.words import duration, plain, size, table, visible
+from tui.cli.exit_codes import failure_text
+from tui.text.format import duration, plain, size, table, visible
+from tui.text.stream import Narrator
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,10 @@ import pytest
 
 from remote.contract.errors import ImageError
 from remote.contract.events import AnyEvent, PhaseEvent, ProgressEvent, decode_line
-from remote.emit import Emitter
-from remote.image_build import MARKER
-from remote.images import Recipe
-from remote.local_image import ensure, find, folder, prune, this_recipe
+from remote.image.build import MARKER
+from remote.image.local import ensure, find, folder, prune, this_recipe
+from remote.image.pins import Recipe
+from remote.output.emitter import Emitter
 
 PROJECT = Path(__file__).parents[2]
 DEADLINE = 60.0
@@ -41,9 +41,9 @@ RECIPE = Recipe(
 ENSURE = """
 import json, sys
 from pathlib import Path
-from remote.emit import Emitter
-from remote.images import Recipe
-from remote.local_image import ensure, _on_sigterm
+from remote.output.emitter import Emitter
+from remote.image.pins import Recipe
+from remote.image.local import ensure, _on_sigterm
 import signal
 signal.signal(signal.SIGTERM, _on_sigterm)
 ensure(Path(sys.argv[1]), Emitter(None), Recipe(**json.loads(sys.argv[2])))
@@ -360,7 +360,7 @@ def test_pruning_keeps_this_machines_image_and_those_named(home: Path) -> None:
 
 def test_the_command_tells_where_and_fails_with_a_reason(home: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "remote.local_image", "--home", str(home), *arguments]
+        command = [sys.executable, "-m", "remote.image.local", "--home", str(home), *arguments]
         return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=DEADLINE)
 
     assert (run("--where").returncode, run("--where").stdout) == (1, "")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from remote import checkpoints
 from remote.contract import layout
+from remote.training import checkpoints
 from tests.local.conftest import Shell, alive, processes_of, until
 
 STEPS = 5

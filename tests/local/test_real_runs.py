@@ -100,7 +100,7 @@ def test_a_worker_that_is_killed_leaves_nothing_running_and_says_so(shell: Shell
     shell.await_event(run_id, first_step)
     running = processes_of(shell.home)
     assert any("EngineCore" in command for command in running.values())
-    trainers = [c for c in running.values() if "remote.trainer" in c and "guardian" not in c]
+    trainers = [c for c in running.values() if "remote.workers.rank" in c and "guardian" not in c]
     assert len(trainers) == 2
     os.kill(int(shell.record(run_id)["identifiers"]["worker_pid"]), signal.SIGKILL)
     record = shell.await_end(run_id)

@@ -22,19 +22,19 @@ from tests.backends.conftest import PROJECT, LocalBench, ModalBench, request, un
 from tests.modal.cloud.faults import Faults
 from tui.app import VfmApp
 from tui.backends.base import Backend
-from tui.backends.modal import calls, logs, watch
+from tui.backends.modal.runs import app_logs, calls, watch
 from tui.client import Client
-from tui.memory import Memory
 from tui.screens import requests as ask
-from tui.screens.ask import AskPath, Confirm
+from tui.screens.dialogs import AskPath, Confirm
 from tui.screens.launch import LaunchScreen
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
 from tui.screens.volumes import VolumesScreen
 from tui.settings import Settings
-from tui.widgets.failure_panel import FailurePanel
-from tui.widgets.files_pane import FilesPane
-from tui.widgets.log_pane import LogPane
+from tui.user.ui_state import Memory
+from tui.widgets.files.pane import FilesPane
+from tui.widgets.logs.pane import LogPane
+from tui.widgets.runs.failure_panel import FailurePanel
 
 CONFIG = "configs/local_smoke.yaml"
 WIDE, NARROW = (120, 40), (80, 24)
@@ -168,7 +168,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection that died in silence is noticed within a second, not within twenty."""
     for name in ("STREAM", "OUTCOME"):
         monkeypatch.setattr(watch, name, 0.5)
-    for module in (logs, calls):
+    for module in (app_logs, calls):
         monkeypatch.setattr(module, "PATIENCE", 1.0)
 
 

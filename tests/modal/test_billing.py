@@ -16,7 +16,7 @@ from remote.contract.record import RunRecord
 from tests.modal.cloud import Cloud
 from tui.backends.modal.backend import ModalBackend
 from tui.client import Client
-from tui.config.prices import prices
+from tui.planning.prices import prices
 from tui.settings import Settings
 
 HOUR = 3600

@@ -16,15 +16,17 @@ from remote.contract import layout
 from remote.contract.errors import BackendError, ConfigError
 from remote.contract.events import EndEvent, FailureEvent, MetricsEvent
 from remote.contract.record import RunRecord
-from remote.run_dir import RunDir
+from remote.output.run_dir import RunDir
 from tests.backends.conftest import PROJECT, ModalBench, lines, request, until
 from tests.modal.cloud.faults import Faults
-from tui.backends.local_stream import is_alive
-from tui.backends.modal import calls, session, sign_in, volumes
+from tui.backends.modal import session, sign_in
 from tui.backends.modal.backend import ModalBackend
-from tui.backends.modal.calls import Outcome
-from tui.backends.modal.status import judge
-from tui.store.stream import events_of
+from tui.backends.modal.runs import calls
+from tui.backends.modal.runs.calls import Outcome
+from tui.backends.modal.runs.status import judge
+from tui.backends.modal.volumes import volumes
+from tui.backends.stream_file import is_alive
+from tui.store.logs.stream import events_of
 
 
 @pytest.fixture

@@ -19,10 +19,10 @@ from modal_proto import api_pb2 as pb
 
 from remote.contract.errors import ConfigError
 from remote.contract.events import AttemptEvent, Event, decode_line
-from remote.contract.frames import Frame, FrameReader
+from remote.contract.log_frames import Frame, FrameReader
 from remote.contract.record import LaunchRequest, RunRecord, new_run_id
 from remote.contract.spec import ExperimentSpec
-from remote.modal_calls import plain
+from remote.modal_app.client import plain
 from tests.modal.cloud import Cloud, Container
 
 PROJECT = Path(__file__).parents[2]
@@ -49,7 +49,7 @@ class Desk:
     def start(self, document: dict[str, Any], *arguments: str) -> dict[str, Any]:
         """A launcher, as the backend starts it; gives its answer."""
         child = subprocess.Popen(
-            [sys.executable, "-m", "remote.launcher", *arguments],
+            [sys.executable, "-m", "remote.modal_app.launcher", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=PROJECT,
@@ -266,7 +266,7 @@ def test_modals_own_reason_for_a_failed_build_is_told_with_the_command_that_show
 
 
 def test_what_is_too_much_to_upload_is_refused_by_its_name(tmp_path: Path) -> None:
-    from remote.app import MOST_BYTES, check_size
+    from remote.modal_app.app import MOST_BYTES, check_size
 
     package = tmp_path / "environments" / "vf_mine"
     for left_out in ("venv", ".venv", "build", "dist", "outputs", "node_modules", "wandb"):
@@ -333,7 +333,9 @@ def test_a_launch_that_is_stopped_while_the_image_is_built_is_cancelled(desk: De
     run = desk.launch("end:done")
     until(lambda: "[image] one more line" in run.stream(run.staged), "the build")
     stopping = subprocess.run(
-        [sys.executable, "-m", "remote.launcher", "--stop", str(run.staged)], cwd=PROJECT, check=False
+        [sys.executable, "-m", "remote.modal_app.launcher", "--stop", str(run.staged)],
+        cwd=PROJECT,
+        check=False,
     )
     assert stopping.returncode == 0
     desk.over()
@@ -433,7 +435,7 @@ def test_a_run_whose_container_died_speechless_is_settled_here_and_in_its_volume
 
 def test_an_image_can_be_built_ahead(desk: Desk) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "remote.launcher", "--build"],
+        [sys.executable, "-m", "remote.modal_app.launcher", "--build"],
         cwd=PROJECT,
         capture_output=True,
         text=True,

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from remote import container
 from remote.contract import layout
 from remote.contract.record import RunRecord
+from remote.modal_app import container
 from tests.backends.conftest import PROJECT, ModalBench, lines, request, until
 from tests.modal.cloud.faults import Faults
-from tui.backends.modal import calls, logs, watch
 from tui.backends.modal.backend import ModalBackend
+from tui.backends.modal.runs import app_logs, calls, watch
 
 FOLLOWER = PROJECT / "tests/modal/follower.py"
 
@@ -135,7 +135,7 @@ async def test_a_run_that_ends_while_it_cannot_be_heard_is_complete(
 ) -> None:
     for name in ("STREAM", "OUTCOME"):
         monkeypatch.setattr(watch, name, 0.5)
-    for module in (logs, calls):
+    for module in (app_logs, calls):
         monkeypatch.setattr(module, "PATIENCE", 2.0)
     faults = told.bench.cloud.faults
     await told.launch()

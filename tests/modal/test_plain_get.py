@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tui.backends.modal import blocks, plain_get
+from tui.backends.modal.volumes import blocks, plain_get
 
 DATA = bytes(range(256)) * 1000
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(DATA), DATA)

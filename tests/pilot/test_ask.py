@@ -11,8 +11,8 @@ from textual.pilot import Pilot
 from textual.widgets import Button, Input, OptionList, Static
 
 from tests.pilot.conftest import until
-from tui.screens.ask import AskPath, AskText, Confirm, ConfirmStop, Dialog
-from tui.widgets.path_input import Role
+from tui.screens.dialogs import AskPath, AskText, Confirm, ConfirmStop, Dialog
+from tui.widgets.common.path_input import Role
 
 NOTHING = object()
 

@@ -13,13 +13,13 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from remote.contract.events import MetricsEvent
-from tui.memory import Memory
-from tui.screens.base import VfmScreen
-from tui.screens.desk import Desk
-from tui.store.series import Metrics
-from tui.widgets.chart import Chart
-from tui.widgets.chart_runs import ChartRun
-from tui.widgets.charts_pane import ChartsPane
+from tui.screens.app_base import Desk
+from tui.screens.frame import VfmScreen
+from tui.store.charts.series import Metrics
+from tui.user.ui_state import Memory
+from tui.widgets.charts.chart import Chart
+from tui.widgets.charts.pane import ChartsPane
+from tui.widgets.charts.run_series import ChartRun
 
 NAMES = ("reward", "eval/total", "loss", "kl", "entropy", "time/step")
 

@@ -16,14 +16,14 @@ from tests.backends.conftest import LocalBench
 from tests.backends.conftest import request as request_for
 from tests.pilot.conftest import NOW, make_run, story, until
 from tui.client import Client
-from tui.memory import Memory
+from tui.screens.app_base import Desk
 from tui.screens.compare import CompareScreen
-from tui.screens.desk import Desk
 from tui.screens.requests import RunRequested
 from tui.settings import Settings
-from tui.widgets.chart import Chart
-from tui.widgets.charts_pane import ChartsPane
-from tui.widgets.compare_table import CompareTable
+from tui.user.ui_state import Memory
+from tui.widgets.charts.chart import Chart
+from tui.widgets.charts.pane import ChartsPane
+from tui.widgets.runs.compare_table import CompareTable
 
 
 class Compared(Desk):

@@ -13,7 +13,7 @@ from remote.contract.record import RunRecord
 from tests.pilot.conftest import NOW, ROOT, make_run, until
 from tui.client import Client
 from tui.config.resolve import resolve
-from tui.widgets.config_pane import ConfigPane, FactList
+from tui.widgets.runs.config_pane import ConfigPane, FactList
 
 
 class Holder(App[None]):

@@ -14,7 +14,7 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from tui.themes import DARK, LIGHT, legible
-from tui.widgets.cursor_rows import CursorRows, moving
+from tui.widgets.common.row_list import CursorRows, moving
 
 HEIGHT = 6
 """A header and five rows."""

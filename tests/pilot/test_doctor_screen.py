@@ -8,13 +8,13 @@ import pytest
 
 from tests.pilot.conftest import until
 from tui.app import VfmApp
-from tui.backends.local import LocalBackend
+from tui.backends.local.backend import LocalBackend
 from tui.client import Client
 from tui.doctor import CHECKS
 from tui.screens import requests as ask
 from tui.screens.doctor import DoctorScreen
 from tui.settings import Settings
-from tui.widgets.findings import FindingList
+from tui.widgets.common.findings import FindingList
 
 BUILDER = """
 import sys

@@ -16,12 +16,12 @@ from tui.client import Client
 from tui.screens.launch import LaunchScreen
 from tui.screens.run import RunScreen
 from tui.settings import Settings
-from tui.widgets.file_list import FileList
-from tui.widgets.files_pane import FilesPane
-from tui.widgets.panes import Panes
-from tui.widgets.plan_panel import PlanPanel
-from tui.widgets.run_status import RunStatus
-from tui.widgets.run_table import RunTable
+from tui.widgets.common.panes import Panes
+from tui.widgets.files.list import FileList
+from tui.widgets.files.pane import FilesPane
+from tui.widgets.launch.plan_panel import PlanPanel
+from tui.widgets.runs.status_line import RunStatus
+from tui.widgets.runs.table import RunTable
 
 SIZE = (160, 44)
 

@@ -14,7 +14,7 @@ from remote.contract.record import RunRecord
 from tests.backends.conftest import LocalBench, request
 from tests.pilot.conftest import make_run, story
 from tui.client import Client
-from tui.feed import SLICE, Feed
+from tui.services.live_run import SLICE, Feed
 
 
 async def feed_of(client: Client, run_id: str) -> Feed:

@@ -13,10 +13,10 @@ from textual.widgets import Input, Markdown, Static
 from tests.pilot.conftest import until
 from tui.app import VfmApp
 from tui.client import Client
-from tui.screens.base import VfmScreen
+from tui.screens.frame import VfmScreen
 from tui.screens.help import HelpScreen
 from tui.settings import Settings
-from tui.widgets.key_bar import KeyBar
+from tui.widgets.common.footer import KeyBar
 
 
 class Dial(Widget, can_focus=True):

@@ -22,18 +22,18 @@ from tests.backends.conftest import LocalBench
 from tests.pilot.conftest import NOW, ROOT, until
 from tui.app import VfmApp
 from tui.client import Client
-from tui.config.plan import Plan
+from tui.planning.plan import Plan
 from tui.screens import launch
 from tui.screens import requests as ask
-from tui.screens.ask import Confirm
+from tui.screens.dialogs import Confirm
 from tui.screens.launch import LaunchScreen
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
 from tui.settings import Settings
-from tui.widgets.config_list import ConfigList
-from tui.widgets.form import Form, SearchInput
-from tui.widgets.form_fields import FormFields
-from tui.widgets.plan_panel import PlanPanel
+from tui.widgets.launch.config_list import ConfigList
+from tui.widgets.launch.fields import FormFields
+from tui.widgets.launch.form import Form, SearchInput
+from tui.widgets.launch.plan_panel import PlanPanel
 
 CONFIG = """\
 # One of two.

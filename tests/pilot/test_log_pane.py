@@ -18,11 +18,11 @@ from textual.widgets import Input, Static
 
 from remote.contract.events import MetricsEvent, PhaseEvent, encode_line
 from tests.pilot.conftest import NOW, until
-from tui.store import log_matches
-from tui.store.journal import Journal
-from tui.store.log_matches import LogMatches
-from tui.widgets.log_pane import LogPane
-from tui.widgets.log_view import LogView
+from tui.store.logs import search
+from tui.store.logs.log_file import Journal
+from tui.store.logs.search import LogMatches
+from tui.widgets.logs.pane import LogPane
+from tui.widgets.logs.view import LogView
 
 
 class Host(App[None]):
@@ -298,7 +298,7 @@ async def test_errors_within_what_is_shown(log: Path) -> None:
 async def test_a_new_query_ends_the_old_one(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a pattern that is no longer asked for."""
     log.write_bytes(written(5000))
-    monkeypatch.setattr(log_matches, "CHUNK", 4096)
+    monkeypatch.setattr(search, "CHUNK", 4096)
     find, begun, gate = LogMatches._find, threading.Event(), threading.Event()
     finds: list[str] = []
 
@@ -318,7 +318,7 @@ async def test_a_new_query_ends_the_old_one(log: Path, monkeypatch: pytest.Monke
         await until(
             lambda: app.view.rows.query.patterns == ("li",) and len(app.view.rows) == 5000, "the second"
         )
-        assert finds.count("l") <= log_matches.THREADS + 1 < finds.count("li")
+        assert finds.count("l") <= search.THREADS + 1 < finds.count("li")
 
 
 async def test_sources_by_key_and_by_click(log: Path) -> None:

@@ -19,7 +19,7 @@ from tui.app import VfmApp
 from tui.client import Client
 from tui.screens import palette
 from tui.screens import requests as ask
-from tui.screens.base import VfmScreen
+from tui.screens.frame import VfmScreen
 from tui.screens.palette import Palette
 from tui.settings import Settings
 

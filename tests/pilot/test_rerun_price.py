@@ -10,10 +10,10 @@ import pytest
 from remote.contract.record import LaunchRequest, RunRecord
 from tests.pilot.conftest import NOW, ROOT, make_run, story, until
 from tui.app import VfmApp
-from tui.backends.local import LocalBackend
+from tui.backends.local.backend import LocalBackend
 from tui.client import Client
 from tui.screens import requests as ask
-from tui.screens.ask import Confirm
+from tui.screens.dialogs import Confirm
 from tui.settings import Settings
 
 

@@ -10,7 +10,7 @@ from tui.client import Client
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
 from tui.settings import Settings
-from tui.widgets.run_table import RunTable
+from tui.widgets.runs.table import RunTable
 
 SCRIPT = "attempt:1=saved:1/3 attempt:1=exit:1 lines:1 end:done"
 

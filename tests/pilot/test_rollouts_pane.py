@@ -13,8 +13,8 @@ from textual.pilot import Pilot
 
 from tests.pilot.conftest import until
 from tui.client import Client
-from tui.widgets import rollouts_pane
-from tui.widgets.rollouts_pane import EpisodeList, EpisodeView, RolloutsPane
+from tui.widgets.episodes import pane as rollouts_pane
+from tui.widgets.episodes.pane import EpisodeList, EpisodeView, RolloutsPane
 
 VOLUME = "verifiers-outputs-ann-tests"
 

@@ -30,21 +30,21 @@ from remote.contract.record import Attempt, RunRecord
 from tests.backends.conftest import LocalBench, request
 from tests.pilot.conftest import NOW, ROOT, SilentBackend, make_run, story, until
 from tui.app import VfmApp
-from tui.backends.local import LocalBackend
+from tui.backends.local.backend import LocalBackend
 from tui.client import Client
-from tui.memory import Memory
 from tui.screens import requests as ask
-from tui.screens.ask import AskPath, Confirm
+from tui.screens.dialogs import AskPath, Confirm
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
 from tui.settings import Settings
-from tui.widgets.config_pane import FactList
-from tui.widgets.failure_panel import FailurePanel
-from tui.widgets.filter_line import FilterLine
-from tui.widgets.log_pane import LogPane
-from tui.widgets.panes import Panes
-from tui.widgets.run_status import RunStatus
-from tui.widgets.timeline import Timeline
+from tui.user.ui_state import Memory
+from tui.widgets.common.filter_input import FilterLine
+from tui.widgets.common.panes import Panes
+from tui.widgets.logs.pane import LogPane
+from tui.widgets.runs.config_pane import FactList
+from tui.widgets.runs.failure_panel import FailurePanel
+from tui.widgets.runs.status_line import RunStatus
+from tui.widgets.runs.timeline import Timeline
 
 WIDE, NORMAL, NARROW = (200, 60), (120, 40), (80, 24)
 HINT = {"text": "raise the limit", "key": "vllm.max_model_len", "from": 16, "to": 2048}

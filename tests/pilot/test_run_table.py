@@ -9,9 +9,9 @@ from textual.events import MouseScrollDown, MouseScrollUp
 from textual.pilot import Pilot
 from textual.strip import Strip
 
-from tui.store.run_filter import parse_filter
-from tui.store.run_rows import RunRow
-from tui.widgets.run_table import RunTable
+from tui.store.runs.filter import parse_filter
+from tui.store.runs.row import RunRow
+from tui.widgets.runs.table import RunTable
 
 NOW = 1_000_000.0
 HEIGHT = 11

@@ -19,22 +19,22 @@ from remote.contract.record import Attempt, RunRecord
 from remote.contract.spec import ExperimentSpec
 from tests.backends.conftest import LocalBench, request
 from tests.pilot.conftest import NOW, ROOT, SignedOutBackend, SilentBackend, make_run, story, until
-from tui import backend_runs, patience
 from tui.app import VfmApp
 from tui.backends.base import Backend, Batch
-from tui.backends.local import LocalBackend
+from tui.backends.local.backend import LocalBackend
 from tui.client import Client
-from tui.config.prices import prices
-from tui.memory import Memory
+from tui.planning.prices import prices
 from tui.screens import requests as ask
-from tui.screens.ask import Confirm
+from tui.screens.dialogs import Confirm
 from tui.screens.runs import RunsScreen
+from tui.services import deadline, poller
 from tui.settings import Settings
-from tui.store.run_cache import RunCache
-from tui.store.run_rows import RunRow
-from tui.widgets.filter_line import FilterLine
-from tui.widgets.run_table import RunTable
-from tui.widgets.welcome import Welcome
+from tui.store.runs.row import RunRow
+from tui.store.runs.row_cache import RunCache
+from tui.user.ui_state import Memory
+from tui.widgets.common.filter_input import FilterLine
+from tui.widgets.runs.table import RunTable
+from tui.widgets.runs.welcome import Welcome
 
 REQUESTS = (
     ask.RunRequested,
@@ -211,7 +211,7 @@ async def test_the_rows_are_kept_for_the_next_session(home: Path, home_app: Made
 async def test_a_backend_that_hangs_holds_up_nothing(
     home: Path, home_app: Made, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "PATIENCE", 0.05)
+    monkeypatch.setattr(deadline, "PATIENCE", 0.05)
     three_runs(home)
     app = home_app({"modal": SilentBackend(), "local": client.backends["local"]})
     async with app.run_test(size=(120, 40)):
@@ -236,9 +236,9 @@ async def test_a_backend_that_hangs_holds_up_no_action(
 async def test_a_question_that_is_never_answered_is_asked_anew(
     home: Path, home_app: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "PATIENCE", 0.01)
-    monkeypatch.setattr(patience, "GIVE_UP", 0.02)
-    monkeypatch.setattr(backend_runs, "LATER", 0.01)
+    monkeypatch.setattr(deadline, "PATIENCE", 0.01)
+    monkeypatch.setattr(deadline, "GIVE_UP", 0.02)
+    monkeypatch.setattr(poller, "LATER", 0.01)
     silent = SilentBackend()
     app = home_app({"modal": silent})
     async with app.run_test(size=(120, 40)):

@@ -9,11 +9,11 @@ from textual.app import ComposeResult
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from tui.memory import Memory
-from tui.screens.base import VfmScreen
-from tui.screens.desk import Desk
-from tui.widgets.chart import Chart
-from tui.widgets.system_pane import SystemPane
+from tui.screens.app_base import Desk
+from tui.screens.frame import VfmScreen
+from tui.user.ui_state import Memory
+from tui.widgets.charts.chart import Chart
+from tui.widgets.charts.system_pane import SystemPane
 
 Samples = list[tuple[float, dict[str, float]]]
 CPU_ONLY = {"cpu_percent": 40.0, "memory_gb": 31.0, "memory_total_gb": 32.0, "worker_rss_gb": 4.0}

@@ -12,10 +12,10 @@ from textual.widgets import Input
 from tests.pilot.conftest import until
 from tui.app import VfmApp
 from tui.client import Client
-from tui.preferences import Preferences
-from tui.screens.base import VfmScreen
+from tui.screens.frame import VfmScreen
 from tui.settings import Settings
-from tui.words import PLAIN_SIGNS, STATUS_SIGNS
+from tui.text.format import PLAIN_SIGNS, STATUS_SIGNS
+from tui.user.preferences import Preferences
 
 
 class Deck(VfmScreen):

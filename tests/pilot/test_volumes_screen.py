@@ -17,21 +17,21 @@ from textual.widgets import Input, Static
 from remote.contract.errors import BackendError, Hint
 from remote.contract.record import RunRecord
 from tests.pilot.conftest import NOW, make_run, story, until
-from tui import patience
 from tui.app import VfmApp
 from tui.backends.base import Entry, VolumeInfo
 from tui.client import Client
-from tui.memory import Memory
-from tui.screens.ask import AskPath, Confirm
+from tui.screens.dialogs import AskPath, Confirm
 from tui.screens.requests import FilesRequested
 from tui.screens.volumes import VolumesScreen
+from tui.services import deadline
 from tui.settings import Settings
-from tui.widgets.file_list import FileList
-from tui.widgets.files_pane import FilesPane
-from tui.widgets.filter_line import FilterLine
-from tui.widgets.preview_view import PreviewView
-from tui.widgets.transfers_panel import TransfersPanel
-from tui.widgets.volume_list import VolumeList
+from tui.user.ui_state import Memory
+from tui.widgets.common.filter_input import FilterLine
+from tui.widgets.files.list import FileList
+from tui.widgets.files.pane import FilesPane
+from tui.widgets.files.preview_view import PreviewView
+from tui.widgets.files.transfers import TransfersPanel
+from tui.widgets.files.volume_list import VolumeList
 
 VOLUME = "verifiers-outputs-ann-tests"
 RUN = "k3f9x-wordle"
@@ -541,8 +541,8 @@ async def test_a_backend_that_hangs_holds_up_nothing(client: Client, run: Path) 
 async def test_a_backend_that_hangs_for_a_minute_is_told_of_given_up_and_asked_again(
     client: Client, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience, "PATIENCE", 0.3)
-    monkeypatch.setattr(patience, "GIVE_UP", 1.2)
+    monkeypatch.setattr(deadline, "PATIENCE", 0.3)
+    monkeypatch.setattr(deadline, "GIVE_UP", 1.2)
     far = FarBackend()
     async with shown(with_far(client, far), FilesRequested("local", VOLUME), (200, 60)) as view:
         await view.until(lambda: "still trying" in view.picture, "that it takes a while")

@@ -32,11 +32,11 @@ from tests.pilot.conftest import ROOT, until
 from tui.app import VfmApp
 from tui.client import Client
 from tui.screens import requests as ask
-from tui.screens.base import VfmScreen
-from tui.screens.way_out import farewell, left_half_way
+from tui.screens.exit_messages import farewell, left_half_way
+from tui.screens.frame import VfmScreen
+from tui.services.transfers import Direction, Job
 from tui.settings import Settings
-from tui.store.run_rows import RunRow
-from tui.transfers import Direction, Job
+from tui.store.runs.row import RunRow
 
 
 class Seen:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len as of_rich
 
-from tui.cells import cell_len, fit, take, wrapped
+from tui.text.cells import cell_len, fit, take, wrapped
 
 # Signs whose width changed from one Unicode to the next: Python's tables and rich's are of other years.
 _BETWEEN = ((0x2630, 0x2637), (0x268A, 0x268F), (0x4DC0, 0x4DFF), (0x1D300, 0x1D376))

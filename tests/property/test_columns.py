@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from tests.property.test_cells import LETTERS
-from tui.store.episodes import Episode, EpisodeRow
-from tui.widgets.episode_text import row_text, worth
-from tui.widgets.run_columns import fit, middle, pad
-from tui.words import plain, table
+from tui.store.episodes.files import Episode, EpisodeRow
+from tui.text.format import plain, table
+from tui.widgets.common.cells import fit, pad
+from tui.widgets.episodes.layout import row_text, worth
+from tui.widgets.runs.columns import middle
 
 _NAMES = st.text(
     LETTERS | st.characters(min_codepoint=0xD800, max_codepoint=0xDFFF, exclude_categories=())

@@ -8,9 +8,9 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui.store import axes
-from tui.store.curves import Bucket, Curve, Ema, Trace
-from tui.store.series import Series
+from tui.store.charts import axes
+from tui.store.charts.curves import Bucket, Curve, Ema, Trace
+from tui.store.charts.series import Series
 
 STEPS = st.lists(st.integers(0, 5000), min_size=1, max_size=300, unique=True).map(sorted)
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True, width=32)

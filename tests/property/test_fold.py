@@ -18,9 +18,9 @@ from remote.contract.events import (
     encode_line,
     from_dict,
 )
-from tui.store.runs import RunState
-from tui.store.series import Metrics
-from tui.store.stream import LineDecoder, events_of
+from tui.store.charts.series import Metrics
+from tui.store.logs.stream import LineDecoder, events_of
+from tui.store.runs.state import RunState
 
 words = st.text(max_size=8)
 numbers = st.floats(allow_nan=False, width=32)

@@ -9,10 +9,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tui.config import schema
-from tui.config.draft import Draft
-from tui.config.files import load
 from tui.config.overrides import parse
 from tui.config.resolve import resolve_layers
+from tui.config.yaml_files import load
+from tui.planning.draft import Draft
 
 CONFIG = """\
 model:

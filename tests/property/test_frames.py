@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remote.contract.frames import Frame, FrameReader, encode_frame
+from remote.contract.log_frames import Frame, FrameReader, encode_frame
 
 frames = st.builds(
     Frame,

@@ -27,12 +27,12 @@ from remote.contract.events import (
     encode_line,
     split_source,
 )
-from tui.store import journal as journal_module
-from tui.store import log_matches
-from tui.store.journal import Journal, Line
-from tui.store.log_matches import LogMatches, LogTail
-from tui.store.log_query import LogQuery
-from tui.store.told import tell
+from tui.store.logs import log_file as journal_module
+from tui.store.logs import search
+from tui.store.logs.event_text import tell
+from tui.store.logs.log_file import Journal, Line
+from tui.store.logs.query import LogQuery
+from tui.store.logs.search import LogMatches, LogTail
 
 SHOWN = ("phase", "checkpoint", "failure", "end")
 PATTERNS = (
@@ -106,8 +106,8 @@ def small_blocks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(journal_module, "BLOCK", 40)
         patch.setattr(journal_module, "CHUNK", 64)
-        patch.setattr(log_matches, "CHUNK", 100)
-        patch.setattr(log_matches, "MANY", 2)
+        patch.setattr(search, "CHUNK", 100)
+        patch.setattr(search, "MANY", 2)
         yield
 
 

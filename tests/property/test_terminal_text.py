@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len, get_character_cell_size
 from rich.console import Console
 
-from tui.widgets.log_line import cut_rows, strip_of
-from tui.widgets.terminal_text import plain_line, read_terminal
+from tui.widgets.logs.ansi import plain_line, read_terminal
+from tui.widgets.logs.render import cut_rows, strip_of
 
 pieces = st.one_of(
     st.text(max_size=5),

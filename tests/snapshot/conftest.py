@@ -23,12 +23,12 @@ from remote.contract.events import CheckpointEvent, FailureEvent, MetricsEvent, 
 from tests.pilot.conftest import DEADLINE, NOW, ROOT, make_run, story
 from tui.app import VfmApp
 from tui.backends.base import VolumeInfo
-from tui.backends.local import LocalBackend
-from tui.backends.local_volumes import LocalVolumes
+from tui.backends.local.backend import LocalBackend
+from tui.backends.local.volumes import LocalVolumes
 from tui.client import Client
-from tui.config.fit import Machine
-from tui.memory import Memory
+from tui.planning.gpu_memory import Machine
 from tui.settings import Settings
+from tui.user.ui_state import Memory
 
 HINT = {
     "text": "set vllm.max_model_len = 2048",
@@ -116,7 +116,7 @@ def same_everywhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setattr("tui.config.outlook.this_machine", lambda: Machine(24.0, False))
+    monkeypatch.setattr("tui.planning.preview.this_machine", lambda: Machine(24.0, False))
     monkeypatch.setattr(asyncio, "to_thread", Threads.counted)
     Threads.away = 0
     yield

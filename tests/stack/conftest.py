@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from remote.contract.spec import ExperimentSpec
-from remote.emit import Emitter
-from remote.scripted_model import ScriptedModel
+from remote.evaluation.scripted_model import ScriptedModel
+from remote.output.emitter import Emitter
 
 PROJECT = Path(__file__).parents[2]
 
@@ -52,7 +52,7 @@ def tiny_spec(**sections: dict[str, Any]) -> ExperimentSpec:
 
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from remote.models import prepare_model
+    from remote.models.load import prepare_model
 
     return Path(prepare_model("builtin/tiny-random", tmp_path_factory.mktemp("cache"), print))
 
@@ -60,7 +60,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def wordle() -> None:
     """The environment, importable from its folder."""
-    from remote.environments import activate
+    from remote.environments.resolve import activate
 
     activate(PROJECT / "environments" / "vf_wordle")
     os.environ.setdefault("OPENAI_API_KEY", "unused")
@@ -75,7 +75,7 @@ def emitter(tmp_path: Path) -> Iterator[Emitter]:
 
 
 def _serve(folder: Path, model: Path, way: str) -> Iterator[Any]:
-    from remote.vllm_server import VllmServer
+    from remote.inference.server import VllmServer
 
     fd = os.open(folder / f"{way}.log", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     spec = tiny_spec(vllm={"weight_sync": way})

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from remote.scripted_model import Message, Player, Request, ScriptedModel, tool_call
+from remote.evaluation.scripted_model import Message, Player, Request, ScriptedModel, tool_call
 
 __all__ = ["Message", "Player", "Request", "ScriptedModel", "tool_call"]

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from remote import checkpoints
-from remote.emit import Emitter
+from remote.output.emitter import Emitter
+from remote.training import checkpoints
 from tests.stack.test_training import _train, served
 
 pytestmark = [pytest.mark.stack, pytest.mark.vllm]
@@ -34,8 +34,8 @@ def test_the_best_checkpoint_is_saved_marked_and_stays(
     emitter: Emitter,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from remote.rollouts import Played
-    from remote.stopping import Interrupted
+    from remote.processes.signals import Interrupted
+    from remote.rollouts.player import Played
 
     play, scores = rollouts.play, iter(SCORES.items())
     stopped = False

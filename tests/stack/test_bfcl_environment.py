@@ -13,12 +13,13 @@ import verifiers.v1 as vf
 from verifiers.v1.env import RunSlot
 from verifiers.v1.utils.loaders import environment_class, load_environment, resolve_env_config
 
-from remote import chat_harness, environment_errors, environments
 from remote.contract.errors import EnvironmentMissing
+from remote.environments import errors, resolve
+from remote.rollouts import chat_harness
 from tests.stack.scripted_model import Message, Request, ScriptedModel, tool_call
 
 PACKAGE = Path(__file__).parents[2] / "environments" / "vf_bfcl_single_turn"
-environments.activate(PACKAGE)
+resolve.activate(PACKAGE)
 import breakages  # type: ignore[import-not-found]  # noqa: E402
 from vf_bfcl_single_turn import entries, parser, tools  # noqa: E402
 
@@ -229,5 +230,5 @@ def test_splits_and_order_are_the_options(model: ScriptedModel) -> None:
     ],
 )
 def test_unfit_options_are_refused_by_name(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(EnvironmentMissing, match=said), environment_errors.user_code("vf_bfcl_single_turn"):
+    with pytest.raises(EnvironmentMissing, match=said), errors.user_code("vf_bfcl_single_turn"):
         build(**options)

@@ -14,7 +14,7 @@ import pytest
 
 from remote.contract.record import LaunchRequest
 from remote.contract.spec import ExperimentSpec
-from remote.scripted_model import ScriptedModel, call_of, plausible, value_of
+from remote.evaluation.scripted_model import ScriptedModel, call_of, plausible, value_of
 
 pytestmark = pytest.mark.stack
 ROOT = Path(__file__).parents[2]
@@ -88,7 +88,7 @@ def ask(tmp_path: Path, name: str, source: str = "", **args: Any) -> dict[str, A
         project_dir=str(tmp_path),
     )
     question = json.dumps({"request": request.model_dump(mode="json"), "check": True, "env": SECRETS})
-    command = [sys.executable, "-m", "remote.environment_report"]
+    command = [sys.executable, "-m", "remote.evaluation.environment_check"]
     done = subprocess.run(command, input=question, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     assert "canary0" not in done.stdout
     assert "c4n4ry" not in done.stdout
@@ -161,8 +161,8 @@ def test_a_package_that_was_only_on_an_index_plays_and_what_fails_is_said_with_i
 
 
 def test_tools_that_a_task_serves_are_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from remote import environments
-    from remote.rollouts import Rollouts
+    from remote.environments import resolve as environments
+    from remote.rollouts.player import Rollouts
 
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -185,7 +185,7 @@ def test_tools_that_a_task_serves_are_called(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("module", ["harbor", "nemo_gym", "openenv", "textarena"])
 def test_tasksets_inside_verifiers_go_by_their_name(module: str, tmp_path: Path) -> None:
-    from remote.environments import resolve
+    from remote.environments.resolve import resolve
 
     assert resolve(module.replace("_", "-"), tmp_path) == module
 

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from remote.contract.errors import EnvironmentMissing, VfmError
-from remote.rollouts import Played, Rollouts
-from remote.scripted_model import ScriptedModel, plausible
+from remote.evaluation.scripted_model import ScriptedModel, plausible
+from remote.rollouts.player import Played, Rollouts
 from tests.stack.conftest import PROJECT, tiny_spec
 
 pytestmark = pytest.mark.stack
@@ -58,12 +58,12 @@ Make = Callable[..., Rollouts]
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: ScriptedModel) -> Iterator[Make]:
     """Makes an environment of the body of a reward, or of hooks of its own, and serves it."""
-    from remote import environments
+    from remote.environments import resolve
 
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv("PYTHONPATH", str(PROJECT))
     monkeypatch.setenv("OPENAI_API_KEY", "unused")
-    environments.activate(tmp_path)
+    resolve.activate(tmp_path)
     model.player = plausible()
     made: list[Rollouts] = []
 
@@ -147,7 +147,7 @@ def test_what_ends_a_program_ends_one_episode(body: str, said: str, environment:
 def test_an_endless_wait_fails_its_episode_with_the_line(
     body: str, environment: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("remote.rollouts.GRACE", 0.2)
+    monkeypatch.setattr("remote.rollouts.player.GRACE", 0.2)
     rollouts = environment(body)
     error = error_of(rollouts)
     assert "training.episode_timeout = 1 seconds" in error
@@ -180,7 +180,7 @@ def test_python_that_blocks_the_loop_is_interrupted_and_the_others_go_on(
 def test_code_that_cannot_be_interrupted_ends_the_run_with_its_line(
     body: str, environment: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("remote.episode_loop.INTERRUPTIONS", 2)
+    monkeypatch.setattr("remote.rollouts.episode_loop.INTERRUPTIONS", 2)
     more = "def block(port): socket.create_connection(('127.0.0.1', port)).recv(1)"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         rollouts = environment(body, more=more, port=silent.getsockname()[1])
@@ -262,7 +262,7 @@ from pathlib import Path
 from remote import environments
 from remote.contract.spec import ExperimentSpec
 from remote.rollouts import Rollouts
-from remote.scripted_model import ScriptedModel
+from remote.evaluation.scripted_model import ScriptedModel
 
 folder = Path(sys.argv[1])
 environments.activate(folder)
@@ -275,13 +275,13 @@ rollouts.play(rollouts.tasks(), temperature=1.0)
 
 def test_code_that_lets_no_python_run_ends_the_process_with_its_line(tmp_path: Path) -> None:
     from remote.contract.record import LaunchRequest
-    from remote.ending import Said, judge
+    from remote.supervisor.verdict import Said, judge
 
     hooks = REWARD.format(body="__import__('re').match(r'(a+)+$', 'a' * 60 + 'b')")  # years, in C
     text = MODULE.format(hooks=textwrap.indent(hooks, "    "), more="", exported=["SayTaskset"])
     (tmp_path / "vfm_greedy.py").write_text(text)
     (tmp_path / "logs").mkdir()
-    program = f"import remote.episode_loop as loop; loop.BEYOND = 1.0\n{ALONE}"
+    program = f"import remote.rollouts.episode_loop as loop; loop.BEYOND = 1.0\n{ALONE}"
     env = {**os.environ, "PYTHONPATH": str(PROJECT), "OPENAI_API_KEY": "unused"}
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], env=env, check=False, timeout=100)
     assert done.returncode == 1

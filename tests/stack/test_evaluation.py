@@ -18,8 +18,8 @@ from remote.contract import layout
 from remote.contract.errors import VfmError
 from remote.contract.record import LaunchRequest
 from remote.contract.spec import ExperimentSpec
-from remote.emit import Emitter
-from remote.run_dir import RunDir
+from remote.output.emitter import Emitter
+from remote.output.run_dir import RunDir
 from tests.stack.conftest import PROJECT, tiny_spec
 from tests.stack.service import Service
 
@@ -61,7 +61,7 @@ class Run:
 
     def go(self, resume: str = "") -> int:
         """The exit code of a worker in this process."""
-        from remote.evaluator import Evaluator
+        from remote.workers.evaluation import Evaluator
 
         request = self.request.model_copy(update={"resume": resume})
         if not self.path.exists():
@@ -93,7 +93,7 @@ class Run:
 @pytest.fixture(autouse=True)
 def _unstopped(wordle: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker in this process may not make it deaf to signals."""
-    monkeypatch.setattr("remote.worker.ignore_signals", lambda: None)
+    monkeypatch.setattr("remote.workers.base.ignore_signals", lambda: None)
     monkeypatch.setenv("THEIR_KEY", KEY)
 
 
@@ -129,7 +129,7 @@ def test_episodes_are_on_file_as_verifiers_and_we_write_them_and_nothing_is_sent
 
 
 def test_a_killed_evaluation_plays_what_is_missing_and_what_failed(tmp_path: Path, service: Service) -> None:
-    import remote.evaluate as module
+    import remote.evaluation.episodes as module
 
     lock, count = threading.Lock(), iter(range(1000))
 
@@ -225,8 +225,8 @@ def test_a_busy_service_is_asked_again(tmp_path: Path, service: Service) -> None
 def test_the_error_bar_is_that_of_the_task_means() -> None:
     from statistics import stdev
 
-    from remote.rollouts import Played
-    from remote.scores import Finished, scores, standard_error
+    from remote.evaluation.scores import Finished, scores, standard_error
+    from remote.rollouts.player import Played
 
     assert standard_error([1.0, 0.0, 1.0, 1.0], [0, 1, 2, 3]) == pytest.approx(stdev([1, 0, 1, 1]) / 2)
     clustered = standard_error([1.0, 0.0, 1.0, 1.0, 0.0, 0.0], [0, 0, 1, 1, 2, 2])
@@ -245,8 +245,8 @@ def test_a_wrong_endpoint_or_key_name_is_refused() -> None:
 
 
 def test_checkpoints_that_cannot_be_evaluated_say_why_and_what_there_is(tmp_path: Path) -> None:
-    from remote import checkpoints
-    from remote.models_checkpoint import served
+    from remote.evaluation.checkpoint_model import served
+    from remote.training import checkpoints
 
     base = tmp_path / "models/tiny-random"
     base.mkdir(parents=True)
@@ -283,8 +283,8 @@ def test_a_merged_checkpoint_answers_as_the_adapter_does(tmp_path: Path, tiny_mo
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from remote.models import load_for_training, save_final
-    from remote.models_checkpoint import served
+    from remote.evaluation.checkpoint_model import served
+    from remote.models.load import load_for_training, save_final
 
     spec = tiny_spec()
     model, tokenizer = load_for_training(spec, tiny_model)

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from remote import attempts
-from remote.contract.models import choose_model
+from remote.contract.modal_resources import modal_options
+from remote.contract.model_choice import choose_model
 from remote.contract.record import RunRecord
-from remote.contract.resources import modal_options
 from remote.contract.spec import ExperimentSpec
+from remote.supervisor import attempt_log
 from tests.stack.conftest import PROJECT, tiny_spec
 
 pytestmark = pytest.mark.stack
@@ -33,7 +33,7 @@ def trl(name: str) -> Probe:
     """A field of TRL's configuration."""
 
     def probe(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
-        from remote.train import trainer_arguments
+        from remote.training.grpo import trainer_arguments
 
         tmp_path: Path = request.getfixturevalue("tmp_path")
         value = getattr(trainer_arguments(spec, tmp_path, "run", "cpu"), name)
@@ -46,7 +46,7 @@ def flag(name: str) -> Probe:
     """What follows a flag of `vllm serve`, or whether it is there."""
 
     def probe(spec: ExperimentSpec, _: Any) -> Any:
-        from remote.vllm_command import command
+        from remote.inference.command import command
 
         words = command(spec, "model", 8000, "cuda", "policy")
         if name not in words:
@@ -59,7 +59,7 @@ def flag(name: str) -> Probe:
 
 def variable(name: str) -> Probe:
     def probe(spec: ExperimentSpec, _: Any) -> Any:
-        from remote.vllm_command import environment
+        from remote.inference.command import environment
 
         return environment(spec, "cpu", 2)[name]
 
@@ -74,13 +74,13 @@ def attempt(read: Callable[[ExperimentSpec, RunRecord], Any]) -> Probe:
 
 
 def image_python(spec: ExperimentSpec, _: Any) -> Any:
-    from remote.local_image import this_recipe
+    from remote.image.local import this_recipe
 
     return this_recipe(spec.image.python).python
 
 
 def server_gpus(spec: ExperimentSpec, _: Any) -> Any:
-    from remote.gpus import place
+    from remote.training.gpu_placement import place
 
     return place(spec, "train", "cuda", {"CUDA_VISIBLE_DEVICES": "0,1,2,3"}).server
 
@@ -89,7 +89,7 @@ def loaded(read: Callable[[Any], Any]) -> Probe:
     """Something of the model as it is loaded for training."""
 
     def probe(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
-        from remote.models import load_for_training
+        from remote.models.load import load_for_training
 
         return read(load_for_training(spec, request.getfixturevalue("tiny_model"))[0])
 
@@ -110,7 +110,7 @@ def environment_config(read: Callable[[Any], Any]) -> Probe:
     """Something of the verifiers environment as it is made."""
 
     def probe(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
-        from remote.rollouts import Rollouts
+        from remote.rollouts.player import Rollouts
 
         request.getfixturevalue("wordle")
         made = Rollouts("vf_wordle", spec.training.environment_args, spec, Address())
@@ -126,7 +126,7 @@ def asked(name: str) -> Probe:
     """What an episode asks of the server."""
 
     def probe(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
-        from remote.rollouts import sampling
+        from remote.rollouts.player import sampling
 
         return getattr(sampling(spec, spec.training.temperature), name)
 
@@ -141,7 +141,7 @@ def handed_over(spec: ExperimentSpec, _: Any) -> Any:
 
 
 def held_out(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
-    from remote.held_out import HeldOut
+    from remote.training.held_out import HeldOut
 
     class Tasks:
         def tasks(self, held_out: bool = False) -> list[int]:
@@ -153,9 +153,9 @@ def held_out(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
 
 def planned(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
     """Episodes and temperature of an evaluation."""
-    from remote import evaluate
-    from remote.emit import Emitter
-    from remote.recorder import Recorder
+    from remote.evaluation import episodes
+    from remote.output.emitter import Emitter
+    from remote.rollouts.recorder import Recorder
 
     class Planned(Exception):
         pass
@@ -172,13 +172,13 @@ def planned(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
 
     recorder = Recorder(Emitter(None), request.getfixturevalue("tmp_path"), 0)
     with pytest.raises(Planned) as found:
-        evaluate.evaluate(spec, Tasks(), recorder, "run")  # type: ignore[arg-type]
+        episodes.evaluate(spec, Tasks(), recorder, "run")  # type: ignore[arg-type]
     return found.value.args
 
 
 def endpoint(spec: ExperimentSpec, _: Any) -> Any:
     """Where an evaluation is played, and by which variable's key."""
-    from remote.endpoint import Endpoint
+    from remote.inference.endpoint import Endpoint
 
     asked = Endpoint.of(spec, "theirs-large")
     return asked.api, asked.key_variable
@@ -186,9 +186,9 @@ def endpoint(spec: ExperimentSpec, _: Any) -> Any:
 
 def endpoint_is_seeded(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
     """Whether a request to somebody else's service carries a seed."""
-    from remote.endpoint import Endpoint
-    from remote.rollouts import Rollouts
-    from remote.scripted_model import ScriptedModel
+    from remote.evaluation.scripted_model import ScriptedModel
+    from remote.inference.endpoint import Endpoint
+    from remote.rollouts.player import Rollouts
 
     request.getfixturevalue("wordle")
     model: ScriptedModel = request.getfixturevalue("model")
@@ -200,8 +200,8 @@ def endpoint_is_seeded(spec: ExperimentSpec, request: pytest.FixtureRequest) -> 
 
 def recorded(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
     """How many episodes of a step are shown."""
-    from remote.recorder import Recorder
-    from remote.rollouts import Played
+    from remote.rollouts.player import Played
+    from remote.rollouts.recorder import Recorder
 
     shown: list[Any] = []
 
@@ -215,13 +215,13 @@ def recorded(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
 
 
 def guard(spec: ExperimentSpec, _: Any) -> Any:
-    from remote.logprob_guard import allowed_difference
+    from remote.training.logprob_guard import allowed_difference
 
     return allowed_difference(spec)
 
 
 def row_length(spec: ExperimentSpec, _: Any) -> Any:
-    from remote.rows import to_row
+    from remote.rollouts.token_rows import to_row
 
     turn: Any = {"prompt_ids": [1] * 10, "completion_ids": [2] * 50, "logprobs": [0.0] * 50}
     row = to_row([turn], spec.model.max_token_length)
@@ -229,13 +229,13 @@ def row_length(spec: ExperimentSpec, _: Any) -> Any:
 
 
 def sync(spec: ExperimentSpec, _: Any) -> Any:
-    from remote.vllm_command import resolve_weight_sync
+    from remote.inference.command import resolve_weight_sync
 
     return resolve_weight_sync(spec, "cpu")
 
 
 def port(spec: ExperimentSpec, _: Any) -> Any:
-    from remote.ports import lease_port
+    from remote.processes.ports import lease_port
 
     lease = lease_port(spec.vllm.port)
     lease.release()
@@ -243,7 +243,7 @@ def port(spec: ExperimentSpec, _: Any) -> Any:
 
 
 def found(spec: ExperimentSpec, _: Any) -> Any:
-    from remote.environments import resolve
+    from remote.environments.resolve import resolve
 
     return resolve(spec.training.environment, PROJECT / "environments")
 
@@ -251,7 +251,7 @@ def found(spec: ExperimentSpec, _: Any) -> Any:
 def script_of(spec: ExperimentSpec, _: Any) -> Any:
     """The training script that a plan asks for."""
     from tui.config.resolve import resolve
-    from tui.config.scripts import find_script
+    from tui.planning.training_scripts import find_script
 
     resolved = dataclasses.replace(resolve(None), spec=spec)
     return find_script(resolved, "vf_wordle", PROJECT).path
@@ -259,7 +259,7 @@ def script_of(spec: ExperimentSpec, _: Any) -> Any:
 
 def at_once(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
     """The most episodes that are under way together."""
-    from remote import rollouts
+    from remote.rollouts import player
 
     class Crowd:
         now = most = 0
@@ -273,10 +273,10 @@ def at_once(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
 
     request.getfixturevalue("wordle")
     patch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
-    made = rollouts.Rollouts("vf_wordle", {}, spec, Address())
+    made = player.Rollouts("vf_wordle", {}, spec, Address())
     crowd, real = Crowd(), made._env
     patch.setattr(made, "_env", crowd)
-    patch.setattr(rollouts, "_played", lambda *_: rollouts.Played(task="x"))
+    patch.setattr(player, "_played", lambda *_: player.Played(task="x"))
     made.play([None] * 9, temperature=1.0)
     patch.setattr(made, "_env", real)
     made.close()
@@ -284,14 +284,14 @@ def at_once(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
 
 
 def report_mode(spec: ExperimentSpec, _: Any) -> Any:
-    from remote.tracking import mode
+    from remote.output.wandb_report import mode
 
     return mode(spec, {"WANDB_API_KEY": "x"})
 
 
 def wandb(name: str) -> Probe:
     def probe(spec: ExperimentSpec, _: Any) -> Any:
-        from remote.tracking import arguments
+        from remote.output.wandb_report import arguments
 
         return arguments(spec, Path("/run"))[name]
 
@@ -383,8 +383,8 @@ ROWS: list[tuple[str, Any, Probe, Any]] = [
     ("vllm.port", 18123, port, 18123),
     ("vllm.weight_sync", "adapter", sync, "adapter"),
     ("vllm.gpus", 2, server_gpus, ("0", "1")),
-    ("modal.retries", 0, attempt(attempts.goes_on), False),
-    ("budget.max_usd", 2.5, attempt(lambda *how: attempts.meter(*how).limit), 2.5),
+    ("modal.retries", 0, attempt(attempt_log.goes_on), False),
+    ("budget.max_usd", 2.5, attempt(lambda *how: attempt_log.meter(*how).limit), 2.5),
     ("wandb.project", "mine", wandb("project"), "mine"),
     ("image.python", "3.12", image_python, "3.12"),
     ("wandb.enabled", True, report_mode, "online"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from remote.run_dir import is_disk_full
+from remote.output.run_dir import is_disk_full
 
 pytestmark = pytest.mark.stack
 

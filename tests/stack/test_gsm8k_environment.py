@@ -17,8 +17,9 @@ from pyarrow import parquet
 from verifiers.v1.env import RunSlot
 from verifiers.v1.utils.loaders import load_environment, resolve_env_config
 
-from remote import chat_harness, environment_errors, environments
 from remote.contract.errors import EnvironmentMissing
+from remote.environments import errors, resolve
+from remote.rollouts import chat_harness
 from tests.stack.scripted_model import ScriptedModel
 
 ROOT = Path(__file__).parents[2]
@@ -29,8 +30,8 @@ pytestmark = pytest.mark.stack
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The overlay that the package is installed into, with reasoning-gym and nothing else."""
     target = tmp_path_factory.mktemp("overlay")
-    environments.install("vf_gsm8k", ROOT / "environments", target, lambda line: None)
-    environments.activate(target)
+    resolve.install("vf_gsm8k", ROOT / "environments", target, lambda line: None)
+    resolve.activate(target)
     yield target
     sys.path.remove(str(target))
 
@@ -154,7 +155,7 @@ def test_gsm8k_itself_is_read_from_the_hubs_files(hub: Path) -> None:
 
 def test_without_the_hub_it_says_what_to_do(hub: Path) -> None:
     said = r"openai/gsm8k cannot be had from the Hugging Face hub .*set source to gsm_symbolic"
-    with pytest.raises(EnvironmentMissing, match=said), environment_errors.user_code("vf_gsm8k"):
+    with pytest.raises(EnvironmentMissing, match=said), errors.user_code("vf_gsm8k"):
         list(build(source="gsm8k").taskset)
 
 
@@ -165,5 +166,5 @@ def test_unfit_options_are_refused_by_name() -> None:
         ({"terms": 1}, "training.environment_args.terms"),
         ({"reply": "equation"}, "reply: equation is for source: chain_sum"),
     ):
-        with pytest.raises(EnvironmentMissing, match=said), environment_errors.user_code("vf_gsm8k"):
+        with pytest.raises(EnvironmentMissing, match=said), errors.user_code("vf_gsm8k"):
             build(**options)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from remote.contract.errors import ScriptError, VfmError
-from remote.emit import Emitter
+from remote.output.emitter import Emitter
 from tests.stack.test_training import _train, served
 
 pytestmark = [pytest.mark.stack, pytest.mark.vllm]

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from remote import checkpoints
 from remote.contract import layout
 from remote.contract.errors import DiskError, ServerError
-from remote.emit import Emitter
-from remote.stopping import Cancelled, Interrupted
+from remote.output.emitter import Emitter
+from remote.processes.signals import Cancelled, Interrupted
+from remote.training import checkpoints
 from tests.stack.conftest import tiny_spec
 
 pytestmark = [pytest.mark.stack, pytest.mark.vllm]
@@ -22,11 +22,11 @@ pytestmark = [pytest.mark.stack, pytest.mark.vllm]
 
 def attempt(folder: Path, model_dir: Path, server: Any, ends: BaseException | None) -> None:
     """One go at a training of three steps, which ends with the episodes of the third."""
-    from remote.models import load_for_training
-    from remote.recorder import Recorder
-    from remote.rollouts import Rollouts
-    from remote.training_run import TrainingRun
-    from remote.weight_sync import make_sync
+    from remote.models.load import load_for_training
+    from remote.rollouts.player import Rollouts
+    from remote.rollouts.recorder import Recorder
+    from remote.training.run import TrainingRun
+    from remote.training.weight_sync import make_sync
 
     spec = tiny_spec(vllm={"max_model_len": 1024, "weight_sync": "merged"})
     model, tokenizer = load_for_training(spec, model_dir)

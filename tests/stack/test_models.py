@@ -20,7 +20,7 @@ import pytest
 from remote.contract.builtin import BUILTIN, SMOLLM2, TINY_RANDOM
 from remote.contract.errors import ModelError
 from remote.contract.spec import ExperimentSpec
-from remote.models import check_code, damaged_advice, load_for_training, prepare_model, save_final
+from remote.models.load import check_code, damaged_advice, load_for_training, prepare_model, save_final
 
 pytestmark = pytest.mark.stack
 PROJECT = Path(__file__).parents[2]
@@ -74,7 +74,7 @@ def test_smollm2_is_bit_for_bit_what_transformers_makes_of_the_file(smollm2: Pat
     from safetensors import safe_open
     from transformers.modeling_gguf_pytorch_utils import LlamaTensorProcessor
 
-    from remote.models_smollm2 import find_gguf
+    from remote.models.smollm2 import find_gguf
 
     config = json.loads((smollm2 / "config.json").read_text())
     reader = GGUFReader(find_gguf())

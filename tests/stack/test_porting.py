@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from remote import environments
 from remote.contract.spec import ExperimentSpec
-from remote.scripted_model import Message, Request, ScriptedModel, tool_call
+from remote.environments import resolve
+from remote.evaluation.scripted_model import Message, Request, ScriptedModel, tool_call
 
 pytestmark = pytest.mark.stack
 ROOT = Path(__file__).parents[2]
@@ -40,7 +40,7 @@ def test_every_file_is_in_the_document_as_it_is() -> None:
 @pytest.fixture
 def play(model: ScriptedModel, monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
     """Plays a ported environment's first tasks against a player."""
-    from remote.rollouts import Rollouts
+    from remote.rollouts.player import Rollouts
 
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -48,7 +48,7 @@ def play(model: ScriptedModel, monkeypatch: pytest.MonkeyPatch) -> Iterator[Play
     opened: list[Rollouts] = []
 
     def play(name: str, player: Callable[[Request], Message], count: int = 1, **args: Any) -> list[Any]:
-        environments.activate(PORTING / name)
+        resolve.activate(PORTING / name)
         model.player = player
         opened.append(Rollouts(name, args, ExperimentSpec(), model))
         return list(opened[-1].play(opened[-1].tasks()[:count], temperature=1.0))

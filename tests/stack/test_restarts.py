@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from remote import guardian
 from remote.contract import layout
 from remote.contract.errors import ServerError
-from remote.emit import Emitter
-from remote.scripted_model import ScriptedModel
+from remote.evaluation.scripted_model import ScriptedModel
+from remote.output.emitter import Emitter
+from remote.processes import guardian
 from tests.stack.conftest import tiny_spec
 
 pytestmark = pytest.mark.stack
@@ -80,7 +80,7 @@ def mortal(wordle: None) -> Iterator[Callable[..., Mortal]]:
 
 
 def rollouts(server: Any) -> Any:
-    from remote.rollouts import Rollouts
+    from remote.rollouts.player import Rollouts
 
     training = {"environment_args": {"turns": 1, "reply": "plain"}, "concurrency": 2}
     spec = tiny_spec(training={**tiny_spec().training.model_dump(), **training})
@@ -175,13 +175,12 @@ def test_a_training_goes_on_with_the_present_weights(
     """Killed in one step, stopped in a later one; the guard compares every token's log-probability."""
     import signal
 
-    from remote.models import load_for_training
-    from remote.recorder import Recorder
-    from remote.rollouts import Rollouts
-    from remote.train import train
-    from remote.training_run import TrainingRun
-    from remote.vllm_server import VllmServer
-    from remote.weight_sync import make_sync
+    from remote.inference.server import VllmServer
+    from remote.models.load import load_for_training
+    from remote.rollouts.player import Rollouts
+    from remote.rollouts.recorder import Recorder
+    from remote.training.run import TrainingRun, train
+    from remote.training.weight_sync import make_sync
 
     sections: dict[str, Any] = {"vllm": {"max_model_len": 1024, "weight_sync": way, "stall_timeout": 15}}
     spec = tiny_spec(**sections)

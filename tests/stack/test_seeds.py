@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from remote.scripted_model import ScriptedModel
-from remote.seeds import episode_keys
+from remote.evaluation.scripted_model import ScriptedModel
+from remote.rollouts.seeds import episode_keys
 from tests.stack.conftest import tiny_spec
 
 pytestmark = pytest.mark.stack
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.stack
 
 def sent(model: ScriptedModel, keys: list[str] | None, **training: Any) -> list[tuple[str, int | None]]:
     """What each call was asked and its seed, sorted: calls of a step arrive as they like."""
-    from remote.rollouts import Rollouts
+    from remote.rollouts.player import Rollouts
 
     spec = tiny_spec(training={**tiny_spec().training.model_dump(), **training})
     made = Rollouts("vf_wordle", spec.training.environment_args, spec, model)
@@ -62,7 +62,7 @@ def test_a_play_of_a_scripts_own_is_seeded_too(model: ScriptedModel, wordle: Non
 def test_a_real_server_answers_the_same_seeds_with_the_same_episodes(
     reload_server: Any, wordle: None
 ) -> None:
-    from remote.rollouts import Rollouts
+    from remote.rollouts.player import Rollouts
 
     spec = tiny_spec()
     made = Rollouts("vf_wordle", spec.training.environment_args, spec, reload_server)

@@ -8,19 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from remote import checkpoints
 from remote.contract import layout
 from remote.contract.errors import ServerError, VfmError
 from remote.contract.record import LaunchRequest
-from remote.emit import Emitter
-from remote.run_dir import RunDir
-from remote.worker import FAILED, GOES_ON, SERVER_LOST, Worker
+from remote.output.emitter import Emitter
+from remote.output.run_dir import RunDir
+from remote.training import checkpoints
+from remote.workers.base import FAILED, GOES_ON, SERVER_LOST
+from remote.workers.training import Training
 from tests.stack.conftest import tiny_spec
 
 pytestmark = pytest.mark.stack
 
 
-class Doomed(Worker):
+class Doomed(Training):
     """A worker that fails after the checkpoint of some steps."""
 
     steps = 2
@@ -51,7 +52,7 @@ def test_only_a_lost_server_after_a_step_leaves_the_run_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goes_on: str, steps: int, error: VfmError, code: int
 ) -> None:
     monkeypatch.setenv(GOES_ON, goes_on)
-    monkeypatch.setattr("remote.worker.ignore_signals", lambda: None)
+    monkeypatch.setattr("remote.workers.base.ignore_signals", lambda: None)
     run = tmp_path / "run"
     request = LaunchRequest(
         run_id="run",

@@ -17,7 +17,7 @@ def model(tiny_model: Path) -> Any:
     import torch
     from trl.trainer.utils import add_fused_lm_head
 
-    from remote.models import load_for_training
+    from remote.models.load import load_for_training
 
     model, _ = load_for_training(tiny_spec(), tiny_model)
     torch.manual_seed(0)
@@ -64,7 +64,7 @@ def gradients(model: Any, logps: Any) -> Any:
 def test_numbers_and_gradients_are_those_of_the_plain_computation(model: Any) -> None:
     import torch
 
-    from remote.shared_prompts import shared_logps
+    from remote.training.shared_prompts import shared_logps
 
     ids, mask, completion = batch()
     theirs, their_entropy = plain(model, ids, mask, completion)
@@ -82,7 +82,7 @@ def test_numbers_and_gradients_are_those_of_the_plain_computation(model: Any) ->
 def test_a_prompt_is_computed_once_for_its_group() -> None:
     import torch
 
-    from remote.shared_prompts import pack
+    from remote.training.shared_prompts import pack
 
     ids, mask, completion = batch()
     packed = pack(ids, mask, completion, torch.float32)

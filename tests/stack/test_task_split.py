@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from remote.contract.errors import EnvironmentMissing
-from remote.rollouts import Rollouts
-from remote.scripted_model import ScriptedModel
+from remote.evaluation.scripted_model import ScriptedModel
+from remote.rollouts.player import Rollouts
 from tests.stack.conftest import tiny_spec
 
 pytestmark = pytest.mark.stack
@@ -62,11 +62,11 @@ def said() -> list[str]:
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: ScriptedModel, said: list[str]) -> Load:
     """Names of the tasks to train on, of those held out, and of those that an evaluation plays."""
-    from remote import environments
+    from remote.environments import resolve
 
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv("OPENAI_API_KEY", "unused")
-    environments.activate(tmp_path)
+    resolve.activate(tmp_path)
 
     def load(
         option: str, *, data: Any = SPLITS, read: str = "DATA[split]", examples: int = 2, **args: Any
@@ -157,7 +157,7 @@ def test_tasks_of_both_splits_are_not_held_out(load: Load, said: list[str]) -> N
 def test_loading_that_lasts_is_told_with_its_line(
     load: Load, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("remote.episode_loop.TELL", 0.2)
+    monkeypatch.setattr("remote.rollouts.episode_loop.TELL", 0.2)
     read = "[__import__('time').sleep(1.0), 'a'][1:]"
     load("n: int = 1", read=read, examples=0)
     assert any("has been loading for" in line and "in load" in line for line in said), said

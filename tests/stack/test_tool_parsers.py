@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from remote.contract.models import DEFAULT_MODELS
+from remote.contract.model_choice import DEFAULT_MODELS
 from remote.contract.tool_parsers import TOOL_PARSERS, parser_of
 
 CALLS = [{"name": "add", "arguments": {"a": 1, "b": 2}}, {"name": "neg", "arguments": {"a": 3}}]

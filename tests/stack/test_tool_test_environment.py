@@ -14,8 +14,9 @@ import verifiers.v1 as vf
 from verifiers.v1.env import RunSlot
 from verifiers.v1.utils.loaders import load_environment, resolve_env_config
 
-from remote import chat_harness, environment_errors, environments
 from remote.contract.errors import EnvironmentMissing
+from remote.environments import errors, resolve
+from remote.rollouts import chat_harness
 from tests.stack.scripted_model import ScriptedModel, tool_call
 
 ROOT = Path(__file__).parents[2]
@@ -26,8 +27,8 @@ pytestmark = pytest.mark.stack
 def said(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """What the install says; the package can be imported while it lasts."""
     target, lines = tmp_path_factory.mktemp("overlay"), list[str]()
-    environments.install("vf_tool_test", ROOT / "environments", target, lines.append)
-    environments.activate(target)
+    resolve.install("vf_tool_test", ROOT / "environments", target, lines.append)
+    resolve.activate(target)
     yield lines
     sys.path.remove(str(target))
 
@@ -93,6 +94,6 @@ def test_right_calls_earn_everything_and_nearly_right_ones_nothing(model: Script
 def test_unfit_options_are_refused_by_name() -> None:
     with (
         pytest.raises(EnvironmentMissing, match=r"training\.environment_args\.functions"),
-        environment_errors.user_code("vf_tool_test"),
+        errors.user_code("vf_tool_test"),
     ):
         build(functions=9)

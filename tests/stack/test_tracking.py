@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from remote.tracking import mode
+from remote.output.wandb_report import mode
 from tests.stack.conftest import PROJECT, tiny_spec
 
 pytestmark = pytest.mark.stack
@@ -28,7 +28,7 @@ PROGRAM = """
 import json, os, sys, time
 from pathlib import Path
 from remote.contract.spec import ExperimentSpec
-from remote.tracking import Report
+from remote.output.wandb_report import Report
 
 spec = ExperimentSpec.model_validate(json.loads(sys.argv[1]))
 report = Report(spec, Path(sys.argv[2]), os.environ, lambda line: print("SAID", line, flush=True))
@@ -162,7 +162,7 @@ def test_what_env_says_of_the_mode_holds(environ: dict[str, str], expected: str 
 
 
 def test_a_report_that_does_not_end_is_left(run_dir: Path) -> None:
-    from remote.tracking import Report
+    from remote.output.wandb_report import Report
 
     said: list[str] = []
     made = Report(tiny_spec(wandb={"enabled": True, "timeout": TIMEOUT}), run_dir, {}, said.append)

@@ -22,7 +22,7 @@ import pytest
 from remote.contract import layout
 from remote.contract.record import LaunchRequest
 from remote.contract.spec import ExperimentSpec
-from remote.emit import Emitter
+from remote.output.emitter import Emitter
 from tests.stack.conftest import PROJECT, tiny_spec
 
 pytestmark = [pytest.mark.stack, pytest.mark.vllm]
@@ -116,7 +116,7 @@ SCRIPT = "examples/grpo/train_wordle.py"
 
 def prepare(folder: Path) -> None:
     """A run directory, and the environment where the worker puts it."""
-    from remote.run_dir import RunDir
+    from remote.output.run_dir import RunDir
 
     request = LaunchRequest(
         run_id="two",
@@ -145,9 +145,9 @@ def prepare(folder: Path) -> None:
 @contextmanager
 def two_trainers(folder: Path, model: Path, tape: Tape) -> Iterator[Any]:
     """The trainers that the worker starts where VFM_TRAINERS says so."""
-    from remote.gpus import place
-    from remote.run_dir import RunDir
-    from remote.trainers import Trainers
+    from remote.output.run_dir import RunDir
+    from remote.training.gpu_placement import place
+    from remote.training.rank_launcher import Trainers
 
     fd = os.open(folder / "logs/stream.log", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     placement = place(spec_of(), "train", "cpu", {"VFM_TRAINERS": "2"})
@@ -170,12 +170,11 @@ def until(condition: Callable[[], object], what: str) -> None:
 
 def by_one(folder: Path, model_dir: Path, tape: Tape) -> None:
     """The same training in this process, on the episodes that the two trained on."""
-    from remote.models import load_for_training, save_final
-    from remote.recorder import Recorder
-    from remote.rollouts import Rollouts
-    from remote.train import train
-    from remote.training_run import TrainingRun
-    from remote.weight_sync import make_sync
+    from remote.models.load import load_for_training, save_final
+    from remote.rollouts.player import Rollouts
+    from remote.rollouts.recorder import Recorder
+    from remote.training.run import TrainingRun, train
+    from remote.training.weight_sync import make_sync
 
     spec = spec_of()
     model, tokenizer = load_for_training(spec, model_dir)
@@ -301,8 +300,8 @@ def replies_of_a_step() -> int:
 
 
 def test_a_trainer_that_is_killed_costs_no_step(tmp_path: Path, tape: Tape, tiny_model: Path) -> None:
-    from remote import checkpoints
     from remote.contract.errors import VfmError
+    from remote.training import checkpoints
 
     prepare(tmp_path)
     with two_trainers(tmp_path, tiny_model, tape) as trainers:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from remote.contract.errors import ScriptError, SyncError, VfmError
-from remote.emit import Emitter
+from remote.output.emitter import Emitter
 from tests.stack.conftest import PROJECT, tiny_spec
 
 pytestmark = [pytest.mark.stack, pytest.mark.vllm]
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.vllm]
 
 def served(server: Any, **training: Any) -> Iterator[Any]:
     """The environment, played on a server until the test is over."""
-    from remote.rollouts import Rollouts
+    from remote.rollouts.player import Rollouts
 
     spec = tiny_spec(training={**tiny_spec().training.model_dump(), **training})
     made = Rollouts("vf_wordle", spec.training.environment_args, spec, server)
@@ -42,7 +42,7 @@ def terse(reload_server: Any, wordle: None) -> Iterator[Any]:
 def test_masks_of_several_turns_are_the_chat_templates_token_by_token(terse: Any, tiny_model: Path) -> None:
     from transformers import AutoTokenizer
 
-    from remote.rows import to_row
+    from remote.rollouts.token_rows import to_row
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_model)
     played = terse.play(terse.tasks()[:40], temperature=1.0)
@@ -107,11 +107,10 @@ def _train(
     model: dict[str, Any] | None = None,
     **over: Any,
 ) -> Any:
-    from remote.models import load_for_training
-    from remote.recorder import Recorder
-    from remote.train import train
-    from remote.training_run import TrainingRun
-    from remote.weight_sync import make_sync
+    from remote.models.load import load_for_training
+    from remote.rollouts.recorder import Recorder
+    from remote.training.run import TrainingRun, train
+    from remote.training.weight_sync import make_sync
 
     spec = tiny_spec(training={**tiny_spec().training.model_dump(), "steps": 8, **over}, model=model or {})
     learner, tokenizer = load_for_training(spec, model_dir)
@@ -152,7 +151,7 @@ def test_a_run_in_step_trains_accounts_for_its_time_and_goes_on_where_it_was_int
     emitter: Emitter,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from remote.stopping import Interrupted
+    from remote.processes.signals import Interrupted
 
     play, plays = rollouts.play, iter(range(1, 9))
 
@@ -221,7 +220,7 @@ def test_a_step_in_which_every_episode_fails_ends_the_run_with_the_cause(
     emitter: Emitter,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from remote.rollouts import Played
+    from remote.rollouts.player import Played
 
     monkeypatch.setattr(
         rollouts, "play", lambda tasks, **_: [Played(task="x", error="KeyError: 'marks'") for _ in tasks]
@@ -232,7 +231,7 @@ def test_a_step_in_which_every_episode_fails_ends_the_run_with_the_cause(
 
 SCRIPT = """
 from transformers import TrainerCallback
-from remote.train import VfmTrainer
+from remote.training.grpo import VfmTrainer
 
 class Halved(VfmTrainer):
     losses = 0
@@ -265,7 +264,7 @@ def train(run):
 def test_a_script_changes_tasks_rewards_arguments_and_loss_and_its_callback_is_to_blame(
     tmp_path: Path, reload_server: Any, tiny_model: Path, rollouts: Any, emitter: Emitter
 ) -> None:
-    from remote.training_script import Script
+    from remote.training.script import Script
 
     said: list[str] = []
     script = Script("scripts/mine.py", SCRIPT, tmp_path, said.append).load()
@@ -285,8 +284,8 @@ def test_a_script_changes_tasks_rewards_arguments_and_loss_and_its_callback_is_t
 
 
 def test_what_the_server_goes_by_too_is_not_for_a_script_to_change(tmp_path: Path) -> None:
-    from remote.training_run import TrainingRun
-    from remote.training_script import Script
+    from remote.training.run import TrainingRun
+    from remote.training.script import Script
 
     run = TrainingRun(tiny_spec(), tmp_path, "test", *[None] * 5, "cpu")  # type: ignore[arg-type, call-arg]
     script = Script("mine.py", "def train(run):\n    run.arguments(temperature=2)\n", tmp_path, print).load()
@@ -305,8 +304,8 @@ def test_a_failure_of_the_training_is_not_the_scripts(
     emitter: Emitter,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from remote.train import VfmTrainer
-    from remote.training_script import Script
+    from remote.training.grpo import VfmTrainer
+    from remote.training.script import Script
 
     def broken(*_: Any, **how: Any) -> None:
         raise ArithmeticError("a bug of the trainer's")

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from remote import guardian
 from remote.contract.errors import ServerError
 from remote.contract.events import PhaseEvent, decode_line
 from remote.contract.spec import ExperimentSpec
-from remote.emit import Emitter
-from remote.vllm_server import VllmServer
+from remote.inference.server import VllmServer
+from remote.output.emitter import Emitter
+from remote.processes import guardian
 
 pytestmark = [pytest.mark.stack, pytest.mark.vllm]
 

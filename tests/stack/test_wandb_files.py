@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tui.backends.local_volumes import LocalVolumes
+from tui.backends.local.volumes import LocalVolumes
 
 pytestmark = pytest.mark.stack
 

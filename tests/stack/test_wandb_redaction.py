@@ -16,7 +16,7 @@ pytestmark = pytest.mark.stack
 SECRET = "canary0123456789abcdefABCDEF"
 REPORT = f"""
 import os, sys, wandb
-from remote.wandb_redaction import keep_secrets_out_of_wandb
+from remote.output.wandb_redaction import keep_secrets_out_of_wandb
 keep_secrets_out_of_wandb()
 keep_secrets_out_of_wandb()
 with wandb.init(config={{"first": "key={SECRET}"}}) as run:

@@ -17,7 +17,7 @@ EXACT = 1e-4  # nats a token in float32; stale weights are off by tenths
 
 
 def learner(model: Path, lora: bool) -> Any:
-    from remote.models import load_for_training
+    from remote.models.load import load_for_training
 
     return load_for_training(tiny_spec(model={"lora": {"enabled": lora}}), model)
 
@@ -70,7 +70,7 @@ def difference(server: Any, name: str, model: Any) -> float:
 
 @pytest.fixture
 def synced(request: pytest.FixtureRequest, tiny_model: Path) -> Iterator[tuple[Any, Any, Any]]:
-    from remote.weight_sync import make_sync
+    from remote.training.weight_sync import make_sync
 
     way: str = request.param
     server = request.getfixturevalue("adapter_server" if way == "adapter" else "reload_server")
@@ -107,7 +107,7 @@ def test_merging_leaves_the_model_in_training_untouched(synced: tuple[Any, Any, 
 
 def test_tied_embeddings_are_refused_where_a_reload_would_keep_the_old_output_layer(tiny_model: Path) -> None:
     from remote.contract.errors import ModelError
-    from remote.weight_sync import make_sync
+    from remote.training.weight_sync import make_sync
 
     model, _ = learner(tiny_model, lora=False)
     model.config.tie_word_embeddings = True
@@ -123,7 +123,7 @@ def test_tied_embeddings_are_refused_where_a_reload_would_keep_the_old_output_la
 
 def test_a_server_that_refuses_is_told_apart_from_one_that_is_gone(tiny_model: Path) -> None:
     from remote.contract.errors import SyncError
-    from remote.weight_sync import make_sync
+    from remote.training.weight_sync import make_sync
 
     model, _ = learner(tiny_model, lora=True)
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from verifiers.v1.utils.loaders import environment_class
 
-from remote import environment_errors
 from remote.contract.errors import EnvironmentMissing
+from remote.environments import errors
 from tests.stack.scripted_model import ScriptedModel
 from tests.stack.wordle_games import build, parts, play
 
@@ -118,5 +118,5 @@ def test_the_splits_share_no_answer() -> None:
     ],
 )
 def test_unfit_options_are_refused_by_name(options: dict[str, Any], said: str) -> None:
-    with pytest.raises(EnvironmentMissing, match=said), environment_errors.user_code("vf_wordle"):
+    with pytest.raises(EnvironmentMissing, match=said), errors.user_code("vf_wordle"):
         build(**options)

@@ -11,11 +11,12 @@ import verifiers.v1 as vf
 from verifiers.v1.env import RunSlot
 from verifiers.v1.utils.loaders import load_environment, resolve_env_config
 
-from remote import chat_harness, environments
+from remote.environments import resolve
+from remote.rollouts import chat_harness
 from tests.stack.scripted_model import Request, ScriptedModel
 
 PACKAGE = Path(__file__).parents[2] / "environments" / "vf_wordle"
-environments.activate(PACKAGE)
+resolve.activate(PACKAGE)
 
 Player = Callable[[list[dict[str, str]]], str]
 """What was said so far → what the player says."""

@@ -18,24 +18,24 @@ from pydantic import ValidationError
 from remote.contract import layout
 from remote.contract.errors import VfmError
 from remote.contract.events import MetricsEvent, PhaseEvent, RolloutEvent, encode_line
-from remote.contract.frames import Frame, FrameReader, encode_frame
 from remote.contract.json_text import from_json, to_json
+from remote.contract.log_frames import Frame, FrameReader, encode_frame
 from remote.contract.record import RunRecord
 from remote.contract.redaction import Redactor
 from tests.backends.conftest import PROJECT, request
 from tests.storm.report import Report
-from tui import words
 from tui.config.overrides import parse_one
 from tui.config.resolve import resolve
 from tui.config.yaml_edit import drop, put
-from tui.store.journal import Journal
-from tui.store.log_query import LogQuery
-from tui.store.run_filter import parse_filter
-from tui.store.run_rows import RunRow
-from tui.store.runs import RunState
-from tui.store.series import Metrics
-from tui.store.stream import LineDecoder, events_of
-from tui.widgets.terminal_text import plain_line, read_terminal
+from tui.store.charts.series import Metrics
+from tui.store.logs.log_file import Journal
+from tui.store.logs.query import LogQuery
+from tui.store.logs.stream import LineDecoder, events_of
+from tui.store.runs.filter import parse_filter
+from tui.store.runs.row import RunRow
+from tui.store.runs.state import RunState
+from tui.text import format
+from tui.widgets.logs.ansi import plain_line, read_terminal
 
 ODD = (
     *("\0", "\x1b[31m", "\x1b]0;x\x07", "\x1e", "\r", "\n", "\t", "\u202e", "\ud800", "世", "👨\u200d👩"),
@@ -159,15 +159,15 @@ class Fuzz:
         """Names of volumes, apps and people."""
         name = self.mutated("alice-1")
         layout.outputs_volume(layout.safe_name(name)[:20].strip("-._") or "x", "first")
-        words.named(name)
-        words.escape_controls(name)
+        format.named(name)
+        format.escape_controls(name)
         layout.outputs_volume(name, "first")
 
     def record(self) -> None:
         """A run's record, and how a list shows it."""
         record = RunRecord.model_validate_json(self.mutated(self._record).encode(errors="replace"))
-        words.moment(record.created)
-        words.moment(record.started)
+        format.moment(record.created)
+        format.moment(record.started)
         record.model_dump_json()
 
     def terminal(self) -> None:

@@ -19,11 +19,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from remote import processes, scratch
 from remote.contract import layout
 from remote.contract.errors import VfmError
 from remote.contract.events import RECORD_SEPARATOR, AttemptEvent, EndEvent, decode_line
 from remote.contract.record import FINAL, LaunchRequest, RunRecord
+from remote.processes import lifecycle, scratch
 from tests.backends.conftest import PROJECT, LocalBench, request
 from tests.storm.report import Report
 
@@ -114,7 +114,7 @@ class Killed:
         }
         for pid in filter(None, targets.get(victim, [])):
             started = who["started" if pid == supervisor else "worker_started"]
-            if processes.start_time(abs(pid)) == started:
+            if lifecycle.start_time(abs(pid)) == started:
                 with suppress(ProcessLookupError):
                     (os.killpg if pid < 0 else os.kill)(abs(pid), signal.SIGKILL)
                     self._report.add("kills")
@@ -125,7 +125,7 @@ class Killed:
         while time.monotonic() < deadline:
             if not self.run_dir.exists():
                 return True
-            lock = processes.take_lock(self.run_dir)
+            lock = lifecycle.take_lock(self.run_dir)
             if lock is not None:
                 os.close(lock)
                 return True

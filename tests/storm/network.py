@@ -18,8 +18,8 @@ from remote.contract.record import RunRecord
 from tests.backends.conftest import ModalBench, request
 from tests.modal.cloud.faults import Faults
 from tests.storm.report import Report
-from tui.backends.modal import watch
 from tui.backends.modal.backend import ModalBackend
+from tui.backends.modal.runs import watch
 
 PATIENCE = 120.0  # seconds that a run has to be here whole, once the network is back
 BURST = 2000  # lines between two pauses of the worker

@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from remote import guardian, processes
 from remote.contract import layout
+from remote.processes import guardian, lifecycle
 from tests.backends.conftest import PROJECT
 from tests.cli.conftest import Vfm
 from tests.storm.kills import look
@@ -29,7 +29,7 @@ SETS = ("training.steps=6", "training.save_steps=1", "training.save_total_limit=
 
 def image() -> str:
     """The local image's Python; empty where it is not built."""
-    from remote.local_image import find
+    from remote.image.local import find
     from tui.settings import glance
 
     return str(find(glance({}).home) or "")
@@ -102,7 +102,7 @@ def _command(pid: int) -> bytes:
 
 
 def _over(run_dir: Path, patience: float = PATIENCE) -> bool:
-    lock = processes.take_lock(run_dir, patience)
+    lock = lifecycle.take_lock(run_dir, patience)
     if lock is not None:
         os.close(lock)
     return lock is not None
@@ -113,7 +113,7 @@ def _end(run_dir: Path) -> None:
     who = json.loads((run_dir / layout.RECORD).read_bytes())["identifiers"]
     for name, started in (("pid", "started"), ("worker_pid", "worker_started")):
         pid = int(who.get(name, 0))
-        if pid and processes.start_time(pid) == who.get(started):
+        if pid and lifecycle.start_time(pid) == who.get(started):
             for child in (*guardian.descendants(pid), pid):
                 with suppress(ProcessLookupError):
                     os.kill(child, signal.SIGKILL)

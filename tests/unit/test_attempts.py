@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from remote import attempts
 from remote.contract import layout
 from remote.contract.record import Attempt, LaunchRequest, RunRecord
 from remote.contract.spec import ExperimentSpec
-from remote.run_dir import RunDir
+from remote.output.run_dir import RunDir
+from remote.supervisor import attempt_log
 
 
 @pytest.mark.parametrize(("backend", "follows"), [("local", True), ("modal", False)])
@@ -19,15 +19,15 @@ def test_here_the_time_to_save_costs_no_retry(backend: str, follows: bool) -> No
     late = [Attempt(started=0, ended=120, why="timeout"), Attempt(started=120, ended=240, why="timeout")]
     names = {name: "x" for name in ("run_id", "environment", "model", "outputs")}
     record = RunRecord(kind="train", backend=backend, attempts=[*late, Attempt(started=240)], **names)
-    assert attempts.goes_on(spec, record) == follows
+    assert attempt_log.goes_on(spec, record) == follows
 
 
 def test_the_last_words_of_an_attempt_are_not_those_of_the_next(tmp_path: Path) -> None:
     run_dir = RunDir(tmp_path / "run")
     names = {name: "x" for name in ("run_id", "environment", "model", "outputs", "cache")}
-    record = attempts.begin(run_dir, run_dir.create(LaunchRequest(spec=ExperimentSpec(), **names)))
+    record = attempt_log.begin(run_dir, run_dir.create(LaunchRequest(spec=ExperimentSpec(), **names)))
     words = run_dir.path / layout.LAST_WORDS
     words.parent.mkdir(exist_ok=True)
     words.write_text("an episode")
-    attempts.another(run_dir, record)
+    attempt_log.another(run_dir, record)
     assert not words.exists()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tui.store.curves import Bucket
-from tui.widgets.braille import EMPTY, PATTERNS, Canvas, Scale
-from tui.widgets.run_colours import run_colour, run_letter
+from tui.store.charts.curves import Bucket
+from tui.widgets.charts.braille import EMPTY, PATTERNS, Canvas, Scale
+from tui.widgets.charts.palette import run_colour, run_letter
 
 SOLID = PATTERNS[0]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import threading
 
-from remote import capture
+from remote.output import stdout_capture
 
 
 def heard(data: bytes) -> list[str]:
     read, write = os.pipe()
     lines: list[str] = []
-    thread = threading.Thread(target=capture.pump, args=(os.fdopen(read, "rb"), lines.append))
+    thread = threading.Thread(target=stdout_capture.pump, args=(os.fdopen(read, "rb"), lines.append))
     thread.start()
     with open(write, "wb") as out:
         out.write(data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.store.chart_window import ChartWindow
+from tui.store.charts.window import ChartWindow
 
 
 def test_zooming_without_a_cursor_shows_the_latest() -> None:

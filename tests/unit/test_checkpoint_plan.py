@@ -11,9 +11,9 @@ from remote.contract import layout
 from remote.contract.errors import ConfigError, ModelError
 from remote.contract.record import LaunchRequest
 from remote.contract.spec import ExperimentSpec
-from remote.run_dir import RunDir
-from tui.config.plan import Plan, make_plan
+from remote.output.run_dir import RunDir
 from tui.config.resolve import resolve
+from tui.planning.plan import Plan, make_plan
 from tui.settings import Settings
 
 SPEC = {

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from remote import checkpoints, run_dir
 from remote.contract import layout
+from remote.contract.checkpoint_names import best_of
 from remote.contract.events import CheckpointEvent
-from remote.models import save_final
-from tui.saved import best_of
+from remote.models.load import save_final
+from remote.output import run_dir
+from remote.training import checkpoints
 
 
 def saved(home: Path, step: int) -> Path:

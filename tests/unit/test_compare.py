@@ -8,10 +8,10 @@ import pytest
 
 from remote.contract.events import MetricsEvent
 from remote.contract.spec import ExperimentSpec
-from tui.store.compare import Scores, differences, flatten, read_spec, scores
-from tui.store.series import Metrics
-from tui.widgets.compare_rows import ComparedRun, compare_rows
-from tui.widgets.compare_table import TableRow
+from tui.store.charts.series import Metrics
+from tui.store.runs.config_diff import Scores, differences, flatten, read_spec, scores
+from tui.widgets.runs.compare_rows import ComparedRun, compare_rows
+from tui.widgets.runs.compare_table import TableRow
 
 
 def test_only_keys_that_differ_are_told_and_the_odd_value_is_marked() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from remote.contract.errors import EnvironmentMissing
-from tui.config.draft import Draft, Field, blamed
 from tui.config.problems import ConfigProblems
+from tui.planning.draft import Draft, Field, blamed
 from tui.settings import Settings
 
 TEXT = """\

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from remote.contract.errors import ConfigError
-from tui.config import files
+from tui.config import yaml_files
 from tui.config.problems import ConfigProblems
 
 
@@ -20,13 +20,13 @@ def write(folder: Path, text: str | bytes, name: str = "x.yaml") -> Path:
 
 def refusal(path: Path) -> str:
     with pytest.raises(ConfigProblems) as caught:
-        files.load(path)
+        yaml_files.load(path)
     return str(caught.value)
 
 
 def test_keys_know_their_lines(tmp_path: Path) -> None:
     path = write(tmp_path, "# a comment\ntraining:\n  steps: 3\n\n  batch_size: 4\n")
-    tree = files.load(path)
+    tree = yaml_files.load(path)
     assert tree.data == {"training": {"steps": 3, "batch_size": 4}}
     assert tree.where(("training", "batch_size")) == f"{path}:5"
     assert tree.where(("training", "nosuch")) == f"{path}:2"
@@ -56,19 +56,19 @@ def test_keys_know_their_lines(tmp_path: Path) -> None:
     ],
 )
 def test_words_mean_what_they_look_like(tmp_path: Path, text: str, value: object) -> None:
-    assert files.load(write(tmp_path, f"key: {text}\n")).data == {"key": value}
+    assert yaml_files.load(write(tmp_path, f"key: {text}\n")).data == {"key": value}
 
 
 def test_aliases_and_merges_are_written_out(tmp_path: Path) -> None:
     path = write(tmp_path, "a: &a {x: 1, y: 2}\nb: *a\nc:\n  y: 3\n  <<: *a\n")
-    tree = files.load(path)
+    tree = yaml_files.load(path)
     assert tree.data == {"a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 2}, "c": {"y": 3, "x": 1}}
     assert tree.where(("c", "x")) == f"{path}:1"
     assert tree.where(("c", "y")) == f"{path}:4"
 
 
 def test_a_byte_order_mark_is_no_part_of_a_key(tmp_path: Path) -> None:
-    assert files.load(write(tmp_path, b"\xef\xbb\xbfkey: 1\n")).data == {"key": 1}
+    assert yaml_files.load(write(tmp_path, b"\xef\xbb\xbfkey: 1\n")).data == {"key": 1}
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# only a comment\n", "---\n"])
@@ -117,7 +117,7 @@ def test_an_alias_bomb_is_refused_at_once(tmp_path: Path) -> None:
 
 def test_keys_that_stand_twice_are_all_told_of(tmp_path: Path) -> None:
     path = write(tmp_path, "a: {x: 1}\nb: 2\na: 3\nb: 4\n[1]: 5\n")
-    problems = [str(p) for p in files.load(path).problems]
+    problems = [str(p) for p in yaml_files.load(path).problems]
     assert problems == [
         f"{path}:3: the key a stands here a second time (first at {path}:1)",
         f"{path}:4: the key b stands here a second time (first at {path}:2)",
@@ -153,25 +153,25 @@ def test_a_folder_is_refused_with_what_it_holds(tmp_path: Path) -> None:
 def test_a_file_within_a_file_is_a_config_error(tmp_path: Path) -> None:
     path = write(tmp_path, "a: 1")
     with pytest.raises(ConfigError, match="cannot be read"):
-        files.load(path / "y.yaml")
+        yaml_files.load(path / "y.yaml")
 
 
 def test_configs_are_listed_by_name(tmp_path: Path) -> None:
     for name in ("b.yaml", "a.yml", "notes.txt"):
         write(tmp_path, "a: 1", name)
-    assert [p.name for p in files.list_configs(tmp_path)] == ["a.yml", "b.yaml"]
-    assert files.list_configs(tmp_path / "nosuch") == []
+    assert [p.name for p in yaml_files.list_configs(tmp_path)] == ["a.yml", "b.yaml"]
+    assert yaml_files.list_configs(tmp_path / "nosuch") == []
 
 
 def test_a_pipe_is_read_and_one_that_nobody_writes_into_is_not_waited_for(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.yaml"
     os.mkfifo(pipe)
     with pytest.raises(ConfigProblems, match="a pipe that nobody writes into"):
-        files.load(pipe)
+        yaml_files.load(pipe)
     reading, writing = os.pipe()  # as a shell's <(…) hands it over
     os.write(writing, b"training:\n  steps: 7\n")
     os.close(writing)
     try:
-        assert files.load(f"/dev/fd/{reading}").data == {"training": {"steps": 7}}
+        assert yaml_files.load(f"/dev/fd/{reading}").data == {"training": {"steps": 7}}
     finally:
         os.close(reading)

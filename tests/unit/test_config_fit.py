@@ -7,11 +7,11 @@ from typing import Any, get_args
 
 import pytest
 
-from remote.contract.models import DEFAULT_MODELS, GENERAL_MODEL
+from remote.contract.model_choice import DEFAULT_MODELS, GENERAL_MODEL
 from remote.contract.spec import ExperimentSpec, GpuType
-from tui.config.fit import GIB, GPU_GIB, Device, Fit, Machine, fit
-from tui.config.machine import this_machine
-from tui.config.model_shapes import SHAPES, shape_of, size_in_name
+from tui.planning.gpu_memory import GIB, GPU_GIB, Device, Fit, Machine, fit
+from tui.planning.machine import this_machine
+from tui.planning.model_sizes import SHAPES, shape_of, size_in_name
 
 SMALL = "Qwen/Qwen2.5-0.5B-Instruct"
 

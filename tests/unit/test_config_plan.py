@@ -11,13 +11,13 @@ import pytest
 
 from remote.contract.environment_package import suits_python
 from remote.contract.errors import ConfigError, EnvironmentMissing, ModelError
-from remote.contract.models import OURS
+from remote.contract.modal_resources import modal_options
+from remote.contract.model_choice import OURS
 from remote.contract.record import LaunchRequest
-from remote.contract.resources import modal_options
 from tests.unit.test_model_folder import model_folder
-from tui.config.environments import declared
-from tui.config.plan import Plan, git_state, make_plan
 from tui.config.resolve import resolve
+from tui.planning.environments import declared
+from tui.planning.plan import Plan, git_state, make_plan
 from tui.settings import Settings
 
 TEXT = "training:\n  environment: wordle\n  steps: 5\nwandb:\n  enabled: false\n"

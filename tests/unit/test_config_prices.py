@@ -9,7 +9,7 @@ import pytest
 
 from remote.contract.errors import ConfigError
 from remote.contract.spec import ExperimentSpec, GpuType
-from tui.config.prices import price_per_hour, prices
+from tui.planning.prices import price_per_hour, prices
 from tui.settings import Settings
 
 

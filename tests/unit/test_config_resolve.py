@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tui.config import schema
-from tui.config.files import list_configs
 from tui.config.problems import ConfigProblems
 from tui.config.resolve import Resolved, resolve
+from tui.config.yaml_files import list_configs
 
 PROJECT = Path(__file__).parents[2]
 GUIDE = PROJECT / "tests" / "data" / "guide_config.yaml"

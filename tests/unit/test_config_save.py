@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from remote.contract.errors import ConfigError
 from tui.config import schema
-from tui.config.draft import Draft
-from tui.config.files import list_configs, load
 from tui.config.resolve import resolve
-from tui.config.save import config_path, save
 from tui.config.yaml_edit import drop, put
+from tui.config.yaml_files import list_configs, load
+from tui.planning.draft import Draft
+from tui.planning.save_draft import config_path, save
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = [*list_configs(ROOT / "configs"), ROOT / "tests" / "data" / "guide_config.yaml"]

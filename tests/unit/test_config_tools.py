@@ -9,8 +9,8 @@ import pytest
 
 from remote.contract.errors import ConfigError
 from remote.contract.tool_parsers import TOOL_PARSERS, parser_of
-from tui.config.plan import Plan, make_plan
 from tui.config.resolve import resolve
+from tui.planning.plan import Plan, make_plan
 from tui.settings import Settings
 
 AUTO, PARSER = "vllm.enable_auto_tool_choice", "vllm.tool_call_parser"

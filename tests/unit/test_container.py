@@ -16,16 +16,16 @@ from typing import Any
 
 import pytest
 
-from remote import container
 from remote.contract import layout
 from remote.contract.errors import VfmError
 from remote.contract.events import AttemptEvent, Event, decode_line
-from remote.contract.frames import Frame, FrameReader
+from remote.contract.log_frames import Frame, FrameReader
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.contract.spec import ExperimentSpec
-from remote.emit import Emitter
-from remote.run_dir import RunDir, disk_error
-from remote.supervisor import create
+from remote.modal_app import container
+from remote.output.emitter import Emitter
+from remote.output.run_dir import RunDir, disk_error
+from remote.supervisor.__main__ import create
 
 PROJECT = Path(__file__).parents[2]
 WORKER = f"{sys.executable} {PROJECT / 'tests/backends/scripted_worker.py'}"

@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from tui.store import axes
-from tui.store.chart_order import chart_order, is_noisy
-from tui.store.curves import Curve, Ema
-from tui.store.series import Metrics, Series
+from tui.store.charts import axes
+from tui.store.charts.curves import Curve, Ema
+from tui.store.charts.metric_order import chart_order, is_noisy
+from tui.store.charts.series import Metrics, Series
 
 
 def series(*values: float) -> Series:

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from remote import checkpoints
 from remote.contract import layout
 from remote.contract.events import decode_line
-from remote.contract.frames import FrameReader
-from tui.backends.local import LocalBackend
-from tui.memory import Memory
-from tui.store.compare import read_spec
-from tui.store.episodes import read_episode
-from tui.store.graded import graded
-from tui.store.preview import preview
-from tui.store.run_cache import RunCache
+from remote.contract.log_frames import FrameReader
+from remote.training import checkpoints
+from tui.backends.local.backend import LocalBackend
+from tui.store.episodes.files import read_episode
+from tui.store.episodes.task_scores import graded
+from tui.store.files.preview import preview
+from tui.store.runs.config_diff import read_spec
+from tui.store.runs.row_cache import RunCache
+from tui.user.ui_state import Memory
 
 _DEEP = '{"a":' * 3000 + "1" + "}" * 3000
 _LESS = '{"a":' * 400 + "1" + "}" * 400

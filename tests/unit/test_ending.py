@@ -11,9 +11,9 @@ import pytest
 from remote.contract.events import EndEvent, FailureEvent, decode_line
 from remote.contract.record import LaunchRequest
 from remote.contract.spec import ExperimentSpec
-from remote.emit import Emitter
-from remote.ending import Asked, Said, conclude, judge
-from remote.run_dir import RunDir
+from remote.output.emitter import Emitter
+from remote.output.run_dir import RunDir
+from remote.supervisor.verdict import Asked, Said, conclude, judge
 
 DONE = Said(end=EndEvent(status="done", exit_code=0))
 FAILED = Said(FailureEvent(boundary="vllm", cause="", message="m"), EndEvent(status="failed", exit_code=1))

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from remote import environment_overlays, environments
 from remote.contract import layout
 from remote.contract.errors import EnvironmentMissing
+from remote.environments import overlays as environment_overlays
+from remote.environments import resolve
 from tests.unit.test_environments import ROOT, offline, package, wheel
 
 __all__ = ["offline"]
@@ -169,9 +170,9 @@ def test_files_that_change_during_the_install_are_installed_again(
 
 def test_an_install_that_fails_leaves_nothing(tmp_path: Path, offline: Path) -> None:
     package(tmp_path / "environments", "vf_lazy", needs=["vfm_nowhere"])
-    where = environments.Place("vf_lazy", "", tmp_path / "environments", tmp_path / "cache")
+    where = resolve.Place("vf_lazy", "", tmp_path / "environments", tmp_path / "cache")
     with pytest.raises(EnvironmentMissing):
-        environments.provide(where, lambda line: None)
+        resolve.provide(where, lambda line: None)
     assert overlays(tmp_path) == []
 
 
@@ -204,9 +205,9 @@ def test_a_package_cannot_take_the_place_of_a_module_that_is_there(
 ) -> None:
     wheel(offline, module, "1.0")
     source = str(offline / f"{module}-1.0-py3-none-any.whl")
-    where = environments.Place(module, source, tmp_path / "environments", tmp_path / "cache")
+    where = resolve.Place(module, source, tmp_path / "environments", tmp_path / "cache")
     with pytest.raises(EnvironmentMissing, match=f"is called {module}, as .* would be loaded in its place"):
-        environments.provide(where, lambda line: None)
+        resolve.provide(where, lambda line: None)
 
 
 def test_what_a_dependency_brings_does_not_either(

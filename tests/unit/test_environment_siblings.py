@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from remote import environments
 from remote.contract.errors import EnvironmentMissing
-from remote.environment_siblings import siblings
+from remote.environments import resolve
+from remote.environments.siblings import siblings
 from tests.unit.test_environments import offline, package, run, wheel
 
 __all__ = ["offline", "run"]
@@ -28,7 +28,7 @@ def test_a_package_that_lies_beside_it_is_taken_from_there(
     wheel(offline, "vfm_deep", "0.1")
     package(folder, "vf_middle", needs=["vf-base>=1"])
     package(folder, "vf_top", needs=["VF.Middle"])
-    environments.install("vf_top", folder, target, said.append)
+    resolve.install("vf_top", folder, target, said.append)
     assert run(target, "import vf_top, vf_middle, vf_base, vfm_deep; print(vf_base.VALUE)") == "1"
     assert f"vf_top needs vf_base: installing it from {folder / 'vf_base'}" in said
     assert not (target / "vf_base.py").exists()
@@ -50,8 +50,8 @@ def test_dependencies_that_a_package_excludes_are_not_installed(
     wheel(offline, "vfm_light", "1.0")
     source = package(folder, "vf_slim", needs=["vfm_large"])
     with pytest.raises(EnvironmentMissing, match="could not be installed"):  # nobody has vfm_heavy
-        environments.install("vf_slim", folder, tmp_path / "first", quiet)
+        resolve.install("vf_slim", folder, tmp_path / "first", quiet)
     project = source / "pyproject.toml"
     project.write_text(project.read_text() + '[tool.uv]\nexclude-dependencies = ["vfm-heavy"]\n')
-    environments.install("vf_slim", folder, target, quiet)
+    resolve.install("vf_slim", folder, target, quiet)
     assert run(target, "import vf_slim, vfm_large, vfm_light; print('there')") == "there"

@@ -14,13 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from remote import environment_source, environments, images
 from remote.contract.errors import EnvironmentMissing
 from remote.contract.record import LaunchRequest
 from remote.contract.spec import ExperimentSpec
+from remote.environments import pin as environment_source
+from remote.environments import resolve
+from remote.image import pins
 from tests.backends.package_index import recording_index
 from tests.unit.test_environments import offline, package, wheel
-from tui.backends import sources
+from tui.backends import environment_pin
 
 __all__ = ["offline"]
 VERIFIERS = environment_source.VERIFIERS.partition("==")[2]
@@ -50,19 +52,19 @@ def index(tmp_path: Path, offline: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     wheel(offline, "some_env", "1.0", needs=["verifiers>=0.3"])
     wheel(offline, "some_env", "1.1", needs=[f"verifiers=={VERIFIERS}"])
     wheel(offline, "some_env", "2.0", needs=["verifiers>=9"])
-    monkeypatch.setattr(sources, "_known", {})
+    monkeypatch.setattr(environment_pin, "_known", {})
     return offline
 
 
 def settled(tmp_path: Path, source: str, backend: str = "local") -> LaunchRequest:
-    return sources.settled(asked(tmp_path, source, backend=backend), tmp_path / "home", tmp_path)
+    return environment_pin.settled(asked(tmp_path, source, backend=backend), tmp_path / "home", tmp_path)
 
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A project whose far side is this checkout's; what is imported from stays in the test."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    (tmp_path / "remote").symlink_to(Path(images.__file__).parent)
+    (tmp_path / "remote").symlink_to(Path(pins.__file__).parent)
     (tmp_path / "environments" / "vf_wordle").mkdir(parents=True)
     (tmp_path / "environments" / "vf_wordle" / "pyproject.toml").touch()
 
@@ -118,26 +120,26 @@ def test_an_index_that_is_out_of_reach_is_said(
 def test_a_pinned_package_is_installed_and_imported_by_its_module(tmp_path: Path, index: Path) -> None:
     wheel(index, "vfm_deep", "0.1")
     wheel(index, "some_env", "1.2", needs=["vfm_deep"])
-    place, said = environments.place(asked(tmp_path, "some-env==1.2")), list[str]()
-    assert environments.provide(place, said.append) == "some_env"
+    place, said = resolve.place(asked(tmp_path, "some-env==1.2")), list[str]()
+    assert resolve.provide(place, said.append) == "some_env"
     overlay = sys.path[-1]
     program = "import some_env, vfm_deep; print(some_env.VERSION)"
     env = {**os.environ, "PYTHONPATH": overlay}
     done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True)
     assert done.stdout == "1.2\n"
-    again = environments.place(asked(tmp_path, "some-env==1.2", run_dir=str(tmp_path / "other-run")))
-    assert environments.provide(again, said.append) == "some_env"
+    again = resolve.place(asked(tmp_path, "some-env==1.2", run_dir=str(tmp_path / "other-run")))
+    assert resolve.provide(again, said.append) == "some_env"
     assert said[-1] == "some-env==1.2 is unchanged since it was installed"
-    older = environments.place(asked(tmp_path, "some-env==1.0", run_dir=str(tmp_path / "third-run")))
-    environments.provide(older, said.append)
+    older = resolve.place(asked(tmp_path, "some-env==1.0", run_dir=str(tmp_path / "third-run")))
+    resolve.provide(older, said.append)
     assert sys.path[-1] != overlay
 
 
 def test_a_wheel_in_the_run_directory_is_installed(tmp_path: Path, index: Path) -> None:
     (tmp_path / "run").mkdir()
     wheel(tmp_path / "run", "some_env", "3.0")
-    place = environments.place(asked(tmp_path, "some_env-3.0-py3-none-any.whl"))
-    assert environments.provide(place, lambda line: None) == "some_env"
+    place = resolve.place(asked(tmp_path, "some_env-3.0-py3-none-any.whl"))
+    assert resolve.provide(place, lambda line: None) == "some_env"
     assert Path(sys.path[-1], "some_env.py").is_file()
 
 
@@ -150,7 +152,7 @@ def test_a_package_whose_module_cannot_be_told_is_refused(tmp_path: Path, index:
         for name, data in {**kept, "one.py": b"", "two.py": b""}.items():
             file.writestr(name, data)
     with pytest.raises(EnvironmentMissing, match="has the modules one, two, and none is called some_env"):
-        environments.provide(environments.place(asked(tmp_path, "some-env==4.0")), lambda line: None)
+        resolve.provide(resolve.place(asked(tmp_path, "some-env==4.0")), lambda line: None)
 
 
 def test_for_modal_a_folder_becomes_a_wheel_that_fits(tmp_path: Path, index: Path) -> None:
@@ -183,7 +185,7 @@ def test_no_name_of_ours_is_asked_of_an_index_for_what_needs_it(
         assert settled(tmp_path, "some-env==5.0").environment_source == "some-env==5.0"
         for version, needed in (("5.0", "vf-wordle, which is not there"), ("6.0", "vf-gsm8k>=1, which is")):
             with pytest.raises(EnvironmentMissing, match=f"needs {needed}"):
-                environments.provide(environments.place(asked(tmp_path, f"some-env=={version}")), print)
+                resolve.provide(resolve.place(asked(tmp_path, f"some-env=={version}")), print)
     assert asked_for
     assert not {"vf-wordle", "vf-gsm8k"}.intersection(asked_for)
 
@@ -196,11 +198,11 @@ def test_a_neighbour_at_another_version_is_not_asked_of_an_index(tmp_path: Path,
     with pytest.raises(
         EnvironmentMissing, match=r"needs vf-base>=2, the package of that name beside it is 1.0"
     ):
-        environments.install("vf_mine", folder, tmp_path / "overlay", print)
+        resolve.install("vf_mine", folder, tmp_path / "overlay", print)
 
 
 def test_the_lookup_is_a_program_that_answers_in_json(tmp_path: Path, index: Path) -> None:
     question = json.dumps({"source": "some-env", "backend": "modal", "home": str(tmp_path)})
-    command = [sys.executable, "-m", "remote.environment_source"]
+    command = [sys.executable, "-m", "remote.environments.pin"]
     done = subprocess.run(command, input=question, capture_output=True, text=True, cwd=tmp_path)
     assert json.loads(done.stdout) == {"source": "some-env==1.1"}

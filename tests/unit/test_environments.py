@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from remote import environment_errors, environments
 from remote.contract.errors import EnvironmentMissing
+from remote.environments import errors, resolve
 
 ROOT = Path(__file__).parents[2]
 BACKEND = """
@@ -95,19 +95,19 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], str]:
 
 @pytest.mark.parametrize("name", ["wordle", "vf-wordle", "vf_wordle", "VF-Wordle", " wordle "])
 def test_any_spelling_names_the_package(name: str) -> None:
-    assert environments.resolve(name, ROOT / "environments") == "vf_wordle"
+    assert resolve.resolve(name, ROOT / "environments") == "vf_wordle"
 
 
 def test_a_folder_without_the_prefix_is_found_too(tmp_path: Path) -> None:
     package(tmp_path, "gsm8k")
-    assert environments.resolve("gsm8k", tmp_path) == "gsm8k"
+    assert resolve.resolve("gsm8k", tmp_path) == "gsm8k"
 
 
 def test_an_unknown_name_is_told_the_nearest_and_what_there_is(tmp_path: Path) -> None:
     for name in ("vf_wordle", "vf_bfcl_single_turn"):
         package(tmp_path, name)
     with pytest.raises(EnvironmentMissing) as caught:
-        environments.resolve("wordel", tmp_path)
+        resolve.resolve("wordel", tmp_path)
     hint = caught.value.hint
     assert "'wordel'" in str(caught.value)
     assert "did you mean 'vf-wordle'?" in str(caught.value)
@@ -118,23 +118,23 @@ def test_an_unknown_name_is_told_the_nearest_and_what_there_is(tmp_path: Path) -
 
 def test_a_folder_that_holds_none_says_so(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentMissing, match="holds none"):
-        environments.resolve("wordle-2", tmp_path)
+        resolve.resolve("wordle-2", tmp_path)
 
 
 @pytest.mark.parametrize("name", ["json", "random", "../vf_wordle", "a.b", "", "vf wordle"])
 def test_what_can_be_no_environment_is_unknown(name: str, tmp_path: Path) -> None:
     package(tmp_path, "vf_wordle")
     with pytest.raises(EnvironmentMissing, match="there is no environment"):
-        environments.resolve(name, tmp_path)
+        resolve.resolve(name, tmp_path)
 
 
 def test_an_installed_module_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "vf_elsewhere.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert environments.resolve("elsewhere", tmp_path / "environments") == "vf_elsewhere"
+    assert resolve.resolve("elsewhere", tmp_path / "environments") == "vf_elsewhere"
     said: list[str] = []
-    where = environments.Place("vf_elsewhere", "", tmp_path / "environments", tmp_path / "overlays")
-    assert environments.provide(where, said.append) == "vf_elsewhere"
+    where = resolve.Place("vf_elsewhere", "", tmp_path / "environments", tmp_path / "overlays")
+    assert resolve.provide(where, said.append) == "vf_elsewhere"
     assert said == ["vf_elsewhere is an installed module"]
     assert not (tmp_path / "overlays").exists()
 
@@ -144,7 +144,7 @@ def test_a_package_is_installed_into_the_overlay_only(
 ) -> None:
     package(tmp_path, "vf_one")
     target, said = tmp_path / "overlay", list[str]()
-    environments.install("vf_one", tmp_path, target, said.append)
+    resolve.install("vf_one", tmp_path, target, said.append)
     assert run(target, "import vf_one; print(vf_one.__file__)") == str(target / "vf_one" / "__init__.py")
     assert any("vf-one==1.0" in line for line in said)
     assert importlib.util.find_spec("vf_one") is None
@@ -167,7 +167,7 @@ def test_what_it_lacks_is_installed_too_but_nothing_that_is_there(
     needs = ["vfm_lacking>=2", "vfm_there", "vfm_never; sys_platform == 'nowhere'"]
     package(tmp_path, "vf_three", needs=needs)
     target = tmp_path / "overlay"
-    environments.install("vf_three", tmp_path, target, lambda line: None)
+    resolve.install("vf_three", tmp_path, target, lambda line: None)
     assert run(target, "import vfm_lacking, vfm_deep; print(vfm_lacking.VERSION)") == "3.0"
     assert not (target / "vfm_there.py").exists()
 
@@ -183,7 +183,7 @@ def test_a_dependency_that_contradicts_the_training_stack_is_refused(
     with pytest.raises(
         EnvironmentMissing, match=r"needs vfm_old>=2, but the training stack has vfm_old 1\.0"
     ):
-        environments.install("vf_four", tmp_path, tmp_path / "overlay", lambda line: None)
+        resolve.install("vf_four", tmp_path, tmp_path / "overlay", lambda line: None)
 
 
 def test_what_extras_of_an_installed_package_need_is_installed(
@@ -201,9 +201,9 @@ def test_what_extras_of_an_installed_package_need_is_installed(
     wheel(offline, "vfm_deep", "0.1")
     package(tmp_path, "vf_plain", needs=["vfm_there"])
     package(tmp_path, "vf_all", needs=["vfm_there[all]>=1"])
-    environments.install("vf_plain", tmp_path, tmp_path / "plain", lambda line: None)
+    resolve.install("vf_plain", tmp_path, tmp_path / "plain", lambda line: None)
     assert not (tmp_path / "plain" / "vfm_words.py").exists()
-    environments.install("vf_all", tmp_path, tmp_path / "all", lambda line: None)
+    resolve.install("vf_all", tmp_path, tmp_path / "all", lambda line: None)
     assert run(tmp_path / "all", "import vfm_sound, vfm_deep, vfm_words; print('there')") == "there"
     assert not (tmp_path / "all" / "vfm_there.py").exists()
 
@@ -220,7 +220,7 @@ def test_an_extra_that_contradicts_the_training_stack_is_refused_by_its_name(
     monkeypatch.syspath_prepend(str(there))
     package(tmp_path, "vf_new", needs=["vfm_there[new]"])
     with pytest.raises(EnvironmentMissing, match=r"needs vfm_old>=2, by vfm_there\[new\], but the training"):
-        environments.install("vf_new", tmp_path, tmp_path / "overlay", lambda line: None)
+        resolve.install("vf_new", tmp_path, tmp_path / "overlay", lambda line: None)
 
 
 def test_a_build_does_not_see_the_runs_secrets(
@@ -232,7 +232,7 @@ def test_a_build_does_not_see_the_runs_secrets(
     (source / "backend.py").write_text(look)
     said: list[str] = []
     with pytest.raises(EnvironmentMissing):
-        environments.install("vf_nosy", tmp_path, tmp_path / "overlay", said.append)
+        resolve.install("vf_nosy", tmp_path, tmp_path / "overlay", said.append)
     assert any("token: None" in line for line in said)
 
 
@@ -241,7 +241,7 @@ def test_a_failed_install_quotes_the_installer_and_is_tried_again(tmp_path: Path
     said: list[str] = []
     for _ in range(2):
         with pytest.raises(EnvironmentMissing) as caught:
-            environments.install("vf_five", tmp_path, tmp_path / "overlay", said.append)
+            resolve.install("vf_five", tmp_path, tmp_path / "overlay", said.append)
         assert "vfm-nowhere" in caught.value.cause
         assert caught.value.boundary == "environment"
     assert any("vfm-nowhere" in line for line in said)
@@ -251,7 +251,7 @@ def test_a_package_that_is_broken_says_where(tmp_path: Path, offline: Path) -> N
     source = package(tmp_path, "vf_six")
     (source / "pyproject.toml").write_text("[project\n")
     with pytest.raises(EnvironmentMissing) as caught:
-        environments.install("vf_six", tmp_path, tmp_path / "overlay", lambda line: None)
+        resolve.install("vf_six", tmp_path, tmp_path / "overlay", lambda line: None)
     assert str(source / "pyproject.toml") in str(caught.value)
 
 
@@ -259,14 +259,14 @@ def test_a_package_that_installs_another_module_is_refused(tmp_path: Path, offli
     source = package(tmp_path, "vf_seven")
     shutil.move(source / "vf_seven", source / "vf_other")
     with pytest.raises(EnvironmentMissing, match="installs no module vf_seven"):
-        environments.install("vf_seven", tmp_path, tmp_path / "overlay", lambda line: None)
+        resolve.install("vf_seven", tmp_path, tmp_path / "overlay", lambda line: None)
 
 
 def test_the_overlay_comes_last_on_the_path_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
-    environments.activate(tmp_path)
+    resolve.activate(tmp_path)
     sys.path.append("elsewhere")
-    environments.activate(tmp_path)
+    resolve.activate(tmp_path)
     assert sys.path[-1] == str(tmp_path)
     assert sys.path.count(str(tmp_path)) == 1
 
@@ -290,7 +290,7 @@ def test_an_environment_that_raises_is_named_with_its_line(
     (tmp_path / "vf_raises").mkdir()
     (tmp_path / "vf_raises" / "__init__.py").write_text(code)
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(EnvironmentMissing) as caught, environment_errors.user_code("vf_raises"):
+    with pytest.raises(EnvironmentMissing) as caught, errors.user_code("vf_raises"):
         importlib.import_module("vf_raises")
     assert caught.value.boundary == "environment"
     assert caught.value.cause.startswith(str(tmp_path / "vf_raises"))
@@ -312,7 +312,7 @@ def test_the_users_line_is_found_beneath_an_error_of_a_library(
 
     with (
         pytest.raises(EnvironmentMissing, match="wrapped") as caught,
-        environment_errors.user_code("vf_beneath"),
+        errors.user_code("vf_beneath"),
     ):
         library()
     assert caught.value.cause == f"{tmp_path / 'vf_beneath.py'}:2: IndexError: list index out of range"
@@ -365,7 +365,7 @@ def test_no_line_of_a_library_is_to_be_mended(
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "vfm_library", raising=False)
     library: Any = importlib.import_module("vfm_library")
-    with pytest.raises(EnvironmentMissing) as caught, environment_errors.user_code("vf_mine"):
+    with pytest.raises(EnvironmentMissing) as caught, errors.user_code("vf_mine"):
         library.load()
     assert said.format(file=file) in caught.value.message
     assert caught.value.hint is not None
@@ -379,10 +379,10 @@ def test_a_line_is_named_where_its_author_has_it(
     """Not in the copy that was installed, unless the source has changed since."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     source = package(tmp_path / "mine", "vf_at_fault", "def load():\n    return [][0]\n")
-    where = environments.Place("vf_at_fault", str(source), tmp_path, tmp_path / "cache")
-    module: Any = importlib.import_module(environments.provide(where, lambda line: None))
+    where = resolve.Place("vf_at_fault", str(source), tmp_path, tmp_path / "cache")
+    module: Any = importlib.import_module(resolve.provide(where, lambda line: None))
     for file in (source / "vf_at_fault" / "__init__.py", Path(module.__file__)):
-        with pytest.raises(EnvironmentMissing) as caught, environment_errors.user_code("vf_at_fault"):
+        with pytest.raises(EnvironmentMissing) as caught, errors.user_code("vf_at_fault"):
             module.load()
         assert caught.value.cause.startswith(f"{file}:2: IndexError")
         (source / "vf_at_fault" / "__init__.py").write_text("# edited\n")
@@ -396,7 +396,7 @@ def test_refused_options_are_named_as_the_keys_that_the_user_wrote() -> None:
     class Config(BaseModel):
         taskset: Options
 
-    with pytest.raises(EnvironmentMissing) as caught, environment_errors.user_code("vf_wordle"):
+    with pytest.raises(EnvironmentMissing) as caught, errors.user_code("vf_wordle"):
         Config.model_validate({"taskset": {"turns": "many", "turn": 3}})
     assert "training.environment_args.turns: Input should be a valid integer" in str(caught.value)
     assert "training.environment_args.turn: Extra inputs are not permitted (got 3)" in str(caught.value)
@@ -436,7 +436,7 @@ def test_our_environments_are_whole_packages(
     )
     monkeypatch.syspath_prepend(str(info.parent))
     target = tmp_path / "overlay"
-    environments.install(module, ROOT / "environments", target, lambda line: None)
+    resolve.install(module, ROOT / "environments", target, lambda line: None)
     assert run(target, f"import {module}; print({module}.__file__)") == str(target / module / "__init__.py")
     assert run(target, f"from {module} import {code}") == said
     kept = Path(module, "data", notice)

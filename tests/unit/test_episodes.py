@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.store.episodes import episode_file, index, ordered, read_episode, text_of
-from tui.widgets.episode_text import as_text, conversation, row_text, worth
+from tui.store.episodes.files import episode_file, index, ordered, read_episode, text_of
+from tui.widgets.episodes.layout import as_text, conversation, row_text, worth
 
 EPISODE: dict[str, Any] = {
     "step": 3,

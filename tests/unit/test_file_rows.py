@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from tui.backends.base import Entry
-from tui.widgets.file_rows import FileRows, natural, outermost, totals
-from tui.widgets.preview_view import breaks
+from tui.widgets.files.preview_view import breaks
+from tui.widgets.files.tree import FileRows, natural, outermost, totals
 
 FILES = [
     Entry("runs", True),

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tui.config import schema
-from tui.config.draft import Draft
-from tui.config.outlook import fields_of, look
+from tui.planning.draft import Draft
+from tui.planning.preview import fields_of, look
 from tui.settings import Settings
-from tui.widgets.form_fields import wrapped
-from tui.widgets.form_rows import FormLine, lay_out, said
+from tui.widgets.launch.fields import wrapped
+from tui.widgets.launch.rows import FormLine, lay_out, said
 
 ROOT = Path(__file__).parents[2]
 

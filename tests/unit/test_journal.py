@@ -18,8 +18,8 @@ from remote.contract.events import (
     SystemEvent,
     encode_line,
 )
-from tui.store.journal import CHUNK, LONGEST, Journal
-from tui.widgets.log_place import find_place
+from tui.store.logs.log_file import CHUNK, LONGEST, Journal
+from tui.widgets.logs.goto import find_place
 
 T = 1_800_000_000.0
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remote.contract.spec import ExperimentSpec
-from remote.learning_signal import Episode, missing
-from remote.rows import Row, Turn, to_row
+from remote.rollouts.token_rows import Row, Turn, to_row
+from remote.training.learning_signal import Episode, missing
 
 SPEC = ExperimentSpec.model_validate(
     {

@@ -10,10 +10,10 @@ import pytest
 
 from remote.contract.errors import ConfigError
 from remote.contract.events import PhaseEvent, encode_line
-from tui.store import log_matches
-from tui.store.journal import Journal
-from tui.store.log_matches import KnownMatches, LogMatches
-from tui.store.log_query import ERRORS, LogQuery, compile_pattern, why_not
+from tui.store.logs import search
+from tui.store.logs.log_file import Journal
+from tui.store.logs.query import ERRORS, LogQuery, compile_pattern, why_not
+from tui.store.logs.search import KnownMatches, LogMatches
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_what_is_an_error(line: str, is_error: bool) -> None:
 
 def test_a_scan_that_is_stopped_goes_on_later(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is lost or found twice."""
-    monkeypatch.setattr(log_matches, "CHUNK", 1000)
+    monkeypatch.setattr(search, "CHUNK", 1000)
     matches, stop = LogMatches(journal, LogQuery(None, ("line",))), threading.Event()
     find = matches._find
 
@@ -94,7 +94,7 @@ def test_a_scan_that_is_stopped_goes_on_later(journal: Journal, monkeypatch: pyt
 
 
 def test_two_threads_scan_each_byte_once(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_matches, "CHUNK", 1000)
+    monkeypatch.setattr(search, "CHUNK", 1000)
     matches = LogMatches(journal, LogQuery(frozenset({"vllm"})))
     threads = [threading.Thread(target=matches.scan) for _ in range(4)]
     for thread in threads:
@@ -127,7 +127,7 @@ def test_events_match_by_their_words(tmp_path: Path) -> None:
 
 def test_what_was_found_is_kept_up_to_a_size(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even where nothing was found yet; the oldest goes first."""
-    monkeypatch.setattr(log_matches, "KEPT", 15_000)
+    monkeypatch.setattr(search, "KEPT", 15_000)
     known = KnownMatches(journal)
     first = known.of(LogQuery(None, ("line",)))
     assert known.of(LogQuery(None, ("line",))) is first

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tui.store.machine_figures import MachineHistory, figures, has_gpu
+from tui.store.charts.system_metrics import MachineHistory, figures, has_gpu
 
 SAMPLE = {
     "cpu_percent": 40.0,

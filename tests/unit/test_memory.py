@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tui.memory import Memory
+from tui.user.ui_state import Memory
 
 
 def test_what_was_put_is_there_in_the_next_session(tmp_path: Path) -> None:

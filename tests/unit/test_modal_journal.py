@@ -9,8 +9,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remote.contract.frames import Frame
-from tui.backends.modal.journal import Journal, Place
+from remote.contract.log_frames import Frame
+from tui.backends.modal.runs.stream_copy import Journal, Place
 
 Cuts = list[int]
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from remote.contract.errors import ConfigError, DiskError
-from tui.backends.modal.in_turn import Job, in_turn
-from tui.backends.modal.part import BLOCK, Part, Wanted, is_marked, sums_of, write_whole
-from tui.backends.modal.paths import below, inside
+from tui.backends.modal.volumes.ordered_gather import Job, in_turn
+from tui.backends.modal.volumes.part_file import BLOCK, Part, Wanted, is_marked, sums_of, write_whole
+from tui.backends.modal.volumes.paths import below, inside
 
 GO = threading.Event()
 

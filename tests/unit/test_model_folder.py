@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from remote.contract.errors import ModelError
-from tui.config.plan import Plan, make_plan
 from tui.config.resolve import resolve
+from tui.planning.plan import Plan, make_plan
 from tui.settings import Settings
 
 OWN_CODE = {"AutoConfig": "configuration_own.Own", "AutoModelForCausalLM": "owner/repo--modeling_own.Own"}

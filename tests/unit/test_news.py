@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tui.screens.news import News
+from tui.screens.ended_runs import News
 
 
 @dataclass

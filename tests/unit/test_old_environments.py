@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from remote import environments
 from remote.contract.errors import EnvironmentMissing
+from remote.environments import resolve as environments
 from tests.unit.test_environments import offline, package, wheel
-from tui.config.plan import Plan, make_plan
 from tui.config.resolve import resolve
+from tui.planning.plan import Plan, make_plan
 from tui.settings import Settings
 
 __all__ = ["offline"]

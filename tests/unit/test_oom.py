@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from remote.oom import OomWatch, kills, who_killed
+from remote.processes.oom import OomWatch, kills, who_killed
 
 EVENTS = "low 0\nhigh 0\nmax 3\noom 1\noom_kill {}\noom_group_kill 0\n"
 CONTROL = "oom_kill_disable 0\nunder_oom 0\noom_kill {}\n"

@@ -9,9 +9,9 @@ from statistics import fmean, stdev
 
 import pytest
 
-from tui.comparison import Side, match
-from tui.store.graded import graded
-from tui.store.paired import beta_share, paired, sign_flip, t_test
+from tui.services.compare import Side, match
+from tui.store.episodes.paired_test import beta_share, paired, sign_flip, t_test
+from tui.store.episodes.task_scores import graded
 
 MAIZE = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
 """Darwin's crossed and self-fertilised plants, in eighths of an inch: the data of Fisher's own examples."""

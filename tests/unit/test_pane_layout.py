@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tui.widgets.pane_layout import PaneLayout, can_split
+from tui.widgets.common.pane_layout import PaneLayout, can_split
 
 NAMES = ("logs", "charts", "rollouts", "system", "config", "files")
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from remote import ports
 from remote.contract.errors import ServerError
-from remote.ports import HOST, holder, lease_port
+from remote.processes import ports
+from remote.processes.ports import HOST, holder, lease_port
 
 
 @pytest.fixture

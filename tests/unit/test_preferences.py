@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from textual.keys import KEY_NAME_REPLACEMENTS, KEY_TO_UNICODE_NAME
 
-from tui.preferences import Mistake, Preferences, is_key, unknown
+from tui.user.preferences import Mistake, Preferences, is_key, unknown
 
 
 def read(folder: Path, text: str | bytes) -> Preferences:

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tui.store.preview import HEAD, MOST_PARQUET, load, preview
-from tui.store.preview_model import MAX_CHARS, MAX_LINES, MAX_ROWS, Lines, Preview, Table
-from tui.store.preview_text import laid_out
+from tui.store.files.model import MAX_CHARS, MAX_LINES, MAX_ROWS, Lines, Preview, Table
+from tui.store.files.preview import HEAD, MOST_PARQUET, load, preview
+from tui.store.files.text import laid_out
 
 NAMES = (
     "a.json",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remote.rows import Turn, blank_row, to_row
+from remote.rollouts.token_rows import Turn, blank_row, to_row
 
 TOKENS = st.lists(st.integers(0, 50), min_size=1, max_size=6)
 

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from remote.contract.events import MetricsEvent, encode_line
-from tui.store.run_fold import RunFold
-from tui.store.run_rows import RunRow
-from tui.widgets.run_columns import (
+from tui.store.runs.row import RunRow
+from tui.store.runs.row_fold import RunFold
+from tui.widgets.common.cells import fit
+from tui.widgets.runs.columns import (
     COLUMNS,
     MARK_WIDTH,
     bar,
     cell,
     dollars,
-    fit,
     lay_out,
     longest,
     middle,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from remote.contract.spec import ExperimentSpec
 from tui.config.resolve import resolve
-from tui.config.run_config import ConfigValue, run_config
+from tui.config.resolved_rows import ConfigValue, run_config
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.store.run_filter import ALIASES, FIELDS, before_field, parse_filter
-from tui.store.run_rows import RunRow
+from tui.store.runs.filter import ALIASES, FIELDS, before_field, parse_filter
+from tui.store.runs.row import RunRow
 
 NOW = 1_000_000.0
 ROWS = [

@@ -11,10 +11,10 @@ from remote.contract.errors import BackendError
 from remote.contract.events import AttemptEvent
 from remote.contract.record import Attempt, RunRecord
 from tui.cli.follow import closing
-from tui.cli.summary import as_dict, as_text, cost_of
+from tui.cli.show import as_dict, as_text, cost_of
 from tui.client import Client
-from tui.run_price import estimate, machine_seconds
-from tui.store.runs import RunState
+from tui.services.price import estimate, machine_seconds
+from tui.store.runs.state import RunState
 
 PREEMPTED = Attempt(started=100, ended=1000, why="preempted")
 

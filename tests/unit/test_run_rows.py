@@ -21,9 +21,9 @@ from remote.contract.events import (
     RolloutEvent,
     encode_line,
 )
-from tui.store.run_cache import FIRST, RunCache
-from tui.store.run_fold import RunFold
-from tui.store.run_rows import POINTS, SORT_KEYS, RunRow, row_from, sort_rows, thin
+from tui.store.runs.row import POINTS, SORT_KEYS, RunRow, row_from, sort_rows, thin
+from tui.store.runs.row_cache import FIRST, RunCache
+from tui.store.runs.row_fold import RunFold
 
 numbers = st.floats(-1e12, 1e12)
 maybe = st.none() | numbers

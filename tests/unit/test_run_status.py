@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tui.widgets.run_status import Standing, bar, first_line, roughly, second_line
+from tui.widgets.runs.status_line import Standing, bar, first_line, roughly, second_line
 
 LIVE = Standing(
     status="running",

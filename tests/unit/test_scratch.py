@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from remote import scratch
+from remote.processes import scratch
 
 SOCKET = 107
 """The longest path of a socket in bytes."""

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tui.cli.modal_run import OPTIONS, Option
-from tui.config import files
-from tui.config.fit import Machine, fit
-from tui.config.plan import Plan, make_plan
+from tui.cli.modal_entry import OPTIONS, Option
+from tui.config import yaml_files
 from tui.config.resolve import resolve_layers
+from tui.planning.gpu_memory import Machine, fit
+from tui.planning.plan import Plan, make_plan
 from tui.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plan(
     project: Path, config: Path | None, *options: Option, kind: Any = "train", backend: str = "modal"
 ) -> Plan:
-    resolved = resolve_layers(files.load(config) if config else None, options)
+    resolved = resolve_layers(yaml_files.load(config) if config else None, options)
     settings = Settings.load(project, {})
     return make_plan(resolved, settings, kind=kind, backend=backend, config_path=config)
 
@@ -138,7 +138,7 @@ GUIDE = {
 
 
 def planned(project: Path, line: str) -> Plan:
-    """The plan of one of the guide's lines, as `tui/cli/modal_run.py` makes it."""
+    """The plan of one of the guide's lines, as `tui/cli/modal_entry.py` makes it."""
     words = dict(re.findall(r"--(\S+) (\S+)", line))
     config = words.pop("config-path", None)
     options = []

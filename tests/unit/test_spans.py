@@ -7,9 +7,9 @@ from itertools import count
 import pytest
 
 from remote.contract.events import AttemptEvent, EndEvent, PhaseEvent, ProgressEvent, RestartEvent
-from tui.store.runs import RunState
-from tui.store.spans import Span, attempt_span, doing, spans, under_way
-from tui.widgets.timeline_text import chart, line, short
+from tui.store.runs.phases import Span, attempt_span, doing, spans, under_way
+from tui.store.runs.state import RunState
+from tui.widgets.runs.timeline_layout import chart, line, short
 
 Told = tuple[float, str, str] | tuple[float, str, str, str]
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remote.contract.errors import ConfigError
+from remote.contract.gpu_split import Share, Split, share, split
 from remote.contract.spec import ExperimentSpec
-from remote.contract.split import Share, Split, share, split
-from remote.gpus import Placement, described, place, trainer_environment, visible
+from remote.training.gpu_placement import Placement, described, place, trainer_environment, visible
 
 
 def spec(server: int | None = None, **training: Any) -> ExperimentSpec:

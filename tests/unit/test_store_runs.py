@@ -20,8 +20,8 @@ from remote.contract.events import (
     SystemEvent,
     UnknownEvent,
 )
-from tui.store.runs import RunState
-from tui.store.series import Metrics
+from tui.store.charts.series import Metrics
+from tui.store.runs.state import RunState
 
 
 def phase(seq: int, t: float, name: str, status: str, detail: str | None = None) -> PhaseEvent:

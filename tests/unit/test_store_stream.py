@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from remote.contract.events import PhaseEvent, UnknownEvent, encode_line
-from tui.store.stream import LineDecoder, Text, classify, events_of
+from tui.store.logs.stream import LineDecoder, Text, classify, events_of
 
 
 def test_lines_come_whole_however_the_bytes_are_cut() -> None:

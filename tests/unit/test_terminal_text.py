@@ -7,8 +7,8 @@ import time
 import pytest
 from rich.console import Console
 
-from tui.widgets.log_line import cut_rows, strip_of
-from tui.widgets.terminal_text import plain_line, read_terminal
+from tui.widgets.logs.ansi import plain_line, read_terminal
+from tui.widgets.logs.render import cut_rows, strip_of
 
 
 @pytest.mark.parametrize(

@@ -18,10 +18,10 @@ import pytest
 
 from remote.contract import layout
 from remote.contract.errors import VfmError
-from remote.emit import Emitter
-from remote.gpus import Placement
-from remote.run_dir import RunDir
-from remote.trainers import Trainers
+from remote.output.emitter import Emitter
+from remote.output.run_dir import RunDir
+from remote.training.gpu_placement import Placement
+from remote.training.rank_launcher import Trainers
 
 SERVER = SimpleNamespace(weight_sync="adapter", device="cuda", served_name="policy", key="k")
 HEAD = """
@@ -235,8 +235,8 @@ class Mortal:
 def test_a_trainer_that_misses_the_server_is_told_where_it_is(make: Make, tmp_path: Path, dies: bool) -> None:
     trainers = make(
         """
-        from remote.emit import Emitter
-        from remote.trainer import RunningServer
+        from remote.output.emitter import Emitter
+        from remote.workers.rank import RunningServer
 
         if rank == 0:
             server = RunningServer(folder, Emitter(None, 1), "policy", "adapter", "cpu")

@@ -11,9 +11,9 @@ import pytest
 
 from remote.contract.errors import ConfigError, DiskError, ScriptError
 from remote.contract.record import LaunchRequest, RunRecord
-from remote.training_script import Script
-from tui.config.plan import Plan, make_plan
+from remote.training.script import Script
 from tui.config.resolve import resolve
+from tui.planning.plan import Plan, make_plan
 from tui.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -12,10 +12,10 @@ import pytest
 from remote.contract.errors import BackendError, ConfigError
 from remote.contract.record import RunRecord, Status
 from tui.backends.base import Transfer
-from tui.backends.local import LocalBackend
-from tui.backends.local_copy import CHUNK
+from tui.backends.copy_files import CHUNK
+from tui.backends.local.backend import LocalBackend
 from tui.client import Client, Listing
-from tui.transfers import AT_ONCE, Job, Removal, Transfers, removal, to_remove
+from tui.services.transfers import AT_ONCE, Job, Removal, Transfers, removal, to_remove
 
 VOLUME = "verifiers-outputs-ann-files"
 BIG = b"0123456789abcdef" * (CHUNK // 4)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from remote.contract.spec import ExperimentSpec
-from remote.vllm_command import Fixed, command, environment, inherited, notices, resolve_weight_sync
+from remote.inference.command import Fixed, command, environment, inherited, notices, resolve_weight_sync
 
 MODEL = "/models/mine"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from remote.vllm_gate import ACTIVITY, KEY_VARIABLE, Gate
+from remote.inference.gate import ACTIVITY, KEY_VARIABLE, Gate
 
 ENDPOINTS = (
     *("/v1/models", "/v1/chat/completions", "/v1/load_lora_adapter", "/collective_rpc", "/pause", "/resume"),

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from remote.contract.spec import ExperimentSpec
-from remote.line_splitter import LineSplitter
-from remote.vllm_failures import Diagnosis, Setting
-from remote.vllm_log import LogReader, Step
+from remote.inference.failures import Diagnosis, Setting
+from remote.inference.log_reader import LogReader, Step
+from remote.output.line_splitter import LineSplitter
 
 LOGS = Path(__file__).parent.parent / "data" / "vllm_logs"
 

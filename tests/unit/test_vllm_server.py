@@ -20,13 +20,13 @@ from typing import Any
 
 import pytest
 
-from remote import guardian, ports
 from remote.contract.errors import ServerError
 from remote.contract.events import PhaseEvent, RestartEvent, decode_line
 from remote.contract.spec import ExperimentSpec
-from remote.emit import Emitter
-from remote.server_watch import StallWatch, is_healthy, stall_limit
-from remote.vllm_server import VllmServer
+from remote.inference.server import VllmServer
+from remote.inference.stall_watch import StallWatch, is_healthy, stall_limit
+from remote.output.emitter import Emitter
+from remote.processes import guardian, ports
 
 LOGS = Path(__file__).parent.parent / "data" / "vllm_logs"
 STAND_IN = Path(__file__).parent / "stand_in_vllm.py"

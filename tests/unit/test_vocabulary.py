@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tui.preferences import Preferences
-from tui.vocabulary import KnownBinding, Vocabulary, ask, mistakes
+from tui.user.keymap import KnownBinding, Vocabulary, ask, mistakes
+from tui.user.preferences import Preferences
 
 WORDS = Vocabulary(
     (

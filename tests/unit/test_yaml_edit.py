@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tui.config import files, yaml_edit
+from tui.config import yaml_edit, yaml_files
 
 FORMS = {
     "block": "training:\n  steps: 5   # five\n  batch_size: 8\n",
@@ -32,7 +32,7 @@ CHANGES: list[tuple[tuple[str, ...], Any]] = [
 
 
 def _data(text: str) -> Any:
-    return files.read_block(text, "it")
+    return yaml_files.read_block(text, "it")
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)

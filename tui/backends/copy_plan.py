@@ -10,8 +10,8 @@ from pathlib import Path
 
 from remote.contract.errors import ConfigError, DiskError, Hint
 from tui.backends.base import Entry, LeftOut, Transfer
-from tui.backends.local_copy import Copy
-from tui.backends.local_tree import look, tree
+from tui.backends.copy_files import Copy
+from tui.backends.file_tree import look, tree
 
 
 def given(source: Path, target: Path, transfer: Transfer) -> tuple[list[Copy], list[Path]]:

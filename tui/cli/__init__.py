@@ -53,21 +53,21 @@ def _run(command: Callable[[], click.Command], name: str) -> int:
     try:
         import click
 
-        from tui.cli import completion, outcome
+        from tui.cli import completion, exit_codes
 
         completion.register()
         try:
             result = command().main(prog_name=name, standalone_mode=False)
-            return result if isinstance(result, int) else outcome.DONE
+            return result if isinstance(result, int) else exit_codes.DONE
         except click.ClickException as error:
             error.show()
-            return outcome.USAGE
+            return exit_codes.USAGE
         except click.Abort:
-            return outcome.INTERRUPTED
-        except outcome.ReaderLeft:
-            return outcome.DONE
+            return exit_codes.INTERRUPTED
+        except exit_codes.ReaderLeft:
+            return exit_codes.DONE
         except Exception as error:
-            return outcome.report(error)
+            return exit_codes.report(error)
     except KeyboardInterrupt:
         return interrupt.EXIT_CODE
 
@@ -79,9 +79,9 @@ def _flushed(code: int) -> int:
     except OSError as error:
         _drop(sys.stdout)
         if code == 0 and not isinstance(error, BrokenPipeError):
-            from tui.cli import outcome
+            from tui.cli import exit_codes
 
-            return outcome.report(error)
+            return exit_codes.report(error)
     try:
         sys.stderr.flush()
     except OSError:  # the terminal is gone, and with it whoever would have read

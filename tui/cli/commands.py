@@ -9,15 +9,15 @@ from typing import Any
 
 import click
 
-from tui.cli.again import rerun
 from tui.cli.compare import compare
 from tui.cli.completion import completion
 from tui.cli.config import config
 from tui.cli.doctor import doctor
 from tui.cli.env import env
+from tui.cli.exit_codes import ReaderLeft
 from tui.cli.image import image
 from tui.cli.launch import launch
-from tui.cli.outcome import ReaderLeft
+from tui.cli.rerun import rerun
 from tui.cli.resume import resume
 from tui.cli.runs import cancel, logs, metrics, runs, show
 from tui.cli.volumes import get, ls, put, rm, volumes

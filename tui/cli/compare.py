@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tui.cli import choices, outcome
+from tui.cli import completions, exit_codes
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
     from tui.client import Client
-    from tui.comparison import Comparison
-    from tui.store.compare import Difference
+    from tui.services.compare import Comparison
+    from tui.store.runs.config_diff import Difference
 
 
 @click.command()
-@click.argument("runs", metavar="RUN [RUN]...", nargs=-1, required=True, shell_complete=choices.runs)
+@click.argument("runs", metavar="RUN [RUN]...", nargs=-1, required=True, shell_complete=completions.runs)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def compare(runs: tuple[str, ...], as_json: bool) -> int:
     """Compare each further RUN with the first one, task by task, with a paired test.
@@ -29,22 +29,22 @@ def compare(runs: tuple[str, ...], as_json: bool) -> int:
     Of an evaluation its episodes count, of a training its last held-out scores. A training alone is compared
     with itself: before and after.
     """
-    from tui.cli.client import print_json, run
+    from tui.cli.common import print_json, run
 
     records, differences, found = run(_compared(runs))
     if as_json:
         print_json(as_dict(records, differences, found))
     else:
         click.echo(as_text(records, differences, found))
-    return outcome.RUN_FAILED if any(one.why_not for one in found) else outcome.DONE
+    return exit_codes.RUN_FAILED if any(one.why_not for one in found) else exit_codes.DONE
 
 
 async def _compared(
     texts: tuple[str, ...],
 ) -> tuple[list[RunRecord], list[Difference], list[Comparison]]:
-    from tui import comparison
-    from tui.cli.client import connect
-    from tui.store.compare import differences
+    from tui.cli.common import connect
+    from tui.services import compare as comparison
+    from tui.store.runs.config_diff import differences
 
     client = connect()
     records = [await client.find(text) for text in texts]
@@ -56,7 +56,7 @@ async def _spec(client: Client, record: RunRecord) -> dict[str, Any] | None:
     """The run's config by dotted key, and what its record says it was made of; None: it cannot be read."""
     from remote.contract import layout
     from remote.contract.errors import VfmError
-    from tui.store.compare import read_spec
+    from tui.store.runs.config_diff import read_spec
 
     path = str(layout.run_path(record.run_id) / layout.SPEC)
     try:
@@ -88,13 +88,13 @@ def as_dict(
 
 def as_text(records: list[RunRecord], differences: list[Difference], found: list[Comparison]) -> str:
     """The same for a person: what differs, then each comparison."""
-    from tui.words import plain, table
+    from tui.text.format import plain, table
 
     lines: list[str] = []
     if len(records) > 1:
         rows = [(d.key, *d.values) for d in differences]
         head = ("WHAT DIFFERS", *(record.run_id for record in records))
-        lines = [table(head, rows, outcome.columns(), wrap=True)]
+        lines = [table(head, rows, exit_codes.columns(), wrap=True)]
         lines += [] if rows else ["no key of their configs"]
     for one in found:
         lines += ["", plain(f"{one.before.label}  →  {one.after.label}"), _text(one)]
@@ -102,8 +102,8 @@ def as_text(records: list[RunRecord], differences: list[Difference], found: list
 
 
 def _text(one: Comparison) -> str:
-    from tui.comparison import headline
-    from tui.words import p_value, plain, plus_minus, table
+    from tui.services.compare import headline
+    from tui.text.format import p_value, plain, plus_minus, table
 
     total = headline(one)
     if total is None:
@@ -125,4 +125,4 @@ def _text(one: Comparison) -> str:
     told = f"  {total.tasks} tasks are in both (of {sides[0].tasks} and {sides[1].tasks})"
     if failed := sum(side.failed for side in sides):
         told += f"; {failed} failed episodes count for nothing"
-    return f"{table(head, rows, outcome.columns())}\n{told}"
+    return f"{table(head, rows, exit_codes.columns())}\n{told}"

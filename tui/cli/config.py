@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tui.cli import choices, outcome
+from tui.cli import completions, exit_codes
 
 if TYPE_CHECKING:
     from remote.contract.errors import VfmError
@@ -22,7 +22,7 @@ typed_option = click.option(
     "typed",
     metavar="KEY=VALUE",
     multiple=True,
-    shell_complete=choices.keys,
+    shell_complete=completions.keys,
     help="Override one value, as in launch.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
@@ -42,10 +42,10 @@ def config() -> None:
 def check(configs: tuple[str, ...], typed: tuple[str, ...], backend: str, kind: Kind, as_json: bool) -> int:
     """Say what a launch of the configs would be refused for, with file and line, and launch nothing."""
     from remote.contract.errors import VfmError
-    from tui.cli.client import make_plan, print_json
-    from tui.words import plain
+    from tui.cli.common import make_plan, print_json
+    from tui.text.format import plain
 
-    code, found = outcome.DONE, []
+    code, found = exit_codes.DONE, []
     for path in configs:
         notices: list[str] = []
         problem: VfmError | None = None
@@ -53,14 +53,14 @@ def check(configs: tuple[str, ...], typed: tuple[str, ...], backend: str, kind: 
             notices = list(make_plan(path, typed, kind=kind, backend=backend).notices)
         except VfmError as error:
             problem = error
-            code = max(code, outcome.code_of(error))
+            code = max(code, exit_codes.code_of(error))
         if as_json:
             found.append({"config": path, "notices": notices, "problem": _as_dict(problem)})
         elif problem is not None:
-            outcome.report(problem)
+            exit_codes.report(problem)
         else:
             for notice in notices:
-                outcome.say(f"note: {notice}")
+                exit_codes.say(f"note: {notice}")
             click.echo(f"{plain(path)}: good")
     if as_json:
         print_json(found)
@@ -81,35 +81,35 @@ def _as_dict(error: VfmError | None) -> dict[str, str | None] | None:
 def show(path: str, typed: tuple[str, ...], as_json: bool) -> int:
     """The resolved spec, each value with its source."""
     from remote.contract.redaction import shown_value
-    from tui.cli.client import print_json, resolve
+    from tui.cli.common import print_json, resolve
 
     resolved = resolve(path, typed)
     for notice in resolved.notices:
-        outcome.say(f"note: {notice}")
+        exit_codes.say(f"note: {notice}")
     if as_json:
         sources = {key: source.model_dump() for key, source in resolved.provenance.items()}
         spec = shown_value("", resolved.spec.model_dump(mode="json"))
         print_json({"config_path": path, "spec": spec, "provenance": sources})
     else:
         click.echo(spec_table(resolved.spec, resolved.provenance))
-    return outcome.DONE
+    return exit_codes.DONE
 
 
 @config.command()
 @json_option
 def schema(as_json: bool) -> int:
     """Every key with its type, bounds, default and help."""
-    from tui.cli.client import print_json
+    from tui.cli.common import print_json
     from tui.config.overrides import spell
     from tui.config.schema import rows
 
     if as_json:
         print_json([row.as_dict() for row in rows()])
-        return outcome.DONE
+        return exit_codes.DONE
     for row in rows():
         click.echo(f"{row.key}: {row.expected} (default {spell(row.default)})")
         click.echo(f"    {row.help}")
-    return outcome.DONE
+    return exit_codes.DONE
 
 
 def spec_table(spec: ExperimentSpec, provenance: Mapping[str, Provenance]) -> str:
@@ -117,7 +117,7 @@ def spec_table(spec: ExperimentSpec, provenance: Mapping[str, Provenance]) -> st
     from remote.contract.redaction import shown_value
     from tui.config.overrides import spell
     from tui.config.schema import rows
-    from tui.words import table
+    from tui.text.format import table
 
     values = shown_value("", spec.model_dump(mode="json"))
     lines = []
@@ -126,7 +126,7 @@ def spec_table(spec: ExperimentSpec, provenance: Mapping[str, Provenance]) -> st
         for part in row.path:
             value = value[part]
         lines.append((row.key, spell(value), source_of(row.key, provenance)))
-    return table(("KEY", "VALUE", "SOURCE"), lines, outcome.columns(), wrap=True)
+    return table(("KEY", "VALUE", "SOURCE"), lines, exit_codes.columns(), wrap=True)
 
 
 def source_of(key: str, provenance: Mapping[str, Provenance]) -> str:

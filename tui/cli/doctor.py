@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tui.cli import outcome
+from tui.cli import exit_codes
 
 if TYPE_CHECKING:
     from tui.doctor import Finding, Surroundings
@@ -22,7 +22,7 @@ def doctor(as_json: bool) -> int:
 
     Exits with 1 where something will not work.
     """
-    from tui.cli.client import print_json, run
+    from tui.cli.common import print_json, run
 
     findings = run(_examined())
     if as_json:
@@ -31,7 +31,7 @@ def doctor(as_json: bool) -> int:
         for finding in findings:
             click.echo(_told(finding))
     failed = any(finding.state == "problem" for finding in findings)
-    return outcome.RUN_FAILED if failed else outcome.DONE
+    return exit_codes.RUN_FAILED if failed else exit_codes.DONE
 
 
 async def _examined() -> list[Finding]:
@@ -62,7 +62,7 @@ def _around() -> Surroundings:
 
 def _told(finding: Finding) -> str:
     from tui.doctor import SIGNS
-    from tui.words import plain
+    from tui.text.format import plain
 
     first, *rest = finding.detail.splitlines() or [""]
     lines = [f"{SIGNS[finding.state]} {finding.title}: {first}", *(f"    {line}" for line in rest)]

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tui.cli import choices, outcome
+from tui.cli import completions, exit_codes
 from tui.cli.config import json_option, typed_option
 
 if TYPE_CHECKING:
-    from tui.config.environments import Environment
+    from tui.planning.environments import Environment
     from tui.settings import Settings
 
-name_argument = click.argument("name", metavar="NAME", shell_complete=choices.environments)
+name_argument = click.argument("name", metavar="NAME", shell_complete=completions.environments)
 
 
 @click.group()
@@ -29,22 +29,22 @@ def env() -> None:
 @json_option
 def list_(as_json: bool) -> int:
     """The environments that go by their name alone."""
-    from tui.cli.client import print_json
-    from tui.config.environments import known
+    from tui.cli.common import print_json
+    from tui.planning.environments import known
     from tui.settings import Settings
-    from tui.words import table
+    from tui.text.format import table
 
     rows = [_row(one) for one in known(Settings.load().project_dir)]
     if as_json:
         print_json(rows)
-        return outcome.DONE
+        return exit_codes.DONE
     header = ("NAME", "VERSION", "FROM", "MODEL", "SUMMARY")
     cells = [[str(row[name.lower()] or "-") for name in header] for row in rows]
-    click.echo(table(header, cells, outcome.columns()))
-    outcome.say(
+    click.echo(table(header, cells, exit_codes.columns()))
+    exit_codes.say(
         "Also by its path: a package's folder or a wheel. Of the package index: index:NAME, or NAME==VERSION."
     )
-    return outcome.DONE
+    return exit_codes.DONE
 
 
 @env.command()
@@ -53,7 +53,7 @@ def list_(as_json: bool) -> int:
 @json_option
 def show(name: str, typed: tuple[str, ...], as_json: bool) -> int:
     """What NAME is: its options, rewards, tasks, and how a conversation begins."""
-    from tui.cli.client import print_json
+    from tui.cli.common import print_json
     from tui.cli.env_text import description
 
     found, told = _report(name, typed, check=False)
@@ -62,7 +62,7 @@ def show(name: str, typed: tuple[str, ...], as_json: bool) -> int:
         print_json({**_row(found), **told})
     else:
         click.echo(description(found, told))
-    return outcome.DONE
+    return exit_codes.DONE
 
 
 @env.command()
@@ -75,7 +75,7 @@ def check(name: str, typed: tuple[str, ...], as_json: bool) -> int:
     Exit code 0: all of that went well, and there is a reward to learn from. A scripted model has learnt
     nothing: what it earns says that rewards are counted, not how hard the tasks are.
     """
-    from tui.cli.client import print_json
+    from tui.cli.common import print_json
     from tui.cli.env_text import episodes
 
     found, told = _report(name, typed, check=True)
@@ -84,18 +84,18 @@ def check(name: str, typed: tuple[str, ...], as_json: bool) -> int:
     else:
         click.echo(episodes(found, told))
     failed = [one for one in told["episodes"] if one["error"]]
-    return outcome.RUN_FAILED if failed or told["problems"] else outcome.DONE
+    return exit_codes.RUN_FAILED if failed or told["problems"] else exit_codes.DONE
 
 
 def _report(name: str, typed: tuple[str, ...], *, check: bool) -> tuple[Environment, dict[str, Any]]:
     """The environment as it is found and as it was loaded; what happens meanwhile is told on stderr."""
     from dataclasses import replace
 
-    from tui.backends.reports import image_python, report
-    from tui.backends.sources import look_up
-    from tui.cli.client import resolve
-    from tui.config.environments import check_python, find
+    from tui.backends.environment_pin import look_up
+    from tui.backends.local.environment_report import image_python, report
+    from tui.cli.common import resolve
     from tui.config.overrides import spell
+    from tui.planning.environments import check_python, find
     from tui.settings import Settings
 
     settings = Settings.load()
@@ -107,9 +107,9 @@ def _report(name: str, typed: tuple[str, ...], *, check: bool) -> tuple[Environm
     if found.kind == "package index":
         answer = look_up(found.source, "local", settings.home, settings.project_dir, spec.image.python)
         found = replace(found, source=answer["source"])
-        outcome.say(f"[env] {name} is {found.source}")
+        exit_codes.say(f"[env] {name} is {found.source}")
     request = _request(found, spec, settings)
-    return found, report(request, settings, check=check, say=lambda line: outcome.say(f"[env] {line}"))
+    return found, report(request, settings, check=check, say=lambda line: exit_codes.say(f"[env] {line}"))
 
 
 def _request(found: Environment, spec: Any, settings: Settings) -> Any:
@@ -131,7 +131,7 @@ def _request(found: Environment, spec: Any, settings: Settings) -> Any:
 
 def _row(found: Environment) -> dict[str, Any]:
     """What is known of an environment without loading it."""
-    from tui.config.environments import default_model
+    from tui.planning.environments import default_model
 
     declared = found.declared
     old = declared.alias_of

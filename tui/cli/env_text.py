@@ -1,6 +1,6 @@
 """An environment as a person reads of it: what it is, and how three episodes went.
 
-Pure functions of what `remote/environment_report.py` has found.
+Pure functions of what `remote/evaluation/environment_check.py` has found.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tui.words import escape_controls, number, table
+from tui.text.format import escape_controls, number, table
 
 if TYPE_CHECKING:
-    from tui.config.environments import Environment
+    from tui.planning.environments import Environment
 
 _LINE = 100  # characters of a message that are shown in a check
 _SECTION = re.compile(r"^## ", re.MULTILINE)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from remote.contract import layout
 from remote.contract.events import decode_line, to_dict
 from remote.contract.json_text import to_json
-from tui.cli import outcome
-from tui.narrator import Narrator
-from tui.store.stream import LastSeq
-from tui.words import duration
+from tui.cli import exit_codes
+from tui.store.logs.stream import LastSeq
+from tui.text.format import duration
+from tui.text.stream import Narrator
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
@@ -66,14 +66,14 @@ def closing(run: RunRecord, command: str = "") -> str:
         elif key and command.startswith("vfm resume"):  # which would refuse the key
             again = launch
         message, cause = str(failure.get("message", "")), str(failure.get("cause", ""))
-        lines.append(outcome.failure_text(message, cause, hint, again))
+        lines.append(exit_codes.failure_text(message, cause, hint, again))
     took = f" after {duration(run.ended - run.created)}" if run.ended else ""
     took += _cost(run)
     where = f"{run.outputs}:{layout.run_path(run.run_id)}"
     lines.append(f"Run {run.run_id}: {run.status}{took}. Its outputs are in {where}")
     lines.append(f"  vfm get {where} .")
     if run.status in ("failed", "cancelled") and not any("vfm resume" in line for line in lines):
-        from tui.resume import beginning
+        from tui.services.resume import beginning
 
         lines.append(f"  vfm resume {run.run_id}   ({beginning(run)})")
     return "\n".join(lines)
@@ -81,14 +81,14 @@ def closing(run: RunRecord, command: str = "") -> str:
 
 def _goes_on(run: RunRecord, key: str | None) -> bool:
     """Whether a run that has something to go on from can with another value of a key."""
-    from tui.resume import may_change
+    from tui.services.resume import may_change
 
     return bool(run.reached and run.reached.done and key and may_change(key, run.kind))
 
 
 def _cost(run: RunRecord) -> str:
-    from tui.costs import estimated
-    from tui.run_price import estimate
+    from tui.services.price import estimate
+    from tui.text.price import estimated
 
     cost = estimate(run, run.ended) if run.ended else None
     return "" if cost is None else f", {estimated(cost)}"
@@ -96,4 +96,4 @@ def _cost(run: RunRecord) -> str:
 
 def exit_code(run: RunRecord) -> int:
     """0 for a run that is done, 1 for one that failed or was cancelled."""
-    return outcome.DONE if run.status == "done" else outcome.RUN_FAILED
+    return exit_codes.DONE if run.status == "done" else exit_codes.RUN_FAILED

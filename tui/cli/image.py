@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from remote.contract.environment_package import PYTHONS
-from tui.cli import outcome
+from tui.cli import exit_codes
 
 if TYPE_CHECKING:
     from tui.settings import Settings
@@ -38,20 +38,20 @@ def build(backend: str, python: str | None, as_json: bool) -> int:
     settings = Settings.load()
     also = ["--python", python] if python else []
     code = _build_local(settings, also) if backend == "local" else _build_modal(settings, also)
-    if code != outcome.DONE:
+    if code != exit_codes.DONE:
         return code
     built = _where(settings, also) if backend == "local" else None
     if as_json:
-        from tui.cli.client import print_json
+        from tui.cli.common import print_json
 
         print_json({"backend": backend, "python": built})
     elif built:
         click.echo(built)
-    return outcome.RUN_FAILED if backend == "local" and not built else outcome.DONE
+    return exit_codes.RUN_FAILED if backend == "local" and not built else exit_codes.DONE
 
 
 def _local_builder(settings: Settings, also: list[str]) -> list[str]:
-    return [sys.executable, "-m", "remote.local_image", "--home", str(settings.home), *also]
+    return [sys.executable, "-m", "remote.image.local", "--home", str(settings.home), *also]
 
 
 def _build_local(settings: Settings, also: list[str]) -> int:
@@ -64,7 +64,7 @@ def _build_modal(settings: Settings, also: list[str]) -> int:
     from tui.backends.modal.session import Session
     from tui.settings import environment
 
-    builder = [sys.executable, "-m", "remote.launcher", "--build", *also]
+    builder = [sys.executable, "-m", "remote.modal_app.launcher", "--build", *also]
     env = environment(Session(settings.secrets).tokens, modal=True)
     return _build(builder, settings.project_dir, env)
 
@@ -73,7 +73,7 @@ def _build(builder: list[str], project_dir: Path, env: dict[str, str]) -> int:
     """The builder's stream goes to stderr as a person reads it."""
     import subprocess
 
-    from tui.narrator import Narrator
+    from tui.text.stream import Narrator
 
     narrator = Narrator(colours=False)
     child = subprocess.Popen(
@@ -83,7 +83,7 @@ def _build(builder: list[str], project_dir: Path, env: dict[str, str]) -> int:
     try:
         for line in child.stdout:
             for text in narrator.tell(line.removesuffix("\n")):
-                outcome.say(text)
+                exit_codes.say(text)
         code = child.wait()
     finally:
         if child.poll() is None:  # interrupted: the builder clears up after itself
@@ -91,9 +91,9 @@ def _build(builder: list[str], project_dir: Path, env: dict[str, str]) -> int:
             child.wait()
     failure = narrator.failure
     if failure is None:
-        return outcome.RUN_FAILED if code else outcome.DONE
-    outcome.say(outcome.failure_text(failure.message, failure.cause, failure.hint))
-    return outcome.UNREACHABLE if failure.boundary == "backend" else outcome.RUN_FAILED
+        return exit_codes.RUN_FAILED if code else exit_codes.DONE
+    exit_codes.say(exit_codes.failure_text(failure.message, failure.cause, failure.hint))
+    return exit_codes.UNREACHABLE if failure.boundary == "backend" else exit_codes.RUN_FAILED
 
 
 def _where(settings: Settings, also: list[str]) -> str | None:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from tui.cli import choices, interrupt, outcome
+from tui.cli import completions, exit_codes, interrupt
 
 if TYPE_CHECKING:
     from remote.contract.record import Kind, RunRecord
     from tui.client import Client
-    from tui.config.plan import Plan
+    from tui.planning.plan import Plan
 
 
 def _config(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -35,7 +35,7 @@ def _config(ctx: click.Context, param: click.Parameter, value: str | None) -> st
 @click.option(
     "--checkpoint",
     metavar="RUN[:NAME]",
-    shell_complete=choices.checkpoints,
+    shell_complete=completions.checkpoints,
     help="Evaluate a training's checkpoint: the best one, or NAME (checkpoint-40, final). Without CONFIG it "
     "is evaluated in the environment, and with the config, of that training.",
 )
@@ -49,7 +49,7 @@ def _config(ctx: click.Context, param: click.Parameter, value: str | None) -> st
     "typed",
     metavar="KEY=VALUE",
     multiple=True,
-    shell_complete=choices.keys,
+    shell_complete=completions.keys,
     help="Override one value of the config, such as training.steps=100. May be repeated.",
 )
 @click.option("--detach", is_flag=True, help="Return once the run has started; print its id.")
@@ -69,7 +69,7 @@ def launch(
     as_json: bool,
 ) -> int:
     """Launch CONFIG (without one: the defaults) and follow the run to its end."""
-    from tui.cli.client import make_plan, print_json, run
+    from tui.cli.common import make_plan, print_json, run
 
     if checkpoint or endpoint:
         if ctx.get_parameter_source("kind") is ParameterSource.COMMANDLINE and kind == "train":
@@ -80,7 +80,7 @@ def launch(
     if endpoint:
         typed = (*typed, f"evaluation.endpoint={endpoint}")
     if checkpoint:
-        from tui.cli.evaluate import plan_of_checkpoint
+        from tui.cli.checkpoint_plan import plan_of_checkpoint
 
         named = ctx.get_parameter_source("backend") is ParameterSource.COMMANDLINE
         plan = run(plan_of_checkpoint(checkpoint, config, typed, backend if named else None))
@@ -88,37 +88,37 @@ def launch(
         plan = make_plan(config, typed, kind=kind, backend=backend)
     if dry_run:
         print_json(plan_dict(plan)) if as_json else click.echo(plan_text(plan))
-        return outcome.DONE
+        return exit_codes.DONE
     if not detach:
         return to_the_end(plan, as_json=as_json)
     _tell_notices(plan)
     record = run(_launched(plan, detach, as_json))
     print_json(record.model_dump(mode="json")) if as_json else click.echo(record.run_id)
-    return outcome.DONE
+    return exit_codes.DONE
 
 
 def to_the_end(plan: Plan, *, as_json: bool = False, resume: bool = False) -> int:
     """Launch or resume, follow, and say how it ended; returns the exit code. Raises what starting raises."""
-    from tui.cli.client import run
+    from tui.cli.common import run
     from tui.cli.follow import closing, exit_code
 
     _tell_notices(plan)
     record = run(_launched(plan, False, as_json, resume))
-    outcome.say(closing(record, plan.command))
+    exit_codes.say(closing(record, plan.command))
     return exit_code(record)
 
 
 def _tell_notices(plan: Plan) -> None:
     for notice in plan.notices:
-        outcome.say(f"note: {notice}")
+        exit_codes.say(f"note: {notice}")
     if plan.price is not None:
-        outcome.say(f"Price: {price_text(plan)} (an estimate)")
+        exit_codes.say(f"Price: {price_text(plan)} (an estimate)")
 
 
 async def _launched(plan: Plan, detach: bool, as_json: bool, resume: bool = False) -> RunRecord:
     from tui.cli import follow
-    from tui.cli.client import connect
-    from tui.narrator import Narrator
+    from tui.cli.common import connect
+    from tui.text.stream import Narrator
 
     client = connect()
     position = _said_so_far(client, plan) if resume else 0
@@ -126,17 +126,17 @@ async def _launched(plan: Plan, detach: bool, as_json: bool, resume: bool = Fals
         record = await (client.resume(plan) if resume else client.launch(plan))
         interrupt.announce(follow.rejoin(record.run_id))
     begun = "goes on" if resume else "has started"
-    outcome.say(f"Run {record.run_id} {begun}. Watch it again: vfm logs {record.run_id} --follow")
+    exit_codes.say(f"Run {record.run_id} {begun}. Watch it again: vfm logs {record.run_id} --follow")
     if detach:
         return record
     try:
         if as_json:
             await follow.machines(client, record, position)
         else:
-            await follow.people(client, record, Narrator(colours=outcome.wants_colours()), position)
+            await follow.people(client, record, Narrator(colours=exit_codes.wants_colours()), position)
     except BrokenPipeError:
         # Nobody reads any more; to the run this is the same as Ctrl-C.
-        outcome.say(follow.rejoin(record.run_id))
+        exit_codes.say(follow.rejoin(record.run_id))
         raise KeyboardInterrupt from None
     return await client.status(record)
 
@@ -183,7 +183,7 @@ def _price_dict(plan: Plan) -> dict[str, Any]:
 
 def price_text(plan: Plan) -> str:
     """What an hour of the plan costs, and all of it at most."""
-    from tui import costs
+    from tui.text import price as costs
 
     price = plan.price
     if price is None:
@@ -193,11 +193,11 @@ def price_text(plan: Plan) -> str:
 
 def plan_text(plan: Plan) -> str:
     """The plan as a person reads it."""
-    from tui import costs
     from tui.cli.config import spec_table
     from tui.config.overrides import spell
-    from tui.config.scripts import BUILT_IN
-    from tui.words import plain
+    from tui.planning.training_scripts import BUILT_IN
+    from tui.text import price as costs
+    from tui.text.format import plain
 
     request = plan.request
     facts = {

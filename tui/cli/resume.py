@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from tui.cli import choices, outcome
+from tui.cli import completions, exit_codes
 from tui.cli.launch import to_the_end
 from tui.cli.runs import run_argument
 
@@ -19,16 +19,16 @@ from tui.cli.runs import run_argument
     "typed",
     metavar="KEY=VALUE",
     multiple=True,
-    shell_complete=choices.keys,
+    shell_complete=completions.keys,
     help="Change what may change in mid-run: training.steps, modal.…, vllm.…, budget.max_usd. Repeatable.",
 )
 @click.option("--detach", is_flag=True, help="Return once the run goes on; print its id.")
 @click.option("--json", "as_json", is_flag=True, help="The run's events, one JSON object a line.")
 def resume(run: str, typed: tuple[str, ...], detach: bool, as_json: bool) -> int:
     """Go on with RUN, which was interrupted, failed or was cancelled, from its newest whole checkpoint."""
-    from tui.cli.client import connect, print_json
-    from tui.cli.client import run as wait
-    from tui.resume import plan_resume
+    from tui.cli.common import connect, print_json
+    from tui.cli.common import run as wait
+    from tui.services.resume import plan_resume
     from tui.settings import Settings
 
     client = connect()
@@ -36,7 +36,7 @@ def resume(run: str, typed: tuple[str, ...], detach: bool, as_json: bool) -> int
     if not detach:
         return to_the_end(plan, resume=True, as_json=as_json)
     for notice in plan.notices:
-        outcome.say(f"note: {notice}")
+        exit_codes.say(f"note: {notice}")
     record = wait(client.resume(plan))
     print_json(record.model_dump(mode="json")) if as_json else click.echo(record.run_id)
-    return outcome.DONE
+    return exit_codes.DONE

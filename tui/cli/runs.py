@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tui.cli import choices, interrupt, outcome
-from tui.cli.outcome import complain
+from tui.cli import completions, exit_codes, interrupt
+from tui.cli.exit_codes import complain
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
     from tui.client import Client
-    from tui.store.runs import RunState
+    from tui.store.runs.state import RunState
 
-run_argument = click.argument("run", shell_complete=choices.runs)
+run_argument = click.argument("run", shell_complete=completions.runs)
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 _OFFERED = 3
 SOURCES = ("vllm", "env", "train", "worker", "image")
@@ -27,8 +27,8 @@ SOURCES = ("vllm", "env", "train", "worker", "image")
 @json_option
 def runs(as_json: bool) -> int:
     """List runs, newest first."""
-    from tui.cli.client import connect, print_json, run
-    from tui.words import moment, table
+    from tui.cli.common import connect, print_json, run
+    from tui.text.format import moment, table
 
     listing = run(connect().runs())
     if as_json:
@@ -42,19 +42,19 @@ def runs(as_json: bool) -> int:
         if any(record.usd_per_hour is not None for record in listing.rows):  # else it would be dashes alone
             header.append("EST. COST")
             cells = [[*row, _cost(record)] for row, record in zip(cells, listing.rows, strict=True)]
-        click.echo(table(header, cells, outcome.columns()))
+        click.echo(table(header, cells, exit_codes.columns()))
         _offer_resuming(listing.rows)
     return complain(listing)
 
 
 def _offer_resuming(rows: list[RunRecord]) -> None:
-    from tui.resume import offer
+    from tui.services.resume import offer
 
     interrupted = [record for record in rows if record.interrupted]
     for record in interrupted[:_OFFERED]:
-        outcome.say(offer(record))
+        exit_codes.say(offer(record))
     if len(interrupted) > _OFFERED:
-        outcome.say(f"{len(interrupted) - _OFFERED} more runs were interrupted: vfm resume RUN")
+        exit_codes.say(f"{len(interrupted) - _OFFERED} more runs were interrupted: vfm resume RUN")
 
 
 def _as_dict(record: RunRecord) -> dict[str, Any]:
@@ -65,14 +65,14 @@ def _as_dict(record: RunRecord) -> dict[str, Any]:
 def _estimate(record: RunRecord) -> float | None:
     import time
 
-    from tui.run_price import estimate
+    from tui.services.price import estimate
 
     cost = estimate(record, time.time())
     return None if cost is None else round(cost, 4)
 
 
 def _cost(record: RunRecord) -> str:
-    from tui.costs import usd
+    from tui.text.price import usd
 
     cost = _estimate(record)
     return "–" if cost is None else usd(cost)
@@ -81,7 +81,7 @@ def _cost(record: RunRecord) -> str:
 def _took(record: RunRecord) -> str:
     import time
 
-    from tui.words import duration
+    from tui.text.format import duration
 
     return duration((record.ended or time.time()) - record.created)
 
@@ -91,8 +91,8 @@ def _took(record: RunRecord) -> str:
 @json_option
 def show(run: str, as_json: bool) -> int:
     """What is known of RUN: its record, phases, last numbers, checkpoints."""
-    from tui.cli import client as shared
-    from tui.cli.summary import Cost, as_dict, as_text, cost_of
+    from tui.cli import common as shared
+    from tui.cli.show import Cost, as_dict, as_text, cost_of
 
     async def known() -> tuple[RunRecord, RunState, Cost]:
         client = shared.connect()
@@ -101,7 +101,7 @@ def show(run: str, as_json: bool) -> int:
 
     record, state, cost = shared.run(known())
     shared.print_json(as_dict(record, state, cost)) if as_json else click.echo(as_text(record, state, cost))
-    return outcome.DONE
+    return exit_codes.DONE
 
 
 @click.command()
@@ -111,34 +111,34 @@ def show(run: str, as_json: bool) -> int:
 @click.option("--events", "--json", "events", is_flag=True, help="The run's events, one JSON object a line.")
 def logs(run: str, follow: bool, source: str | None, events: bool) -> int:
     """Print RUN's output from its first line."""
-    from tui.cli import client as shared
+    from tui.cli import common as shared
 
     if source and events:
         raise click.UsageError("--source is about log lines, --events (--json) about events: choose one")
     record = shared.run(_logged(run, follow, source, events))
     if not follow:
-        return outcome.DONE
+        return exit_codes.DONE
     from tui.cli.follow import closing, exit_code
 
-    outcome.say(closing(record))
+    exit_codes.say(closing(record))
     return exit_code(record)
 
 
 async def _logged(text: str, live: bool, source: str | None, events: bool) -> RunRecord:
     from tui.cli import follow
-    from tui.cli.client import connect
-    from tui.narrator import Narrator
+    from tui.cli.common import connect
+    from tui.text.stream import Narrator
 
     client: Client = connect()
     record, damage = await client.find_output(text)
     if damage:
-        outcome.say(f"note: {damage.message}")
+        exit_codes.say(f"note: {damage.message}")
     if live:
         interrupt.announce(follow.rejoin(record.run_id))
     if events:
         await follow.machines(client, record, live=live)
     else:
-        await follow.people(client, record, Narrator(source, colours=outcome.wants_colours()), live=live)
+        await follow.people(client, record, Narrator(source, colours=exit_codes.wants_colours()), live=live)
     return await client.status(record) if live else record
 
 
@@ -148,7 +148,7 @@ async def _logged(text: str, live: bool, source: str | None, events: bool) -> Ru
 @click.option("--csv", "as_csv", is_flag=True, help="One row a step, one column a metric.")
 def metrics(run: str, as_json: bool, as_csv: bool) -> int:
     """RUN's numbers, step by step."""
-    from tui.cli import client as shared
+    from tui.cli import common as shared
 
     if as_json and as_csv:
         raise click.UsageError("--json or --csv, not both")
@@ -157,7 +157,7 @@ def metrics(run: str, as_json: bool, as_csv: bool) -> int:
         client = shared.connect()
         record, damage = await client.find_output(run)
         if damage:
-            outcome.say(f"note: {damage.message}")
+            exit_codes.say(f"note: {damage.message}")
         return await client.metrics(record)
 
     steps = shared.run(known())
@@ -167,14 +167,14 @@ def metrics(run: str, as_json: bool, as_csv: bool) -> int:
         _write_csv(steps)
     else:
         _tell_steps(steps)
-    return outcome.DONE
+    return exit_codes.DONE
 
 
 def _write_csv(steps: list[dict[str, Any]]) -> None:
     import csv
     import sys
 
-    from tui.words import plain
+    from tui.text.format import plain
 
     names = list(dict.fromkeys(name for step in steps for name in step["values"]))
     writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -183,15 +183,15 @@ def _write_csv(steps: list[dict[str, Any]]) -> None:
 
 
 def _tell_steps(steps: list[dict[str, Any]]) -> None:
-    from tui.narrator import chosen
-    from tui.words import named, number, table
+    from tui.text.format import named, number, table
+    from tui.text.stream import chosen
 
     names = list(dict.fromkeys(name for step in steps for name, _ in chosen(step["values"])))
     rows = [
         (str(s["step"]), *(number(s["values"][n]) if n in s["values"] else "" for n in names)) for s in steps
     ]
-    click.echo(table(("STEP", *map(named, names)), rows, outcome.columns()))
-    outcome.say("Every metric: --json or --csv.")
+    click.echo(table(("STEP", *map(named, names)), rows, exit_codes.columns()))
+    exit_codes.say("Every metric: --json or --csv.")
 
 
 @click.command()
@@ -200,7 +200,7 @@ def _tell_steps(steps: list[dict[str, Any]]) -> None:
 @json_option
 def cancel(run: str, now: bool, as_json: bool) -> int:
     """Ask RUN to stop; it saves what it has."""
-    from tui.cli import client as shared
+    from tui.cli import common as shared
 
     async def ask() -> RunRecord:
         client = shared.connect()
@@ -212,9 +212,11 @@ def cancel(run: str, now: bool, as_json: bool) -> int:
     if as_json:
         shared.print_json(_as_dict(record))
     elif now and record.ended_already:
-        outcome.say(f"Run {record.run_id}: {record.status}.")
+        exit_codes.say(f"Run {record.run_id}: {record.status}.")
     elif record.ended_already:
-        outcome.say(f"Run {record.run_id} is over already: {record.status}.")
+        exit_codes.say(f"Run {record.run_id} is over already: {record.status}.")
     else:
-        outcome.say(f"Run {record.run_id} was asked to stop. See it end: vfm logs {record.run_id} --follow")
-    return outcome.DONE
+        exit_codes.say(
+            f"Run {record.run_id} was asked to stop. See it end: vfm logs {record.run_id} --follow"
+        )
+    return exit_codes.DONE

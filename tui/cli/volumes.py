@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tui.cli import choices, interrupt, outcome
+from tui.cli import completions, exit_codes, interrupt
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -33,8 +33,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON doc
 @json_option
 def volumes(as_json: bool) -> int:
     """List the volumes of every backend."""
-    from tui.cli import client as shared
-    from tui.words import moment, table
+    from tui.cli import common as shared
+    from tui.text.format import moment, table
 
     listing = shared.run(shared.connect().volumes())
     if as_json:
@@ -43,17 +43,17 @@ def volumes(as_json: bool) -> int:
         )
     else:
         cells = [(v.name, v.backend, moment(v.created)) for v in listing.rows]
-        click.echo(table(("VOLUME", "BACKEND", "CREATED"), cells, outcome.columns()))
-    return outcome.complain(listing)
+        click.echo(table(("VOLUME", "BACKEND", "CREATED"), cells, exit_codes.columns()))
+    return exit_codes.complain(listing)
 
 
 @click.command()
-@click.argument("where", metavar="VOLUME[:PATH]", shell_complete=choices.volumes)
+@click.argument("where", metavar="VOLUME[:PATH]", shell_complete=completions.volumes)
 @json_option
 def ls(where: str, as_json: bool) -> int:
     """List what lies in a volume, or under a path of it."""
-    from tui.cli import client as shared
-    from tui.words import moment, size, table
+    from tui.cli import common as shared
+    from tui.text.format import moment, size, table
 
     entries = shared.run(shared.connect().ls(*split(where)))
     if as_json:
@@ -61,11 +61,11 @@ def ls(where: str, as_json: bool) -> int:
     else:
         cells = [("" if e.is_dir else size(e.size), moment(e.modified), _shown(e)) for e in entries]
         click.echo(table(("SIZE", "MODIFIED", "PATH"), cells))
-    return outcome.DONE
+    return exit_codes.DONE
 
 
 @click.command()
-@click.argument("where", metavar="VOLUME:PATH", shell_complete=choices.volumes)
+@click.argument("where", metavar="VOLUME:PATH", shell_complete=completions.volumes)
 @click.argument("dest", type=click.Path(path_type=Path, allow_dash=True))
 @force_option
 @json_option
@@ -77,7 +77,7 @@ def get(where: str, dest: Path, force: bool, as_json: bool) -> int:
     named at the end.
     """
     from tui.backends.destination import takes_bytes
-    from tui.cli import client as shared
+    from tui.cli import common as shared
 
     volume, path = split(where)
     if str(dest) in _STDOUT or takes_bytes(dest):
@@ -91,7 +91,7 @@ def get(where: str, dest: Path, force: bool, as_json: bool) -> int:
 
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path))
-@click.argument("where", metavar="VOLUME[:PATH]", shell_complete=choices.volumes)
+@click.argument("where", metavar="VOLUME[:PATH]", shell_complete=completions.volumes)
 @force_option
 @json_option
 def put(source: Path, where: str, force: bool, as_json: bool) -> int:
@@ -101,7 +101,7 @@ def put(source: Path, where: str, force: bool, as_json: bool) -> int:
     there that differ nothing is copied. Links are followed; what is neither file nor folder is left out and
     named at the end.
     """
-    from tui.cli import client as shared
+    from tui.cli import common as shared
 
     interrupt.announce(KEPT)
     transfer = shared.run(shared.connect().put(source, *split(where), shower(), force=force))
@@ -109,21 +109,21 @@ def put(source: Path, where: str, force: bool, as_json: bool) -> int:
 
 
 def _tell_copied(source: str, dest: str, transfer: Transfer, as_json: bool) -> int:
-    from tui.cli.client import print_json
+    from tui.cli.common import print_json
 
     if as_json:
         left = [{"path": one.path, "why": one.why} for one in transfer.left_out]
         much = {"bytes": transfer.done, "bytes_total": transfer.total, "skipped": list(transfer.skipped)}
         print_json({"from": source, "to": dest, **much, "left_out": left})
-        return outcome.DONE
-    outcome.say(f"{source} is in {dest} ({_how_much(transfer)})")
+        return exit_codes.DONE
+    exit_codes.say(f"{source} is in {dest} ({_how_much(transfer)})")
     _say_left_out(transfer)
-    return outcome.DONE
+    return exit_codes.DONE
 
 
 def _pour(volume: str, path: str, dest: Path) -> int:
     """Write a file's bytes to stdout, or into a pipe or device as it is."""
-    from tui.cli import client as shared
+    from tui.cli import common as shared
 
     async def pour(file: BinaryIO) -> None:
         async for piece in shared.connect().bytes_of(volume, path):
@@ -137,12 +137,12 @@ def _pour(volume: str, path: str, dest: Path) -> int:
             with dest.open("wb") as file:
                 shared.run(pour(file))
     except BrokenPipeError:
-        raise outcome.ReaderLeft from None
-    return outcome.DONE
+        raise exit_codes.ReaderLeft from None
+    return exit_codes.DONE
 
 
 @click.command()
-@click.argument("where", metavar="VOLUME:PATH", shell_complete=choices.volumes)
+@click.argument("where", metavar="VOLUME:PATH", shell_complete=completions.volumes)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 def rm(where: str, yes: bool, as_json: bool) -> int:
@@ -150,9 +150,9 @@ def rm(where: str, yes: bool, as_json: bool) -> int:
 
     Says how much it is and asks; in a script, where nobody can be asked, it takes --yes.
     """
-    from tui.cli import client as shared
-    from tui.transfers import to_remove
-    from tui.words import plain, removed
+    from tui.cli import common as shared
+    from tui.services.transfers import to_remove
+    from tui.text.format import plain, removed
 
     client, (volume, path) = shared.connect(), split(where)
     goes = shared.run(to_remove(client, volume, path))
@@ -161,17 +161,17 @@ def rm(where: str, yes: bool, as_json: bool) -> int:
         if not sys.stdin.isatty():
             raise click.UsageError(f"deleting {what} needs --yes where nobody can be asked")
         if not click.confirm(f"Delete {what}?", err=True):
-            outcome.say("nothing was deleted")
+            exit_codes.say("nothing was deleted")
             if as_json:
                 shared.print_json({"deleted": None})
-            return outcome.DONE
+            return exit_codes.DONE
     shared.run(client.remove(volume, path))
     if as_json:
         gone = {"files": goes.count, "bytes": goes.bytes, "is_link": goes.is_link}
         shared.print_json({"deleted": where, **gone})
     else:
-        outcome.say(f"deleted {what}")
-    return outcome.DONE
+        exit_codes.say(f"deleted {what}")
+    return exit_codes.DONE
 
 
 def _say_left_out(transfer: Transfer) -> None:
@@ -179,15 +179,15 @@ def _say_left_out(transfer: Transfer) -> None:
     left = transfer.left_out
     if not left:
         return
-    outcome.say(f"note: {len(left):,} {'entry was' if len(left) == 1 else 'entries were'} left out:")
+    exit_codes.say(f"note: {len(left):,} {'entry was' if len(left) == 1 else 'entries were'} left out:")
     for one in left[:_NAMED]:
-        outcome.say(f"  {one.path}: {one.why}")
+        exit_codes.say(f"  {one.path}: {one.why}")
     if len(left) > _NAMED:
-        outcome.say(f"  and {len(left) - _NAMED:,} more")
+        exit_codes.say(f"  and {len(left) - _NAMED:,} more")
 
 
 def _how_much(transfer: Transfer) -> str:
-    from tui.words import size
+    from tui.text.format import size
 
     there = len(transfer.skipped)
     already = f", {there:,} {'file was' if there == 1 else 'files were'} there already" if there else ""
@@ -207,7 +207,7 @@ def split(where: str) -> tuple[str, str]:
 
 def shower() -> Progress | None:
     """Shows a transfer on one line of the terminal; a file or a pipe is spared the flicker."""
-    from tui.words import plain, size
+    from tui.text.format import plain, size
 
     if not sys.stderr.isatty():
         return None

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tui.cli import outcome
+from tui.cli import exit_codes
 from tui.cli.runs import run_argument
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
-    from tui.wandb_report import Written
+    from tui.services.wandb_sync import Written
 
 
 @click.group()
@@ -29,10 +29,10 @@ def sync(run: str) -> int:
 
     The key is WANDB_API_KEY of .env. A run on Modal is fetched first. All attempts at a run are one report.
     """
-    from tui.cli.client import connect
-    from tui.cli.client import run as wait
+    from tui.cli.common import connect
+    from tui.cli.common import run as wait
+    from tui.services.wandb_sync import fetched, upload
     from tui.settings import Settings
-    from tui.wandb_report import fetched, upload
 
     client, settings = connect(), Settings.load()
 
@@ -42,8 +42,8 @@ def sync(run: str) -> int:
 
     record, written = wait(find())
     if not written.left:
-        outcome.say(f"{record.run_id}: all of the report is at Weights & Biases already")
-        return outcome.DONE
-    upload(settings, record, written, outcome.say)
-    outcome.say(f"{record.run_id}: the report is at Weights & Biases")
-    return outcome.DONE
+        exit_codes.say(f"{record.run_id}: all of the report is at Weights & Biases already")
+        return exit_codes.DONE
+    upload(settings, record, written, exit_codes.say)
+    exit_codes.say(f"{record.run_id}: the report is at Weights & Biases")
+    return exit_codes.DONE

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from tui.config import files
+from tui.config import yaml_files
 from tui.config.overrides import spell
 from tui.config.problems import ConfigProblems, refuse
 from tui.config.schema import Row
@@ -27,10 +27,10 @@ def read(row: Row, text: str) -> Any:
         return next((choice for choice in row.choices if str(choice) == text), text)
     if row.type == "text":
         quoted = text.startswith(('"', "'"))
-        return files.read_value(text, row.key) if quoted else files.text_value(text, row.key)
+        return yaml_files.read_value(text, row.key) if quoted else yaml_files.text_value(text, row.key)
     if row.type == "mapping":
         return _mapping(row, text)
-    return files.read_value(text, row.key)
+    return yaml_files.read_value(text, row.key)
 
 
 def spoken(row: Row, value: Any) -> str:
@@ -52,7 +52,7 @@ def mapping_line(row: Row, lines: Sequence[str]) -> str:
     What cannot be read stays as it was written, on one line: the field says what is wrong with it.
     """
     try:
-        value = files.read_block("\n".join(lines), row.key)
+        value = yaml_files.read_block("\n".join(lines), row.key)
     except ConfigProblems:
         value = None
     return spoken(row, value) if isinstance(value, dict) else ", ".join(line.strip() for line in lines)
@@ -68,7 +68,7 @@ def _mapping(row: Row, text: str) -> Any:
     if not text:
         return {}
     try:
-        value = files.read_value(text if text.startswith("{") else f"{{{text}}}", row.key)
+        value = yaml_files.read_value(text if text.startswith("{") else f"{{{text}}}", row.key)
     except ConfigProblems:
         raise refuse("cannot be read: write name: value, other: value") from None
     if not isinstance(value, dict) or (":" not in text and value):

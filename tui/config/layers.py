@@ -14,9 +14,9 @@ from typing import Any
 from remote.contract.record import Provenance
 from remote.contract.redaction import shown_value
 from tui.config import peer_names, schema
-from tui.config.files import Key
 from tui.config.problems import Problem, shown
-from tui.config.scalars import read_plain
+from tui.config.yaml_files import Key
+from tui.config.yaml_scalars import read_plain
 
 _CLOSE = 0.6
 

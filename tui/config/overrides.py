@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from remote.contract.redaction import shown_value
-from tui.config.files import Key, read_value
 from tui.config.problems import ConfigProblems, Problem, one_line, shown
+from tui.config.yaml_files import Key, read_value
 
 _PART = re.compile(r"[^\s.=]+")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tui.config.files import Key
+from tui.config.yaml_files import Key
 
 
 class Here(NamedTuple):

@@ -18,14 +18,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from remote.contract.errors import Hint
-from remote.contract.models import find_spelling, same_environment
+from remote.contract.model_choice import find_spelling, same_environment
 from remote.contract.record import Provenance
 from remote.contract.spec import ExperimentSpec
-from tui.config import files, layers, overrides, schema
-from tui.config.files import Key, SourceTree
+from tui.config import layers, overrides, schema, yaml_files
 from tui.config.layers import Layers
 from tui.config.overrides import Override
 from tui.config.problems import ConfigProblems, Problem
+from tui.config.yaml_files import Key, SourceTree
 
 OVERRIDES: Key = ("model", "overrides")
 BASE_MODEL: Key = ("model", "base_model")
@@ -72,7 +72,7 @@ def resolve(
     errors: list[ConfigProblems] = []
     tree, typed = None, []
     try:
-        tree = None if config is None else files.load(locate(config, project_dir))
+        tree = None if config is None else yaml_files.load(locate(config, project_dir))
     except ConfigProblems as error:
         errors.append(error)
     try:

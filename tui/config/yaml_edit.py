@@ -11,9 +11,9 @@ import re
 from typing import Any
 
 from tui.config.field_text import number
-from tui.config.files import Key, compose
 from tui.config.overrides import spell
 from tui.config.problems import ConfigProblems, refuse
+from tui.config.yaml_files import Key, compose
 
 _STEP = 2  # columns that a section is indented by, where the file does not say
 _NAME = "the config"

@@ -81,7 +81,7 @@ def image(around: Surroundings) -> Finding:
     title = "local image"
     if given := around.environ.get("VFM_IMAGE_PYTHON"):
         return Finding("image", title, "note", f"VFM_IMAGE_PYTHON takes its place: {given}")
-    asked = [sys.executable, "-m", "remote.local_image", "--home", str(around.home), "--where"]
+    asked = [sys.executable, "-m", "remote.image.local", "--home", str(around.home), "--where"]
     done = subprocess.run(asked, cwd=around.project_dir, capture_output=True, text=True, errors="replace")
     if done.returncode == 0:
         return Finding("image", title, "ok", f"built: {Path(done.stdout.strip()).parents[1]}")

@@ -32,7 +32,7 @@ async def modal(around: Surroundings, signed_in: Finding) -> Finding:
 
 async def _prices(around: Surroundings) -> str:
     """Which prices plans are made with."""
-    from tui.config.prices import WORKSPACE, prices
+    from tui.planning.prices import WORKSPACE, prices
 
     try:
         table = await asyncio.to_thread(prices, around.settings)

@@ -79,8 +79,8 @@ def names(around: Surroundings) -> Finding:
 
 def project(around: Surroundings) -> Finding:
     """What there is to train with."""
-    from tui.config.environments import list_environments
-    from tui.config.files import list_configs
+    from tui.config.yaml_files import list_configs
+    from tui.planning.environments import list_environments
 
     title, folder = "configs", around.project_dir
     configs = [path.name for path in list_configs(folder / "configs")]
@@ -99,8 +99,8 @@ def project(around: Surroundings) -> Finding:
 
 def settings(around: Surroundings) -> Finding:
     """`settings.toml` and its mistakes. The app's names are asked of another process, if they matter."""
-    from tui.preferences import Preferences
-    from tui.vocabulary import ask, mistakes
+    from tui.user.keymap import ask, mistakes
+    from tui.user.preferences import Preferences
 
     title, wished = "settings.toml", Preferences.read(around.config_dir)
     path = around.config_dir / "settings.toml"

@@ -19,21 +19,21 @@ from textual.containers import Container, Vertical
 
 from remote.contract import layout
 from remote.contract.errors import VfmError
-from tui.screens.base import VfmScreen
+from tui.screens.frame import VfmScreen
 from tui.screens.requests import RunRequested
-from tui.store.compare import read_spec, scores
-from tui.store.series import Metrics
-from tui.widgets.chart_runs import ChartRun
-from tui.widgets.charts_pane import ChartsPane
-from tui.widgets.compare_rows import ComparedRun, compare_rows
-from tui.widgets.compare_table import Column, CompareTable
-from tui.words import plain
+from tui.store.charts.series import Metrics
+from tui.store.runs.config_diff import read_spec, scores
+from tui.text.format import plain
+from tui.widgets.charts.pane import ChartsPane
+from tui.widgets.charts.run_series import ChartRun
+from tui.widgets.runs.compare_rows import ComparedRun, compare_rows
+from tui.widgets.runs.compare_table import Column, CompareTable
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
     from tui.client import Client
-    from tui.comparison import Comparison
-    from tui.feed import Feed
+    from tui.services.compare import Comparison
+    from tui.services.live_run import Feed
 
 _REFRESH = 0.1
 """Seconds between two looks at what the runs have told, whatever their number."""
@@ -186,7 +186,7 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
 
     async def _follow_run(self, client: Client, run: _Run, record: RunRecord) -> None:
         """Its config first, then its numbers as they come."""
-        from tui.feed import Feed
+        from tui.services.live_run import Feed
 
         await self._read_spec(client, run, record)
         try:
@@ -225,7 +225,7 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
     @work(group="pair", description="compare task by task", exclusive=True, exit_on_error=False)
     async def _pair(self) -> None:
         """Compare the runs that are over with the first of them that has scores by task."""
-        from tui.comparison import match, side_of
+        from tui.services.compare import match, side_of
 
         client, sides = await self.desk.connect(), {}
         for run in self._runs:
@@ -247,7 +247,7 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
         columns = [Column(run.mark, run.run_id) for run in self._runs]
         rows = compare_rows([self._compared(run) for run in self._runs])
         if self._paired:
-            from tui.widgets.paired_rows import paired_rows
+            from tui.widgets.runs.paired_rows import paired_rows
 
             rows += paired_rows([run.run_id for run in self._runs], self._base, self._paired)
         self._table.show(columns, rows)

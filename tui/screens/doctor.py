@@ -1,7 +1,7 @@
 """The doctor: what is set up, what is not, and the command that mends it.
 
 Owns showing findings and doing what is safe to do from here. Looking is `tui/doctor`'s; how a list line
-and a finding read is `tui/widgets/findings.py`'s.
+and a finding read is `tui/widgets/common/findings.py`'s.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from textual.widgets import Static
 from remote.contract.errors import VfmError
 from tui.doctor import Finding, Surroundings, examine
 from tui.screens import requests as ask
-from tui.screens.base import VfmScreen
-from tui.widgets.clipboard import copy
-from tui.widgets.findings import FindingList, finding_text
-from tui.words import colourless, plain
+from tui.screens.frame import VfmScreen
+from tui.text.format import colourless, plain
+from tui.widgets.common.clipboard import copy
+from tui.widgets.common.findings import FindingList, finding_text
 
 _ACTS = {
     "image": "builds the image, as it will be built by the first run otherwise",
@@ -212,19 +212,19 @@ from here, **Enter** does at once, and its output is shown.
         yield f"{target} is there: fill in EXPERIMENTER, and start vfm-tui again"
 
     async def _write_settings(self) -> AsyncIterator[str]:
-        from tui.screens.user_settings import UserSettings
+        from tui.screens.apply_preferences import UserSettings
 
         path = await asyncio.to_thread(UserSettings(self.desk).write)
         yield f"{path} has every key: change it, and start vfm-tui again"
 
     async def _build_image(self) -> AsyncIterator[str]:
-        from tui.narrator import Narrator
         from tui.settings import environment
+        from tui.text.stream import Narrator
 
         settings, narrator = self.desk.settings, Narrator(colours=False)
         builder = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "remote.local_image", "--home", str(settings.home)),
+            *("-m", "remote.image.local", "--home", str(settings.home)),
             cwd=settings.project_dir,
             env=environment({}),
             stdout=asyncio.subprocess.PIPE,

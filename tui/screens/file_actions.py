@@ -1,7 +1,7 @@
 """What can be done to files of volumes from wherever they are shown: download, upload, delete.
 
-Owns asking first and saying afterwards. Copying is `tui/transfers.py`'s; which files are meant is up to the
-pane that asked.
+Owns asking first and reporting afterwards. `tui/services/transfers.py` copies; the pane that asks names the
+files.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from remote.contract.errors import VfmError
 from tui.backends.base import Transfer
 from tui.backends.copy_plan import given
 from tui.backends.destination import Occupied
-from tui.screens.ask import AskPath, Confirm
-from tui.screens.desk import Desk
-from tui.transfers import Job, Removal, Transfers, to_remove
-from tui.words import files_and_bytes, plain, removed
+from tui.screens.app_base import Desk
+from tui.screens.dialogs import AskPath, Confirm
+from tui.services.transfers import Job, Removal, Transfers, to_remove
+from tui.text.format import files_and_bytes, plain, removed
 
 if TYPE_CHECKING:
-    from tui.widgets.files_pane import FilesPane
+    from tui.widgets.files.pane import FilesPane
 
 
 class FileActions:

@@ -17,7 +17,7 @@ from textual.content import Content
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Markdown, Static
 
-from tui.screens.keys_in_words import keys_of, place_of
+from tui.screens.key_names import keys_of, place_of
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """The launch form: pick a config, change it, see what will happen, launch.
 
 Owns the way from a key press to a draft, from the draft to what is shown, and launching once. The draft
-is `tui/config/draft.py`'s, the drafts of all configs are `drafts.py`'s, the look is the widgets'.
+is `tui/planning/draft.py`'s, the drafts of all configs are `drafts.py`'s, the look is the widgets'.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from tui.screens import requests as ask
-from tui.screens.base import VfmScreen
-from tui.screens.drafts import Drafts
-from tui.screens.launch_help import HELP
-from tui.widgets.clipboard import copy
-from tui.widgets.config_list import ConfigList
-from tui.widgets.form import Form
-from tui.widgets.launch_bar import LaunchBar
-from tui.widgets.plan_panel import PlanPanel
-from tui.widgets.switch import Switch
-from tui.words import plain
+from tui.screens.frame import VfmScreen
+from tui.screens.help_texts import HELP
+from tui.screens.launch_drafts import Drafts
+from tui.text.format import plain
+from tui.widgets.common.choice import Switch
+from tui.widgets.common.clipboard import copy
+from tui.widgets.launch.bar import LaunchBar
+from tui.widgets.launch.config_list import ConfigList
+from tui.widgets.launch.form import Form
+from tui.widgets.launch.plan_panel import PlanPanel
 
 if TYPE_CHECKING:
-    from tui.config.draft import Draft
-    from tui.config.outlook import Outlook
+    from tui.planning.draft import Draft
+    from tui.planning.preview import Outlook
 
 PAGES = ("configs", "form", "plan")
 SETTLE = 0.12
@@ -239,8 +239,8 @@ class LaunchScreen(VfmScreen):
 
     def _show(self) -> None:
         """What there is of the draft and its outlook."""
-        from tui.config.outlook import fields_of
         from tui.config.schema import sections
+        from tui.planning.preview import fields_of
 
         draft, outlook = self.draft, self._outlook
         if draft is None:
@@ -280,7 +280,7 @@ class LaunchScreen(VfmScreen):
             self.focus_previous()
 
     def _go_to(self, key: str) -> None:
-        from tui.config.draft import row_of
+        from tui.planning.draft import row_of
 
         self.action_page("form")
         self._form.go_to(row_of(key) or key)
@@ -314,7 +314,7 @@ class LaunchScreen(VfmScreen):
 
     async def _launch(self, draft: Draft) -> None:
         from remote.contract.errors import VfmError
-        from tui.screens.price_question import may_cost
+        from tui.screens.confirm_price import may_cost
 
         bar = self._bar
         try:
@@ -358,7 +358,7 @@ class LaunchScreen(VfmScreen):
 
     async def _save(self, draft: Draft) -> None:
         from remote.contract.errors import VfmError
-        from tui.screens.ask import AskText
+        from tui.screens.dialogs import AskText
 
         name = self.drafts.free_name(draft.config)
         while True:

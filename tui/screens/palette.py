@@ -21,10 +21,10 @@ from textual.widgets import Input
 
 from remote.contract.errors import VfmError
 from tui.screens import requests as ask
-from tui.screens.desk import Desk, desk
-from tui.screens.keys_in_words import keys_of
+from tui.screens.app_base import Desk, desk
+from tui.screens.key_names import keys_of
 from tui.screens.palette_match import Match, match
-from tui.words import plain
+from tui.text.format import plain
 
 _PATIENCE = 4.0  # seconds that a source may take before the palette goes on without it
 _MOST = 60  # hits of one kind
@@ -238,7 +238,7 @@ def _best(query: str, offers: list[Offer]) -> list[tuple[Match, Offer]]:
 
 def _configs_of(desk: Desk) -> list[tuple[str, str, str]]:
     """Name, path and the first words of every config."""
-    from tui.config.files import list_configs
+    from tui.config.yaml_files import list_configs
 
     folder = desk.settings.project_dir / "configs"
     return [

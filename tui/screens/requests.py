@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from textual.message import Message
 
 if TYPE_CHECKING:
-    from tui.store.run_rows import RunRow
+    from tui.store.runs.row import RunRow
 
 
 DEMO = "configs/local_demo.yaml"

@@ -17,27 +17,27 @@ from textual.containers import Vertical
 from textual.message import Message
 
 from remote.contract import layout
+from remote.contract.checkpoint_names import choose
 from remote.contract.errors import VfmError
-from tui.saved import choose
 from tui.screens import requests as ask
-from tui.screens.base import VfmScreen
+from tui.screens.frame import VfmScreen
 from tui.screens.run_help import HELP
 from tui.screens.run_panes import RunPanes
-from tui.screens.run_standing import checkpoints_of, failure_of, proposal_of, standing
-from tui.store.spans import FINAL
-from tui.widgets.failure_panel import FailurePanel
-from tui.widgets.log_pane import LogPane
-from tui.widgets.pane_layout import PaneLayout, can_split
-from tui.widgets.panes import Panes
-from tui.widgets.run_notice import RunNotice
-from tui.widgets.run_status import RunStatus
-from tui.widgets.timeline import Timeline
-from tui.words import one_line, plain
+from tui.screens.run_summary import checkpoints_of, failure_of, proposal_of, standing
+from tui.store.runs.phases import FINAL
+from tui.text.format import one_line, plain
+from tui.widgets.common.pane_layout import PaneLayout, can_split
+from tui.widgets.common.panes import Panes
+from tui.widgets.logs.pane import LogPane
+from tui.widgets.runs.failure_panel import FailurePanel
+from tui.widgets.runs.notice import RunNotice
+from tui.widgets.runs.status_line import RunStatus
+from tui.widgets.runs.timeline import Timeline
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
-    from tui.feed import Feed
-    from tui.widgets.files_pane import FilesPane
+    from tui.services.live_run import Feed
+    from tui.widgets.files.pane import FilesPane
 
 
 class RunScreen(VfmScreen):
@@ -114,7 +114,7 @@ class RunScreen(VfmScreen):
 
     @work(group="watch", description="watch the run", exclusive=True, exit_on_error=False)
     async def _watch(self) -> None:
-        from tui.feed import Feed
+        from tui.services.live_run import Feed
 
         try:
             if self._feed is None:
@@ -144,7 +144,7 @@ class RunScreen(VfmScreen):
 
     @work(group="price", description="ask what an hour of the run costs", exit_on_error=False)
     async def _ask_price(self, feed: Feed) -> None:
-        from tui.run_price import price_an_hour
+        from tui.services.price import price_an_hour
 
         try:
             self._price = await price_an_hour(feed.client, feed.record)
@@ -275,7 +275,7 @@ class RunScreen(VfmScreen):
     @work(group="save", description="save the log", exit_on_error=False)
     async def _ask_and_save(self, pane: LogPane, default: str) -> None:
         from tui.backends.destination import Occupied
-        from tui.screens.ask import AskPath, Confirm
+        from tui.screens.dialogs import AskPath, Confirm
 
         suggested = str(Path(self.desk.download_dir) / default)
         chosen = await self.app.push_screen_wait(AskPath("Save these lines as", suggested, role="save"))
@@ -358,7 +358,7 @@ class RunScreen(VfmScreen):
 
     def action_evaluate(self) -> None:
         """The form for an evaluation of the checkpoint under the cursor among the files, or the best."""
-        from tui.widgets.files_pane import FilesPane
+        from tui.widgets.files.pane import FilesPane
 
         if self._feed is not None:
             record, found = self._feed.record, checkpoints_of(self._feed)

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from remote.contract import layout
 from remote.contract.errors import VfmError
-from tui.screens.ask import Confirm, ConfirmStop
-from tui.screens.desk import Desk
-from tui.screens.price_question import may_cost
-from tui.words import files_and_bytes, one_line, plain
+from tui.screens.app_base import Desk
+from tui.screens.confirm_price import may_cost
+from tui.screens.dialogs import Confirm, ConfirmStop
+from tui.text.format import files_and_bytes, one_line, plain
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
     from tui.client import Client
-    from tui.config.plan import Plan
+    from tui.planning.plan import Plan
 
 
 class RunActions:
@@ -43,7 +43,7 @@ class RunActions:
 
     async def delete(self, run_ids: Sequence[str]) -> list[str]:
         """Ask, naming what goes, then delete the runs' directories; returns the runs that are gone."""
-        from tui.transfers import removal
+        from tui.services.transfers import removal
 
         runs = await self._records(run_ids)
         if going := [run.run_id for run in runs if not run.ended_already]:
@@ -58,7 +58,7 @@ class RunActions:
 
     async def rerun(self, run_ids: Sequence[str]) -> None:
         """Start the same runs once more; where that costs money, ask first."""
-        from tui.rerun import plan_again
+        from tui.services.rerun import plan_again
 
         plans: dict[str, Plan] = {}
 
@@ -79,7 +79,7 @@ class RunActions:
 
         Returns the records of those that do.
         """
-        from tui.resume import plan_resume
+        from tui.services.resume import plan_resume
 
         plans: dict[str, Plan] = {}
         resumed: list[RunRecord] = []

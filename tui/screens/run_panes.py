@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, cast
 from textual.widget import Widget
 
 from remote.contract import layout
-from tui.saved import best_of, said_of
-from tui.widgets.panes import Builder
+from remote.contract.checkpoint_names import best_of, said_of
+from tui.widgets.common.panes import Builder
 
 if TYPE_CHECKING:
-    from tui.feed import Feed
-    from tui.memory import Memory
-    from tui.widgets.charts_pane import ChartsPane
-    from tui.widgets.config_pane import ConfigPane
-    from tui.widgets.files_pane import FilesPane
-    from tui.widgets.log_pane import LogPane
-    from tui.widgets.rollouts_pane import RolloutsPane
-    from tui.widgets.system_pane import SystemPane
+    from tui.services.live_run import Feed
+    from tui.user.ui_state import Memory
+    from tui.widgets.charts.pane import ChartsPane
+    from tui.widgets.charts.system_pane import SystemPane
+    from tui.widgets.episodes.pane import RolloutsPane
+    from tui.widgets.files.pane import FilesPane
+    from tui.widgets.logs.pane import LogPane
+    from tui.widgets.runs.config_pane import ConfigPane
 
 _REMEMBERED = ("logs", "charts", "rollouts", "config", "files")
 _ONE_RUNS_OWN = ("search", "zoom")
@@ -78,36 +78,36 @@ class RunPanes:
                 self._memory.put(f"run.{name}", {k: v for k, v in state.items() if k not in _ONE_RUNS_OWN})
 
     def _logs(self) -> Widget:
-        from tui.widgets.log_pane import LogPane
+        from tui.widgets.logs.pane import LogPane
 
         return LogPane(self._feed.journal)
 
     def _charts(self) -> Widget:
-        from tui.widgets.chart_runs import ChartRun
-        from tui.widgets.charts_pane import ChartsPane
+        from tui.widgets.charts.pane import ChartsPane
+        from tui.widgets.charts.run_series import ChartRun
 
         run = ChartRun(self._feed.record.run_id, self._feed.metrics)
         return ChartsPane([run], self._memory.get("run.charts"))
 
     def _rollouts(self) -> Widget:
-        from tui.widgets.rollouts_pane import RolloutsPane
+        from tui.widgets.episodes.pane import RolloutsPane
 
         record = self._feed.record
         root = str(layout.run_path(record.run_id))
         return RolloutsPane(self._feed.client, record.backend, record.outputs, root)
 
     def _system(self) -> Widget:
-        from tui.widgets.system_pane import SystemPane
+        from tui.widgets.charts.system_pane import SystemPane
 
         return SystemPane(self._feed.system)
 
     def _config(self) -> Widget:
-        from tui.widgets.config_pane import ConfigPane
+        from tui.widgets.runs.config_pane import ConfigPane
 
         return ConfigPane(self._feed.client, self._feed.record)
 
     def _files(self) -> Widget:
-        from tui.widgets.files_pane import FilesPane
+        from tui.widgets.files.pane import FilesPane
 
         record = self._feed.record
         root = str(layout.run_path(record.run_id))

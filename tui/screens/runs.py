@@ -20,16 +20,16 @@ from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
 from remote.contract.layout import run_path
-from tui.run_list import RunList
 from tui.screens import requests as ask
-from tui.screens.base import VfmScreen
+from tui.screens.frame import VfmScreen
 from tui.screens.runs_help import HELP
-from tui.store.run_filter import before_field, completions, parse_filter
-from tui.store.run_rows import RunRow
-from tui.widgets import run_lines
-from tui.widgets.filter_line import FilterLine
-from tui.widgets.run_table import RunTable
-from tui.widgets.welcome import Welcome
+from tui.services.run_list import RunList
+from tui.store.runs.filter import before_field, completions, parse_filter
+from tui.store.runs.row import RunRow
+from tui.widgets.common.filter_input import FilterLine
+from tui.widgets.runs import list_summary
+from tui.widgets.runs.table import RunTable
+from tui.widgets.runs.welcome import Welcome
 
 _MEMORY = "runs"
 _MANY = 1000  # runs among which filtering is work
@@ -190,16 +190,16 @@ class RunsScreen(VfmScreen):
         if self._list and self._list.settled:
             table.empty = "no run matches the filter; Escape clears it" if table.filter.text else ""
         top = self.query_one("#runs-summary", Static)
-        counts = run_lines.summary(
+        counts = list_summary.summary(
             table.rows,
             len(table.shown),
             len(table.marked),
-            run_lines.asking(self._list),
+            list_summary.asking(self._list),
             top.content_size.width,
         )
         _put(top, counts)
         said = self.query_one("#runs-said", Static)
-        lines = list(run_lines.troubles(table.filter.complaints, self._list, top.content_size.width))
+        lines = list(list_summary.troubles(table.filter.complaints, self._list, top.content_size.width))
         _put(said, Content("\n").join(lines))
         said.set_class(not lines, "-hidden")
         self._tell_detail()
@@ -207,7 +207,7 @@ class RunsScreen(VfmScreen):
     def _tell_detail(self) -> None:
         lines = 1 if self.has_class("-short") else 3
         row = self.query_one(RunTable).row
-        _put(self.query_one("#runs-detail", Static), run_lines.detail(row, self.desk.now(), lines=lines))
+        _put(self.query_one("#runs-detail", Static), list_summary.detail(row, self.desk.now(), lines=lines))
 
     def _completions(self, _: str) -> Iterator[str]:
         return completions(self._rows)

@@ -22,15 +22,15 @@ from textual.widgets import Static
 
 from remote.contract.errors import VfmError
 from tui.backends.base import Entry, VolumeInfo
-from tui.patience import patiently
-from tui.screens.base import VfmScreen
 from tui.screens.file_actions import ask_to_replace
+from tui.screens.frame import VfmScreen
 from tui.screens.requests import DownloadRequested, FilesRequested
-from tui.transfers import Transfers
-from tui.widgets.files_pane import FilesPane
-from tui.widgets.transfers_panel import TransfersPanel
-from tui.widgets.volume_list import VolumeList
-from tui.words import one_line, plain
+from tui.services.deadline import patiently
+from tui.services.transfers import Transfers
+from tui.text.format import one_line, plain
+from tui.widgets.files.pane import FilesPane
+from tui.widgets.files.transfers import TransfersPanel
+from tui.widgets.files.volume_list import VolumeList
 
 if TYPE_CHECKING:
     from tui.client import Client

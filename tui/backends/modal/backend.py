@@ -17,18 +17,18 @@ from pathlib import Path
 from remote.contract.errors import BackendError, ConfigError, Hint
 from remote.contract.record import LaunchRequest, RunRecord
 from tui.backends.base import Batch, Damaged, Volumes
-from tui.backends.local_stream import read_batch
-from tui.backends.modal import calls
-from tui.backends.modal.bring import Bringer
-from tui.backends.modal.journal import Journal
-from tui.backends.modal.records import Records, each
+from tui.backends.modal.runs import calls
+from tui.backends.modal.runs.fetch import Bringer
+from tui.backends.modal.runs.records import Records, each
+from tui.backends.modal.runs.settle import Settler
+from tui.backends.modal.runs.status import Standing
+from tui.backends.modal.runs.stream_copy import Journal
+from tui.backends.modal.runs.watch import Watch
 from tui.backends.modal.session import Session
-from tui.backends.modal.settle import Settler
-from tui.backends.modal.status import Standing
-from tui.backends.modal.volumes import ModalVolumes
-from tui.backends.modal.watch import Watch
-from tui.backends.processes import Program
-from tui.config import workspace_prices
+from tui.backends.modal.volumes.volumes import ModalVolumes
+from tui.backends.programs import Program
+from tui.backends.stream_file import read_batch
+from tui.planning import workspace_prices
 from tui.settings import environment, from_shell
 
 PRICES = 3.0
@@ -64,7 +64,7 @@ class ModalBackend:
         self.volumes: Volumes = ModalVolumes(self._session)
         self._records = Records(self.home / "modal", self.volumes)
         self._launcher = Program(
-            "remote.launcher",
+            "remote.modal_app.launcher",
             self.project_dir,
             python=python,
             given=environment(self._session.tokens, modal=True),
@@ -179,13 +179,13 @@ class ModalBackend:
 
     async def billed(self, run: RunRecord) -> float | None:
         """What Modal says that the run has cost, in US dollars; None where it does not say."""
-        from tui.backends.modal.billing import billed
+        from tui.backends.modal.runs.billing import billed
 
         return await billed(self._session, run)
 
     async def bring_prices(self) -> None:
         """Have the workspace's own prices kept for plans, where none of the last day are; raises nothing."""
-        from tui.backends.modal.billing import rates
+        from tui.backends.modal.runs.billing import rates
 
         if await asyncio.to_thread(workspace_prices.read, self.home) is None:
             with suppress(BackendError, TimeoutError):

@@ -1,0 +1,182 @@
+"""Overlays: folders that environments are installed into, named after what they were installed from.
+
+An overlay is filled under a name of its own and renamed when it is whole; from then on nobody writes into it.
+So an environment that is edited, or installed anew, gets another overlay, and runs that are under way keep
+theirs. Owns the digest of a package's files, taking an overlay or making it, and removing those that have not
+been used for a week. What goes into one is `environment_packages`'.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from remote.contract.errors import EnvironmentMissing, Hint
+from remote.contract.json_text import from_json, to_json
+from remote.output.run_dir import sync
+
+UNUSED = 7 * 86400.0
+"""Seconds after which an overlay that no run holds is removed. An attempt on Modal ends after one day."""
+_LEFTOVER = 86400.0  # seconds after which what an interrupted install left is removed
+_ABOUT = ".vfm-overlay.json"  # in an overlay: its module; whoever uses the overlay holds a lock of this file
+_VERSION = 2  # counts changes of how an overlay is filled
+_TRIES = 5  # installs of a package whose files change meanwhile
+_NOT_SOURCE = {
+    *("__pycache__", ".git", ".hg", ".venv", "venv", "node_modules", "dist", "build", ".tox"),
+    *(".mypy_cache", ".pytest_cache", ".ruff_cache"),
+}
+_held: list[int] = []
+
+
+def digest(*sources: Path | str) -> str:
+    """Twelve hexadecimal digits of packages' contents and of the Python that they are installed for.
+
+    A folder counts by its files, a wheel by its bytes, a requirement by its text. Raises `EnvironmentMissing`
+    where a file cannot be read.
+    """
+    total = hashlib.sha256(f"{_VERSION} {sys.version} {sys.prefix}".encode())
+    for source in sources:
+        path = Path(source)
+        try:
+            if path.is_dir():
+                _add_files(total, path)
+            else:
+                total.update(path.read_bytes() if path.is_absolute() else str(source).encode())
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise EnvironmentMissing(
+                f"the environment cannot be read: {error.filename or path}: {reason}",
+                hint=Hint("every file of the package has to be readable"),
+            ) from error
+    return total.hexdigest()[:12]
+
+
+def _add_files(total: Any, folder: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        made = path.suffix == ".pyc" or any(part.endswith(".egg-info") for part in parts)
+        if not made and not _NOT_SOURCE.intersection(parts) and path.is_file():
+            content = path.read_bytes()
+            total.update(f"\0{'/'.join(parts)}\0{len(content)}\0".encode() + content)
+
+
+def take(overlay: Path) -> str | None:
+    """The module of an overlay that is there, which is now in use until this process ends; else None."""
+    about = overlay / _ABOUT
+    try:
+        fd = os.open(about, os.O_RDONLY)
+    except OSError:
+        return None
+    with suppress(OSError):  # a file system without locks: its age protects it
+        fcntl.flock(fd, fcntl.LOCK_SH)
+    if not about.exists():  # removed a moment ago
+        os.close(fd)
+        return None
+    _held.append(fd)
+    with suppress(OSError):
+        os.utime(about)
+    try:
+        return str(from_json(about.read_bytes())["module"])
+    except (ValueError, KeyError, TypeError):  # half of it was written when the power went
+        _set_aside(overlay)
+        return None
+
+
+def make(
+    overlays: Path, name: str, sources: Callable[[], list[Path | str]], fill: Callable[[Path], str]
+) -> tuple[Path, str]:
+    """Fill a new overlay of a package called `name`; returns it and its module.
+
+    `fill` installs into the folder that it is given and returns the module. Files that change while it does
+    are installed again. Whoever else made the same meanwhile was as good.
+    """
+    for _ in range(_TRIES):
+        before = digest(*sources())
+        overlay = overlays / f"{name}@{before}"
+        part = overlays / f".{overlay.name}.{uuid.uuid4().hex[:8]}.part"
+        part.mkdir(parents=True)
+        try:
+            module = fill(part)
+            if digest(*sources()) != before:
+                continue
+            about = {"module": module, "source": str(sources()[-1])}
+            (part / _ABOUT).write_text(to_json(about) + "\n", encoding="utf-8")
+            try:
+                sync(part / _ABOUT)
+                sync(part)
+                part.rename(overlay)
+                sync(overlays)
+            except OSError:
+                if not overlay.exists():
+                    raise
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        if (found := take(overlay)) is not None:
+            return overlay, found
+    raise EnvironmentMissing(
+        f"the files of {name} kept changing while it was installed",
+        hint=Hint("launch again once they are saved"),
+    )
+
+
+def source_of(file: str) -> str:
+    """The file that one of an overlay was copied from, where it is still the same; else the file itself."""
+    path = Path(file)
+    overlay = next((folder for folder in path.parents if (folder / _ABOUT).is_file()), None)
+    if overlay is None:
+        return file
+    try:
+        source, inside = Path(from_json((overlay / _ABOUT).read_bytes())["source"]), path.relative_to(overlay)
+        content = path.read_bytes()
+        for likely in (source / inside, source / "src" / inside, source.joinpath(*inside.parts[1:])):
+            if likely.is_file() and likely.read_bytes() == content:
+                return str(likely)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return file
+
+
+def prune(overlays: Path) -> None:
+    """Remove overlays that no run has used for a week, and what interrupted installs left behind."""
+    now = time.time()
+    with suppress(OSError):
+        for path in list(overlays.iterdir()):
+            limit = _LEFTOVER if path.name.startswith(".") else UNUSED
+            if path.is_dir() and now - _last_used(path) > limit:
+                _remove(path)
+
+
+def _last_used(overlay: Path) -> float:
+    about = overlay / _ABOUT
+    return (about if about.exists() else overlay).stat().st_mtime
+
+
+def _remove(overlay: Path) -> None:
+    """Remove one unless it is in use; under another name first, so that nobody takes half of it."""
+    with suppress(OSError):
+        fd = os.open(overlay / _ABOUT, os.O_RDONLY) if (overlay / _ABOUT).exists() else None
+        try:
+            if fd is not None:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            gone = _set_aside(overlay)
+            shutil.rmtree(gone, ignore_errors=True)
+        finally:
+            if fd is not None:
+                os.close(fd)
+
+
+def _set_aside(overlay: Path) -> Path:
+    """Take an overlay out of everybody's sight, by a name that `prune` knows for a leftover's."""
+    gone = overlay.with_name(f".{overlay.name.lstrip('.')}.{uuid.uuid4().hex[:8]}.gone")
+    with suppress(FileNotFoundError):  # somebody else did
+        overlay.rename(gone)
+    return gone

@@ -1,0 +1,214 @@
+"""Looks an environment up before its run is launched: a program of the near side, on the user's machine.
+
+    python -m remote.environments.pin     the question on stdin: {source, backend, home}; one line answers
+
+A requirement becomes a pinned one, if the newest version that fits the training stack needs verifiers; for
+Modal, a folder becomes a wheel. The worker installs what comes out (`environment_packages`). Answers
+{name, source}, or {error} as a run's other programs do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from remote.contract.environment_package import PYTHONS, wanted_python
+from remote.contract.errors import EnvironmentMissing, Hint, ImageError, VfmError
+from remote.contract.json_text import from_json
+from remote.contract.model_choice import OURS, is_ours
+from remote.contract.old_environment import check_age
+from remote.environments.siblings import siblings
+from remote.image import pins
+from remote.output import redact
+from remote.output.emitter import failure_event
+from remote.processes import uv
+
+VERIFIERS = next(pin for pin in pins.STACK if pin.startswith("verifiers=="))
+_ABSENT = re.compile(r"not found in the (package registry|provided package locations)|no versions of")
+_UNREACHED = re.compile(
+    r"dns error|tcp connect error|error sending request|[Cc]onnection (refused|reset)|timed out|"
+    r"Network is unreachable|Failed to fetch"
+)
+
+
+def settle(source: str, backend: str, home: Path, python: str | None = None) -> dict[str, str]:
+    """What a run's environment is to be installed from; `python` is `image.python`.
+
+    Raises `EnvironmentMissing` and `ImageError`.
+    """
+    if not Path(source).is_absolute():
+        _check_foreign(source)
+        found = _pinned(source, source, backend, python)
+        _check_age(found["source"])
+        return found
+    if backend == "local":
+        return {"source": source}  # The worker reads it where it is.
+    if source.endswith(".whl"):
+        wheel = source
+    else:
+        _check_alone(Path(source))
+        wheel = str(_built(Path(source), home, python or pins.PYTHON))
+    _pinned(source, wheel, backend, python)
+    return {"source": wheel}
+
+
+def _check_foreign(requirement: str) -> None:
+    """Refuse this project's own names: on an index, anybody could claim them."""
+    if is_ours(_bare(requirement)):
+        raise EnvironmentMissing(
+            f"{requirement} is an environment of this project, and is never taken from the package index",
+            hint=Hint("name it without a version: environments/ holds it"),
+        )
+
+
+def _check_age(requirement: str) -> None:
+    """Look at a package of the index before a machine is rented for it; one without a wheel is not built."""
+    with tempfile.TemporaryDirectory(prefix="vfm-environment-") as scratch:
+        place = ["--target", scratch, "--no-deps", "--only-binary", ":all:"]
+        code, _ = _uv(["pip", "install", *place, requirement])
+        if code == 0:
+            check_age(Path(scratch), requirement)
+
+
+def _check_alone(folder: Path) -> None:
+    """Refuse a package that needs its neighbours: a run elsewhere is handed one wheel."""
+    if needed := siblings(folder):
+        names = ", ".join(path.name for path in needed)
+        raise EnvironmentMissing(
+            f"the environment in {folder} needs {names}, which lies beside it: "
+            "a run elsewhere is handed one wheel",
+            hint=Hint(f"move {folder.name} and {names} into environments/, which goes along whole"),
+        )
+
+
+def _pinned(name: str, requirement: str, backend: str, python: str | None) -> dict[str, str]:
+    """The newest version that fits the training stack, and that is an environment at all."""
+    lines = _resolved(name, requirement, backend, python)
+    needed = {line.split("==")[0] for line in lines if "==" in line}
+    if "verifiers" not in needed:
+        raise EnvironmentMissing(
+            f"the package {_pin(requirement, lines)} is no environment: it does not need verifiers",
+            hint=Hint(f"an environment depends on {VERIFIERS.replace('==', '>=')} in its pyproject.toml"),
+        )
+    return {"source": _pin(requirement, lines)}
+
+
+def _pin(requirement: str, lines: list[str]) -> str:
+    """The line of the package itself: `some-env[extra]==1.2`."""
+    name = _bare(requirement)
+    own = (line.partition(" #")[0].strip() for line in lines)
+    return next((pin for pin in own if re.split(r"[\[=]", pin)[0] == name), requirement)
+
+
+def _bare(requirement: str) -> str:
+    """The canonical name of a requirement's package."""
+    return re.sub(r"[-_.]+", "-", re.split(r"[\[=~!<> ]", requirement)[0]).lower()
+
+
+def _resolved(name: str, requirement: str, backend: str, python: str | None) -> list[str]:
+    with tempfile.TemporaryDirectory(prefix="vfm-environment-") as scratch:
+        wanted, limits = Path(scratch, "wanted.in"), Path(scratch, "limits.txt")
+        wanted.write_text(f"{requirement}\n")
+        limits.write_text("\n".join((f"torch=={pins.TORCH}", *pins.STACK)) + "\n")
+        ours = Path(scratch, "ours.txt")
+        ours.write_text("\n".join(OURS) + "\n")
+        arguments = ["pip", "compile", "--no-header", "--annotation-style", "line", "-c", str(limits)]
+        arguments += ["--excludes", str(ours)]
+        if backend == "modal":
+            arguments += ["--python-platform", "x86_64-manylinux_2_28"]
+            python = python or pins.PYTHON
+        if python:
+            arguments += ["--python-version", python]
+        code, lines = _uv([*arguments, str(wanted)])
+        if code and _UNREACHED.search("\n".join(lines)):  # What was looked up before may do.
+            code, again = _uv([*arguments, "--offline", str(wanted)])
+            lines = lines if code else again
+    if code:
+        raise _unfit(name, lines)
+    return lines
+
+
+def _unfit(name: str, lines: list[str]) -> EnvironmentMissing:
+    text, cause = " ".join(lines), uv.cause(lines)
+    bare = _bare(name)
+    if _UNREACHED.search(text):
+        said = f"the package index could not be reached, so the environment {name!r} cannot be looked up"
+        return EnvironmentMissing(said, cause=cause, hint=uv.hint(text))
+    if re.search(rf"Because (there are )?(no versions of )?{re.escape(bare)}\S* (was )?not found in", text):
+        return EnvironmentMissing(f"the package index has no package {name!r}", cause=cause)
+    if f"there is no version of {bare}" in text:
+        return EnvironmentMissing(
+            f"the package index has no {name}", cause=cause, hint=Hint("name another version")
+        )
+    if wanted := re.search(r"depends? on (Python\S+)", text):
+        return EnvironmentMissing(
+            f"the environment {name} wants {wanted[1]}, and the image has another",
+            cause=cause,
+            hint=Hint(f"set image.python, to one of {', '.join(PYTHONS)}", "image.python"),
+        )
+    said = f"the environment {name} does not fit the training stack ({VERIFIERS})"
+    advice = (
+        "name a version that fits (NAME==VERSION), or mend its dependencies; the stack: remote/image/pins.py"
+    )
+    return EnvironmentMissing(said, cause=cause, hint=Hint(advice))
+
+
+def _built(folder: Path, home: Path, python: str) -> Path:
+    """The wheel of a package's folder, anew: what a machine elsewhere can be given."""
+    place = home / "environments" / hashlib.sha256(str(folder).encode()).hexdigest()[:10]
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place) as scratch:
+        # uv refuses to build for another Python than a package wants.
+        own = python == ".".join(map(str, sys.version_info[:2]))
+        with_python = sys.executable if own or not wanted_python(folder) else python
+        code, lines = _uv(["build", "--wheel", "--out-dir", scratch, str(folder)], with_python)
+        wheels = list(Path(scratch).glob("*.whl"))
+        if code or len(wheels) != 1:
+            raise EnvironmentMissing(
+                f"the environment in {folder} cannot be built as a wheel, which a run elsewhere needs",
+                cause=uv.cause(lines),
+                hint=Hint("mend its pyproject.toml, or build the wheel yourself and name that"),
+            )
+        return wheels[0].replace(place / wheels[0].name)
+
+
+def _uv(arguments: list[str], python: str = sys.executable) -> tuple[int, list[str]]:
+    command = [*uv.command(), *arguments, *uv.find_links(os.environ)]
+    done = subprocess.run(
+        [*command, "--python", python, "--color", "never", "--no-progress"],
+        # Somebody waits: an index that does not answer is asked once more, and no more than that.
+        env={"UV_HTTP_RETRIES": "1", **uv.environment(os.environ)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    return done.returncode, [redact.line(line) for line in done.stdout.splitlines()]
+
+
+def main() -> int:
+    """See the module's docstring."""
+    question: dict[str, Any] = from_json(sys.stdin.read())
+    answer: dict[str, Any]
+    try:
+        asked = question["source"], question["backend"], Path(question["home"])
+        answer = dict(settle(*asked, question.get("python")))
+    except (VfmError, ImageError, OSError) as error:
+        if isinstance(error, OSError):
+            error = EnvironmentMissing(f"the environment cannot be looked up: {error}")
+        answer = {"error": failure_event(error).on_record()}
+    print(json.dumps(answer), flush=True)
+    return 1 if "error" in answer else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

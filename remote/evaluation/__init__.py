@@ -1,0 +1,1 @@
+"""Evaluations: episodes, scores, and the checkpoint that is scored."""

@@ -1,0 +1,250 @@
+"""What an environment is, and whether it plays: a program that the image's Python runs for `vfm env`.
+
+    python -m remote.evaluation.environment_check     the question on stdin: {request, check, env}
+
+Owns reading options, rewards, splits and a prompt off the loaded environment, and three episodes against
+a scripted model. Answers in lines of JSON: {say} while it works, at last {report} or {error}.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+import json
+import os
+import sys
+import textwrap
+import traceback
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from remote.contract.errors import EnvironmentMissing, Hint, VfmError
+from remote.contract.json_text import from_json
+from remote.contract.record import LaunchRequest
+from remote.contract.spec import ExperimentSpec
+from remote.environments import errors, resolve
+from remote.environments.install import Say
+from remote.output import redact
+from remote.output.emitter import failure_event
+
+EPISODES = 3
+CHECKED_FOR = 120.0
+"""Seconds that an episode of a check may take, where the config says nothing else."""
+_README = 20_000  # characters
+
+
+def report(request: LaunchRequest, check: bool, say: Say) -> dict[str, Any]:
+    """Install and load the environment and look at it. Raises `EnvironmentMissing`."""
+    module = resolve.provide(resolve.place(request), say)
+    from remote.evaluation.scripted_model import ScriptedModel, plausible
+    from remote.rollouts.player import Rollouts  # imports verifiers: seconds
+
+    model = ScriptedModel()
+    model.player = plausible()
+    spec = _impatient(request.spec)
+    say(f"loading {module}")
+    rollouts = Rollouts(module, spec.training.environment_args, spec, model, say=say, last_words=sys.stderr)
+    try:
+        told = _described(module, rollouts)
+        episodes = _episodes(rollouts, say) if check else []
+        problems = _problems(told["rewards"], episodes)
+        warnings = [] if problems else _warnings(episodes)
+        return {**told, "episodes": episodes, "problems": problems, "warnings": warnings}
+    finally:
+        rollouts.close()
+        model.close()
+
+
+def _described(module: str, rollouts: Any) -> dict[str, Any]:
+    from verifiers.v1.utils.loaders import import_taskset, taskset_class, taskset_config_type
+
+    from remote.environments.task_split import MOST_TASKS
+
+    tasks, held_out = rollouts.tasks(), rollouts.tasks(held_out=True)
+    with errors.user_code(module):
+        config = taskset_config_type(module)
+        endless = bool(taskset_class(module).INFINITE)
+    if not tasks:
+        raise EnvironmentMissing(
+            f"the environment {module} has no task to train on", hint=Hint("look at its options")
+        )
+    return {
+        "module": module,
+        "where": str(Path(inspect.getfile(import_taskset(module))).parent),
+        **_published(module),
+        "options": options(config),
+        "rewards": _rewards(tasks[0]),
+        "train": None if endless else len(tasks),
+        "held_out": None if endless else len(held_out),
+        "held_out_from": rollouts.held_out_from(),
+        "counted_to": MOST_TASKS,
+        "prompt": _prompt(tasks[0]),
+    }
+
+
+def _published(module: str) -> dict[str, str]:
+    """Version, summary and README of the distribution that the module belongs to."""
+    names = metadata.packages_distributions().get(module) or []
+    if not names:
+        return {"version": "", "summary": "", "readme": ""}
+    about = metadata.metadata(names[0]).json
+    return {
+        "version": str(about["version"]),
+        "summary": str(about.get("summary", "")),
+        "readme": str(about.get("description", "")).strip()[:_README],
+    }
+
+
+def options(config: type[BaseModel], inside: str = "") -> list[dict[str, str]]:
+    """The keys of `training.environment_args`: name, type, default and help, as the config's class has them.
+
+    Those that every taskset has are left out; a task's own are `task.name`.
+    """
+    from verifiers.v1.configs.task import TaskConfig
+    from verifiers.v1.configs.taskset import TasksetConfig
+
+    common = {*TasksetConfig.model_fields, *TaskConfig.model_fields} - {"task"}
+    helps, found = _helps(config), []
+    for name, field in config.model_fields.items():
+        kind = field.annotation
+        if name == "task":
+            default = field.get_default(call_default_factory=True)
+            found += options(type(default), "task.") if isinstance(default, BaseModel) else []
+        elif name not in common:
+            default = field.get_default(call_default_factory=True)
+            found.append(
+                {
+                    "name": f"{inside}{name}",
+                    "type": kind.__name__
+                    if isinstance(kind, type) and "[" not in str(kind)
+                    else _short(kind),
+                    "default": "required" if field.is_required() else _shown(default),
+                    "help": " ".join((field.description or helps.get(name, "")).split()),
+                }
+            )
+    return found
+
+
+def _helps(config: type) -> dict[str, str]:
+    """Field → the text under it, of the class and those that it comes from."""
+    found: dict[str, str] = {}
+    for one in reversed(config.__mro__):
+        try:
+            body = ast.parse(textwrap.dedent(inspect.getsource(one))).body[0]
+        except (OSError, TypeError, SyntaxError):
+            continue  # built in, or its source is not at hand
+        lines = body.body if isinstance(body, ast.ClassDef) else []
+        for field, text in itertools.pairwise(lines):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and _is_text(text):
+                found[field.target.id] = text.value.value  # type: ignore[attr-defined]
+    return found
+
+
+def _is_text(node: ast.stmt) -> bool:
+    value = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
+
+
+def _short(kind: Any) -> str:
+    return str(kind).replace("typing.", "").replace("NoneType", "None")
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value.model_dump(mode="json") if isinstance(value, BaseModel) else value, default=str)
+
+
+def _rewards(task: Any) -> list[dict[str, Any]]:
+    """The parts that the task's class declares; those that an episode records show in a check alone."""
+    return [
+        {
+            "name": hook.__name__,
+            "weight": float(getattr(hook, "_vf_weight", 1.0)),
+            "help": " ".join((hook.__doc__ or "").split()),
+        }
+        for hook in task.hooks("reward")
+    ]
+
+
+def _prompt(task: Any) -> list[dict[str, Any]]:
+    """The conversation as it begins; empty where the environment opens it once an episode runs."""
+    from verifiers.v1.dialects.chat import message_to_wire
+
+    data = task.data
+    head = [{"role": "system", "content": data.system_prompt}] if data.system_prompt else []
+    if isinstance(data.prompt, str):
+        return [*head, {"role": "user", "content": data.prompt}]
+    return [*head, *(message_to_wire(message) for message in data.prompt or [])]
+
+
+def _episodes(rollouts: Any, say: Say) -> list[dict[str, Any]]:
+    tasks = list(itertools.islice(itertools.cycle(rollouts.tasks()), EPISODES))
+    say(f"playing {EPISODES} episodes against a scripted model")
+    names = ("task", "messages", "rewards", "reward", "metrics", "not_finite", "error")
+    played = rollouts.play(tasks, temperature=1.0)
+    return [{name: getattr(one, name) for name in names} for one in played]
+
+
+def _impatient(spec: ExperimentSpec) -> ExperimentSpec:
+    """A check waits for no episode as long as a training does, unless it is told to."""
+    default = type(spec.training).model_fields["episode_timeout"].default
+    if spec.training.episode_timeout != default:
+        return spec
+    training = spec.training.model_copy(update={"episode_timeout": CHECKED_FOR})
+    return spec.model_copy(update={"training": training})
+
+
+def _problems(declared: list[dict[str, Any]], episodes: list[dict[str, Any]]) -> list[str]:
+    """Why a training would learn nothing, whatever the model says."""
+    played = [episode for episode in episodes if not episode["error"]]
+    parts = {part for episode in played for part in episode["rewards"]}
+    weights = {reward["name"]: reward["weight"] for reward in declared}
+    if played and not parts:
+        return ["the episodes have no reward, so a training learns nothing: give the task one (@vf.reward)"]
+    if parts and parts <= weights.keys() and not any(weights[part] for part in parts):
+        return [f"every reward part has weight 0, so a training learns nothing: {', '.join(sorted(parts))}"]
+    return []
+
+
+def _warnings(episodes: list[dict[str, Any]]) -> list[str]:
+    """What may keep a training from learning."""
+    rewards = [round(episode["reward"], 9) for episode in episodes if not episode["error"]]
+    if len(rewards) < 2 or len(set(rewards)) > 1:
+        return []
+    return [
+        f"all {len(rewards)} rewards are {rewards[0]:g}, though the replies differed: a model whose replies "
+        "all score alike learns nothing"
+    ]
+
+
+def main() -> int:
+    """See the module's docstring."""
+    answers = os.dup(1)
+    os.dup2(2, 1)  # what libraries print is no answer
+
+    def answer(**message: Any) -> None:
+        os.write(answers, redact.json_line(json.dumps(message, default=str)).encode() + b"\n")
+
+    question = from_json(sys.stdin.read())
+    os.environ.setdefault("OPENAI_API_KEY", "unused-by-a-scripted-model")
+    try:
+        request = LaunchRequest.model_validate(question["request"])
+        os.environ.update({**question["env"], **redact.hide(question["env"], request)})
+        answer(report=report(request, question["check"], lambda line: answer(say=line)))
+        return 0
+    except VfmError as error:
+        answer(error=failure_event(error).on_record())
+    except Exception as error:
+        print(redact.text(traceback.format_exc()), file=sys.stderr)
+        unexpected = VfmError(f"{type(error).__name__}: {error}", boundary="environment")
+        answer(error=failure_event(unexpected).on_record())
+    return 1
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)  # libraries leave threads behind

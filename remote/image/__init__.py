@@ -1,0 +1,1 @@
+"""The training image: its pins, and how it is built on this machine."""

@@ -1,0 +1,156 @@
+"""One build of a local image: install, check, and only then mark as complete.
+
+Owns the order of steps and what each tells. Which folder, one build at a time, and clearing away what
+failed are `local_image`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from remote.contract.errors import Hint, ImageError
+from remote.image.pins import Recipe
+from remote.image.progress import BuildProgress, size_text
+from remote.output.emitter import Emitter
+from remote.processes import uv
+
+MARKER = "image.json"
+"""What makes an image complete: its recipe and every package's version."""
+OWN_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+"""The minor version of the Python that this process runs with."""
+_ROOM = 8e9  # bytes below which a notice is said
+
+
+class Build:
+    """One build, into a folder that does not exist yet and that the caller clears when this raises."""
+
+    def __init__(self, image: Path, emit: Emitter, recipe: Recipe, lock: int) -> None:
+        self.image, self.emit, self.recipe, self.lock = image, emit, recipe, lock
+        self.python = image / "bin" / "python"
+        self.site = image / "lib" / f"python{recipe.python}" / "site-packages"
+        also = len(recipe.without_dependencies) + len(recipe.standins)
+        self.progress = BuildProgress(emit, self.site, also)
+        self.env = uv.environment(os.environ)
+        self.uv = uv.command()
+
+    def run(self) -> Path:
+        """Install everything, check it, and only then mark the image as complete."""
+        self._announce()
+        own = self.recipe.python == OWN_PYTHON
+        self._uv(
+            "venv", "--quiet", "--python", sys.executable if own else self.recipe.python, str(self.image)
+        )
+        self._install(self.recipe.requirements, *self._overrides())
+        self._install(self.recipe.without_dependencies, "--no-deps")
+        for name, version in self.recipe.standins:
+            write_standin(self.site, name, version)
+        count = self.progress.packages()
+        self._check()
+        size = sum(file.lstat().st_size for file in self.image.rglob("*") if not file.is_symlink())
+        self._mark(size)
+        self.progress.say(
+            f"ready: {count} packages, {size_text(size)}, {self.progress.seconds:.0f} s · {self.image}"
+        )
+        return self.python
+
+    def _announce(self) -> None:
+        kind = f"{'CPU' if self.recipe.device == 'cpu' else 'NVIDIA GPU'}, Python {self.recipe.python}"
+        self.emit.banner(f"📦 Building the image that runs train in ({kind}; once)")
+        free = shutil.disk_usage(self.image.parent).free
+        if free < _ROOM:
+            self.progress.say(
+                f"only {size_text(free)} are free on this disk: a build takes 3 to 7 GB, and may not fit"
+            )
+
+    def _overrides(self) -> list[str]:
+        if not self.recipe.overrides:
+            return []
+        path = self.image / "overrides.txt"
+        path.write_text("\n".join(self.recipe.overrides) + "\n", encoding="utf-8")
+        return ["--overrides", str(path)]
+
+    def _install(self, requirements: tuple[str, ...], *options: str) -> None:
+        if requirements:
+            links = uv.find_links(os.environ)
+            self._uv("pip", "install", "--python", str(self.python), *links, *options, *requirements)
+
+    def _uv(self, *arguments: str) -> None:
+        """Run uv to its end; it is stopped whatever interrupts this."""
+        command = [*self.uv, "--color", "never", *arguments]
+        child = uv.Child(command, self.image.parent, self.env, self.lock)
+        try:
+            code = child.follow(self.progress.line, lambda: self.progress.tick(child.written()))
+        finally:
+            child.stop()
+        if code:
+            text = uv.cause(child.lines)
+            raise ImageError(
+                f"the local image could not be built (uv {arguments[0]} ended with exit code {code})",
+                cause=text,
+                hint=uv.hint(text),
+            )
+
+    def _check(self) -> None:
+        """What a run imports first must import, all at the same time."""
+        with ExitStack() as stack:
+            children = [(label, self._python(code)) for label, code in self.recipe.checks]
+            for _, child in children:
+                stack.callback(child.stop)
+            for label, child in children:
+                doing = f"writing bytecode, checking that {label} starts"
+                code = child.follow(lambda _: None, lambda doing=doing: self.progress.waiting(doing))  # type: ignore[misc]
+                if code:
+                    raise _check_error(label, code, child.lines)
+
+    def _python(self, code: str) -> uv.Child:
+        # -I: none of the user's PYTHON… variables, so the bytecode is written even where they forbid it.
+        env = {**self.env, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "WANDB_MODE": "disabled"}
+        return uv.Child([str(self.python), "-I", "-c", code], self.image, env, self.lock)
+
+    def _mark(self, size: int) -> None:
+        """Write the marker in one piece: a torn one would count."""
+        about = {
+            "key": self.recipe.key,
+            "device": self.recipe.device,
+            "python": self.recipe.python,
+            "requirements": [*self.recipe.requirements, *self.recipe.without_dependencies],
+            "built": time.time(),
+            "bytes": size,
+            "packages": distributions(self.site),
+        }
+        new = self.image / (MARKER + ".new")
+        new.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        os.replace(new, self.image / MARKER)
+
+
+def distributions(site_packages: Path) -> dict[str, str]:
+    """Name → version of what is installed."""
+    names = sorted(path.name.removesuffix(".dist-info") for path in site_packages.glob("*.dist-info"))
+    return {name: version for name, _, version in (text.partition("-") for text in names)}
+
+
+def write_standin(site_packages: Path, name: str, version: str) -> None:
+    """A distribution that holds metadata and no code."""
+    info = site_packages / f"{name}-{version}.dist-info"
+    info.mkdir()
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    (info / "METADATA").write_text(metadata, encoding="utf-8")
+    (info / "INSTALLER").write_text("vfm-tui\n", encoding="utf-8")
+    files = ("METADATA", "INSTALLER", "RECORD")
+    (info / "RECORD").write_text("".join(f"{info.name}/{file},,\n" for file in files), encoding="utf-8")
+
+
+def _check_error(label: str, code: int, lines: list[str]) -> ImageError:
+    return ImageError(
+        f"the local image was installed, but {label} does not start in it (exit code {code})",
+        cause="\n".join(lines[-12:]),
+        hint=Hint(
+            "a dependency changed under the pinned versions, or this machine's CPU or driver is too old"
+        ),
+    )

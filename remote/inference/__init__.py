@@ -1,0 +1,1 @@
+"""The vLLM server of a run: its command, its log, its health."""

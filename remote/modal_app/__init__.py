@@ -1,0 +1,1 @@
+"""The run's app on Modal: launcher, function, container."""

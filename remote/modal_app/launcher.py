@@ -1,0 +1,184 @@
+"""Starts a run on Modal: puts it on record, has its image built, starts its app, and leaves it alone.
+
+A process of its own, so that a launch outlives the program that asked for it. It speaks on stdout as the
+supervisor does: one line of JSON answers, then stdout is let go.
+
+    python -m remote.modal_app.launcher              launch the run on stdin: {home, env, request}
+    python -m remote.modal_app.launcher --resume     resume the run on stdin, which has ended
+    python -m remote.modal_app.launcher --build      build the image ahead; prints the stream
+    python -m remote.modal_app.launcher --stop DIR   stop a launch under way; DIR is the staged run
+    python -m remote.modal_app.launcher --settle DIR complete a run whose processes are gone, in its volume
+                                                     too; stdin: {status, exit_code, error, text, env}
+
+The project is the working directory. What is staged, in `<home>/modal/<outputs>/runs/<id>/`, is a run
+directory: its record, and the stream as far as it is known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from remote.contract import layout
+from remote.contract.errors import BackendError, VfmError
+from remote.contract.json_text import from_json
+from remote.contract.record import LaunchRequest
+from remote.modal_app.image_build import Building, users_image
+from remote.modal_app.launch import TOKENS, Launch
+from remote.output import redact
+from remote.output.emitter import Emitter, failure_event
+from remote.output.run_dir import RunDir
+from remote.processes import lifecycle
+
+BUILDER = "2025.06"
+"""Modal's version of the image's base, in place of the workspace's: all users have the same, and one that the
+pinned client does not know yet keeps nobody from building."""
+
+
+async def launch(document: dict[str, Any]) -> int:
+    """Put the run on record, answer, and carry the launch out; returns the exit code."""
+    _stop_on_sigterm()
+    os.environ.update({name: document["env"][name] for name in TOKENS if document["env"].get(name)})
+    request = LaunchRequest.model_validate(document["request"])
+    secrets = {**document["env"], **redact.hide(document["env"], request)}
+    run = Launch(request, Path(document["home"]), secrets)
+    try:
+        record = await run.prepare()
+    except (VfmError, asyncio.CancelledError) as error:
+        if not isinstance(error, VfmError):
+            error = BackendError("the launch was stopped before the run was on record")
+        _answer({"error": failure_event(error).on_record()})
+        _redirect(os.open(os.devnull, os.O_WRONLY))  # Modal's client takes a while to end.
+        return 1
+    _answer({"record": record.model_dump(mode="json")})
+    _leave_asker(run.run_dir.path)
+    return await run.carry_out()
+
+
+async def resume(document: dict[str, Any]) -> int:
+    """Have a run that is over go on; answers once its call is made. Returns the exit code."""
+    from remote.modal_app.resume import Resumption
+
+    os.environ.update({name: document["env"][name] for name in TOKENS if document["env"].get(name)})
+    request = LaunchRequest.model_validate(document["request"])
+    secrets = {**document["env"], **redact.hide(document["env"], request)}
+    run = Resumption(request, Path(document["home"]), secrets)
+    try:
+        record = await run.start()
+    except VfmError as error:
+        _answer({"error": failure_event(error).on_record()})
+        return 1
+    except (OSError, ValueError) as error:
+        told = BackendError(
+            f"{request.run_id} could not be resumed", cause=f"{type(error).__name__}: {error}"
+        )
+        _answer({"error": failure_event(told).on_record()})
+        return 1
+    _answer({"record": record.model_dump(mode="json")})
+    return 0
+
+
+def _stop_on_sigterm() -> None:
+    """A request to stop cancels what is under way, once: what follows it is seen through."""
+    task = asyncio.current_task()
+    assert task is not None
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        loop.remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        task.cancel()
+
+    loop.add_signal_handler(signal.SIGTERM, stop)
+
+
+def _answer(message: dict[str, Any]) -> None:
+    with suppress(BrokenPipeError):  # An asker that is gone is no reason not to launch.
+        os.write(1, json.dumps(message).encode() + b"\n")
+
+
+def _leave_asker(run_dir: Path) -> None:
+    """From here on stdout is the run's stream; what libraries warn of goes to a file beside it."""
+    append = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    stream = os.open(run_dir / layout.STREAM, append)
+    _redirect(stream, os.open(run_dir / layout.LOGS / "launcher.log", append, 0o600))
+
+
+def _redirect(output: int, warnings: int | None = None) -> None:
+    null = os.open(os.devnull, os.O_RDONLY)
+    for fd, target in ((null, 0), (output, 1), (output if warnings is None else warnings, 2)):
+        os.dup2(fd, target)
+
+
+async def build(python: str | None = None) -> int:
+    """Have the image built, with the stream on stdout; returns 0, or 1 where it failed."""
+    _stop_on_sigterm()
+    emit = Emitter(None)
+    try:
+        import modal
+
+        from remote.modal_app import client as calls
+
+        client = await calls.connect()
+        app = modal.App("verifiers_image")
+        with Building(emit) as building, calls.build_output(building.line):
+            image = users_image(python)
+            async with app.run.aio(client=client):
+                await image.build.aio(app)
+    except VfmError as error:
+        emit.failure(error)
+        return 1
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        emit.say("image", "interrupted: Modal keeps the layers that are built")
+        return 130
+    return 0
+
+
+def stop(folder: Path) -> None:
+    """Ask a launch to stop; one that is over is left alone."""
+    lock = lifecycle.take_lock(folder)
+    if lock is not None:
+        os.close(lock)
+        return
+    known = RunDir(folder).record().identifiers
+    if pid := lifecycle.of_run(folder, known.get("pid", ""), known.get("started", "")):
+        os.kill(pid, signal.SIGTERM)
+
+
+def main(arguments: list[str]) -> int:
+    """See the module's docstring; a failure of --stop is one line on stderr."""
+    lifecycle.keep_files_private()
+    sys.path.insert(0, os.getcwd())  # where run_modal.py is, however this was started
+    os.environ.setdefault("MODAL_IMAGE_BUILDER_VERSION", BUILDER)
+    match arguments:
+        case []:
+            return asyncio.run(launch(from_json(sys.stdin.read())))
+        case ["--resume"]:
+            return asyncio.run(resume(from_json(sys.stdin.read())))
+        case ["--build"]:
+            return asyncio.run(build())
+        case ["--build", "--python", python]:
+            return asyncio.run(build(python))
+        case ["--stop", path]:
+            try:
+                stop(Path(path))
+            except (VfmError, OSError, ValueError) as error:
+                print(f"{path}: {error}".replace("\n", " "), file=sys.stderr)
+                return 1
+            return 0
+        case ["--settle", path]:
+            from remote.modal_app.settle import settle_and_answer
+
+            return asyncio.run(settle_and_answer(Path(path), from_json(sys.stdin.read())))
+    print(__doc__, file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,159 @@
+"""Completes a run on Modal that nobody is left of: here where it is staged, and in its volume.
+
+Owns what is put on record of a run whose container or launcher died speechless. Finding out that nobody is
+left, and why, is the near side's, which also brings the staged stream up to date before it asks for this.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from remote.contract import layout
+from remote.contract.errors import BackendError, Hint, VfmError
+from remote.contract.events import RECORD_SEPARATOR, decode_line
+from remote.contract.record import RunRecord
+from remote.modal_app import client as calls
+from remote.modal_app.staging import KNOWN_ON_MODAL, known_on_modal, upload
+from remote.output import redact
+from remote.output.emitter import failure_event
+from remote.output.run_dir import RunDir, disk_error, write_atomic
+from remote.processes import lifecycle
+from remote.supervisor.attempt_log import last_sign
+from remote.supervisor.verdict import Ending, EventsTail, Said, conclude, restore_events
+
+
+async def settle_and_answer(staged: Path, document: dict[str, Any]) -> int:
+    """`settle`, answered on stdout as a launch is; returns the exit code."""
+    redact.hide(document["env"])
+    try:
+        record = await settle(RunDir(staged), document)
+        answer = {"record": record.model_dump(mode="json")}
+    except VfmError as error:
+        answer = {"error": failure_event(error).on_record()}
+    except OSError as error:
+        answer = {"error": failure_event(disk_error(error, error.filename or staged)).on_record()}
+    print(json.dumps(answer), flush=True)
+    return 0 if "record" in answer else 1
+
+
+async def settle(run_dir: RunDir, document: dict[str, Any]) -> RunRecord:
+    """The run's record, completed; one that is over in the volume is only brought here, and one that is over
+    only here is only brought there.
+
+    Raises `BackendError` where Modal cannot be reached: then nothing has changed.
+    """
+    lock = lifecycle.take_lock(run_dir.path, patience=2.0)
+    if lock is None:
+        raise BackendError(f"the launch of {run_dir.path.name} is still under way")
+    try:
+        return await _settle(run_dir, document)
+    finally:
+        os.close(lock)
+
+
+async def _settle(run_dir: RunDir, document: dict[str, Any]) -> RunRecord:
+    record = run_dir.record()
+    given_up = record.ended_already  # by its launcher, when Modal was out of reach
+    client = await calls.connect()
+    volume = await calls.volume(record.outputs, client, create=True)  # a launch may have died before
+    known = await calls.read_json(volume, f"{layout.run_path(record.run_id)}/{layout.RECORD}")
+    there = None if known is None else RunRecord.model_validate(known)
+    if there is not None and (there.attempts or not given_up):
+        record = _brought_together(record, there)
+        if given_up:  # a container had the call all the same: the launcher's words of its end do not count
+            os.truncate(run_dir.path / layout.STREAM, 0)
+        if given_up or record.ended_already:
+            return run_dir.write_record(record)
+    before = _Before(run_dir)
+    try:
+        if not given_up:
+            await _take_events(run_dir, volume)
+            _complete(run_dir, record, document)
+        await upload(volume, run_dir, layout.STREAM, layout.EVENTS, layout.RECORD)
+    except BaseException:
+        before.restore()
+        raise
+    if app_id := record.identifiers.get("app"):
+        await calls.stop_app(app_id, client)
+    return run_dir.write_record(known_on_modal(run_dir.record()))
+
+
+def _brought_together(staged: RunRecord, there: RunRecord) -> RunRecord:
+    """The volume's record with what only this side knows: ids, and where the attempts' parts begin here,
+    since the stream that was seen may be longer than what was ever committed."""
+    ids = {name: staged.identifiers[name] for name in KNOWN_ON_MODAL if name in staged.identifiers}
+    changes: dict[str, Any] = {"identifiers": {**there.identifiers, **ids}}
+    if len(staged.attempts) == len(there.attempts):
+        pairs = zip(there.attempts, staged.attempts, strict=True)
+        changes["attempts"] = [one.model_copy(update={"offset": seen.offset}) for one, seen in pairs]
+    return there.model_copy(update=changes)
+
+
+def _complete(run_dir: RunDir, record: RunRecord, document: dict[str, Any]) -> None:
+    fd = os.open(run_dir.path / layout.STREAM, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        restore_events(run_dir.path, fd)
+        _collect_events(run_dir.path)
+        ended = last_sign(run_dir.path) or None
+        run_dir.write_record(record.with_attempt_ended(document["status"], ended))
+        text = "".join(f"[modal] {redact.line(calls.plain(line))}\n" for line in document["text"])
+        os.write(fd, text.encode(errors="replace"))
+        ending = Ending(document["status"], document["exit_code"], _error(document["error"]))
+        said = EventsTail(run_dir.path).read()
+        conclude(run_dir, ending, Said(progress=said.progress, checkpoint=said.checkpoint), fd)
+    finally:
+        os.close(fd)
+
+
+async def _take_events(run_dir: RunDir, volume: Any) -> None:
+    """The volume's events in place of the staged ones, which are the launcher's: it may have some that the
+    stream lacks here and there."""
+    path = str(layout.run_path(run_dir.path.name) / layout.EVENTS)
+    there = await calls.read(volume, path)
+    if there:
+        write_atomic(run_dir.path / layout.EVENTS, there.decode(errors="replace"))
+
+
+def _collect_events(run_dir: Path) -> None:
+    """`events.jsonl` anew from the stream, in which every event has been said; numbers only rise."""
+    kept, last = [], -1
+    with (run_dir / layout.STREAM).open(encoding="utf-8", errors="replace", newline="\n") as lines:
+        for line in lines:
+            event = decode_line(line.rstrip("\n")) if line.startswith(RECORD_SEPARATOR) else ""
+            if not isinstance(event, str) and event.seq > last:
+                last = event.seq
+                kept.append(line[1:])
+    write_atomic(run_dir / layout.EVENTS, "".join(kept))
+
+
+def _error(told: dict[str, Any] | None) -> VfmError | None:
+    if told is None:
+        return None
+    hint = told.get("hint")
+    advice = Hint(hint["text"], hint.get("key"), hint.get("from"), hint.get("to")) if hint else None
+    return VfmError(told["message"], boundary=told["boundary"], cause=told["cause"], hint=advice)
+
+
+class _Before:
+    """What is staged, so that an attempt to settle that fails leaves no trace."""
+
+    def __init__(self, run_dir: RunDir) -> None:
+        self._run_dir = run_dir
+        self._record = run_dir.record()
+        stream, events = (run_dir.path / name for name in (layout.STREAM, layout.EVENTS))
+        stream.parent.mkdir(parents=True, exist_ok=True)
+        stream.touch()
+        self._size = stream.stat().st_size
+        self._events = events.read_bytes() if events.exists() else None
+
+    def restore(self) -> None:
+        self._run_dir.write_record(self._record)
+        os.truncate(self._run_dir.path / layout.STREAM, self._size)
+        events = self._run_dir.path / layout.EVENTS
+        if self._events is None:
+            events.unlink(missing_ok=True)
+        else:
+            events.write_bytes(self._events)

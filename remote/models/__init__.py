@@ -1,0 +1,1 @@
+"""Find and load a model: built in, in a folder, or from the hub."""

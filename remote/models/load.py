@@ -1,0 +1,203 @@
+"""The model: found or made so that vLLM and transformers both load it, loaded for training, saved.
+
+Owns where model files lie under the cache (`models/` for builtin ones, the hub's own cache for the rest)
+and the form in which a model learns (dtype, attention, LoRA). Making the builtin models is
+`models_builtin`'s; which model an experiment takes is the config's.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from remote.contract.builtin import BUILTIN, is_builtin
+from remote.contract.errors import Hint, ModelError
+from remote.contract.model_folder import check_model, code_of, model_type
+from remote.contract.spec import ExperimentSpec
+
+Say = Callable[[str], None]
+_TRUST = "set model.trust_remote_code = true if you trust the model's authors: it runs with the run's keys"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9_][\w.-]*)?")
+
+
+def prepare_model(name: str, cache_dir: Path, say: Say) -> Path:
+    """The directory of a model, complete, which vLLM and transformers can both load.
+
+    `name` is a builtin model, a local directory or a hub id; `say` gets a line for whatever takes
+    longer. Builtin models are made once, hub models downloaded once, both under `cache_dir`. Raises
+    `ModelError` where there is no such model or the hub cannot be reached.
+    """
+    if is_builtin(name):
+        from remote.models import builtin
+
+        if name not in BUILTIN:
+            raise _no_such_builtin(name)
+        return builtin.prepare(name, cache_dir / "models", say)
+    if is_local(name):
+        return _checked(_local(Path(name).expanduser()), name)
+    if not _HUB_ID.fullmatch(name):
+        raise ModelError(
+            f"{name!r} is neither a directory, nor a hub id (`owner/name`), nor a builtin model",
+            hint=_other_models(name),
+        )
+    from remote.models import hub
+
+    return _checked(hub.prepare(name, cache_dir, say), name)
+
+
+def check_code(path: Path, name: str, trusted: bool, say: Say) -> None:
+    """Say whether code that a model brings along is run. `trusted`: `model.trust_remote_code`.
+
+    Raises `ModelError` where it is not to be run and transformers has none of its own for the model.
+    """
+    files = ", ".join(code_of(path))
+    if not files:
+        return
+    if trusted:
+        say(f"running code that {name} brings along: {files} (model.trust_remote_code)")
+        return
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    if model_type(path) not in CONFIG_MAPPING_NAMES:
+        raise ModelError(
+            f"{name} needs code that it brings along ({files}), which is run only if the config says so",
+            hint=Hint(_TRUST, "model.trust_remote_code", False, True),
+        )
+    say(f"{name} brings code along that is not run: {files} (model.trust_remote_code is false)")
+
+
+def is_local(name: str) -> bool:
+    """Whether a model's name is a path: it looks like one, or a directory of that name is there."""
+    return name.startswith(("/", "./", "../", "~")) or name in (".", "..") or Path(name).is_dir()
+
+
+def _local(path: Path) -> Path:
+    """A model directory, checked."""
+    if not path.exists():
+        message = f"there is no model directory {path}"
+    elif not path.is_dir():
+        message = f"{path} is a file, not a model directory"
+    else:
+        return path.absolute()
+    raise ModelError(message, hint=_other_models(str(path)))
+
+
+def _checked(path: Path, name: str) -> Path:
+    check_model(path, name)
+    return path
+
+
+def _no_such_builtin(name: str) -> ModelError:
+    near = difflib.get_close_matches(name, BUILTIN, 1, 0.3)
+    text = f"did you mean {near[0]}?" if near else f"there are {', '.join(BUILTIN)}"
+    return ModelError(
+        f"there is no builtin model {name!r}",
+        hint=Hint(text, "model.base_model", name, near[0] if near else None),
+    )
+
+
+def _other_models(name: str) -> Hint:
+    return Hint(
+        f"correct model.base_model, or take one that needs no hub: {', '.join(BUILTIN)}",
+        "model.base_model",
+        name,
+    )
+
+
+def load_for_training(spec: ExperimentSpec, path: Path) -> tuple[Any, Any]:
+    """The model in the form that learns, and its tokenizer: a transformers model or, with LoRA enabled,
+    a PEFT model around it with fresh adapters on all linear layers (drawn from `training.seed`).
+
+    A tokenizer without padding pads with its end-of-text token. Raises `ModelError`.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
+
+    set_seed(spec.training.seed)
+    section = spec.model
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(path), trust_remote_code=section.trust_remote_code)
+        model = AutoModelForCausalLM.from_pretrained(
+            str(path),
+            dtype=section.dtype,
+            attn_implementation=section.attn_implementation,
+            trust_remote_code=section.trust_remote_code,
+        )
+    except Exception as error:  # what a damaged or foreign directory raises has no common type
+        raise _load_error(error, spec, path) from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if spec.training.gradient_checkpointing:
+        _checkpoint_gradients(model)
+    return (_with_lora(model, spec) if section.lora.enabled else model), tokenizer
+
+
+def _checkpoint_gradients(model: Any) -> None:
+    model.config.use_cache = False
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+
+
+def _with_lora(model: Any, spec: ExperimentSpec) -> Any:
+    from peft import LoraConfig, get_peft_model
+
+    lora = spec.model.lora
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,  # type: ignore[arg-type, unused-ignore]  # peft says int and takes floats
+        lora_dropout=lora.dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, config)
+
+
+def _load_error(error: Exception, spec: ExperimentSpec, path: Path) -> ModelError:
+    cause = f"{type(error).__name__}: {error}"
+    attention = spec.model.attn_implementation
+    if attention == "flash_attention_2" and re.search(r"flash.?attn|flash.?attention", cause, re.I):
+        hint = Hint(
+            "use sdpa, which needs no further package", "model.attn_implementation", attention, "sdpa"
+        )
+        return ModelError("flash_attention_2 cannot be used here", cause=cause, hint=hint)
+    message = f"the model in {path} could not be loaded for training"
+    if "trust_remote_code" in cause:
+        hint = Hint(_TRUST, "model.trust_remote_code", spec.model.trust_remote_code, True)
+        return ModelError(message, cause=cause, hint=hint)
+    return ModelError(message, cause=cause, hint=Hint(damaged_advice(path), "model.base_model"))
+
+
+def damaged_advice(path: Path) -> str:
+    """What to do about a model whose files do not load: they may be the only copy of a fine-tuned one."""
+    from remote.models import builtin, hub
+
+    if builtin.is_made_here(path):
+        return f"its files may be damaged: delete {path} to have it made anew"
+    if hub.is_snapshot(path):
+        return f"its files may be damaged: delete {path.parents[1]} to have it downloaded anew"
+    return f"its files may be damaged or incomplete: compare {path} with where it was copied or saved from"
+
+
+def save_final(model: Any, tokenizer: Any, path: Path) -> None:
+    """Write the trained weights (with LoRA: the adapter) and the tokenizer, as `from_pretrained` reads them.
+
+    The directory appears whole or not at all, and what it replaces is removed once it is on the disk.
+    """
+    import shutil
+
+    from remote.output.run_dir import sync, sync_tree
+
+    part, old = path.with_name(f".{path.name}.part"), path.with_name(f".{path.name}.old")
+    if old.exists() and not path.exists():  # killed between the two renames
+        old.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(part, ignore_errors=True)
+    model.save_pretrained(str(part))
+    tokenizer.save_pretrained(str(part))
+    sync_tree(part)
+    if path.exists():
+        path.rename(old)
+    part.rename(path)
+    sync(path.parent)
+    shutil.rmtree(old, ignore_errors=True)

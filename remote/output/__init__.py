@@ -1,0 +1,1 @@
+"""What a run writes: stream, run directory, system metrics, Weights & Biases."""

@@ -1,0 +1,107 @@
+"""Numbers and writes a run's events, and says its log lines: the one place that writes the stream.
+
+Owns the order of lines: everything goes to one file descriptor, a line a write, so that two threads
+(or the supervisor and the worker after it) never tear each other's lines. No secret gets past it
+(`redact`). What the events mean is `contract/events`'.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from remote.contract import layout
+from remote.contract.errors import VfmError
+from remote.contract.events import (
+    RECORD_SEPARATOR,
+    Event,
+    FailureEvent,
+    PhaseEvent,
+    ProgressEvent,
+    Source,
+    decode_line,
+    encode_line,
+)
+from remote.output import redact
+
+E = TypeVar("E", bound=Event)
+
+
+class Emitter:
+    """Writes lines to a descriptor, and numbered events to `events.jsonl` as well.
+
+    Without a run directory (an image that is built ahead) events go to the descriptor alone. `gap` is how
+    many numbers to leave out before the first.
+    """
+
+    def __init__(self, run_dir: Path | None, fd: int = 1, *, gap: int = 0) -> None:
+        self._fd = fd
+        self._lock = threading.Lock()
+        self._events = None if run_dir is None else run_dir / layout.EVENTS
+        self._next = _next_seq(self._events) + gap
+
+    def emit(self, event: E) -> E:
+        """Number the event and write it; returns it with its number."""
+        with self._lock:
+            event = redact.event(replace(event, seq=self._next))
+            self._next += 1
+            line = encode_line(event) + "\n"
+            if self._events is not None:
+                with self._events.open("ab") as file:
+                    file.write(line.removeprefix(RECORD_SEPARATOR).encode())
+            self._write(line)
+        return event
+
+    def say(self, source: Source, text: str) -> None:
+        """One log line (or several, each tagged), as a person reads it."""
+        lines = "".join(f"[{source}] {line}\n" for line in redact.line(text).split("\n"))
+        with self._lock:
+            self._write(lines)
+
+    def banner(self, text: str) -> None:
+        """A line that marks a phase, untagged, as the guide shows them."""
+        with self._lock:
+            self._write(redact.line(text) + "\n")
+
+    def phase(self, phase: str, status: str, detail: str | None = None) -> PhaseEvent:
+        """A phase, or one of its sub-phases, began or ended."""
+        return self.emit(PhaseEvent(phase=phase, status=status, detail=detail))
+
+    def progress(self, done: float, total: float, what: str) -> None:
+        """So much of so much is done."""
+        self.emit(ProgressEvent(done=done, total=total, what=what))
+
+    def failure(self, error: VfmError) -> FailureEvent:
+        """The reason why the run fails, recorded once."""
+        self.say("worker", f"❌ {error}")
+        return self.emit(failure_event(error))
+
+    def _write(self, text: str) -> None:
+        data = text.encode(errors="replace")
+        while data:
+            data = data[os.write(self._fd, data) :]
+
+
+def failure_event(error: VfmError) -> FailureEvent:
+    """The event that tells of an error, without secrets."""
+    hint = error.hint
+    event = FailureEvent(
+        boundary=error.boundary,
+        cause=error.cause,
+        message=error.message,
+        hint=None if hint is None else {"text": hint.text, "key": hint.key, "from": hint.old, "to": hint.new},
+    )
+    return redact.event(event)
+
+
+def _next_seq(events: Path | None) -> int:
+    """One past the last number on file; a torn last line is passed over."""
+    if events is None or not events.exists():
+        return 0
+    with events.open(encoding="utf-8", errors="replace") as file:
+        decoded = [decode_line(RECORD_SEPARATOR + line) for line in file]
+    seqs = [event.seq for event in decoded if not isinstance(event, str)]
+    return max(seqs, default=-1) + 1

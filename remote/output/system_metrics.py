@@ -1,0 +1,85 @@
+"""How much of the machine a run uses, every few seconds, as events.
+
+Owns reading CPU, memory and GPU figures. A machine without an NVIDIA GPU has no `gpu_…` values.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable
+
+import psutil
+
+from remote.contract.events import SystemEvent
+from remote.output.emitter import Emitter
+
+GIB = 1 << 30
+
+
+class SystemSampler:
+    """A thread that emits a `SystemEvent` every `seconds` until it is stopped."""
+
+    def __init__(self, emitter: Emitter, server_rss: Callable[[], int], seconds: float = 5.0) -> None:
+        self._emitter = emitter
+        self._server_rss = server_rss
+        self._seconds = seconds
+        self._stopped = threading.Event()
+        self._self = psutil.Process()
+        self.peaks: dict[str, float] = {}
+        """The largest value of each figure so far."""
+        self.trainers_rss: Callable[[], int] = lambda: 0
+        """Memory of trainers that are processes of their own, in bytes; it counts as the worker's."""
+        self._thread = threading.Thread(target=self._loop, name="system", daemon=True)
+
+    def start(self) -> None:
+        """Begin sampling."""
+        psutil.cpu_percent(None)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take no more samples."""
+        self._stopped.set()
+
+    def _loop(self) -> None:
+        while not self._stopped.wait(self._seconds):
+            values = self.sample()
+            for name, value in values.items():
+                self.peaks[name] = max(value, self.peaks.get(name, value))
+            self._emitter.emit(SystemEvent(values=values))
+
+    def sample(self) -> dict[str, float]:
+        """Percentages, and sizes in GiB (2^30 bytes)."""
+        memory = psutil.virtual_memory()
+        return {
+            "cpu_percent": psutil.cpu_percent(None),
+            "memory_gb": round((memory.total - memory.available) / GIB, 3),
+            "memory_total_gb": round(memory.total / GIB, 3),
+            "worker_rss_gb": round((self._self.memory_info().rss + self.trainers_rss()) / GIB, 3),
+            "server_rss_gb": round(self._server_rss() / GIB, 3),
+            **_gpus(),
+        }
+
+
+def _gpus() -> dict[str, float]:
+    if shutil.which("nvidia-smi") is None:
+        return {}
+    query = "--query-gpu=index,utilization.gpu,memory.used,memory.total"
+    try:
+        done = subprocess.run(
+            ["nvidia-smi", query, "--format=csv,noheader,nounits"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    values: dict[str, float] = {}
+    for row in done.stdout.splitlines():
+        index, percent, used, total = (cell.strip() for cell in row.split(","))
+        values[f"gpu{index}_percent"] = float(percent)
+        values[f"gpu{index}_memory_gb"] = round(float(used) / 1024, 3)
+        values[f"gpu{index}_memory_total_gb"] = round(float(total) / 1024, 3)
+    return values

@@ -1,0 +1,1 @@
+"""Processes: guardian, signals, locks, ports, uv."""

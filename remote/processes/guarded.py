@@ -1,0 +1,118 @@
+"""One command under a guardian, seen from the worker: started, listened to, ended.
+
+Owns the two processes' handles, the thread that drains the output (a full pipe would stop the
+command) and the memory count. What the lines mean, and whether an end is a failure, is left to
+`vllm_server`; that nothing is left behind when this process dies, to `guardian`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from signal import SIGKILL, SIGTERM
+
+from remote.output.line_splitter import LineSplitter
+from remote.processes import guardian
+
+GRACE = 3.0  # seconds from SIGTERM to SIGKILL: vLLM takes half a second
+
+
+class GuardedProcess:
+    """A running command; `on_line` gets each line of its output, on a thread of its own.
+
+    An exception from `on_line` is kept in `error`, and the output is drained all the same.
+    """
+
+    def __init__(
+        self, command: Sequence[str], env: Mapping[str, str], on_line: Callable[[str], None]
+    ) -> None:
+        self._on_line = on_line
+        self.error: BaseException | None = None
+        self.exit_code: int | None = None
+        """The command's code once it ended, 128 + N where signal N killed it."""
+        self.exited = threading.Event()
+        """Set when the command has ended and its last line was handed over."""
+        self._guardian, self.group = _start(command, env)
+        self._pump = threading.Thread(target=self._drain, name="vllm-output", daemon=True)
+        self._pump.start()
+        threading.Thread(target=self._wait, name="vllm-wait", daemon=True).start()
+
+    def stop(self, patience: float = GRACE + 5.0) -> None:
+        """End the command with all that belongs to it; returns when it is gone. Safe to repeat."""
+        if self._guardian.poll() is None:
+            self._guardian.terminate()
+        if not self.exited.wait(patience):
+            self._guardian.kill()  # `_wait` ends the group in its place
+            self.exited.wait(patience)
+
+    def rss_bytes(self) -> int:
+        """Resident memory of the command and its descendants, in bytes; shared pages count repeatedly."""
+        return sum(map(_rss, guardian.descendants(self._guardian.pid)))
+
+    def _drain(self) -> None:
+        output, splitter = self._guardian.stdout, LineSplitter()
+        assert output is not None
+        with output:
+            while data := os.read(output.fileno(), 65536):
+                self._hand_over(splitter.feed(data, time.monotonic()))
+        self._hand_over(splitter.close())
+
+    def _hand_over(self, lines: list[str]) -> None:
+        try:
+            for line in lines:
+                self._on_line(line)
+        except BaseException as error:
+            self.error = self.error or error
+
+    def _wait(self) -> None:
+        code = self._guardian.wait()
+        if code < 0:
+            code = 128 - code
+            end_group(self.group, GRACE)
+        self._pump.join(GRACE)
+        self.exit_code = code
+        self.exited.set()
+
+
+def _start(command: Sequence[str], env: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], int]:
+    """Start a guardian, in a session of its own so that a signal to our group does not end it too."""
+    report, write = os.pipe()
+    options = ["--grace", str(GRACE), "--report", str(write), "--"]
+    with os.fdopen(report, "rb") as pid:
+        try:
+            process = subprocess.Popen(
+                # By path and isolated: whatever the command's environment holds, the guardian starts.
+                [sys.executable, "-I", "-S", guardian.__file__, *options, *command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=dict(env),
+                pass_fds=(write,),
+                start_new_session=True,
+            )
+        finally:
+            os.close(write)
+        return process, int(pid.readline() or 0)
+
+
+def end_group(group: int, grace: float) -> None:
+    """End a process group that is no child of ours: SIGTERM, and SIGKILL after `grace` seconds."""
+    deadline, signum = time.monotonic() + grace, SIGTERM
+    while group and any(member == group for _, member in guardian.processes().values()):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signum)
+        time.sleep(0.05)
+        signum = SIGKILL if time.monotonic() >= deadline else SIGTERM
+
+
+def _rss(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return 0

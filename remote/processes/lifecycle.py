@@ -1,0 +1,202 @@
+"""Processes of a local run: who is alive, who is who, and how a worker is started and ended.
+
+Owns the run's lock, process identity (a pid is only a name until the start time agrees) and process
+groups. What a run makes of a death is `remote/supervisor/verdict.py`'s.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+from remote.contract import layout
+
+# The gate waits for a line, then becomes the command: the worker's pid is on record before it runs,
+# and a supervisor that dies in between leaves a gate that reads end-of-file and goes too.
+_GATE = 'read -r go && exec "$@" </dev/null'
+
+
+def keep_files_private() -> None:
+    """What this program writes, and what it starts, is for its user alone."""
+    os.umask(0o077)
+
+
+def take_lock(run_dir: Path, patience: float = 0.0) -> int | None:
+    """The run's lock as a descriptor, or None where somebody who is alive holds it.
+
+    `patience` seconds outlast the moment in which another process merely looks.
+    """
+    # Not where a link leads: its lock would be somebody else's.
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(run_dir / layout.LOCK, flags, 0o600)
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fd
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                os.close(fd)
+                return None
+            time.sleep(0.01)
+
+
+def start_time(pid: int) -> str:
+    """When a process started: the kernel's clock ticks since boot, or a date; "" where it is gone."""
+    if Path("/proc/self/stat").exists():
+        fields = _stat(pid)
+        return fields[19] if fields else ""
+    asked = ["ps", "-o", "lstart=", "-p", str(pid)]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _stat(pid: int | str) -> list[str]:
+    """The fields of a process's status from its state on; none for one that is dead, reaped or not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return []
+    # The program's name stands in parentheses and may hold anything, so fields count from the last one.
+    fields = stat.rpartition(")")[2].split()
+    return [] if fields[0] in ("Z", "X") else fields
+
+
+def is_alive(pid: int, started: str) -> bool:
+    """Whether the process that had this pid then is the one that has it now."""
+    return bool(started) and start_time(pid) == started
+
+
+def of_run(run_dir: Path, pid: str, started: str) -> int | None:
+    """The process that a record names, where it is one of the run's; None where it is not, or is gone.
+
+    A record may say anything: its start time has to agree, and it has to hold the run's lock.
+    """
+    if not (pid.isascii() and pid.isdecimal() and len(pid) < 10) or int(pid) < 2:
+        return None
+    return int(pid) if is_alive(int(pid), started) and _holds(int(pid), run_dir / layout.LOCK) else None
+
+
+def _holds(pid: int, lock: Path) -> bool:
+    """Whether a process has the lock's file open."""
+    if not Path("/proc/self/fd").exists():
+        return True  # no system on which a run is started says so: the start time has to do
+    try:
+        mine = lock.lstat()
+        files = [entry.stat() for entry in Path(f"/proc/{pid}/fd").iterdir() if entry.exists()]
+    except OSError:
+        return False
+    return any((file.st_dev, file.st_ino) == (mine.st_dev, mine.st_ino) for file in files)
+
+
+def start_gated(command: Sequence[str], lock: int, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """A worker in a process group of its own, held at the gate until `release`; `variables` are added to its
+    environment.
+
+    It inherits the lock, so that the run counts as alive while either of the two lives.
+    """
+    return subprocess.Popen(
+        ["/bin/sh", "-c", _GATE, "worker", *command],
+        stdin=subprocess.PIPE,
+        process_group=0,
+        pass_fds=(lock,),
+        env={**os.environ, **variables},
+    )
+
+
+def release(worker: subprocess.Popen[bytes]) -> None:
+    """Open the gate."""
+    assert worker.stdin is not None
+    try:
+        worker.stdin.write(b"go\n")
+        worker.stdin.close()
+    except BrokenPipeError:
+        pass  # It died at the gate: waiting for it tells how.
+
+
+def signal_group(group: int, signum: int) -> bool:
+    """Signal a process group; False where nobody is left in it."""
+    try:
+        os.killpg(group, signum)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def end_group(group: int, patience: float) -> None:
+    """End what a worker left in its group: SIGTERM, and SIGKILL after `patience` seconds."""
+    deadline = time.monotonic() + patience
+    left = signal_group(group, signal.SIGTERM)
+    while left and time.monotonic() < deadline:
+        time.sleep(0.02)
+        left = _group_lives(group)
+    if left:
+        signal_group(group, signal.SIGKILL)
+
+
+def end_session(session: int) -> None:
+    """Kill whatever is left of a session: what a supervisor started and could not end any more."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and _stat(entry.name)[3:4] == [str(session)]:
+            with suppress(ProcessLookupError):
+                os.kill(int(entry.name), signal.SIGKILL)
+
+
+def _group_lives(group: int) -> bool:
+    """Whether a group has a member that is not merely waiting to be reaped, which may take forever."""
+    if not Path("/proc/self/stat").exists():
+        return signal_group(group, 0)
+    stats = (_stat(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return any(fields[2] == str(group) for fields in stats if fields)
+
+
+class Watch:
+    """Sleeps until a child ends, a signal arrives or the time is up; knows whether a stop was asked for."""
+
+    def __init__(self) -> None:
+        self.stop_asked = False
+        self.preempted = False
+        """The machine is about to be taken away (SIGUSR1)."""
+        self.leash: int | None = None
+        """A pipe that whoever started this holds: at its end this sleeps no more."""
+        self.interrupts = False
+        """While true, a request to stop raises `Stopped` wherever the program is."""
+        self._read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGUSR1, self._on_preemption)
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, self._on_stop)
+
+    def _on_preemption(self, _signum: int, _frame: FrameType | None) -> None:
+        self.preempted = True
+
+    def _on_stop(self, _signum: int, _frame: FrameType | None) -> None:
+        self.stop_asked = True
+        if self.interrupts:
+            self.interrupts = False
+            raise Stopped
+
+    def sleep(self, seconds: float) -> None:
+        """Return at the next signal, or when the time is up; raises `Abandoned` at the end of the leash."""
+        waited = [fd for fd in (self._read, self.leash) if fd is not None]
+        ready, _, _ = select.select(waited, [], [], max(seconds, 0.0))
+        if self._read in ready:
+            os.read(self._read, 4096)
+        if self.leash in ready and not os.read(self.leash, 4096):
+            raise Abandoned
+
+
+class Stopped(BaseException):
+    """Somebody asked the run to stop. No `Exception`, so that no handler for failures takes it for one."""
+
+
+class Abandoned(BaseException):
+    """Whoever this process works for is gone."""

@@ -1,0 +1,1 @@
+"""Play a step's episodes, and turn them into token rows."""

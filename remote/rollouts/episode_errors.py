@@ -1,0 +1,145 @@
+"""Why an episode failed, in one sentence that names the user's class, reward and line.
+
+Owns the words: for what verifiers recorded, for a score that is no finite number, and for what an episode was
+waiting for when its time was up. Which line is the user's is `user_lines`'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+import re
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import verifiers.v1 as vf
+
+from remote.environments import user_lines
+from remote.environments.user_lines import Line
+
+LARGEST = 1e18
+"""A reward's size: the trainer squares it in float32."""
+_TOO_LARGE = f", beyond the {LARGEST:g} that can be trained on"
+_NO_NUMBER = re.compile(
+    r"(?:float\(\) argument must be .* not '(?P<type>\w+)'|could not convert string to float: (?P<text>.+))"
+)
+_LEAF = re.compile(r"^[\s|+-]*\|[ ](?P<error>[A-Za-z_][\w.]*(?::[ ].*)?)$")
+
+
+def recorded(error: vf.Error, module: str, task: Any, trace: vf.Trace | None) -> str:
+    """The sentence for an error that verifiers recorded on an episode of `task`."""
+    found = user_lines.in_traceback(error.traceback or "")
+    line = user_lines.own(found, module)
+    if trace is not None and (score := _no_number(error, task, trace)):
+        return score
+    said = error.message or (f"HTTP {error.status_code}" if error.status_code else "no words")
+    if leaves := _leaves(error.traceback or ""):
+        said = f"{said}: {'; '.join(leaves)}"
+    if line is not None:
+        return f"{error.type}: {said} ({line})"
+    # verifiers met it, so no line is the user's to mend; a method's name may be one of verifiers' own.
+    return f"{error.type}: {said}{f' (in the task {_class_of(task)})' if found else ''}"
+
+
+def raised(error: BaseException, module: str) -> vf.Error:
+    """verifiers' record of what it lets pass: `SystemExit`, `KeyboardInterrupt`, a stray cancellation."""
+    text = "".join(traceback.format_exception(error))
+    said = str(error)
+    if isinstance(error, SystemExit):
+        said = f"the environment's code called sys.exit({error.code!r})"
+    elif isinstance(error, asyncio.CancelledError):
+        said = "the environment's code was cancelled, or raised CancelledError"
+    return vf.Error(type=type(error).__name__, message=said, traceback=text)
+
+
+def too_slow(task: asyncio.Task[Any], seconds: float, module: str) -> vf.Error:
+    """verifiers' record of an episode whose time is up, with what it was waiting for."""
+    chains = list(user_lines.of_task(task))
+    lines = [user_lines.own(user_lines.lines_of(chain), module) for chain in chains]
+    line = next((line for line in lines if line is not None), None)
+    waits = next((waits for chain in chains if (waits := _waits_for(chain))), "")
+    said = f"the episode took longer than training.episode_timeout = {seconds:g} seconds"
+    said += f": it was waiting for {waits}" if waits else ": it was waiting" if line else ""
+    text = f"  {line}\n" if line else None
+    return vf.Error(type="TimeoutError", message=said, traceback=text)
+
+
+def unusable_score(task: Any, trace: vf.Trace) -> str | None:
+    """What is wrong with the rewards of an episode that went well; None where each is a finite number."""
+    kind = _class_of(task)
+    for part, reward in trace.rewards.items():
+        if reward is None:
+            return (
+                f"the reward {part} of {kind} was never scored (the episode stopped: {trace.stop_condition})"
+            )
+        if not math.isfinite(reward.score):
+            return f"the reward {part} of {kind} is {reward.score}: a reward must be a finite number"
+        if not abs(reward.value) <= LARGEST:
+            said = f"{reward.value:g} with its weight {reward.weight:g}"
+            return f"the reward {part} of {kind} is {said}{_TOO_LARGE}"
+    return (
+        None
+        if abs(trace.reward) <= LARGEST
+        else f"the rewards of {kind} add up to {trace.reward:g}{_TOO_LARGE}"
+    )
+
+
+def _no_number(error: vf.Error, task: Any, trace: vf.Trace) -> str | None:
+    """The sentence for a reward or metric that is no number, or that cannot be awaited.
+
+    verifiers marks what it is going to score with None, in order, so the first None is what it stopped at.
+    """
+    kind = _class_of(task)
+    for what, scores in (("metric", trace.metrics), ("reward", trace.rewards)):
+        hooks = {hook.__name__: hook for hook in task.hooks(what)}
+        if "awaitable is required" in error.message:
+            for name, hook in hooks.items():
+                if not inspect.iscoroutinefunction(inspect.unwrap(hook)):
+                    return (
+                        f"the {what} {name} of {kind} is not asynchronous: write async def {name}{_at(hook)}"
+                    )
+        missing = next((name for name in hooks if scores.get(name, 0.0) is None), None)
+        found = _NO_NUMBER.search(error.message)
+        if found and missing is not None:
+            got = {"NoneType": "None", "coroutine": "a coroutine (await it)"}
+            value = found["text"] or got.get(found["type"], f"a {found['type']}")
+            return f"the {what} {missing} of {kind} returned {value}, not a number{_at(hooks[missing])}"
+    return None
+
+
+def _at(hook: Any) -> str:
+    try:
+        code = inspect.unwrap(getattr(hook, "__func__", hook)).__code__
+    except AttributeError:
+        return ""
+    return f" ({Line(code.co_filename, code.co_firstlineno, code.co_name)})"
+
+
+def _class_of(task: Any) -> str:
+    return type(task).__name__
+
+
+def _leaves(text: str) -> list[str]:
+    """What the exceptions inside an exception group say, of its formatted traceback."""
+    if "sub-exception" not in text:
+        return []
+    found = (_LEAF.match(line) for line in text.splitlines())
+    leaves = [m["error"] for m in found if m and not m["error"].startswith(("Traceback", "File "))]
+    return list(dict.fromkeys(leaf for leaf in leaves if "sub-exception" not in leaf))
+
+
+def _waits_for(chain: Sequence[FrameType]) -> str:
+    """What our own code at the end of the chain waits for."""
+    for frame in reversed(chain):
+        name = Path(frame.f_code.co_filename).name, frame.f_code.co_name
+        if name == ("chat_tools.py", "_answer"):
+            return f"the tool {frame.f_locals.get('name')}"
+        if name == ("chat_tools.py", "connected"):
+            return f"the tool server at {', '.join(frame.f_locals.get('urls', {}).values())}"
+        if name == ("chat_harness.py", "launch"):
+            return "the model's reply"
+    return ""

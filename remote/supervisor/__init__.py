@@ -1,0 +1,1 @@
+"""The parent process of a run: its attempts and its verdict."""

@@ -1,0 +1,1 @@
+"""GRPO training: trainer, checkpoints, weight sync, several GPUs."""

@@ -1,0 +1,96 @@
+"""Which of this machine's GPUs the server has, and which the trainers.
+
+Owns finding the GPUs and the variables that assign them. How many go to each side is
+`contract/split`'s; starting the trainers is `trainers`'.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from remote.contract.gpu_split import share, split
+from remote.contract.record import Kind
+from remote.contract.spec import ExperimentSpec
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+TRAINERS = "VFM_TRAINERS"
+"""How many trainers a machine without a GPU runs: for tests."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """GPUs by the names that CUDA_VISIBLE_DEVICES takes; none where there is nothing to divide."""
+
+    server: tuple[str, ...] = ()
+    """The server's own; empty: it sees what the worker sees."""
+    trained_on: tuple[str, ...] = ()
+    """The trainers', one each; empty: they see what the worker sees."""
+    trainers: int = 1
+    """How many processes train."""
+
+
+def visible(environ: Mapping[str, str]) -> list[str]:
+    """The GPUs that CUDA would show this process; none where nobody can tell."""
+    told = environ.get(VISIBLE)
+    if told is None:
+        return [str(index) for index in range(_installed())]
+    names = [name.strip() for name in told.split(",")]
+    # CUDA takes names up to the first that it does not know; -1 and the empty one hide the rest.
+    hidden = next((at for at, name in enumerate(names) if name in ("", "-1")), len(names))
+    return names[:hidden]
+
+
+def _installed() -> int:
+    """How many GPUs nvidia-smi lists."""
+    if shutil.which("nvidia-smi") is None:
+        return 0
+    try:
+        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    return sum(line.startswith("GPU ") for line in done.stdout.splitlines())
+
+
+def place(spec: ExperimentSpec, kind: Kind, device: str, environ: Mapping[str, str]) -> Placement:
+    """Who has which GPU. Raises `ConfigError` where the config does not fit the GPUs that there are."""
+    if device == "cpu":
+        trainers = int(environ.get(TRAINERS) or 1) if kind == "train" else 1
+        share(spec, trainers)
+        return Placement(trainers=trainers)
+    names = tuple(visible(environ))
+    if len(names) <= 1:
+        return Placement()
+    if kind == "evaluate":
+        return Placement(server=names[: spec.vllm.gpus or 1])
+    divided = split(spec, len(names))
+    share(spec, divided.trainers)
+    return Placement(names[: divided.server], names[divided.server :], divided.trainers)
+
+
+def described(placement: Placement) -> str:
+    """The split in a sentence for the log; empty where there is none."""
+    if not placement.server:
+        return "" if placement.trainers == 1 else f"{placement.trainers} trainers share this machine's CPU"
+    said = f"vLLM on GPU {', '.join(placement.server)}"
+    if placement.trained_on:
+        said += f"; trainer{'s' * (placement.trainers > 1)} on GPU {', '.join(placement.trained_on)}"
+    return said
+
+
+def trainer_environment(placement: Placement, rank: int, port: int) -> dict[str, str]:
+    """What accelerate's own launcher would tell the trainer of this rank, and what a crowd needs.
+
+    `port` of 127.0.0.1 is where the trainers meet.
+    """
+    local = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    world = {"WORLD_SIZE": str(placement.trainers), "LOCAL_WORLD_SIZE": str(placement.trainers)}
+    # A container's host name, where gloo would look by itself, may lead nowhere.
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+    threads = max(len(os.sched_getaffinity(0)) // placement.trainers, 1)
+    # Threads that spin at barriers slow the other trainers down, and the server.
+    variables = local | world | meeting | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
+    return variables | ({VISIBLE: ",".join(placement.trained_on)} if placement.trained_on else {})

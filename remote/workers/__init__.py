@@ -1,0 +1,1 @@
+"""The worker's phases: training, evaluation, one rank of several."""

@@ -1,0 +1,304 @@
+"""Files on their way into or out of a local volume: resumed, verified, or found to be there already.
+
+Owns copying the files that it is given. Which files are copied is decided before, what may be replaced
+and where a file grows is `destination.py`'s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Literal
+
+from remote.contract.errors import DiskError, Hint
+from tui.backends.base import LeftOut, Progress, Transfer
+from tui.backends.destination import Occupied, give_name, open_part, part_of, written_to
+from tui.backends.off_loop import Stopped, T, off_loop
+
+CHUNK = 4 * 1024 * 1024
+GROUP = 100
+"""Small files that one thread copies in one go."""
+_Standing = Literal["absent", "same", "other"]
+
+
+class Unreadable(Exception):
+    """The source of a copy cannot be read: the target is not to blame."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A file of `size` bytes and where it goes; what is appended to it meanwhile is left out."""
+
+    source: Path
+    target: Path
+    size: int
+    shown: str
+    """The source as notices name it."""
+
+    @classmethod
+    def of(cls, source: Path, target: Path) -> Copy:
+        """The copy of a file as it is now."""
+        return cls(source, target, source.stat().st_size, str(source))
+
+    def standing(self, stop: threading.Event) -> tuple[Copy, _Standing]:
+        """The copy with the target that is really written to, and what is there. Raises `ConfigError`."""
+        if not os.path.lexists(self.target):
+            return self, "absent"
+        copy = replace(self, target=written_to(self.target))
+        return copy, "same" if copy._is_same(stop) else "other"
+
+    def _is_same(self, stop: threading.Event) -> bool:
+        try:
+            if self.target.stat().st_size != self.size:
+                return False
+            there = digest(self.target, self.size, stop)
+        except OSError:
+            return False  # it cannot be read, so nobody can say that it is the same
+        return there.digest() == _source(lambda: digest(self.source, self.size, stop)).digest()
+
+
+async def copy_all(
+    copies: Sequence[Copy], transfer: Transfer, progress: Progress, *, force: bool = False
+) -> None:
+    """Copy what is not there yet, identical. Cancelled, it leaves a part file to go on from.
+
+    What cannot be read is left out and named in `transfer`. Raises `Occupied` before anything is written
+    where files are there that differ, unless `force` says to replace them; `ConfigError` where something is
+    in the way of a file; `DiskError`, also where all that there is cannot be read.
+    """
+    transfer.total = sum(copy.size for copy in copies)
+    lacking, differing = [], []
+    for group in _groups(copies):
+        for copy, standing in await off_loop(lambda stop, group=group: _look(group, stop)):  # type: ignore[misc]
+            if standing == "same":
+                transfer.skipped.append(str(copy.target))
+                _arrived(transfer, progress, copy, copy.size)
+            else:
+                lacking.append(copy)
+                differing += [str(copy.target)] if standing == "other" else []
+    if differing and not force:
+        raise Occupied(differing)
+    unread: list[LeftOut] = []
+    for group in _groups(lacking):
+        unread += await _copy(group, transfer, progress, force)
+    if copies and len(unread) == len(copies):
+        raise DiskError(
+            f"{unread[0].path} cannot be read: nothing was copied",
+            cause=unread[0].why,
+            hint=Hint("mend that and start it again"),
+        )
+    transfer.left_out += unread
+
+
+def _look(group: Sequence[Copy], stop: threading.Event) -> list[tuple[Copy, _Standing]]:
+    found: list[tuple[Copy, _Standing]] = []
+    for copy in group:
+        try:
+            found.append(copy.standing(stop))
+        except Unreadable:
+            found.append((copy, "absent"))  # reading it to copy it says why
+    return found
+
+
+async def _copy(group: Sequence[Copy], transfer: Transfer, progress: Progress, force: bool) -> list[LeftOut]:
+    """One large file a chunk at a time, or small ones in one go; returns those that cannot be read."""
+    transfer.path = str(group[0].target)
+    if group[0].size > CHUNK:
+        (copy,) = group
+        before = transfer.done
+        try:
+            await _copy_large(copy, transfer, progress, force)
+            return []
+        except Unreadable as error:
+            transfer.total -= copy.size
+            transfer.done = before
+            return [LeftOut(copy.shown, str(error))]
+    unread = []
+    reasons = await off_loop(lambda stop: [_copy_small(copy, force, stop) for copy in group])
+    for copy, why in zip(group, reasons, strict=True):
+        if why:
+            transfer.total -= copy.size
+            unread.append(LeftOut(copy.shown, why))
+        else:
+            transfer.fetched += copy.size
+            _arrived(transfer, progress, copy, copy.size)
+    return unread
+
+
+async def _copy_large(copy: Copy, transfer: Transfer, progress: Progress, force: bool) -> None:
+    start = transfer.done
+    with _Writing(copy, force) as writing:
+        done = await off_loop(writing.open)
+        while True:
+            transfer.done = start + done
+            progress(transfer)
+            if done >= copy.size:
+                break
+            got = await off_loop(writing.append)
+            done += got
+            transfer.fetched += got
+        await off_loop(writing.finish)
+
+
+def _copy_small(copy: Copy, force: bool, stop: threading.Event) -> str:
+    """Copy a file in one go, leaving no part of it behind; returns why it cannot be read, or nothing."""
+    if stop.is_set():
+        raise Stopped
+    with _Writing(copy, force, keep=False) as writing:
+        try:
+            if writing.open(stop) < copy.size:
+                writing.append(stop)
+            writing.finish(stop)
+        except Unreadable as error:
+            return str(error)
+    return ""
+
+
+def _arrived(transfer: Transfer, progress: Progress, copy: Copy, size: int) -> None:
+    transfer.path = str(copy.target)
+    transfer.done += size
+    progress(transfer)
+
+
+class _Writing:
+    """The part file of a copy. The source's digest grows as it is read: it is read once.
+
+    With `keep` what has come stays for a later attempt when it breaks off. Every method but the last raises
+    `DiskError`, and `Unreadable` where it is the source that fails.
+    """
+
+    def __init__(self, copy: Copy, force: bool, *, keep: bool = True) -> None:
+        self._copy, self._force, self._keep = copy, force, keep
+        self._part = part_of(copy.target, str(copy.source))
+        self._digest = hashlib.sha256()
+        self._done = 0
+        self._files: list[BinaryIO | FileIO] = []
+
+    def __enter__(self) -> _Writing:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in self._files:
+            file.close()
+        if not self._keep or isinstance(error, Unreadable):
+            with suppress(OSError):  # none was made
+                self._part.unlink()
+
+    def open(self, stop: threading.Event) -> int:
+        """Bytes of a part file that are the source's own; other ones are thrown away."""
+        self._source = _source(lambda: self._copy.source.open("rb", buffering=0))
+        self._files.append(self._source)
+        self._began = os.fstat(self._source.fileno())
+        with _written(self._copy):
+            self._file = open_part(self._part)
+            self._files.append(self._file)
+            size = os.fstat(self._file.fileno()).st_size
+            if 0 < size <= self._copy.size:
+                kept = digest(self._part, size, stop)
+                own = _source(lambda: digest(self._copy.source, size, stop))
+                if kept.digest() == own.digest():
+                    self._digest, self._done = own, size
+                    return size
+            self._file.truncate(0)
+        return 0
+
+    def append(self, _stop: threading.Event) -> int:
+        """One chunk more."""
+        chunk = _source(self._read)
+        if not chunk:
+            raise DiskError(
+                f"{self._copy.source} became shorter while it was copied",
+                hint=Hint("copy it again once the run has ended"),
+            )
+        with _written(self._copy):
+            self._file.write(chunk)
+        self._digest.update(chunk)
+        self._done += len(chunk)
+        return len(chunk)
+
+    def finish(self, stop: threading.Event) -> None:
+        """Read back what was written; only what is the source's own gets the file's name."""
+        with _written(self._copy):
+            self._file.flush()
+            if self._began.st_mode & stat.S_IXUSR:
+                mode = stat.S_IMODE(os.fstat(self._file.fileno()).st_mode)
+                os.fchmod(self._file.fileno(), mode | (mode & 0o444) >> 2)
+            if self._changed() or digest(self._part, self._copy.size, stop).digest() != self._digest.digest():
+                self._part.unlink()
+                raise DiskError(
+                    f"{self._copy.target} did not arrive as it is in the volume",
+                    hint=Hint("copy it again; if a run is just writing it, wait for the run's end"),
+                )
+            give_name(self._part, self._copy.target, force=self._force)
+
+    def _read(self) -> bytes:
+        self._source.seek(self._done)
+        return self._source.read(min(CHUNK, self._copy.size - self._done))
+
+    def _changed(self) -> bool:
+        """Whether the source is another file by now, or another text; being appended to is no change."""
+        before, now = self._began, self._copy.source.stat()
+        rewritten = now.st_size <= before.st_size and now.st_mtime_ns != before.st_mtime_ns
+        return now.st_ino != before.st_ino or rewritten
+
+
+class _written:
+    """Turns what the target's side fails with into a `DiskError` that names both ends."""
+
+    def __init__(self, copy: Copy) -> None:
+        self._copy = copy
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, OSError):
+            raise DiskError(
+                f"cannot copy {self._copy.source} to {self._copy.target}: {error.strerror or error}",
+                cause=str(error),
+                hint=Hint("mend that and start it again: it goes on where it broke off"),
+            ) from error
+
+
+def _source(read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except OSError as error:
+        raise Unreadable(f"cannot be read: {error.strerror or error}") from error
+
+
+def _groups(copies: Sequence[Copy]) -> Iterator[list[Copy]]:
+    """Small files together, each large one by itself, in order."""
+    group: list[Copy] = []
+    for copy in copies:
+        if group and (copy.size > CHUNK or len(group) == GROUP or sum(c.size for c in group) > CHUNK):
+            yield group
+            group = []
+        if copy.size > CHUNK:
+            yield [copy]
+        else:
+            group.append(copy)
+    if group:
+        yield group
+
+
+def digest(path: Path, size: int, stop: threading.Event) -> hashlib._Hash:
+    """SHA-256 of a file's first bytes. Raises `Stopped`."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while size > 0 and (chunk := file.read(min(CHUNK, size))):
+            if stop.is_set():
+                raise Stopped
+            found.update(chunk)
+            size -= len(chunk)
+    return found

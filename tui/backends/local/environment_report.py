@@ -1,0 +1,117 @@
+"""Environments loaded and looked at in the local image, where verifiers is.
+
+Owns starting `remote/evaluation/environment_check.py` there and reading its answer. The faces show it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from typing import IO, Any
+
+from remote.contract import layout
+from remote.contract.errors import BackendError, Hint, ImageError
+from remote.contract.json_text import from_json
+from remote.contract.record import LaunchRequest
+from remote.contract.redaction import Redactor
+from tui.backends.local.volumes import LocalVolumes
+from tui.backends.programs import error_of
+from tui.settings import Settings, environment, from_shell, surroundings
+
+_LAST = 12  # lines of what went wrong unexpectedly
+
+
+def report(
+    request: LaunchRequest, settings: Settings, *, check: bool, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Install and load the environment as a run would, into the experiment's cache, and describe it.
+
+    Raises `ImageError` where there is no local image, and what loading the environment raises.
+    """
+    cache = LocalVolumes(settings.home).root / layout.cache_volume(settings.experimenter, settings.experiment)
+    here = {"project_dir": str(settings.project_dir), "cache_dir": str(cache)}
+    request = request.model_copy(update=here)
+    secrets = {**settings.secrets, **from_shell(request.spec.training.environment_secrets)}
+    question = {"request": request.model_dump(mode="json"), "check": check, "env": secrets}
+    command = [
+        image_python(settings, version=request.spec.image.python),
+        "-m",
+        "remote.evaluation.environment_check",
+    ]
+    env = environment({"PYTHONPATH": str(settings.project_dir)})
+    with tempfile.TemporaryFile("w+", errors="replace") as aside:
+        child = subprocess.Popen(
+            command,
+            cwd=settings.project_dir,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=aside,
+            text=True,
+            errors="replace",
+        )
+        try:
+            return _answer(child, question, say, aside, Redactor.of(secrets))
+        finally:
+            if child.poll() is None:  # interrupted: nobody waits for it any more
+                child.terminate()
+            child.wait()
+
+
+def image_python(
+    settings: Settings,
+    missing: str = "environments are loaded in the local image, which is not built yet",
+    version: str | None = None,
+) -> str:
+    """The local image's Python, of a minor `version` where one is asked for (`image.python`).
+
+    Raises `ImageError`, with the message `missing`, where it is not built.
+    """
+    if given := surroundings().get("VFM_IMAGE_PYTHON"):
+        return given
+    asked = [sys.executable, "-m", "remote.image.local", "--home", str(settings.home), "--where"]
+    also = ["--python", version] if version else []
+    done = subprocess.run(
+        [*asked, *also], cwd=settings.project_dir, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ImageError(
+            missing,
+            cause=done.stderr.strip(),
+            hint=Hint(f"build it: {' '.join(['vfm image build local', *also])}"),
+        )
+    return done.stdout.strip()
+
+
+def _answer(
+    child: subprocess.Popen[str],
+    question: Mapping[str, Any],
+    say: Callable[[str], None],
+    aside: IO[str],
+    redactor: Redactor,
+) -> dict[str, Any]:
+    assert child.stdin is not None
+    assert child.stdout is not None
+    try:
+        with child.stdin:
+            json.dump(question, child.stdin)
+    except BrokenPipeError:
+        pass  # It died at once: what it printed says why.
+    for line in child.stdout:
+        message = from_json(line)
+        if "say" in message:
+            say(message["say"])
+        elif "error" in message:
+            raise error_of(message["error"])
+        else:
+            return dict(message["report"])
+    child.wait()
+    aside.seek(0)
+    said = redactor.text(aside.read()).strip().splitlines()[-_LAST:]
+    raise BackendError(
+        f"the look at the environment ended with code {child.returncode}: {said[-1] if said else 'no word'}",
+        cause="\n".join(said),
+    )

@@ -1,0 +1,1 @@
+"""Runs on Modal: records, status, logs, billing."""

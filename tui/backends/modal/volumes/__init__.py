@@ -1,0 +1,1 @@
+"""Files in Modal's volumes: list, download, upload."""

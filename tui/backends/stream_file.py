@@ -1,0 +1,109 @@
+"""Whole lines of a stream's file from a position, and whether a run is alive."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from remote.contract import layout
+from remote.contract.errors import DiskError, Hint
+from remote.contract.events import RECORD_SEPARATOR
+from remote.contract.long_lines import LONGEST, LONGEST_EVENT, shortened
+from remote.contract.plain_files import open_plain
+from tui.backends.base import Batch
+from tui.store.logs.stream import split_lines
+
+CHUNK = 64 * 1024
+_LONG_CHUNK = 1024 * 1024
+LINES = 2000
+
+
+def is_alive(run_dir: Path) -> bool:
+    """Whether a run's supervisor or worker lives: they hold its lock, and the kernel frees it."""
+    try:
+        # Not where a link leads: its lock would be another run's.
+        fd = os.open(run_dir / layout.LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two that look do not see each other
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def read_batch(stream: Path, position: int, over: bool) -> Batch:
+    """The next whole lines from a position; a torn last line only where the stream is over.
+
+    Of a line that is too long its begin is given, and where the stream ends within it the position lies
+    within it too: what follows of it is passed over. Raises `DiskError`.
+    """
+    try:
+        with open(stream, "rb", opener=open_plain) as file:
+            position = _behind_long_line(file, position)
+            file.seek(position)
+            data = file.read(CHUNK)
+            if len(data) == CHUNK and b"\n" not in data:
+                return _long_line(file, data, position, over)
+            torn = over and not file.read(1)
+    except OSError as error:
+        raise DiskError(
+            f"cannot read {stream}: {error.strerror}",
+            cause=str(error),
+            hint=Hint("was the run removed? `vfm runs` lists those that there are"),
+        ) from error
+    return _cut(data, position, torn)
+
+
+def _behind_long_line(file: BinaryIO, position: int) -> int:
+    """Where the line ends that a position lies deep within; the position itself where it lies in none."""
+    if position <= LONGEST:
+        return position
+    file.seek(position - 1)
+    if file.read(1) == b"\n":
+        return position
+    file.seek(position - LONGEST)
+    if b"\n" in file.read(LONGEST):
+        return position
+    while chunk := file.read(_LONG_CHUNK):
+        newline = chunk.find(b"\n")
+        if newline >= 0:
+            return position + newline + 1
+        position += len(chunk)
+    return position
+
+
+def _long_line(file: BinaryIO, begin: bytes, position: int, over: bool) -> Batch:
+    """The line that begins with these bytes, once it is whole or longer than is shown."""
+    limit = LONGEST_EVENT if begin.startswith(RECORD_SEPARATOR.encode()) else LONGEST
+    parts, size, newline = [begin], len(begin), -1
+    while newline < 0 and (chunk := file.read(_LONG_CHUNK)):
+        newline = chunk.find(b"\n")
+        part = chunk if newline < 0 else chunk[:newline]
+        if size < limit:
+            parts.append(part[: limit - size])
+        size += len(part)
+    if newline < 0 and not over and size <= limit:
+        return Batch([], position)
+    line = b"".join(parts)
+    kept = line if size <= limit else line[:LONGEST]
+    text = kept.decode("utf-8", errors="replace")
+    if size > limit:
+        text = shortened(text, size - len(kept))
+    return Batch([text], position + size + (newline >= 0))
+
+
+def _cut(data: bytes, position: int, torn: bool) -> Batch:
+    """The lines of some bytes that begin at a line's begin; `torn` says that they are the stream's last."""
+    whole, newline, _rest = data.rpartition(b"\n")
+    if torn:
+        whole = data.removesuffix(b"\n")
+    if not data or not (newline or torn):
+        return Batch([], position)
+    lines = whole.split(b"\n", LINES)[:LINES]
+    size = min(sum(map(len, lines)) + len(lines), len(data))  # a torn line has no newline to count
+    return Batch([split_lines(line)[0] for line in lines], position + size)

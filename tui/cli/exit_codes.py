@@ -1,0 +1,162 @@
+"""How a command ends: exit codes, errors as a person reads them, and where an unexpected one is written.
+
+Owns the mapping from errors to exit codes. Errors themselves are `remote/contract/errors`'.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from remote.contract.errors import VfmError
+    from tui.client import Listing
+
+DONE, RUN_FAILED, USAGE, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+class ReaderLeft(Exception):
+    """Whoever read our output has seen enough (`vfm logs | head`)."""
+
+
+def say(text: str) -> None:
+    """A message for the person at the terminal: on stderr, since stdout is data.
+
+    Whatever names are in it are shown, not obeyed.
+    """
+    from tui.text.format import plain
+
+    click.echo("\n".join(map(plain, text.split("\n"))), err=True)
+
+
+def columns() -> int | None:
+    """The cells of a row of the terminal that stdout is; None where it is none."""
+    import shutil
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def wants_colours() -> bool:
+    """Whether log lines keep their colours on stdout: on a terminal, where NO_COLOR does not forbid it.
+
+    FORCE_COLOR asks for them in a pipe (`vfm logs RUN | less -R`).
+    """
+    from tui.settings import surroundings
+
+    around = surroundings()
+    if "NO_COLOR" in around:
+        return False
+    return "FORCE_COLOR" in around or (sys.stdout.isatty() and around.get("TERM") != "dumb")
+
+
+def code_of(error: Exception) -> int:
+    """The exit code that an error ends a command with."""
+    from remote.contract import errors
+
+    asked_wrongly = (errors.ConfigError, errors.RunNotFound, errors.EnvironmentMissing, errors.ModelError)
+    if isinstance(error, asked_wrongly):
+        return USAGE
+    return UNREACHABLE if isinstance(error, errors.BackendError) else RUN_FAILED
+
+
+def report(error: Exception) -> int:
+    """Say what went wrong on stderr; returns the exit code."""
+    from remote.contract.errors import VfmError
+
+    if isinstance(error, VfmError):
+        say(describe(error))
+    elif isinstance(error, OSError) and error.strerror:
+        say(f"error: {error.strerror}{f': {error.filename}' if error.filename else ''}")
+    else:
+        say(_unexpected(error))
+    return code_of(error)
+
+
+def complain(listing: Listing[Any]) -> int:
+    """Say which backends could not be asked, and what was passed over; returns the exit code."""
+    for notice in listing.notices:
+        say(f"note: {notice}")
+    return max((report(error) for error in listing.errors.values()), default=DONE)
+
+
+def describe(error: VfmError) -> str:
+    """Message, evidence and what to do next, one a line."""
+    hint = error.hint
+    return failure_text(
+        error.message,
+        error.cause,
+        None if hint is None else {"text": hint.text, "key": hint.key, "to": hint.new},
+    )
+
+
+def failure_text(message: str, cause: str, hint: Any, command: str = "") -> str:
+    """A failure's lines: what happened, the evidence, what to do, and the command line that mends it."""
+    from tui.store.runs.row import advice
+    from tui.text.format import plain
+
+    lines = ["error: " + message.replace("\n", "\n       ")]
+    if cause and cause not in message:
+        lines += [f"  cause: {line.expandtabs(4)}" for line in cause.strip().splitlines()]
+    known = advice(hint)  # a record's failure may hold anything
+    if known["hint"]:
+        lines.append(f"  hint:  {known['hint']}")
+    if known["fix_key"] and known["fix_value"] is not None:
+        option = set_option(known["fix_key"], known["fix_value"])
+        lines.append(f"  try:   {_without(command, known['fix_key']) or 'vfm launch CONFIG'} {option}")
+    return "\n".join(plain(line) for text in lines for line in text.splitlines())
+
+
+def _without(command: str, key: str) -> str:
+    """A command line without its `--set` of a key, which another takes the place of."""
+    words = shlex.split(command)
+    at = [n for n, word in enumerate(words[1:], 1) if words[n - 1] == "--set" and word.startswith(f"{key}=")]
+    return shlex.join(word for n, word in enumerate(words) if n not in at and n + 1 not in at)
+
+
+def set_option(key: str, value: Any) -> str:
+    """`--set KEY=VALUE`, quoted for a shell."""
+    import shlex
+
+    from tui.config.overrides import spell
+
+    return f"--set {shlex.quote(f'{key}={spell(value)}')}"
+
+
+def _unexpected(error: Exception) -> str:
+    what = f"{type(error).__name__}: {error}".splitlines()[0]
+    try:
+        where = f"the full report is in {_write_crash(error)}"
+    except OSError as refused:
+        where = f"and no report could be written ({refused})"
+    return f"error: something unexpected went wrong ({what}); {where}"
+
+
+def _write_crash(error: Exception) -> Path:
+    """A traceback without the command's arguments or environment, which may hold secrets."""
+    import time
+    import traceback
+
+    from tui.settings import make_private
+
+    folder = _home() / "crashes"
+    make_private(folder)
+    path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{id(error):x}.txt"
+    text = "".join(traceback.format_exception(error))
+    path.write_text(f"Python {sys.version}\n\n{text}", encoding="utf-8")
+    return path
+
+
+def _home() -> Path:
+    """`VFM_HOME`, or a temporary directory where the settings themselves are what is broken."""
+    import tempfile
+
+    try:
+        from tui.settings import Settings
+
+        return Path(Settings.load().home)
+    except Exception:
+        return Path(tempfile.gettempdir()) / "vfm"

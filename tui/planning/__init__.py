@@ -1,0 +1,1 @@
+"""What a config would launch: plan, GPU memory, price, draft."""

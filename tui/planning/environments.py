@@ -1,0 +1,289 @@
+"""What this machine knows of environments: which there are, what a name means, what a package says of itself.
+
+Owns the ways to name one: any spelling of a package of `environments/`, a path, a taskset that verifiers
+brings along, and a package of the index where it is written as one (`index:NAME`, `NAME==VERSION`).
+Nothing is loaded and nobody is asked: whether the package index has a package is found out when a run is
+launched (`tui/backends/environment_pin.py`).
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from remote.contract.environment_package import (
+    MODAL_PYTHON,
+    PYTHONS,
+    check_module,
+    is_package,
+    module_name,
+    package_name,
+    packages_in,
+    project_of,
+    suits_python,
+    table,
+    wanted_python,
+)
+from remote.contract.errors import EnvironmentMissing, Hint
+from remote.contract.model_choice import choose_model, is_ours, module_names
+from remote.contract.old_environment import check_age
+from remote.contract.spec import ExperimentSpec
+from tui.config.resolve import Resolved
+
+SHIPPED = ("harbor", "nemo_gym", "openenv", "textarena")
+"""The tasksets inside verifiers 0.4 itself, by module."""
+KEY = "training.environment"
+INDEX = "index:"
+"""What a package of the package index is written with."""
+
+_REQUIREMENT = re.compile(
+    r"([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(\[[\w.,\s-]*\])?\s*((?:===?|~=|!=|<=?|>=?)\s*[^;\s][^;]*)?",
+    re.ASCII,
+)
+_HUB_ID = re.compile(r"[\w-]+/[\w.-]+(@[\w.]+)?|[\w.-]+@[\w.]+", re.ASCII)
+_NEAR = 0.75  # likeness from which a name is taken for a slip of the fingers
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What a package says of itself: `[tool.vfm]` and `[project]` of its pyproject.toml."""
+
+    summary: str = ""
+    """One line for people."""
+    version: str = ""
+    model: str | None = None
+    """The model to take where no config names one."""
+    function_calling: bool = False
+    """Whether its episodes are calls of functions."""
+    native_tools_unless: Mapping[str, Any] = field(default_factory=dict)
+    """Options under which tools do not travel natively, such as `{"tools": "prompt"}`."""
+    alias_of: str = ""
+    """The environment that has taken its place."""
+
+    def native_tools(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether the server has to parse calls, under these `training.environment_args`."""
+        unless = self.native_tools_unless
+        return self.function_calling and not any(arguments.get(key) == unless[key] for key in unless)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """An environment as this machine knows it before a run has it."""
+
+    name: str
+    """Its module, or its distribution's name with underscores where nobody has looked into that yet."""
+    source: str = ""
+    """As `LaunchRequest.environment_source`; a requirement may lack its version still."""
+    folder: Path | None = None
+    """The package's folder, where that is on this machine."""
+
+    @property
+    def declared(self) -> Declared:
+        """What its package says of itself. Raises `EnvironmentMissing` on a pyproject.toml that is none."""
+        return declared(self.folder) if self.folder else Declared()
+
+    @property
+    def spoken(self) -> str:
+        """Its name as people write it: `vf-wordle`."""
+        return _spoken(self.name)
+
+    @property
+    def kind(self) -> str:
+        """Where it comes from, in words."""
+        if not self.source:
+            return "environments/" if self.folder else "verifiers"
+        return "path" if Path(self.source).is_absolute() else "package index"
+
+    @property
+    def notices(self) -> list[str]:
+        """What people should know before they launch it."""
+        if self.kind == "package index":
+            said = f"{self.source} is looked up on the package index when it is launched"
+            return [f"{said}: its code is not of this project, and runs with the run's keys"]
+        old = self.declared.alias_of
+        said = f"{_spoken(self.name)} is the legacy name of {old}, which has taken its place"
+        return [f"{said}: launch that one unless you mean this"] if old else []
+
+
+def list_environments(project_dir: Path) -> list[str]:
+    """The packages in `environments/`, by folder name."""
+    return [path.name for path in packages_in(project_dir / "environments")]
+
+
+def spoken_names(project_dir: Path) -> list[str]:
+    """The same as people write them: `vf-wordle`."""
+    return [_spoken(folder) for folder in list_environments(project_dir)]
+
+
+def known(project_dir: Path) -> list[Environment]:
+    """Those that go by their name alone: the packages of `environments/`, and what verifiers brings along."""
+    folder = project_dir / "environments"
+    ours = [Environment(name, folder=folder / name) for name in list_environments(project_dir)]
+    return [*ours, *(Environment(name) for name in SHIPPED)]
+
+
+def default_model(environment: Environment) -> str:
+    """The model that is taken where no config names one."""
+    return choose_model(ExperimentSpec(), environment.name, environment.declared.model)[0]
+
+
+def find_environment(resolved: Resolved, project_dir: Path) -> Environment:
+    """The spec's environment. Raises `EnvironmentMissing` with those that there are."""
+    where = resolved.provenance[KEY].where
+    return find(resolved.spec.training.environment, project_dir, f"{where}: " if where else "")
+
+
+def find(name: str, project_dir: Path, place: str = "") -> Environment:
+    """What a name means; `place` begins the message of the `EnvironmentMissing` that it may raise."""
+    folders = list_environments(project_dir)
+    by_module = {folder.lower().replace("-", "_"): folder for folder in folders}
+    for module in module_names(name):
+        if module in by_module:
+            return _checked(
+                Environment(by_module[module], folder=project_dir / "environments" / by_module[module]), place
+            )
+    plain = name.strip()
+    if plain.startswith(INDEX):
+        return _of_index(plain.removeprefix(INDEX).strip(), name, place)
+    if address := _address(plain, place):
+        raise address
+    if "/" in name or "\\" in name or name.startswith(("~", ".")) or name.endswith(".whl"):
+        return _at(name, project_dir, place)
+    shipped = plain.lower().replace("-", "_")
+    if shipped in SHIPPED:
+        return Environment(shipped)
+    match = _REQUIREMENT.fullmatch(plain)
+    if match and match[3] and match[3].startswith("=="):
+        return _of_index(plain, name, place)
+    raise _unknown(name, match, folders, project_dir, place)
+
+
+def check_python(environment: Environment, backend: str, asked: str | None, place: str = "") -> None:
+    """Refuse an environment that wants another Python than the image's; `asked` is `image.python`.
+
+    Raises `EnvironmentMissing` with the key that changes it.
+    """
+    wanted = wanted_python(environment.folder) if environment.folder else ""
+    version = asked or (MODAL_PYTHON if backend == "modal" else ".".join(map(str, sys.version_info[:2])))
+    if suits_python(wanted, version):
+        return
+    fitting = next((python for python in PYTHONS if suits_python(wanted, python)), None)
+    advice = f"set image.python to {fitting}" if fitting else f"the image can have {' or '.join(PYTHONS)}"
+    raise EnvironmentMissing(
+        f"{place}the environment {environment.spoken} wants Python {wanted}, and the image has {version}",
+        hint=Hint(advice, "image.python", asked, fitting),
+    )
+
+
+def declared(folder: Path) -> Declared:
+    """What the package in a folder says of itself. Raises `EnvironmentMissing`."""
+    file = folder / "pyproject.toml"
+    try:
+        document = project_of(folder)
+        project, ours = table(document, "project"), table(document, "tool", "vfm")
+        return Declared(
+            summary=str(ours.get("summary") or project.get("description") or ""),
+            version=str(project.get("version", "")),
+            model=ours.get("model"),
+            function_calling=bool(ours.get("function-calling", False)),
+            native_tools_unless=dict(ours.get("native-tools-unless", {})),
+            alias_of=str(ours.get("alias-of", "")),
+        )
+    except (ValueError, TypeError) as error:
+        raise EnvironmentMissing(f"{file} cannot be used: {error}", hint=Hint(f"mend {file}")) from error
+
+
+def _at(name: str, project_dir: Path, place: str) -> Environment:
+    """A package's folder, or a wheel, by its path; one of `environments/` is the same as by its name."""
+    path = Path(name).expanduser().absolute()
+    shown = name if name == str(path) else f"{name} ({path})"
+    if path.is_file() and path.suffix == ".whl":
+        return _checked(Environment(module_name(path.name.split("-")[0]), str(path)), place)
+    if is_package(path):
+        module = module_name(package_name(path))
+        if path.resolve().parent == (project_dir / "environments").resolve():
+            return Environment(path.resolve().name, folder=path)
+        return _checked(Environment(module, str(path), path), place)
+    if path.is_dir():
+        reason = "is a folder without a pyproject.toml or a setup.py, no package"
+    else:
+        reason = "is a file, no wheel and no package's folder" if path.exists() else "does not exist"
+    advice = f"name a package's folder, a wheel, or a package of the package index: {INDEX}NAME"
+    raise EnvironmentMissing(f"{place}the environment {shown} {reason}", hint=Hint(advice, key=KEY, old=name))
+
+
+def _checked(environment: Environment, place: str) -> Environment:
+    """One that lies on this machine, unless its name or its age keeps it from being loaded."""
+    check_module(environment.name, place)
+    check_age(environment.folder or Path(environment.source), environment.spoken, place)
+    return environment
+
+
+def _of_index(requirement: str, name: str, place: str) -> Environment:
+    """A package of the package index, which is what somebody wrote that it is."""
+    match = _REQUIREMENT.fullmatch(requirement)
+    if match is None:
+        raise EnvironmentMissing(
+            f"{place}the environment {name!r} names no package of the index",
+            hint=Hint(f"write it as {INDEX}NAME, {INDEX}NAME[EXTRA]>=1.2, or NAME==VERSION", KEY, name),
+        )
+    if is_ours(match[1]):
+        own = _spoken(module_name(match[1]))
+        raise EnvironmentMissing(
+            f"{place}{own} is an environment of this project, and is never taken from the package index",
+            hint=Hint("name it without a version: environments/ holds it", KEY, name, own),
+        )
+    check_module(module_name(match[1]), place)
+    return Environment(module_name(match[1]), requirement)
+
+
+def _address(name: str, place: str) -> EnvironmentMissing | None:
+    """The refusal of what is an address elsewhere: of a git repository, or of a hub of environments."""
+    if "://" in name or name.startswith("git+"):
+        advice = "clone it and name the package's folder in it (./NAME), or a wheel of it"
+        return EnvironmentMissing(
+            f"{place}the environment {name!r} is an address, and none is fetched from there",
+            hint=Hint(advice, key=KEY, old=name),
+        )
+    if not _HUB_ID.fullmatch(name) or Path(name).exists():
+        return None
+    own = name.partition("@")[0].rpartition("/")[2]
+    return EnvironmentMissing(
+        f"{place}the environment {name!r} is no path that exists, and environments of a hub are not fetched",
+        hint=Hint(f"bring it here (prime env pull {name}) and name its folder: ./{own}", key=KEY, old=name),
+    )
+
+
+def _unknown(
+    name: str, match: re.Match[str] | None, folders: list[str], project_dir: Path, place: str
+) -> EnvironmentMissing:
+    """No environment of the name; the index is not asked unless that is what somebody wrote."""
+    known = [*folders, *SHIPPED]
+    near = _nearest(match[1] if match else name, known)
+    there = [_spoken(folder) for folder in folders]
+    listing = f"there are: {', '.join(there)}" if there else "there are none"
+    advice = f"did you mean {near}?" if near else f"add it as {project_dir / 'environments' / '<name>'}/"
+    if match and is_ours(match[1]):
+        advice = "it comes with the project: restore its folder there (git checkout environments)"
+    elif match:
+        listing += f" (a package of the package index is written {INDEX}{name.strip()})"
+    return EnvironmentMissing(
+        f"{place}no environment {name!r} in {project_dir / 'environments'}; {listing}",
+        hint=Hint(advice, key=KEY, old=name, new=near),
+    )
+
+
+def _nearest(name: str, folders: list[str]) -> str | None:
+    bare = [_spoken(folder).removeprefix("vf-") for folder in folders]
+    wanted = module_names(name)[0].replace("_", "-").removeprefix("vf-")
+    close = difflib.get_close_matches(wanted, bare, 1, _NEAR)
+    return _spoken(folders[bare.index(close[0])]) if close else None
+
+
+def _spoken(folder: str) -> str:
+    return folder.replace("_", "-")

@@ -1,0 +1,136 @@
+"""A draft saved as a config of its own, which keeps the comments, the order and the layout of its source.
+
+Owns what has to change and that nothing is overwritten in silence: the new file is read again before it
+is there, and resolves to what the draft resolves to. Where in the text a change goes is yaml_edit's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from remote.contract.errors import ConfigError, Hint
+from tui.config import layers, yaml_edit, yaml_files
+from tui.config.problems import ConfigProblems
+from tui.config.resolve import Resolved, locate, resolve_layers
+from tui.config.yaml_files import SUFFIXES, Key
+from tui.planning.draft import Draft
+
+_FRESH = "# What is not set here is by default: `vfm config schema` lists every key.\n"
+
+
+def config_path(name: str, project_dir: Path) -> Path:
+    """The file that a name means: `mine` is `configs/mine.yaml`; a path stays one. Raises `ConfigError`."""
+    name = name.strip()
+    if not name or name.endswith("/"):
+        raise ConfigError("the new config needs a name", hint=Hint("such as my_experiment"))
+    path = Path(name).expanduser()
+    if path.suffix not in SUFFIXES:
+        path = path.with_name(f"{path.name}{SUFFIXES[0]}")
+    if len(path.parts) == 1:
+        path = Path("configs") / path
+    return path if path.is_absolute() else project_dir / path
+
+
+def save(draft: Draft, path: Path, project_dir: Path, *, overwrite: bool = False) -> None:
+    """Write the draft's config, whole or not at all.
+
+    Raises `ConfigError` where there is such a file already, where the draft has problems, where the disk
+    refuses, and where the source's form cannot take the change.
+    """
+    resolved = draft.resolved
+    if resolved is None or not draft.is_sound:
+        raise ConfigError("there are problems to mend first", hint=Hint("each stands beside its field"))
+    text = edited(_source(draft, project_dir), resolved)
+    path = Path(os.path.realpath(path))  # where a link leads is written to, never the link
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        if path.exists() and not overwrite:
+            raise _exists(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(part, text)
+        _verify(part, draft, resolved)
+        _move(part, path, overwrite)
+    except OSError as error:
+        raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with suppress(OSError):  # a name that cannot be has left nothing
+            part.unlink(missing_ok=True)
+
+
+def edited(text: str, resolved: Resolved) -> str:
+    """A config's text with what was typed written into it. Raises `ConfigProblems`."""
+    for key, value in _changes(resolved):
+        text = yaml_edit.put(text, key, value)
+    for key in _gone(resolved):
+        text = yaml_edit.drop(text, key)
+    return text
+
+
+def _changes(resolved: Resolved) -> Iterator[tuple[Key, Any]]:
+    for override in resolved.typed:
+        yield from layers.leaves(override.value, override.key)
+
+
+def _gone(resolved: Resolved) -> Iterator[Key]:
+    """Keys of the file that typing took away: parts of a mapping, a model that gave way."""
+    for dotted, value in resolved.configured.items():
+        if dotted not in resolved.values and value != {}:
+            yield _whole(tuple(dotted.split(".")), resolved)
+
+
+def _whole(key: Key, resolved: Resolved) -> Key:
+    """What goes with a key: the mapping inside `environment_args` that has nothing left."""
+    left = [tuple(name.split(".")) for name in resolved.values]
+    inside = next((n for n in range(1, len(key)) if layers.is_open_root(key[:n])), len(key) - 1)
+    parts = (key[:n] for n in range(inside + 1, len(key)))
+    return next((part for part in parts if not any(k[: len(part)] == part for k in left)), key)
+
+
+def _source(draft: Draft, project_dir: Path) -> str:
+    if draft.config is None:
+        return _FRESH
+    return Path(locate(draft.config, project_dir)).read_bytes().decode("utf-8-sig")
+
+
+def _write(path: Path, text: str) -> None:
+    with path.open("wb") as file:
+        file.write(text.encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _verify(path: Path, draft: Draft, resolved: Resolved) -> None:
+    try:
+        again = resolve_layers(yaml_files.load(path)).values
+    except ConfigProblems as error:
+        raise _unsuited(draft, error.problems[0].message) from error
+    for key in resolved.values.keys() | again.keys():
+        if again.get(key) != resolved.values.get(key):
+            raise _unsuited(draft, f"{key} would be read otherwise")
+
+
+def _move(part: Path, path: Path, overwrite: bool) -> None:
+    if overwrite:
+        os.replace(part, path)
+        return
+    try:
+        os.link(part, path)  # unlike a rename, refuses to take the place of another file
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError:  # a file system without links
+        os.replace(part, path)
+
+
+def _exists(path: Path) -> ConfigError:
+    return ConfigError(f"there is a {path.name} already", hint=Hint("choose another name"))
+
+
+def _unsuited(draft: Draft, reason: str) -> ConfigError:
+    return ConfigError(
+        f"the form of {draft.config} cannot take this change: {reason}",
+        hint=Hint("copy the file and edit it by hand, or set the value with --set"),
+    )

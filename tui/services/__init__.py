@@ -1,0 +1,1 @@
+"""What both faces use while they run: run list, live run, transfers."""

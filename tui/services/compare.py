@@ -1,0 +1,163 @@
+"""Runs compared task by task: evaluations, held-out scores of trainings, one training before and after.
+
+Owns finding each side's file of episodes and saying why two sides cannot be compared. The arithmetic is
+`store/paired.py`'s; what it looks like belongs to both faces.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from remote.contract import layout
+from remote.contract.errors import ConfigError, Hint, VfmError
+from remote.contract.json_text import from_json
+from tui.store.episodes.paired_test import Paired, paired
+from tui.store.episodes.task_scores import TOTAL, Graded, graded
+
+if TYPE_CHECKING:
+    from remote.contract.record import RunRecord
+    from tui.client import Client
+
+_HELD_OUT = re.compile(r"held-out-(\d+)\.jsonl")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: some tasks' scores."""
+
+    label: str
+    """`k3f9x-wordle`, `k3f9x-wordle, held out after step 40`."""
+    environment: str
+    options: dict[str, Any] = field(default_factory=dict)
+    graded: Graded = field(default_factory=Graded)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two sides, and what the tasks of both say."""
+
+    before: Side
+    after: Side
+    parts: dict[str, Paired] = field(default_factory=dict)
+    """`reward` first, then each part that both sides have."""
+    why_not: str = ""
+    """Why they cannot be compared; empty where they can."""
+
+
+async def compare(client: Client, runs: Sequence[RunRecord]) -> list[Comparison]:
+    """The first run with each other one; a training alone, before it with after it.
+
+    Raises `ConfigError` where a run has no scores by task, and what reading them raises.
+    """
+    if len(runs) == 1:
+        before, after = await _ends(client, runs[0])
+        return [await asyncio.to_thread(match, before, after)]
+    first, *others = [await side_of(client, run) for run in runs]
+    return [await asyncio.to_thread(match, first, other) for other in others]
+
+
+async def side_of(client: Client, run: RunRecord) -> Side:
+    """A run's scores: an evaluation's, or a training's last ones on held-out tasks. Raises `ConfigError`."""
+    if run.kind == "evaluate":
+        path = str(layout.run_path(run.run_id) / layout.EVALUATION_EPISODES)
+        return await _side(client, run, path, run.run_id)
+    return await _held_out(client, run, (await _held_out_steps(client, run))[-1])
+
+
+def match(before: Side, after: Side) -> Comparison:
+    """Compare two sides, or say why that would be no comparison."""
+    if why := _why_not(before, after):
+        return Comparison(before, after, why_not=why)
+    names = [name for name in before.graded.parts if name in after.graded.parts]
+    found = {name: paired(before.graded.parts[name], after.graded.parts[name]) for name in names}
+    parts = {name: one for name, one in found.items() if one is not None}
+    return Comparison(before, after, parts, "" if parts else "they share no task")
+
+
+def _why_not(before: Side, after: Side) -> str:
+    if before.environment != after.environment:
+        return f"they played other environments: {before.environment} and {after.environment}"
+    keys = sorted({*before.options, *after.options})
+    other = [key for key in keys if before.options.get(key) != after.options.get(key)]
+    if other:
+        told = [f"{key} ({_text(before, key)} and {_text(after, key)})" for key in other]
+        return f"they played it with other options, so that a task is not the same in both: {', '.join(told)}"
+    empty = [side.label for side in (before, after) if not side.graded.tasks]
+    return f"{' and '.join(empty)}: no episode has a score" if empty else ""
+
+
+def _text(side: Side, key: str) -> str:
+    return json.dumps(side.options[key], ensure_ascii=False) if key in side.options else "unset"
+
+
+async def _ends(client: Client, run: RunRecord) -> tuple[Side, Side]:
+    if run.kind == "evaluate":
+        raise ConfigError(
+            f"{run.run_id} is an evaluation: one alone cannot be compared",
+            hint=Hint(f"name another one: vfm compare {run.run_id} RUN"),
+        )
+    try:
+        first, *others = await _held_out_steps(client, run)
+    except ConfigError as error:
+        raise ConfigError(
+            f"one run alone is compared before and after its training, and {error.message}",
+            hint=Hint(f"name a second run: vfm compare {run.run_id} RUN"),
+        ) from error
+    if not others:
+        raise ConfigError(
+            f"{run.run_id} has held-out scores of step {first} alone",
+            hint=Hint("compare it once it has scored its held-out tasks again, or with another run"),
+        )
+    return await _held_out(client, run, first), await _held_out(client, run, others[-1])
+
+
+async def _held_out_steps(client: Client, run: RunRecord) -> list[int]:
+    """Steps that a training scored its held-out tasks at; at least one."""
+    folder = str(layout.run_path(run.run_id) / layout.ROLLOUTS)
+    try:
+        entries = await client.ls(run.outputs, folder, backend=run.backend)
+    except ConfigError:
+        entries = []  # no such folder: it has played nothing yet
+    found = (_HELD_OUT.fullmatch(PurePosixPath(entry.path).name) for entry in entries)
+    if steps := sorted(int(match[1]) for match in found if match):
+        return steps
+    raise ConfigError(
+        f"{run.run_id} has no held-out scores",
+        hint=Hint(f"evaluate its checkpoint: vfm launch --kind evaluate --checkpoint {run.run_id}"),
+    )
+
+
+async def _held_out(client: Client, run: RunRecord, step: int) -> Side:
+    path = str(layout.run_path(run.run_id) / layout.ROLLOUTS / f"held-out-{step:06d}.jsonl")
+    when = f"after step {step}" if step else "before training"
+    return await _side(client, run, path, f"{run.run_id}, held out {when}")
+
+
+async def _side(client: Client, run: RunRecord, path: str, label: str) -> Side:
+    spec = str(layout.run_path(run.run_id) / layout.SPEC)
+    try:
+        data = await client.read(run.outputs, path, backend=run.backend)
+        training = from_json(await client.read(run.outputs, spec, backend=run.backend))["spec"]["training"]
+        options = dict(training["environment_args"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{run.outputs}:{spec} does not say what {run.run_id} played: {error}",
+            hint=Hint("evaluate it anew"),
+        ) from error
+    except VfmError as error:
+        raise ConfigError(
+            f"{run.run_id} has no episodes on file: {error.message}",
+            hint=Hint(f"see how it stands: vfm show {run.run_id}"),
+        ) from error
+    return Side(label, run.environment, options, await asyncio.to_thread(graded, data))
+
+
+def headline(comparison: Comparison) -> Paired | None:
+    """The comparison of the total reward."""
+    return comparison.parts.get(TOTAL)

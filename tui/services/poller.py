@@ -1,0 +1,248 @@
+"""One backend's runs as rows, kept up to date: listed again and again, their streams read as they grow.
+
+Owns the rounds of asking, how silence and refusal are told, and where each stream was left. The rows of all
+backends together are `run_list.py`'s; what a stream adds to a row is `store/run_fold.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from remote.contract.errors import BackendError, VfmError
+from tui.services import deadline
+from tui.services.price import estimate, price_an_hour
+from tui.store.runs.row import Key, RunRow, advice
+from tui.store.runs.row_fold import RunFold
+
+if TYPE_CHECKING:
+    from remote.contract.record import RunRecord
+    from tui.client import Client
+
+SOON, LATER = 1.0, 4.0
+"""Seconds between two rounds: while something is live and seen, and otherwise."""
+TOGETHER = 4
+"""Streams that are read at once."""
+ASKING = "asking …"
+_CHUNK = 1000  # rows that are merged before the screen has its turn
+
+
+class BackendRuns:
+    """The rows of one backend by key, newest first; `keep()` keeps them so."""
+
+    def __init__(
+        self,
+        client: Client,
+        name: str,
+        rows: Mapping[Key, RunRow],
+        *,
+        changed: Callable[[], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.name = name
+        self.rows = dict(rows)
+        self.advice = ""
+        """What to do about that."""
+        self.notices: Sequence[str] = ()
+        """What it passed over, such as damaged records."""
+        self.listed = False
+        """Whether it has answered at all."""
+        self.seen = True
+        """Whether anybody looks: unseen, it is asked less often."""
+        self._client, self._changed, self._clock = client, changed, clock
+        self._said, self._late = ASKING, ""
+        self._due = 0.0
+        self._records: dict[Key, RunRecord] = {}
+        self._merging: dict[Key, RunRow] = {}
+        self._folds: dict[Key, RunFold] = {}
+        self._asked_price: set[Key] = set()
+        self._again = asyncio.Event()
+        self._completing: asyncio.Task[None] | None = None
+
+    @property
+    def message(self) -> str:
+        """What keeps it from answering, in words; empty when all is well."""
+        return self._said or self._late
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has answered, or it is known why it does not."""
+        return self.listed or self._said != ASKING
+
+    def ask_now(self) -> None:
+        """Do not wait for the next round."""
+        self._again.set()
+
+    async def keep(self) -> None:
+        """Round after round, for ever."""
+        try:
+            while True:
+                await self._round()
+                await self._rest()
+        finally:
+            if self._completing is not None:
+                self._completing.cancel()
+
+    async def _round(self) -> None:
+        try:
+            if time.monotonic() >= self._due:
+                await self._list()
+            live = [row for row in self.rows.values() if row.live]
+            self._note(await self._late_after(live))
+            if any(self._folds[row.key].over for row in live if row.key in self._folds):
+                self._due = 0.0
+        except VfmError as error:
+            self._say(error.message, error.hint.text if error.hint else "")
+        except Exception as error:  # whatever a backend's libraries raise: it is shown, and the others go on
+            self._say(f"{type(error).__name__}: {error}")
+
+    async def _list(self) -> None:
+        """Ask for the runs; one that takes its time over that is asked less often."""
+        began = time.monotonic()
+        self._due = began + LATER  # should it fail
+        await self._merge(await deadline.patiently(self._ask(), self._say, "asking anew"))
+        self.listed = True
+        self._say("")
+        ended = time.monotonic()
+        self._due = ended + min(max(SOON if self._busy else LATER, (ended - began) * 8), 30.0)
+        self._go_on_completing()
+
+    @property
+    def _busy(self) -> bool:
+        return self.seen and any(row.live for row in self.rows.values())
+
+    async def _rest(self) -> None:
+        """Until the next round: live runs are read every second, listed or not."""
+        delay = SOON if self._busy else self._due - time.monotonic()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._again.wait(), max(delay, 0.0))
+            self._due = 0.0
+        self._again.clear()
+
+    async def _ask(self) -> list[RunRecord]:
+        # Making a backend may import its libraries, which takes as long as many frames.
+        backend = await asyncio.to_thread(self._client.backend, self.name)
+        records = await self._client.runs_of(self.name)
+        self.notices = tuple(getattr(backend, "notices", ()))
+        return records
+
+    def _say(self, message: str, advice: str = "") -> None:
+        self._said, self.advice = message, advice
+        self._changed()
+
+    async def _merge(self, records: Sequence[RunRecord]) -> None:
+        """The backend's runs are these; what was read of their streams stays."""
+        known, self._records = self._records, {}
+        self._merging = {}
+        for number, record in enumerate(records, 1):
+            key = (record.backend, record.outputs, record.run_id)
+            row = self.rows.get(key)
+            if row is None or known.get(key) is not record:
+                row = _row(record, row)
+            self._records[key], self._merging[key] = record, row
+            if number % _CHUNK == 0:
+                await asyncio.sleep(0)
+        self.rows, self._merging = self._merging, {}
+        self._folds = {key: fold for key, fold in self._folds.items() if key in self.rows}
+
+    def _go_on_completing(self) -> None:
+        """Read what is left of runs that are over, beside the rounds: there may be thousands."""
+        if self._completing is None or self._completing.done():
+            left = [row for row in self.rows.values() if not row.live and not row.complete]
+            self._completing = asyncio.create_task(self._complete(left)) if left else None
+
+    async def _complete(self, rows: Sequence[RunRow]) -> None:
+        self._note(await self._late_after(rows))
+
+    def _note(self, late: str) -> None:
+        if late != self._late:
+            self._late = late
+            self._changed()
+
+    async def _late_after(self, rows: Sequence[RunRow]) -> str:
+        """Take in what these runs have said since; returns what kept that from being done."""
+        waiting = iter(rows)
+
+        async def read() -> None:
+            for row in waiting:
+                await self._read(row)
+
+        reading = [asyncio.create_task(read()) for _ in range(min(TOGETHER, len(rows)))]
+        try:
+            await asyncio.gather(*reading)
+        except BackendError as error:
+            return error.message
+        finally:
+            for task in reading:
+                task.cancel()
+        return ""
+
+    async def _read(self, row: RunRow) -> None:
+        key, record = row.key, self._records.get(row.key)
+        if record is None:  # removed meanwhile
+            return
+        fold = self._folds.setdefault(key, RunFold())
+        try:
+            async with asyncio.timeout(deadline.PATIENCE):
+                row = await self._priced(row)
+                async for batch in self._client.follow(record, fold.position, live=False):
+                    await asyncio.to_thread(fold.take, batch.lines, batch.position)
+        except TimeoutError:
+            late = f"no answer for {deadline.PATIENCE:.0f} s"
+            raise BackendError(f"{late} about {row.run_id}, still trying") from None
+        except BackendError:
+            raise
+        except VfmError:
+            # It has said nothing yet, or what it said is gone or another: it is read anew the next time.
+            self._folds.pop(key, None)
+        self._put(fold.row(row), record)
+        if not row.live:
+            self._folds.pop(key, None)
+
+    async def _priced(self, row: RunRow) -> RunRow:
+        """The row with its price; asked for once a run and session."""
+        if row.price is not None or row.key in self._asked_price:
+            return row
+        price = await price_an_hour(self._client, row)
+        self._asked_price.add(row.key)
+        return replace(row, price=price)
+
+    def _put(self, row: RunRow, record: RunRecord) -> None:
+        """A row has changed, perhaps in mid-merge; one whose status changed meanwhile is read again."""
+        row = replace(row, complete=not row.live, cost=_cost(record, row.price, self._clock()))
+        for rows in (self.rows, self._merging):
+            known = rows.get(row.key)
+            if known is not None and known.status == row.status and known != row:
+                rows[row.key] = row
+                self._changed()
+
+
+def _row(record: RunRecord, known: RunRow | None) -> RunRow:
+    """A record as a row; what was known of it from its stream stays."""
+    same = known is not None and (known.status, known.ended) == (record.status, record.ended)
+    if known is not None and known.complete and same:
+        return known
+    failure = record.failure or {}
+    if known is None:
+        fixed = ("run_id", "kind", "backend", "experimenter", "experiment", "environment", "model", "outputs")
+        known = RunRow(**{name: getattr(record, name) for name in (*fixed, "created", "config_path")})
+    price = record.usd_per_hour
+    return replace(
+        known,
+        status=record.status,
+        started=record.started,
+        ended=record.ended,
+        failure=str(failure.get("message") or ""),
+        complete=False,
+        price=known.price if price is None else price,
+        **advice(failure.get("hint")),
+    )
+
+
+def _cost(record: RunRecord, price: float | None, now: float) -> float | None:
+    cost = estimate(record, now, price)
+    return None if cost is None else round(cost, 4)

@@ -1,0 +1,1 @@
+"""Metric series, and the curves drawn from them."""

@@ -1,0 +1,120 @@
+"""What can be shown of a file of a volume without reading all of it.
+
+Owns which bytes are read for which kind of file, and falling back: what is not what its name says is
+shown as text or in hex, and said to be so. It never raises because of what a file holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from tui.store.files import bytes as preview_bytes
+from tui.store.files import tables, text
+from tui.store.files.model import Damaged, Line, Lines, Preview
+
+HEAD = 256 * 1024
+"""Bytes that are read of most files."""
+MOST_JSON = 2**20
+"""A JSON document must be read whole to be indented; larger ones are shown as they are."""
+MOST_PARQUET = 64 * 2**20
+"""The same for Parquet."""
+
+Read = Callable[[int, int], Awaitable[bytes]]
+"""Reads `(offset, size)` of the file."""
+
+
+async def load(read: Read, name: str, size: int) -> Preview:
+    """The preview of a file of `size` bytes. Raises what `read` raises."""
+    kind = _suffix(name)
+    if kind == ".parquet" and size > MOST_PARQUET:
+        limit = f"Parquet of more than {MOST_PARQUET // 2**20} MiB is not previewed: download it"
+        return Preview("Parquet", Lines(()), warnings=(limit,))
+    start = max(0, size - HEAD) if kind == ".log" else 0
+    data = await read(start, wanted(name, size))
+    if kind == ".safetensors" and (more := _header_left(data)):
+        data += await read(len(data), more)
+    if start:
+        return await asyncio.to_thread(_tail, data, start)
+    return await asyncio.to_thread(preview, name, size, data)
+
+
+def wanted(name: str, size: int) -> int:
+    """How many bytes a preview needs at first."""
+    whole = {".json": MOST_JSON, ".parquet": MOST_PARQUET}.get(_suffix(name), 0)
+    return size if size <= whole else min(size, HEAD)
+
+
+def preview(name: str, size: int, data: bytes) -> Preview:
+    """The preview of a file's first bytes; `size` is the whole file's."""
+    if not data:
+        return Preview("empty file" if not size else "nothing could be read", Lines(()))
+    whole = len(data) >= size
+    try:
+        return _left_out(_read(_suffix(name), size, data, whole), len(data), whole)
+    except Damaged as error:
+        shown = _sniffed(data)
+        said = (str(error), *shown.warnings)
+        return _left_out(replace(shown, warnings=said), len(data), whole)
+
+
+def _read(suffix: str, size: int, data: bytes, whole: bool) -> Preview:
+    match suffix:
+        case ".json" if whole:
+            return text.document(data)
+        case ".json":
+            return text.text(data, "JSON", "json")
+        case ".jsonl" | ".ndjson":
+            return _text_only(data) or text.records(data, whole)
+        case ".yaml" | ".yml":
+            return _text_only(data) or text.yaml(data)
+        case ".csv" | ".tsv":
+            return _text_only(data) or tables.separated(data, "\t" if suffix == ".tsv" else "", whole)
+        case ".parquet":
+            return tables.parquet(data)
+        case ".safetensors":
+            return tables.safetensors(data, size)
+    return _sniffed(data, bars=suffix == ".log")
+
+
+def _text_only(data: bytes) -> Preview | None:
+    """Bytes that are no text at all are not read as such."""
+    if preview_bytes.is_text(data):
+        return None
+    raise Damaged("this is no text")
+
+
+def _sniffed(data: bytes, *, bars: bool = True) -> Preview:
+    """By what the bytes look like, whatever the name says."""
+    kind = preview_bytes.kind_of(data)
+    if kind is None and preview_bytes.is_text(data):
+        return text.text(data, bars=bars)
+    return preview_bytes.dump(data, kind or "binary")
+
+
+def _left_out(found: Preview, read: int, whole: bool) -> Preview:
+    """Say so where there is more text than what was read."""
+    cut = not whole and isinstance(found.body, Lines) and not any("first" in note for note in found.notes)
+    return replace(found, notes=(*found.notes, f"the first {read // 1024} KiB")) if cut else found
+
+
+def _tail(data: bytes, start: int) -> Preview:
+    """The end of a log, from its first whole line on."""
+    _, _, rest = data.partition(b"\n")
+    shown = _sniffed(rest or data)
+    above = Line(f"… {start:,} bytes above", "note")
+    body = Lines([above, *shown.body.lines]) if isinstance(shown.body, Lines) else shown.body
+    return replace(shown, body=body, notes=(*shown.notes, f"the last {len(data) // 1024} KiB"))
+
+
+def _header_left(data: bytes) -> int:
+    try:
+        return max(0, tables.header_bytes(data) - len(data))
+    except Damaged:
+        return 0
+
+
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()

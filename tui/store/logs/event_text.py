@@ -1,0 +1,57 @@
+"""The events that are lines for people, each in a few words. Pure."""
+
+from __future__ import annotations
+
+from remote.contract import events as ev
+from remote.contract.checkpoint_names import said_of
+
+_WHY = {
+    "timeout": "its timeout was reached",
+    "preempted": "the machine was preempted",
+    "lost": "its processes were gone",
+    "server": "vLLM was lost",
+    "failed": "it had failed",
+    "cancelled": "it was cancelled",
+    "done": "it is to do more",
+}
+
+
+def because(why: str) -> str:
+    """What ended an attempt, in words: `the machine was preempted`."""
+    return _WHY.get(why, why)
+
+
+def attempt(number: int, why: str) -> str:
+    """`attempt 2 (the machine was preempted)`: which go at a run it is, and what ended the one before."""
+    return f"attempt {number} ({because(why)})"
+
+
+def taken_up(event: ev.AttemptEvent) -> str:
+    """What an interrupted run says when it is taken up again."""
+    return f"↻ {attempt(event.number, event.why)}: the run goes on from its last checkpoint, if it has one"
+
+
+def restarted(event: ev.RestartEvent) -> str:
+    """What a run says when its server is started again in mid-run."""
+    return f"↻ {event.why}: vLLM is started again (restart {event.number} of this run)"
+
+
+def tell(event: ev.AnyEvent) -> str:
+    """What a phase, a checkpoint, a failure or the end says; other kinds by their name."""
+    match event:
+        case ev.PhaseEvent():
+            sign = {"started": "▶", "done": "✓"}.get(event.status, "✗")
+            return f"{sign} {event.phase}" + (f" · {event.detail}" if event.detail else "")
+        case ev.CheckpointEvent():
+            said = said_of(event.score, event.best)
+            return f"💾 checkpoint of step {event.step} · {event.path}" + (f" · {said}" if said else "")
+        case ev.FailureEvent():
+            return f"✗ failed ({event.boundary}): {event.message}"
+        case ev.AttemptEvent():
+            return taken_up(event)
+        case ev.RestartEvent():
+            return restarted(event)
+        case ev.EndEvent():
+            return f"◼ {event.status} · exit code {event.exit_code}"
+        case _:
+            return event.type

@@ -1,0 +1,157 @@
+"""What to look for in a log: sources, and patterns that a line must match. Pure.
+
+Owns the patterns' language, which is RE2's: Python's without look-around and back-references, and linear
+in time whatever is typed. Finding lines in a file is `log_matches.py`'s.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+from remote.contract.errors import ConfigError, Hint
+from remote.contract.events import SOURCES, split_source
+from tui.store.logs.log_file import Line, tell_line
+
+ERRORS = (
+    r"\b(ERROR|CRITICAL|FATAL)\b|Traceback \(most recent call|\b[A-Z]\w*(Error|Exception)\b|^(\[\w+\] )?[✗❌]"
+)
+"""What `next error` looks for."""
+CHOICES = ("all", *SOURCES)
+"""What one can choose to see of a log's sources."""
+_LINES = "(?m)"
+_BY_LINE = re.compile(r"\\[AzZ]|\(\?[a-zA-Z]*-[a-zA-Z]*m|\(\?[a-zA-Z]*U")
+_SIMPLE = re.compile(r"(?:[^\[\\(]|\((?!\?)|\\[dDwWsSbB]|\\[^a-zA-Z0-9])*", re.ASCII)
+_LETTER = re.compile(r"\\.|[a-zA-Z]")
+_ESCAPED = re.compile(r"\\(?:[pP]\{\w*\}|.)")
+
+
+@dataclass(frozen=True)
+class LogQuery:
+    """Lines of these sources (None: all) that match every pattern (none: all lines)."""
+
+    sources: frozenset[str] | None = None
+    patterns: tuple[str, ...] = ()
+
+    @property
+    def is_all(self) -> bool:
+        """Whether every line matches."""
+        return self.sources is None and not self.patterns
+
+    @cached_property
+    def regexes(self) -> list[Any]:
+        """The compiled patterns. Raises `ConfigError` that says what is wrong with one."""
+        return [compile_pattern(pattern) for pattern in self.patterns]
+
+    @cached_property
+    def by_line(self) -> bool:
+        """Whether a pattern speaks of a text's begin or end, so that it fits single lines only."""
+        return any(_BY_LINE.search(pattern) for pattern in self.patterns)
+
+    def also(self, pattern: str) -> LogQuery:
+        """Those lines of these that match one more pattern."""
+        return LogQuery(self.sources, (*self.patterns, pattern)) if pattern else self
+
+    def meets(self, line: Line) -> bool:
+        """Whether a line matches."""
+        return self.tells(line.raw) if line.is_event else self.has(line.raw)
+
+    def has(self, raw: bytes) -> bool:
+        """Whether a line of text matches, given as its bytes."""
+        if self.sources is not None:
+            source, _ = split_source(raw[:12].decode("ascii", errors="replace"))
+            if source not in self.sources:
+                return False
+        return all(regex.search(raw) is not None for regex in self.regexes)
+
+    def tells(self, raw: bytes) -> bool:
+        """Whether an event's line matches by what it says to people, never by its JSON."""
+        if self.sources is not None and "worker" not in self.sources:
+            return False
+        said = tell_line(raw.decode("utf-8", errors="replace")).encode()
+        return all(regex.search(said) is not None for regex in self.regexes)
+
+
+@dataclass
+class LogAsked:
+    """What a reader asked to see: a source, a filter that may be off, and what to mark."""
+
+    source: str = CHOICES[0]
+    filter: str = ""
+    filter_on: bool = True
+    search: str = ""
+
+    def recall(self, state: Mapping[str, Any]) -> None:
+        """As it was remembered; what does not fit is left out."""
+        self.source = state["source"] if state.get("source") in CHOICES else self.source
+        patterns = (str(state.get(what) or "") for what in ("filter", "search"))
+        self.filter, self.search = (text if why_not(text) is None else "" for text in patterns)
+        self.filter_on = bool(state.get("filter_on", True))
+
+    @property
+    def query(self) -> LogQuery:
+        """The lines to show."""
+        sources = None if self.source == CHOICES[0] else frozenset({self.source})
+        return LogQuery(sources).also(self.filter if self.filter_on else "")
+
+
+@lru_cache(maxsize=64)
+def compile_pattern(pattern: str) -> Any:
+    """A pattern over bytes of UTF-8; all in lower case it ignores case, as people expect of a search box.
+
+    Raises `ConfigError`.
+    """
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    options.never_nl = True
+    options.case_sensitive = not _ignores_case(pattern)
+    either = _either_case(pattern) if pattern.startswith("(?i)") or _ignores_case(pattern) else None
+    try:
+        # Lines are matched within chunks, so that ^ and $ must mean a line's own ends.
+        regex = re2.compile(f"{_LINES}{pattern}".encode(errors="replace"), options)
+    except re2.error as error:
+        said = error.args[0] if error.args else "not a pattern"
+        text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+        hint = Hint(r"put \ before a sign that is meant as it stands, such as \[ or \(")
+        raise ConfigError(f"not a pattern: {text.replace(_LINES, '', 1)}", hint=hint) from None
+    if either is None:
+        return regex
+    options.case_sensitive = True
+    return re2.compile(f"{_LINES}{either}".encode(), options)
+
+
+def line_pattern(regex: Any) -> bytes:
+    """A compiled pattern for a line by itself: its ends are the text's, which is quicker to see."""
+    pattern: bytes = regex.pattern
+    return pattern.removeprefix(_LINES.encode())
+
+
+def why_not(pattern: str) -> str | None:
+    """What is wrong with a pattern, in words; None where nothing is."""
+    try:
+        compile_pattern(pattern)
+    except ConfigError as error:
+        return f"{error.message} · {error.hint.text}" if error.hint else error.message
+    return None
+
+
+def _ignores_case(pattern: str) -> bool:
+    letters = _ESCAPED.sub("", pattern)
+    return letters == letters.lower()
+
+
+def _either_case(pattern: str) -> str | None:
+    """A pattern with each letter in both cases, where that is simple.
+
+    RE2 looks quickly for a text that every match begins with, but not where one of its letters has more than
+    two cases, and to Unicode s and k have three.
+    """
+    plain = pattern.removeprefix("(?i)")
+    if not plain.isascii() or not _SIMPLE.fullmatch(plain):
+        return None
+    return _LETTER.sub(lambda m: f"[{m[0]}{m[0].swapcase()}]" if len(m[0]) == 1 else m[0], plain)

@@ -1,0 +1,1 @@
+"""State of a run, and its row in the table."""

@@ -1,0 +1,1 @@
+"""Texts that both faces print."""

@@ -1,0 +1,211 @@
+"""Text for people: log text made safe, ages and sizes, tables. Pure functions.
+
+What a run's stream says is turned into lines by `narrator`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from remote.contract.errors import VfmError
+from remote.contract.json_text import OBEYED
+from tui.store.episodes.scores import scores_of
+from tui.text.cells import cell_len, fit, wrapped
+
+if TYPE_CHECKING:
+    from tui.services.transfers import Removal
+
+RESET = "\x1b[0m"
+NO_NAME = "(no name)"
+_SGR = re.compile(r"\x1b\[[0-9;:]*m")
+# Everything that a terminal may obey or cannot be sent, or that reorders what is read. In log lines and prose
+# tabs are no more than white space.
+_CONTROL = re.compile(f"[\x00-\x08\x0a-\x1f{OBEYED}]")
+_CONTROL_OR_TAB = re.compile(f"[\x00-\x1f{OBEYED}]")
+
+
+def visible(text: str) -> str:
+    """A log line with control characters shown as escapes, never obeyed; its tabs and colours stay."""
+    text = text.removesuffix("\r")
+    if not _CONTROL.search(text):
+        return text
+    parts, colours = _SGR.split(text), _SGR.findall(text)
+    shown = [_CONTROL.sub(_escape, part) for part in parts]
+    joined = "".join(part + colour for part, colour in zip(shown, [*colours, ""], strict=True))
+    # A colour that a log line leaves on would run on into the next one.
+    return joined + RESET if colours else joined
+
+
+def colourless(text: str) -> str:
+    """A log line as `visible` shows it, without its colours."""
+    return visible(_SGR.sub("", text))
+
+
+def escape_controls(text: str) -> str:
+    """Text with every control character but tabs shown as an escape."""
+    return _CONTROL.sub(_escape, text)
+
+
+def plain(text: str) -> str:
+    """A name, or a sentence with names in it: every control character is shown as an escape, none obeyed."""
+    return _CONTROL_OR_TAB.sub(_escape, text)
+
+
+def named(name: str) -> str:
+    """A name as it is shown; an empty one as `(no name)`."""
+    return plain(name) if name else NO_NAME
+
+
+def one_line(error: Exception) -> str:
+    """What went wrong, and what to do about it where that is known."""
+    if isinstance(error, VfmError):
+        return f"{error.message} · {error.hint.text}" if error.hint else error.message
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    return {9: "\\t", 10: "\\n", 13: "\\r"}.get(code, f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+
+
+_AGES = 1e11
+"""Seconds that nothing takes: thousands of years."""
+
+
+def counted(count: int, what: str) -> str:
+    """`1 file`, `1,234 files`."""
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
+def files_and_bytes(files: int, bytes_: int) -> str:
+    """`1 file, 12 B`."""
+    return f"{counted(files, 'file')}, {size(bytes_)}"
+
+
+def removed(goes: Removal) -> str:
+    """How much deleting takes away."""
+    return "a link; what it leads to stays" if goes.is_link else files_and_bytes(goes.count, goes.bytes)
+
+
+def duration(seconds: float) -> str:
+    """`0.4 s`, `42 s`, `3 min 05 s`, `2 h 10 min`; a dash for what is no time that anything takes."""
+    if not seconds < _AGES:
+        return "–"
+    if seconds < 10:
+        return f"{max(seconds, 0.0):.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def moment(seconds: float | None) -> str:
+    """A Unix time as local date and time, or a dash."""
+    import time
+
+    try:
+        return "–" if not seconds else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    except (OverflowError, OSError, ValueError):  # a time that no calendar has
+        return "–"
+
+
+def size(count: float) -> str:
+    """Bytes in the unit that keeps the number short."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def number(value: float) -> str:
+    """A metric's value in at most four significant digits."""
+    return f"{value:.4g}" if value == value else "NaN"
+
+
+def plus_minus(mean: float, error: float | None) -> str:
+    """`0.412 ± 0.031`: a mean and its standard error, to the two digits that it is good for."""
+    if not error or not math.isfinite(error):
+        return f"{mean:.3f}" + (" ± 0" if error == 0 else "")
+    digits = max(0, min(1 - math.floor(math.log10(error)), 6))
+    return f"{mean:.{digits}f} ± {error:.{digits}f}"
+
+
+def p_value(p: float) -> str:
+    """A probability as it is reported: `0.032`, `< 0.001`."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def scores_line(metrics: Mapping[str, float]) -> str:
+    """`reward 0.412 ± 0.031 · solved 0.20 ± 0.06`; empty where these are no evaluation's numbers."""
+    scores = scores_of(metrics)
+    return " · ".join(f"{score.name} {plus_minus(score.mean, score.standard_error)}" for score in scores)
+
+
+_NARROWEST = 8
+"""Cells that a column of a table keeps."""
+_GAP = 2
+
+
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], width: int | None = None, *, wrap: bool = False
+) -> str:
+    """Columns padded to their widest cell, in a terminal of `width` cells, if that is given.
+
+    Where they do not fit, columns between the first and the last are cut, or wrapped. The first one is
+    never, since it names the row, and the last one is left as long as it is.
+    """
+    lines = [[plain(cell) for cell in line] for line in (header, *rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    if width is not None:
+        widths = _narrowed(widths, width)
+    return "\n".join(text for line in lines for text in _table_rows(line, widths, wrap))
+
+
+def _narrowed(widths: list[int], room: int) -> list[int]:
+    """The widths once the columns in the middle, the widest first, have given what is too much."""
+    over = sum(widths) + _GAP * (len(widths) - 1) - room
+    widths, middle = [*widths], range(1, len(widths) - 1)
+    while over > 0 and (wide := [at for at in middle if widths[at] > _NARROWEST]):
+        widest = max(wide, key=widths.__getitem__)
+        others = [widths[at] for at in wide if widths[at] < widths[widest]]
+        gives = max(1, min(over, widths[widest] - max(others, default=_NARROWEST)))
+        widths[widest] -= gives
+        over -= gives
+    return widths
+
+
+def _table_rows(line: Sequence[str], widths: Sequence[int], wrap: bool) -> Iterator[str]:
+    """A line of a table: one row, or as many as its longest wrapped cell."""
+    *cells, last = line
+    padded = [wrapped(cell, width) if wrap else [cell] for cell, width in zip(cells, widths, strict=False)]
+    for at in range(max(map(len, padded), default=1)):
+        row = [
+            fit(rows[at] if at < len(rows) else "", width)
+            for rows, width in zip(padded, widths, strict=False)
+        ]
+        yield (" " * _GAP).join([*row, *([last] if at == 0 else [])]).rstrip()
+
+
+STATUS_SIGNS = {"pending": "○", "running": "●", "done": "✓", "failed": "✗", "cancelled": "■"}
+"""A sign for each status, so that colour is never all that tells them apart."""
+PLAIN_SIGNS = {"pending": ".", "running": "*", "done": "+", "failed": "x", "cancelled": "-"}
+"""The same for terminals whose font lacks those: `plain_signs` in the user's settings takes them."""
+
+
+def status_words(status: str) -> str:
+    """`✓ done`: the sign and the word; a status that this version does not know is shown as it is."""
+    return f"{STATUS_SIGNS.get(status, '?')} {status}"
+
+
+def age(seconds: float) -> str:
+    """How long ago, in three or four characters: `12s`, `3m`, `5h`, `2d`, `7w`."""
+    for unit, length in (("w", 604800), ("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length * (2 if unit == "w" else 1):
+            return f"{seconds // length:.0f}{unit}"
+    return f"{max(seconds, 0):.0f}s"

@@ -1,0 +1,144 @@
+"""A run's stream as a person reads it: log lines made safe, events told in a few words.
+
+Owns the wording. Decoding is `remote/contract/events`', and where the lines go is `follow`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from remote.contract import events as ev
+from remote.contract.checkpoint_names import said_of
+from tui.store.episodes.scores import EPISODES, FAILED
+from tui.store.logs.event_text import restarted, taken_up
+from tui.store.logs.stream import LastSeq
+from tui.text.format import colourless, duration, number, plain, scores_line, visible
+
+_FIRST = ("reward", "eval/total", "eval/solved", "loss", "kl", "entropy", "grad_norm")
+_MOST = 5
+
+
+class Narrator:
+    """Turns lines of a stream into lines for people; remembers what it takes to be terse.
+
+    With `source` only that source's log lines are told, and no events.
+    """
+
+    def __init__(self, source: str | None = None, *, colours: bool = True) -> None:
+        self.failure: ev.FailureEvent | None = None
+        self.end: ev.EndEvent | None = None
+        self._source = source
+        self._visible = visible if colours else colourless
+        self._untold: ev.MetricsEvent | None = None
+        self._seq = LastSeq()
+        self._steps = 0.0
+        self._began: dict[str, float] = {}
+        self._told: dict[str, tuple[float, float]] = {}
+
+    def tell(self, line: str) -> list[str]:
+        """What to print for a line of the stream: often one line, sometimes none."""
+        said = ev.decode_line(line)
+        if isinstance(said, str):
+            return self._text(said)
+        if self._seq.repeats(said):
+            return []
+        if isinstance(said, ev.MetricsEvent):
+            told, self._untold = self.rest(), said
+            return told
+        text = self._event(said)
+        return [] if self._source or text is None else [*self.rest(), plain(text)]
+
+    def rest(self) -> list[str]:
+        """Numbers that no line has told yet: ask when nothing more is at hand."""
+        event, self._untold = self._untold, None
+        return [] if event is None or self._source else [plain(self._metrics(event))]
+
+    def _text(self, line: str) -> list[str]:
+        source, text = ev.split_source(line)
+        if self._source:
+            return [self._visible(line)] if source == self._source else []
+        # Trainers tend to say a step's numbers in words right after the event: once is enough.
+        if self._untold is not None and source == "train" and f"step {self._untold.step}" in text:
+            self._untold = None
+        return [*self.rest(), self._visible(line)]
+
+    def _event(self, event: ev.Event) -> str | None:
+        tellers: dict[type[ev.Event], Callable[[Any], str | None]] = {
+            ev.PhaseEvent: self._phase,
+            ev.ProgressEvent: self._progress,
+            ev.CheckpointEvent: _checkpoint,
+            ev.FailureEvent: self._remember_failure,
+            ev.EndEvent: self._remember_end,
+            ev.AttemptEvent: self._attempt,
+            ev.RestartEvent: restarted,
+        }
+        teller = tellers.get(type(event))
+        return None if teller is None else teller(event)
+
+    def _phase(self, event: ev.PhaseEvent) -> str | None:
+        name = event.phase if event.detail is None else f"{event.phase} · {event.detail}"
+        if event.status == "started":
+            self._began[name] = event.t
+            return f"▶ {name}"
+        if event.status == "failed":
+            return f"✗ {name}"
+        # A sub-phase's end shows as the next one's beginning.
+        began = self._began.get(name) or self._began.get(event.phase)
+        if name != event.phase and name in self._began:
+            return None
+        return f"✓ {name}" + ("" if began is None else f" · {duration(event.t - began)}")
+
+    def _progress(self, event: ev.ProgressEvent) -> str | None:
+        if event.what == "steps":
+            self._steps = event.total
+            return None
+        share = event.done / event.total if event.total else 0.0
+        told_at, told_share = self._told.get(event.what, (float("-inf"), -1.0))
+        whole = event.total and event.done >= event.total
+        if not whole and event.t - told_at < 2 and share - told_share < 0.1:
+            return None
+        self._told[event.what] = (event.t, share)
+        of = f"/{number_of(event.total)}" if event.total else ""
+        return f"  {number_of(event.done)}{of} {event.what}"
+
+    def _metrics(self, event: ev.MetricsEvent) -> str:
+        if EPISODES in event.values:
+            return f"  {scores_line(event.values)} · {_episodes(event)}"
+        of = f"/{self._steps:.0f}" if self._steps else ""
+        return f"step {event.step}{of} " + " · ".join(f"{k} {number(v)}" for k, v in chosen(event.values))
+
+    def _attempt(self, event: ev.AttemptEvent) -> str:
+        """What was remembered of the attempt before says nothing of this one."""
+        self.failure = self.end = None
+        self._began.clear()
+        self._told.clear()
+        return taken_up(event)
+
+    def _remember_failure(self, event: ev.FailureEvent) -> None:
+        self.failure = event
+
+    def _remember_end(self, event: ev.EndEvent) -> None:
+        self.end = event
+
+
+def _checkpoint(event: ev.CheckpointEvent) -> str:
+    said = said_of(event.score, event.best)
+    return f"💾 checkpoint of step {event.step} · {event.path}" + (f" · {said}" if said else "")
+
+
+def _episodes(event: ev.MetricsEvent) -> str:
+    failed = event.values.get(FAILED, 0.0)
+    return f"{number_of(event.step)} episodes" + (f", {number_of(failed)} failed" if failed else "")
+
+
+def chosen(values: dict[str, float]) -> list[tuple[str, float]]:
+    """The few metrics that fit on a line: the best known first, then whatever came first."""
+    known = [name for name in _FIRST if name in values]
+    others = [name for name in values if name not in known]
+    return [(name, values[name]) for name in [*known, *([] if known else others)][:_MOST]]
+
+
+def number_of(count: float) -> str:
+    """A count: whole where it is whole."""
+    return f"{count:,.0f}" if float(count).is_integer() else number(count)

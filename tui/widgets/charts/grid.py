@@ -1,0 +1,149 @@
+"""How charts lie: in which order, how many beside one another, how high, and which one has the keys.
+
+Owns places and sizes. What the charts show is `charts_pane.py`'s, and so are the keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from textual import events
+from textual.widget import Widget
+
+from tui.store.charts.metric_order import chart_order
+from tui.widgets.charts.chart import Chart
+from tui.widgets.charts.styles import ChartPalette
+
+MOST_COLUMNS = 4
+_NARROWEST = 50
+"""Cells that a chart needs before another one may stand beside it."""
+_LEAST = 7
+"""Rows that a chart needs."""
+MOST_CHARTS = 120
+"""Charts that have a place at once: a run may have thousands of metrics, and a filter finds the others."""
+_SHORT = 30
+"""Rows below which charts are kept lower, so that more than one is in sight."""
+
+
+class ChartGrid(ChartPalette, can_focus=False):
+    """Charts by name, in the order in which people look for them."""
+
+    DEFAULT_CSS = """
+    ChartGrid {
+        layout: grid; grid-size: 1; grid-gutter: 1 2; height: 1fr; overflow: hidden auto;
+        scrollbar-size-vertical: 1;
+    }
+    """
+
+    def __init__(
+        self,
+        make: Callable[[str], Chart],
+        passes: Callable[[str], bool] = lambda _: True,
+        order: Callable[[Iterable[str]], list[str]] = chart_order,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.names: dict[str, None] = {}
+        """Every metric there is a chart of, or could be."""
+        self.charts: dict[str, Chart] = {}
+        """Those that were ever shown."""
+        self.one: str | None = None
+        """The chart that has all of the place."""
+        self.fixed_columns = 0
+        """Charts side by side; 0: as many as fit."""
+        self._make, self._passes, self._order = make, passes, order
+        self._ordered: list[str] = []
+        self._named: list[str] = []
+
+    @property
+    def shown(self) -> list[Chart]:
+        """The charts that have a place: those whose names pass, as many as there may be, or the one."""
+        names = [self.one] if self.one in self.charts else self._named
+        return [self.charts[name] for name in names if name is not None]
+
+    @property
+    def focused(self) -> Chart | None:
+        """The chart that has the keys."""
+        found = self.app.focused
+        return found if isinstance(found, Chart) and found in self.charts.values() else None
+
+    @property
+    def columns(self) -> int:
+        """Charts side by side."""
+        fit = max(1, min((self.size.width + 2) // (_NARROWEST + 2), MOST_COLUMNS))
+        return min(self.fixed_columns or fit, max(1, len(self.shown)))
+
+    def offer(self, names: Iterable[str]) -> None:
+        """There are more metrics; `lay_out()` gives them their places."""
+        self.names |= dict.fromkeys(names)
+
+    def lay_out(self) -> None:
+        """Show and hide, mount what has no place yet, and give every chart its size."""
+        if len(self._ordered) != len(self.names):
+            self._ordered = self._order(self.names)
+        self._named = [name for name in self._ordered if self._passes(name)][:MOST_CHARTS]
+        self._mount_missing()
+        shown = set(self.shown)
+        for chart in self.charts.values():
+            chart.display = chart in shown
+        self.display = bool(shown)
+        self.call_after_refresh(self._fit)
+
+    def _mount_missing(self) -> None:
+        """Make the charts that are shown for the first time, each run of neighbours at once."""
+        missing = {name for name in (*self._named, self.one) if name in self.names} - self.charts.keys()
+        if not missing:
+            return
+        self.charts |= {name: self._make(name) for name in missing}
+        following: Widget | None = None
+        together: list[Widget] = []
+        for name in (*reversed([name for name in self._ordered if name in self.charts]), None):
+            if name is not None and name in missing:
+                together.insert(0, self.charts[name])
+                continue
+            if together:
+                self.mount_all(together, before=following)
+            following, together = None if name is None else self.charts[name], []
+
+    def go(self, by: int, *, pages: bool = False) -> None:
+        """The keys go to the chart below or above, or to one as far off as a page; one alone to the next."""
+        if self.one is not None:
+            self.show_one(self._neighbour(by))
+            return
+        charts, here = self.shown, self.focused
+        step = by * self.columns * (len(self._heights()) if pages else 1)
+        if charts:
+            at = charts.index(here) + step if here in charts else 0
+            self.screen.set_focus(charts[max(0, min(at, len(charts) - 1))])
+
+    def show_one(self, name: str | None) -> None:
+        """One chart in all of the place, or (None) all of them again."""
+        was, self.one = self.one, name
+        self.lay_out()
+        shown = was if name is None else name
+        if shown is not None and shown in self.charts:
+            self.screen.set_focus(self.charts[shown])
+
+    def on_resize(self, _: events.Resize) -> None:
+        """As many as fit."""
+        self._fit()
+
+    def _neighbour(self, by: int) -> str | None:
+        names = self._named
+        at = names.index(self.one) + by if self.one in names else 0
+        return names[max(0, min(at, len(names) - 1))] if names else None
+
+    def _fit(self) -> None:
+        """Sizes depend on the grid's own, which is known only once it was laid out."""
+        if self.size.height:
+            self.styles.grid_size_columns = self.columns
+            self.styles.grid_rows = " ".join(map(str, self._heights()))
+
+    def _heights(self) -> list[int]:
+        """How high the rows of charts are that fill the place; the same over and over below."""
+        height, rows_of_charts = self.size.height, -(-len(self.shown) // self.columns)
+        rows = max(1, (height + 1) // (8 if height < _SHORT else 12))
+        rows = max(1, min(rows, rows_of_charts))
+        each, over = divmod(height + 1, rows)
+        return [max(_LEAST, each - 1 + (row < over)) for row in range(rows)]

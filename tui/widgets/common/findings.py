@@ -1,0 +1,137 @@
+"""The doctor's list, and how one finding reads.
+
+Owns the order (problems, notes, what is still being looked at, what is fine) and the cursor, which stays
+on its finding while others come in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from tui.doctor import CHECKS, SIGNS, Finding
+from tui.text.format import plain
+
+_STYLES = {"problem": "bold $error", "note": "$warning", "ok": "$success"}
+_ORDER = {"problem": 0, "note": 1, "waiting": 2, "ok": 3}
+_WORDS = {"problem": "problem", "note": "note", "ok": "fine"}
+_TITLES = max(len(check.title) for check in CHECKS)
+
+
+class FindingList(OptionList):
+    """One line a check."""
+
+    DEFAULT_CSS = """
+    FindingList, FindingList:focus {
+        background: $background; background-tint: $foreground 0%; text-wrap: nowrap; text-overflow: ellipsis;
+    }
+    FindingList > .option-list--option-highlighted { text-style: none; }
+    FindingList:focus > .option-list--option-highlighted {
+        background: $primary 25%; color: $foreground; text-style: none;
+    }
+    """
+
+    @dataclass
+    class Highlighted(Message):
+        """The cursor is on another finding, or its finding has come."""
+
+        finding: Finding | None
+
+    @dataclass
+    class Chosen(Message):
+        """Enter was pressed on a finding, or it was clicked twice."""
+
+        finding: Finding | None
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes, markup=False)
+        self._found: dict[str, Finding] = {}
+        self._moved = False
+
+    def begin(self) -> None:
+        """Every check is being looked at."""
+        self._found = {}
+        self._fill()
+
+    def put(self, finding: Finding) -> None:
+        """One check is done."""
+        self._found[finding.id] = finding
+        self._fill()
+
+    @property
+    def finding(self) -> Finding | None:
+        """The finding under the cursor."""
+        option = self.highlighted_option
+        return self._found.get(option.id or "") if option else None
+
+    @property
+    def summary(self) -> str:
+        """`1 problem · 3 notes · 10 fine`, with how many are still to come."""
+        states = [finding.state for finding in self._found.values()]
+        counts = [(states.count(state), _WORDS[state]) for state in SIGNS]
+        told = [f"{n} {word}{'s' if n != 1 and word != 'fine' else ''}" for n, word in counts if n]
+        waiting = len(CHECKS) - len(states)
+        return " · ".join([*told, *([f"{waiting} to come"] if waiting else [])])
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Told in our own words."""
+        event.stop()
+        self.post_message(self.Highlighted(self._found.get(event.option_id or "")))
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Told in our own words."""
+        event.stop()
+        self.post_message(self.Chosen(self._found.get(event.option_id or "")))
+
+    def action_cursor_down(self) -> None:
+        """From now on the cursor keeps to its finding."""
+        self._moved = True
+        super().action_cursor_down()
+
+    def action_cursor_up(self) -> None:
+        """See `action_cursor_down`."""
+        self._moved = True
+        super().action_cursor_up()
+
+    def _fill(self) -> None:
+        """The lines anew; until somebody moves it the cursor is on the gravest."""
+        option = self.highlighted_option
+        kept = option.id if option and self._moved else None
+        states = {
+            check.id: self._found[check.id].state if check.id in self._found else "waiting"
+            for check in CHECKS
+        }
+        ordered = sorted(CHECKS, key=lambda check: _ORDER[states[check.id]])
+        self.set_options([Option(self._line(check.id, check.title), id=check.id) for check in ordered])
+        ids = [check.id for check in ordered]
+        self.highlighted = ids.index(kept) if kept in ids else 0
+
+    def _line(self, id: str, title: str) -> Content:
+        finding = self._found.get(id)
+        if finding is None:
+            return Content.styled(f"· {title:{_TITLES}}  …", "$text-muted")
+        first = plain(finding.detail.partition("\n")[0])
+        sign = Content.styled(f"{SIGNS[finding.state]} ", _STYLES[finding.state])
+        name = Content.styled(f"{title:{_TITLES}}", "" if finding.state == "ok" else "bold")
+        return sign + name + Content.styled(f"  {first}", "$text-muted")
+
+
+def finding_text(finding: Finding | None, can: str) -> Content:
+    """A finding in full: its state, its sentences, what mends it. `can` says what the app can do itself."""
+    if finding is None:
+        return Content.styled("being looked at …", "$text-muted")
+    parts = [
+        Content.styled(f"{SIGNS[finding.state]} {_WORDS[finding.state]}", _STYLES[finding.state]),
+        Content(""),
+        *(Content(plain(line.strip())) for line in finding.detail.split("\n")),
+    ]
+    if finding.command:
+        parts += [Content(""), Content.styled("mended by", "$text-muted")]
+        parts += [Content.styled(f"  {plain(finding.command)}", "bold $accent")]
+    if can:
+        parts += [Content(""), Content.styled("Enter ", "bold $accent") + Content.styled(can, "$text-muted")]
+    return Content("\n").join(parts)

@@ -1,0 +1,1 @@
+"""The launch form and its plan."""

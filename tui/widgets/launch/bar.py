@@ -1,0 +1,111 @@
+"""The line above the launch form: what to do and where, how the form stands, and the button.
+
+Owns how these look, and what is chosen. What that means for the draft is the launch screen's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widgets import Button, Static
+
+from tui.widgets.common.choice import Switch
+
+if TYPE_CHECKING:
+    from remote.contract.record import Kind
+
+BACKENDS = ("local", "modal")
+
+
+class LaunchBar(Horizontal):
+    """`● train ○ evaluate  on ● local ○ modal       • 2 changed  ▶ Launch`."""
+
+    DEFAULT_CSS = """
+    LaunchBar { height: 1; background: $surface; padding: 0 1; }
+    LaunchBar Switch { margin-right: 1; }
+    LaunchBar #space { width: 1fr; height: 1; color: $text-muted; text-align: right; padding: 0 1; }
+    LaunchBar #launch {
+        height: 1; min-width: 18; border: none; background: $primary; color: $background; text-style: bold;
+        padding: 0 1; background-tint: $foreground 0%;
+        &:focus { background: $accent; text-style: bold; }
+        &:hover { background: $accent; }
+        &:disabled { background: $panel; color: $text-muted; }
+    }
+    """
+
+    launching = reactive(False, init=False)
+    """Whether a launch is under way."""
+
+    class Aimed(Message):
+        """Another kind or backend was chosen."""
+
+    class Pressed(Message):
+        """Launch."""
+
+    def __init__(self, backend: str, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._backend = backend
+
+    def compose(self) -> ComposeResult:
+        """What, where, how it stands, go."""
+        yield Switch(("train", "evaluate"), "train", id="kind")
+        yield Switch(tuple(dict.fromkeys((*BACKENDS, self._backend))), self._backend, "on", id="backend")
+        yield Static("", id="space")
+        yield Button(_label("Launch", "^l"), id="launch", compact=True)
+
+    @property
+    def kind(self) -> Kind:
+        """What is chosen to be done."""
+        return "evaluate" if self.query_one("#kind", Switch).value == "evaluate" else "train"
+
+    @property
+    def backend(self) -> str:
+        """Where it is chosen to be done."""
+        return self.query_one("#backend", Switch).value
+
+    def aim(self, kind: str, backend: str) -> None:
+        """Choose both."""
+        self.query_one("#kind", Switch).value = kind
+        where = self.query_one("#backend", Switch)
+        where.offer(tuple(dict.fromkeys((*BACKENDS, backend))))
+        where.value = backend
+
+    def step(self, which: str) -> None:
+        """The next `kind` or `backend`."""
+        self.query_one(f"#{which}", Switch).action_step(1)
+
+    def say(self, wrong: int = 0, changed: int = 0) -> None:
+        """How many fields are wrong, and how many changed."""
+        short = self.screen.has_class("-narrow")
+        states = [
+            f"✗ {wrong}{'' if short else ' to mend'}" if wrong else "",
+            f"• {changed}{'' if short else ' changed'}" if changed else "",
+        ]
+        self.query_one("#space", Static).update(Content("  ".join(filter(None, states))), layout=False)
+
+    def watch_launching(self, launching: bool) -> None:
+        """The button says so, and cannot be pressed twice."""
+        if self.is_attached:
+            button = self.query_one("#launch", Button)
+            button.label = _label("launching…") if launching else _label("Launch", "^l")
+            button.disabled = launching
+
+    @on(Switch.Switched)
+    def _switched(self, event: Switch.Switched) -> None:
+        event.stop()
+        self.post_message(self.Aimed())
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        event.stop()
+        self.post_message(self.Pressed())
+
+
+def _label(text: str, key: str = "") -> Content:
+    return Content.assemble(f"▶ {text}", (f"  {key}" if key else "", "dim"))

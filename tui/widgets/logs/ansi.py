@@ -1,0 +1,238 @@
+"""Log text as a terminal would show it: colours, and progress bars that draw over themselves.
+
+Owns reading one line. Whatever else a terminal would obey (titles, the clipboard, clearing the screen,
+moving about) is shown as visible escapes, and does nothing. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+
+from rich.cells import cell_len, get_character_cell_size
+from rich.color import Color
+from rich.style import Style
+from rich.text import Text
+
+from tui.text.format import escape_controls
+
+_TOKEN = re.compile(r"\x1b\[([0-9;:]*)([mKCDG])|\r|\x08")
+_SPECIAL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_MOVES = re.compile(r"\r|\x08|\x1b\[[0-9;:]*[KCDG]")
+_JOINERS = re.compile("[\u200d\ufe00-\ufe0f]")
+_TAB = 8
+_PLAIN = Style.null()
+_FLAGS = {1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "reverse", 9: "strike"}
+_OFF = {22: ("bold", "dim"), 23: ("italic",), 24: ("underline",), 27: ("reverse",), 29: ("strike",)}
+MAX_COLUMNS = 2_000
+"""How far a cursor movement may go: a log does not get to allocate a screen."""
+LAST_STATES = 4_000
+"""Characters of a line that draws over itself that are drawn: its last states."""
+
+
+def read_terminal(text: str, columns: int | None = None) -> Text:
+    """A line of a log as styled text; with `columns`, no more of it than fills so many.
+
+    Joiners of emoji are left out: what they join is shown side by side, two columns each, in every
+    terminal alike. `plain_line` keeps them.
+    """
+    text = _JOINERS.sub("", text) if not text.isascii() else text
+    return _read(text, columns)
+
+
+def plain_line(text: str) -> str:
+    """What is to be read on a line, whole and without colours: for files and the clipboard."""
+    return _read(text, None).plain
+
+
+def _read(text: str, columns: int | None) -> Text:
+    text = _needed(text.removesuffix("\r"), columns)
+    if "\t" in text and (not text.isascii() or "\x1b" in text):
+        return _Cells().write(text)
+    if not _SPECIAL.search(text):
+        return Text(text.expandtabs(_TAB), end="", no_wrap=True)
+    if _MOVES.search(text):
+        return _Cells().write(text)
+    return _coloured(text)
+
+
+def _needed(text: str, columns: int | None) -> str:
+    """The part of a line that can be seen: of one that draws over itself the last states."""
+    if "\r" in text:
+        if len(text) > LAST_STATES:
+            text = text[text.find("\r", len(text) - LAST_STATES) + 1 or text.rfind("\r") + 1 :]
+        if "\r" in text:
+            return text
+    if columns is None:
+        return text
+    return text[: 24 * columns + 4096] if "\x1b" in text else text[: 2 * columns + 256]
+
+
+def _coloured(text: str) -> Text:
+    """Text with colours alone, which is nearly all that has escapes."""
+    shown, pen, at = Text(end="", no_wrap=True), _Pen(), 0
+    for token in _TOKEN.finditer(text):
+        shown.append(escape_controls(text[at : token.start()]).expandtabs(_TAB), pen.style)
+        pen.paint(token.group(1) or "0")
+        at = token.end()
+    return shown.append(escape_controls(text[at:]).expandtabs(_TAB), pen.style)
+
+
+class _Pen:
+    """What SGR sequences have set: colours and attributes."""
+
+    def __init__(self) -> None:
+        self.style = _PLAIN
+        self._colours: dict[str, Color] = {}
+        self._flags: set[str] = set()
+
+    def paint(self, given: str) -> None:
+        """Obey one sequence's numbers."""
+        codes = [int(part[:6] or 0) for part in given.replace(":", ";").split(";")]
+        while codes:
+            code = codes.pop(0)
+            if code in (38, 48):
+                self._palette("color" if code == 38 else "bgcolor", codes)
+            else:
+                self._simple(code)
+        on = {name: name in self._flags or None for name in _FLAGS.values()}
+        self.style = Style(
+            color=self._colours.get("color"),
+            bgcolor=self._colours.get("bgcolor"),
+            bold=on["bold"],
+            dim=on["dim"],
+            italic=on["italic"],
+            underline=on["underline"],
+            reverse=on["reverse"],
+            strike=on["strike"],
+        )
+
+    def _simple(self, code: int) -> None:
+        if code == 0:
+            self._colours.clear()
+            self._flags.clear()
+        elif code in _FLAGS:
+            self._flags.add(_FLAGS[code])
+        elif code in _OFF:
+            self._flags -= set(_OFF[code])
+        elif code in (39, 49):
+            self._colours.pop("color" if code == 39 else "bgcolor", None)
+        elif 30 <= code <= 37 or 90 <= code <= 97:
+            self._colours["color"] = Color.from_ansi(code - 30 if code < 90 else code - 82)
+        elif 40 <= code <= 47 or 100 <= code <= 107:
+            self._colours["bgcolor"] = Color.from_ansi(code - 40 if code < 100 else code - 92)
+
+    def _palette(self, what: str, codes: list[int]) -> None:
+        kind = codes.pop(0) if codes else 0
+        if kind == 5 and codes:
+            self._colours[what] = Color.from_ansi(min(codes.pop(0), 255))
+        elif kind == 2 and len(codes) >= 3:
+            red, green, blue = (min(codes.pop(0), 255) for _ in range(3))
+            self._colours[what] = Color.from_rgb(red, green, blue)
+
+
+class _Cells:
+    """A terminal's line of cells with a cursor. A wide sign fills two; a mark joins the sign before it."""
+
+    def __init__(self) -> None:
+        self._pen = _Pen()
+        self._cells: list[tuple[str, Style]] = []
+        """One for each column; the right half of a wide sign is empty."""
+        self._at = 0
+
+    def write(self, text: str) -> Text:
+        """Draw it all, and give what is to be seen."""
+        at = 0
+        for token in _TOKEN.finditer(text):
+            self._put(text[at : token.start()])
+            self._obey(token)
+            at = token.end()
+        self._put(text[at:])
+        shown = Text(end="", no_wrap=True)
+        run, style = "", _PLAIN
+        for cell, look in self._cells:
+            if look is not style:
+                shown.append(run, style)
+                run, style = "", look
+            run += cell
+        return shown.append(run, style)
+
+    def _put(self, text: str) -> None:
+        """Write over what is there."""
+        if not text:
+            return
+        pieces = escape_controls(text).split("\t")
+        for number, piece in enumerate(pieces):
+            if number:
+                self._at = min(self._at + _TAB - self._at % _TAB, max(MAX_COLUMNS, self._at))
+            if piece:
+                self._write_cells(self._cells_of(piece))
+
+    def _cells_of(self, text: str) -> list[tuple[str, Style]]:
+        style = self._pen.style
+        if text.isascii() or cell_len(text) == len(text):
+            return [(char, style) for char in text]
+        cells: list[tuple[str, Style]] = []
+        for char in text:
+            width = get_character_cell_size(char)
+            if width:
+                cells.append((char, style))
+                cells += [("", style)] * (width - 1)
+            else:
+                self._join(cells, char)
+        return cells
+
+    def _join(self, cells: list[tuple[str, Style]], mark: str) -> None:
+        """Put a mark of no width on the sign before it."""
+        before, at = (cells, len(cells) - 1) if cells else (self._cells, self._at - 1)
+        while 0 <= at < len(before):
+            sign, style = before[at]
+            if sign:
+                before[at] = (sign + mark, style)
+                return
+            at -= 1
+
+    def _write_cells(self, new: list[tuple[str, Style]]) -> None:
+        if self._at > len(self._cells):
+            self._cells += [(" ", _PLAIN)] * (self._at - len(self._cells))
+        end = self._at + len(new)
+        self._part(self._at)
+        self._part(end)
+        self._cells[self._at : end] = new
+        self._at = end
+
+    def _part(self, at: int) -> None:
+        """What begins here will be seen without what is left of it: half a wide sign is a space."""
+        if 0 < at < len(self._cells) and not self._cells[at][0]:
+            self._cells[at - 1] = (" ", self._cells[at - 1][1])
+            self._cells[at] = (" ", self._cells[at][1])
+
+    def _obey(self, token: re.Match[str]) -> None:
+        kind, given = token.group(2), token.group(1)
+        if kind is None:
+            self._at = 0 if token.group() == "\r" else max(0, self._at - 1)
+            return
+        first = (given or "").replace(":", ";").split(";")[0]
+        number = int(first[:6]) if first else 0
+        furthest = max(MAX_COLUMNS, self._at)
+        match kind:
+            case "m":
+                self._pen.paint(given or "0")
+            case "K":
+                self._erase(number)
+            case "C":
+                self._at = min(self._at + max(number, 1), furthest)
+            case "D":
+                self._at = max(0, self._at - max(number, 1))
+            case "G":
+                self._at = min(max(number, 1) - 1, furthest)
+
+    def _erase(self, which: int) -> None:
+        self._part(self._at)
+        if which == 0:
+            del self._cells[self._at :]
+        elif which == 1:
+            count = min(self._at + 1, len(self._cells))
+            self._part(count)
+            self._cells[:count] = [(" ", _PLAIN)] * count
+        elif which == 2:
+            self._cells.clear()

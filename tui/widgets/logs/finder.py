@@ -1,0 +1,120 @@
+"""What one reader asked to see of a log, and what of it was found: indexed and searched off the event loop.
+
+Owns when to look, and giving up what is no longer asked for. How lines are found is `tui/store`'s; showing
+them is `log_pane.py`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from tui.store.logs.log_file import Journal
+from tui.store.logs.query import LogAsked, LogQuery
+from tui.store.logs.search import KnownMatches, LogMatches, LogTail
+
+BETWEEN = 0.1
+"""Seconds between two updates of the screen while a log grows."""
+
+
+class LogFinder:
+    """Looks through a journal for what is `asked`. Several may share one journal: it is indexed once."""
+
+    def __init__(self, journal: Journal, source: str) -> None:
+        self.journal = journal
+        self.asked = LogAsked(source)
+        """What is to be seen; `look_anew()` whenever it was changed."""
+        self.over = False
+        """Whether there will be no more lines."""
+        self._known = KnownMatches(journal)
+        self._early: asyncio.Task[LogTail] | None = None
+        self._grew, self._hurry = asyncio.Event(), asyncio.Event()
+        self._stop = threading.Event()
+
+    @property
+    def shown(self) -> LogMatches:
+        """The lines to show, as far as they were found."""
+        return self._known.of(self.asked.query)
+
+    @property
+    def hits(self) -> LogMatches | None:
+        """What is searched for among them, as far as it was found."""
+        return self._known.of(self.asked.query.also(self.asked.search)) if self.asked.search else None
+
+    def start(self, count: int) -> None:
+        """Begin with the last lines, while what shows them is still being put up."""
+        self._early = asyncio.create_task(self._read_tail(self.asked.query, count))
+
+    def stop(self) -> None:
+        """Nobody waits any more for what is being looked for."""
+        self._stop.set()
+
+    def look_anew(self) -> None:
+        """Something else is asked for: at once."""
+        self.stop()
+        self._stop = threading.Event()
+        self._grew.set()
+        self._hurry.set()
+
+    def grew(self, *, over: bool = False) -> None:
+        """There may be more lines; `over` when there will be none after them."""
+        self.over = self.over or over
+        self._grew.set()
+
+    async def wait(self) -> None:
+        """Until there may be something to look for."""
+        await self._grew.wait()
+        self._grew.clear()
+        self._hurry.clear()
+
+    async def rest(self, seconds: float) -> None:
+        """So long, unless something else is asked for."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
+
+    async def tail(self, count: int) -> LogTail | None:
+        """The last lines to show, where it takes a while until all are known. Raises `DiskError`."""
+        query = self.asked.query
+        early, self._early = self._early, None
+        tail = await (early or self._read_tail(query, count))
+        if early is not None and tail.query != query:
+            tail = await self._read_tail(query, count)
+        is_news = query == self.asked.query and (not self.journal.end or not self.shown.is_done)
+        return tail if is_news and len(tail) else None
+
+    async def look(self) -> AsyncIterator[None]:
+        """Take in what was appended and look through it; gives a turn whenever there may be more to show.
+
+        Raises `DiskError`.
+        """
+        await asyncio.to_thread(self.journal.refresh, over=self.over)
+        stop = self._stop
+        for matches in (self.shown, self.hits):
+            if matches is None:
+                continue
+            scan = asyncio.create_task(asyncio.to_thread(matches.scan, stop))
+            while not scan.done():
+                await asyncio.wait({scan}, timeout=BETWEEN)
+                if not scan.done() and not stop.is_set():
+                    yield
+            if not await scan:
+                return
+        yield
+
+    async def find(self, pattern: str) -> LogMatches | None:
+        """All that match among the lines that are shown; None where something else was asked for meanwhile.
+
+        Raises `DiskError`.
+        """
+        matches = self._known.of(self.asked.query.also(pattern))
+        return matches if await asyncio.to_thread(self._scan, self.shown, matches, self._stop) else None
+
+    def _scan(self, shown: LogMatches, matches: LogMatches, stop: threading.Event) -> bool:
+        self.journal.refresh(over=self.over)
+        return shown.scan(stop) and matches.scan(stop)
+
+    async def _read_tail(self, query: LogQuery, count: int) -> LogTail:
+        return await asyncio.to_thread(LogTail, self.journal, query, count)

@@ -1,0 +1,56 @@
+"""The hits of a search as a list beside the log. Going to them in the log is `log_pane.py`'s."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from tui.store.logs.search import LogMatches
+from tui.text.format import plain
+from tui.widgets.logs.view import LogView
+
+
+class LogHits(Vertical):
+    """A title and as many lines as there are hits."""
+
+    DEFAULT_CSS = """
+    LogHits { height: 40%; }
+    LogHits Static { height: 1; background: $panel; color: $text-muted; padding: 0 1; }
+    """
+
+    def __init__(self, hits: LogMatches, **options: Any) -> None:
+        super().__init__(**options)
+        self._hits = hits
+
+    def compose(self) -> ComposeResult:
+        """Title and lines."""
+        yield Static()
+        yield LogView(self._hits, id="log-hits")
+
+    @property
+    def view(self) -> LogView:
+        """The lines."""
+        return self.query_one(LogView)
+
+    def open(self, hits: LogMatches, offset: int | None, regex: Any) -> None:
+        """Show hits, from the one at `offset` on, or the next one after it."""
+        self.display = True
+        self.view.follow = False
+        self.view.hits = regex
+        self.view.show(hits)
+        if offset is not None and len(hits):
+            self.view.go_to(hits.row_of(offset))
+        self.view.focus()
+
+    def update(self, hits: LogMatches, pattern: str) -> None:
+        """There may be more of them, or others."""
+        if self.view.rows is hits:
+            self.view.grown()
+        else:
+            self.view.show(hits)
+        title = f"{len(hits):,} hits of {plain(pattern)} · Enter: to the log · h: close"
+        self.query_one(Static).update(Content(title), layout=False)

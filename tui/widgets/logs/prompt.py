@@ -1,0 +1,133 @@
+"""The line that a log pane asks in: a filter, a search, a place to go to; what was asked before comes back.
+
+Owns the typing, its past, and the words about what is wrong. What an answer does is `log_pane.py`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Input, Static
+
+from tui.widgets.common.line_input import LineInput
+
+PROMPTS = {"filter": "filter /", "search": "search /", "place": "go to  "}
+HELP = {
+    "filter": "a pattern: only lines that match are shown",
+    "search": "a pattern: what matches is marked, n and N go from hit to hit",
+    "place": "line 1200, 40%, a time 14:05 or 14:05:30",
+}
+_REMEMBERED = 20
+
+
+class LogQuestion(Horizontal):
+    """A line to type into, there while something is asked."""
+
+    DEFAULT_CSS = """
+    LogQuestion { split: bottom; height: 1; background: $panel; }
+    LogQuestion Static { width: auto; padding: 0 0 0 1; color: $primary; text-style: bold; }
+    LogQuestion Input { width: 1fr; height: 1; border: none; padding: 0; background: $panel; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "recall(-1)", "Earlier pattern", show=False, id="log.earlier"),
+        Binding("down", "recall(1)", "Later pattern", show=False, id="log.later"),
+    ]
+
+    @dataclass
+    class Typed(Message):
+        """The text changed."""
+
+        what: str
+        text: str
+
+    @dataclass
+    class Answered(Message):
+        """Enter."""
+
+        what: str
+        text: str
+
+    def __init__(self, past: Mapping[str, list[str]], **options: Any) -> None:
+        super().__init__(**options)
+        self.what, self.before = "filter", ""
+        """What is asked, and what its answer was before."""
+        self._past = past
+
+    def compose(self) -> ComposeResult:
+        """What is asked, and the answer."""
+        yield Static()
+        yield LineInput(compact=True)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is being asked."""
+        return self.is_mounted and self.screen.focused is self.query_one(Input)
+
+    def ask(self, what: str, before: str) -> None:
+        """Ask, with the answer that stands, or else the last one that was given. The next key is its."""
+        self.what, self.before = what, before
+        past, asked = self._past[what], self.query_one(Input)
+        self.query_one(Static).update(Content(PROMPTS[what]))
+        asked.placeholder = HELP[what]
+        with self.prevent(Input.Changed):
+            asked.value = before or (past[-1] if past and what != "place" else "")
+        self.display = True
+        self.screen.set_focus(asked)
+        asked.action_select_all()
+
+    def remember(self, text: str) -> None:
+        """Keep an answer for the next time."""
+        past = self._past[self.what]
+        if text:
+            past[:] = [*(other for other in past if other != text), text][-_REMEMBERED:]
+
+    def action_recall(self, by: int) -> None:
+        """An earlier answer, or a later one."""
+        asked, past = self.query_one(Input), self._past[self.what]
+        at = (past.index(asked.value) if asked.value in past else len(past)) + by
+        if past:
+            asked.value = past[max(0, at)] if at < len(past) else ""
+            asked.cursor_position = len(asked.value)
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.post_message(self.Typed(self.what, event.value))
+
+    @on(Input.Submitted)
+    def _answered(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.post_message(self.Answered(self.what, event.value))
+
+
+class LogSaid(Static):
+    """What is wrong with an answer, or with the log; there while there is something to say."""
+
+    DEFAULT_CSS = """
+    LogSaid {
+        split: bottom; height: auto; max-height: 3; color: $error; background: $panel; padding: 0 1;
+    }
+    """
+
+    def say(self, text: str) -> None:
+        """Say this, or nothing."""
+        self.update(Content(text))
+        self.display = bool(text)
+
+
+def past_of(remembered: object) -> dict[str, list[str]]:
+    """What was asked in the past, as it was remembered; what does not fit is left out."""
+    given = remembered if isinstance(remembered, dict) else {}
+    kept = {what: given.get(what) for what in PROMPTS}
+    return {
+        what: [str(text) for text in past][-_REMEMBERED:] if isinstance(past, list) else []
+        for what, past in kept.items()
+    }

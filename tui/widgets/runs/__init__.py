@@ -1,0 +1,1 @@
+"""Runs: table, status, timeline, comparison."""

@@ -1,0 +1,180 @@
+"""The lines that say how a run stands: what it does and how far it is; what it is and what it brought.
+
+An evaluation has a third one, for its scores.
+
+Owns their wording and layout. Where the figures come from is up to whoever calls `show`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from textual.app import RenderResult
+from textual.content import Content
+from textual.geometry import Size
+from textual.widget import Widget
+
+from tui.text.format import age, duration, number, plain, status_words
+from tui.text.price import estimated
+
+STATUS_STYLES = {
+    "pending": "$text-muted",
+    "running": "bold $accent",
+    "done": "bold $success",
+    "failed": "bold $error",
+    "cancelled": "bold $warning",
+}
+BAR_STYLES = {"done": "$success", "failed": "$error", "cancelled": "$warning"}
+_DOT = Content.styled(" · ", "$text-disabled")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is told of a run."""
+
+    status: str
+    doing: str = ""
+    """What goes on now; empty once it is over."""
+    environment: str = ""
+    model: str = ""
+    backend: str = ""
+    step: int | None = None
+    total: int | None = None
+    eta: float | None = None
+    """Seconds."""
+    reward: float | None = None
+    scores: str = ""
+    """Of an evaluation: the reward and each part, with their standard errors."""
+    failed: int = 0
+    """Episodes of an evaluation that failed."""
+    elapsed: float | None = None
+    """Seconds."""
+    ended_ago: float | None = None
+    """Seconds since the end."""
+    cost: float | None = None
+    """USD so far, by the table of prices."""
+    attempt: str = ""
+    """Which go at the run it is, and why, where it is not the first."""
+
+
+class RunStatus(Widget):
+    """How one run stands."""
+
+    DEFAULT_CSS = "RunStatus { height: auto; padding: 0 1; }"
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._standing = Standing("pending")
+
+    def show(self, standing: Standing) -> None:
+        """Draw it anew, if anything changed."""
+        if standing != self._standing:
+            grows = bool(standing.scores) != bool(self._standing.scores)
+            self._standing = standing
+            self.refresh(layout=grows)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Two lines, or three."""
+        return 2 + bool(self._standing.scores)
+
+    def render(self) -> RenderResult:
+        """All lines, in the width there is."""
+        width, run = self.content_size.width, self._standing
+        lines = [first_line(run, width), second_line(run, width)]
+        return Content("\n").join([*lines, scores_line(run, width)] if run.scores else lines)
+
+
+def first_line(run: Standing, width: int) -> Content:
+    """Status and what goes on at the left; steps, a bar and what is left at the right."""
+    left = Content.styled(status_words(plain(run.status)), STATUS_STYLES.get(run.status, "bold"))
+    said = run.doing or _ended(run)
+    if said:
+        left += Content(f"  {plain(said)}")
+    figures = _progress(run)
+    left += _attempt(run, width - left.cell_length - figures.cell_length)
+    room = width - left.cell_length - figures.cell_length - 4
+    if run.total and room >= 10:
+        share = (run.step or 0) / run.total
+        figures = bar(share, min(room, 40), BAR_STYLES.get(run.status, "$accent")) + " " + figures
+    return _ends(left, figures, width)
+
+
+def second_line(run: Standing, width: int) -> Content:
+    """What it is at the left, what it brought at the right; the least telling gives way."""
+    facts = [Content(plain(run.environment)), Content.styled(plain(run.model), "$text-muted")]
+    if run.backend:
+        facts.append(Content.styled(plain(run.backend), "$text-muted"))
+    right = list(_figures(run))
+    while len(facts) + len(right) > 1 and _DOT.join(facts + right).cell_length > width:
+        (facts if len(facts) > 1 else right).pop()
+    return _ends(_DOT.join(facts), _DOT.join(right), width)
+
+
+def scores_line(run: Standing, width: int) -> Content:
+    """The scores of an evaluation at the left, how many episodes say so at the right."""
+    first, *parts = plain(run.scores).split(" · ")
+    left = _DOT.join([Content.styled(first, "bold"), *map(Content, parts)])
+    failed = Content.styled(f", {run.failed:,} failed", "$warning") if run.failed else Content("")
+    return _ends(left, Content.styled(f"{run.step or 0:,} episodes", "$text-muted") + failed, width)
+
+
+def bar(share: float, cells: int, style: str = "$accent") -> Content:
+    """A progress bar of thin lines, to half a cell."""
+    halves = round(max(0.0, min(share, 1.0)) * cells * 2)
+    done = "━" * (halves // 2) + ("╸" if halves % 2 else "")
+    return Content.styled(done, style) + Content.styled("─" * (cells - len(done)), "$text-disabled")
+
+
+def roughly(seconds: float) -> str:
+    """What is left, no more precise than it can be: `40 s`, `12 min`, `2 h 10 min`."""
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if seconds >= 59.5 and minutes < 60 else duration(seconds)
+
+
+def _progress(run: Standing) -> Content:
+    if run.step is None and not run.total:
+        return Content("")
+    said = Content.styled(f"{run.step or 0:,}", "bold")
+    if run.total:
+        said += f"/{run.total:,}" + Content.styled(
+            f"  {100 * (run.step or 0) / run.total:.0f} %", "$text-muted"
+        )
+    if run.eta is not None:
+        said += Content.styled("  ETA ", "$text-muted") + roughly(run.eta)
+    return said
+
+
+def _attempt(run: Standing, room: int) -> Content:
+    """Which go at the run it is, and why, if there is room for that."""
+    if not run.attempt:
+        return Content("")
+    said = _DOT + Content.styled(plain(run.attempt), "$warning")
+    return said if said.cell_length <= room else _DOT + Content.styled(_short(run.attempt), "$warning")
+
+
+def _short(attempt: str) -> str:
+    return plain(attempt.partition(" (")[0])
+
+
+def _figures(run: Standing) -> Iterable[Content]:
+    if run.reward is not None and not run.scores:
+        yield Content.styled("reward ", "$text-muted") + Content.styled(
+            number(run.reward), "bold" if math.isfinite(run.reward) else "bold $error"
+        )
+    if run.elapsed is not None:
+        yield Content(duration(run.elapsed))
+    if run.cost is not None:
+        yield Content(estimated(run.cost))
+
+
+def _ended(run: Standing) -> str:
+    return "" if run.ended_ago is None else f"{age(run.ended_ago)} ago"
+
+
+def _ends(left: Content, right: Content, width: int) -> Content:
+    gap = width - left.cell_length - right.cell_length
+    if gap > 0:
+        return left + " " * gap + right
+    return left.truncate(width, ellipsis=True)
