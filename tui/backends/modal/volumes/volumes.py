@@ -236,4 +236,4 @@ def _nobody(_: Transfer) -> None:
 
 async def _prepared(module: str = "blocks") -> None:
     """Import what speaks to the store of blocks, off the event loop."""
-    await asyncio.to_thread(importlib.import_module, f"tui.backends.modal.{module}")
+    await asyncio.to_thread(importlib.import_module, f"tui.backends.modal.volumes.{module}")
