@@ -1,6 +1,6 @@
 """Watching a run that outlives its watchers: lines lost and doubled, and how soon all of them are there.
 
-A detached process writes numbered lines and metrics, 5,000 a second. Watchers (the app's feed and journal,
+A detached process writes numbered lines and metrics, 5,000 a second. Watchers (the app's live and journal,
 in processes of their own) are killed in the middle with SIGKILL, one after another; the last one stays to the
 end. Each must have seen exactly what was written so far.
 
@@ -114,27 +114,27 @@ async def watch(home: Path) -> None:
     """Watch as the app does; report anything that is not exactly what was written."""
     from tui.backends.local.backend import LocalBackend
     from tui.client import Client
-    from tui.services.live_run import Feed
+    from tui.services.live_run import LiveRun
 
     client = Client(None, {"local": LocalBackend(home, PROJECT)})
-    feed = Feed(client, await client.find(RUN))
+    live = LiveRun(client, await client.find(RUN))
     checked = 0
-    async for _ in feed.updates():
-        count = await asyncio.to_thread(feed.journal.refresh, over=feed.over)
-        fresh = await asyncio.to_thread(feed.journal.read, checked, count - checked)
+    async for _ in live.updates():
+        count = await asyncio.to_thread(live.journal.refresh, over=live.over)
+        fresh = await asyncio.to_thread(live.journal.read, checked, count - checked)
         for number, line in enumerate(fresh, checked):
             if not line.raw.startswith(b"\x1e") and not line.raw.startswith(b"[train] line %06d " % number):
                 print(f"wrong: line {number} is {line.raw[:40]!r}", flush=True)
         checked = count
-        reward = feed.metrics.series.get("reward")
+        reward = live.metrics.series.get("reward")
         if reward is not None and reward.steps != list(range(1, len(reward.steps) + 1)):
             print(f"wrong: steps {reward.steps[:3]} … {reward.steps[-3:]}", flush=True)
-        if reward is not None and not feed.over:
-            print(f"behind {1000 * (time.time() - feed.state.metrics['written']):.1f}", flush=True)
-    total = int((feed.journal.path.parents[1] / TOTAL).read_text())
-    if checked != total + 1 or len(feed.metrics.series["reward"].steps) != total // 100:
+        if reward is not None and not live.over:
+            print(f"behind {1000 * (time.time() - live.state.metrics['written']):.1f}", flush=True)
+    total = int((live.journal.path.parents[1] / TOTAL).read_text())
+    if checked != total + 1 or len(live.metrics.series["reward"].steps) != total // 100:
         print(f"wrong: {checked} lines of {total + 1} in the end", flush=True)
-    print(f"whole {checked:,} lines and {len(feed.metrics.series['reward'].steps):,} steps", flush=True)
+    print(f"whole {checked:,} lines and {len(live.metrics.series['reward'].steps):,} steps", flush=True)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ class VfmApp(Desk):
     def on_mount(self) -> None:
         """Keys and colours first; then the run that was named, over the home screen."""
         self.user_settings.apply()
-        wished = self._theme_asked or self.user_settings.theme or self.memory.get("theme")
+        wished = self._theme_asked or self.user_settings.theme or self.ui_state.get("theme")
         self.theme = wished if wished in self.available_themes else DARK.name
         self.call_after_refresh(self._do, "read the settings", self.introduce)
         self.call_after_refresh(self._do, "read settings.toml", self.user_settings.check)
@@ -100,7 +100,7 @@ class VfmApp(Desk):
     def watch_theme(self, name: str) -> None:
         """The theme is remembered, unless the command line or the settings asked for it."""
         if name not in (self._theme_asked, self.user_settings.theme):
-            self.memory.put("theme", name)
+            self.ui_state.put("theme", name)
             self.user_settings.theme_taken(name)
 
     def _fatal_error(self) -> None:

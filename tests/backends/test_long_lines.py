@@ -22,7 +22,7 @@ from tests.pilot.conftest import make_run, story
 from tui.backends.base import Batch
 from tui.backends.local.backend import LocalBackend
 from tui.client import Client
-from tui.services.live_run import Feed
+from tui.services.live_run import LiveRun
 from tui.store.logs.log_file import Journal
 
 MEGA = 1_000_000
@@ -84,11 +84,11 @@ def _follow(folder: Path, size: int) -> None:
     asyncio.run(lines(backend, run))
 
 
-def _feed(folder: Path, size: int) -> None:
+def _live(folder: Path, size: int) -> None:
     backend, run = _run_with(folder, b"y" * size + b"\n")
 
     async def watch() -> None:
-        async for _ in Feed(Client(None, {"local": backend}), run).updates():
+        async for _ in LiveRun(Client(None, {"local": backend}), run).updates():
             pass
 
     asyncio.run(watch())
@@ -129,7 +129,7 @@ def _pump(folder: Path, size: int) -> None:
     assert said[-1] == "next"
 
 
-@pytest.mark.parametrize("read", [_follow, _feed, _journal, _growing, _pump])
+@pytest.mark.parametrize("read", [_follow, _live, _journal, _growing, _pump])
 def test_a_long_line_is_read_in_linear_time(read: Callable[[Path, int], None], tmp_path: Path) -> None:
     """Four times as much takes about four times as long, not sixteen."""
 
@@ -185,15 +185,15 @@ async def _to_the_end(following: AsyncIterator[Batch]) -> None:
 async def test_the_app_shows_what_the_stream_says_now(tmp_path: Path, change: Callable[[Path], None]) -> None:
     run_dir = make_run(tmp_path, "other", story(9, 9))
     client = Client(None, {"local": LocalBackend(tmp_path, tmp_path)})
-    feed = Feed(client, await client.find("other"))
-    async for _ in feed.updates():
+    live = LiveRun(client, await client.find("other"))
+    async for _ in live.updates():
         pass
-    assert feed.state.step == 9
+    assert live.state.step == 9
     change(run_dir / layout.STREAM)
     make = "".join(f"{encode_line(event)}\n" for event in story(3, 9))
     (run_dir / layout.STREAM).write_text(make)
-    feed.over = False
-    async for _ in feed.updates():
+    live.over = False
+    async for _ in live.updates():
         pass
-    assert feed.state.step == 3
-    assert feed.metrics.series["reward"].steps == [1, 2, 3]
+    assert live.state.step == 3
+    assert live.metrics.series["reward"].steps == [1, 2, 3]

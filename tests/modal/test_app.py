@@ -31,7 +31,7 @@ from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
 from tui.screens.volumes import VolumesScreen
 from tui.settings import Settings
-from tui.user.ui_state import Memory
+from tui.user.ui_state import UiState
 from tui.widgets.files.pane import FilesPane
 from tui.widgets.logs.pane import LogPane
 from tui.widgets.runs.failure_panel import FailurePanel
@@ -70,8 +70,8 @@ class Desk:
             "local": self.local.backend("lines:1 end:done"),
             "modal": self.bench.backend(script),
         }
-        memory = Memory(self.bench.home / "app")
-        app = VfmApp(Client(settings, backends), settings=settings, memory=memory, **options)
+        ui_state = UiState(self.bench.home / "app")
+        app = VfmApp(Client(settings, backends), settings=settings, ui_state=ui_state, **options)
         async with app.run_test(size=size) as pilot:
             yield Shown(app, pilot, self)
 
@@ -148,11 +148,11 @@ class Shown:
         """Wait until the run that is watched is over; gives its record."""
         screen = self.app.screen
         assert isinstance(screen, RunScreen)
-        feed = screen._feed
-        assert feed is not None
-        await self.until(lambda: feed.over, "the end")
+        live = screen._live
+        assert live is not None
+        await self.until(lambda: live.over, "the end")
         await self.sees(status)
-        return feed.record
+        return live.record
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ async def test_from_the_form_to_the_files_with_every_line_once(
         faults.reset()
         gates[0].touch()
         await shown.until(lambda: "[train] line 199" in shown.log[-4:], "lines after the reset")
-        run = shown.app.screen._feed.record  # type: ignore[attr-defined]
+        run = shown.app.screen._live.record  # type: ignore[attr-defined]
         await shown.press("ctrl+q")
     faults.build_delay = 0.0
     async with desk.session(run=run.run_id[:6], size=NARROW) as shown:

@@ -20,7 +20,7 @@ from tui.screens.app_base import Desk
 from tui.screens.compare import CompareScreen
 from tui.screens.requests import RunRequested
 from tui.settings import Settings
-from tui.user.ui_state import Memory
+from tui.user.ui_state import UiState
 from tui.widgets.charts.chart import Chart
 from tui.widgets.charts.pane import ChartsPane
 from tui.widgets.runs.compare_table import CompareTable
@@ -29,8 +29,8 @@ from tui.widgets.runs.compare_table import CompareTable
 class Compared(Desk):
     """An app that holds nothing but the comparison, and notes what it asks for."""
 
-    def __init__(self, client: Client, settings: Settings, run_ids: Sequence[str], memory: Memory) -> None:
-        super().__init__(client, settings=settings, memory=memory, clock=lambda: NOW)
+    def __init__(self, client: Client, settings: Settings, run_ids: Sequence[str], ui_state: UiState) -> None:
+        super().__init__(client, settings=settings, ui_state=ui_state, clock=lambda: NOW)
         self.compare = CompareScreen(run_ids)
         self.asked: list[str] = []
 
@@ -48,10 +48,10 @@ async def compared(
     client: Client,
     settings: Settings,
     *run_ids: str,
-    memory: Memory | None = None,
+    ui_state: UiState | None = None,
     size: tuple[int, int] = (120, 40),
 ) -> AsyncIterator[tuple[Pilot[None], CompareScreen, Compared]]:
-    app = Compared(client, settings, run_ids, memory or Memory())
+    app = Compared(client, settings, run_ids, ui_state or UiState())
     async with app.run_test(size=size) as pilot:
         await until(lambda: "…" not in line_of(app.compare, "status"), "the runs' records")
         await app.workers.wait_for_complete()
@@ -155,8 +155,8 @@ async def test_the_chosen_run_opens(home: Path, client: Client, settings: Settin
 
 async def test_by_time_since_the_first_numbers(home: Path, client: Client, settings: Settings) -> None:
     two_runs(home)
-    memory = Memory()
-    async with compared(client, settings, "a1111-wordle", "b2222-wordle", memory=memory) as (
+    ui_state = UiState()
+    async with compared(client, settings, "a1111-wordle", "b2222-wordle", ui_state=ui_state) as (
         pilot,
         screen,
         _,
@@ -164,7 +164,7 @@ async def test_by_time_since_the_first_numbers(home: Path, client: Client, setti
         await pilot.press("t", "tab", "left")
         status = str(screen.query_one("#chart-status", Static).content)
         assert "cursor at 3m" in status
-    assert memory.get("compare.charts")["by_time"] is True
+    assert ui_state.get("compare.charts")["by_time"] is True
 
 
 async def test_a_run_without_a_readable_config_says_so_and_the_others_stand(
@@ -192,7 +192,7 @@ async def test_a_live_run_is_followed(
     client = Client(settings, {"local": backend})
     live = await backend.launch(request_for())
     make_run(home, "a1111-wordle", scored(0.2))
-    app = Compared(client, settings, [live.run_id, "a1111-wordle"], Memory())
+    app = Compared(client, settings, [live.run_id, "a1111-wordle"], UiState())
     async with app.run_test(size=(120, 40)):
         await until(lambda: "0.2" in line_of(app.compare, "reward, last"), "the live run's numbers")
         assert "● running" in line_of(app.compare, "status")

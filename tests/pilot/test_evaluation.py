@@ -85,8 +85,8 @@ async def open_run(app: VfmApp, run_id: str) -> None:
     app.push_screen(RunScreen(run_id))
 
     def is_shown() -> bool:
-        feed = app.screen._feed if isinstance(app.screen, RunScreen) else None
-        return feed is not None and feed.over and bool(app.screen.query(Panes))
+        live = app.screen._live if isinstance(app.screen, RunScreen) else None
+        return live is not None and live.over and bool(app.screen.query(Panes))
 
     await until(is_shown, "the run")
 

@@ -14,55 +14,55 @@ from remote.contract.record import RunRecord
 from tests.backends.conftest import LocalBench, request
 from tests.pilot.conftest import make_run, story
 from tui.client import Client
-from tui.services.live_run import SLICE, Feed
+from tui.services.live_run import SLICE, LiveRun
 
 
-async def feed_of(client: Client, run_id: str) -> Feed:
-    return Feed(client, await client.find(run_id))
+async def live_run_of(client: Client, run_id: str) -> LiveRun:
+    return LiveRun(client, await client.find(run_id))
 
 
-async def watched(feed: Feed) -> int:
+async def watched(live: LiveRun) -> int:
     """See a run to its end; returns the number of updates."""
-    return len([None async for _ in feed.updates()])
+    return len([None async for _ in live.updates()])
 
 
 async def test_a_run_that_is_over_updates_once(home: Path, client: Client) -> None:
     make_run(home, "ended", story(5, 5))
-    feed = await feed_of(client, "ended")
-    assert await watched(feed) == 1
-    assert feed.over
-    assert feed.state.step == 5
-    assert feed.metrics.series["reward"].values == [0.2, 0.4, 0.6, 0.8, 1.0]
+    live = await live_run_of(client, "ended")
+    assert await watched(live) == 1
+    assert live.over
+    assert live.state.step == 5
+    assert live.metrics.series["reward"].values == [0.2, 0.4, 0.6, 0.8, 1.0]
 
 
 async def test_every_step_arrives_once_while_the_run_goes_on(bench: LocalBench, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     backend = bench.backend(f"steps:3 lines:5 wait:{gate} lines:2000 steps:9 end:done")
     client = Client(None, {"local": backend})
-    feed = Feed(client, await backend.launch(request()))
+    live = LiveRun(client, await backend.launch(request()))
     seen: list[int | None] = []
-    async for _ in feed.updates():
-        seen.append(feed.state.step)
-        if feed.state.step == 3:
+    async for _ in live.updates():
+        seen.append(live.state.step)
+        if live.state.step == 3:
             gate.touch()
     assert seen[-1] == 9
     assert 3 in seen
-    assert feed.metrics.series["reward"].steps == list(range(1, 10))
-    assert feed.folded == feed.journal.size()
-    assert feed.record.status == "done"
+    assert live.metrics.series["reward"].steps == list(range(1, 10))
+    assert live.folded == live.journal.size()
+    assert live.record.status == "done"
 
 
 async def test_a_run_that_speaks_is_running_and_its_record_follows(bench: LocalBench, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     backend = bench.backend(f"steps:1 wait:{gate} end:done")
     record = await backend.launch(request())
-    feed = Feed(Client(None, {"local": backend}), record.model_copy(update={"status": "pending"}))
-    assert feed.status == "pending"
-    async for _ in feed.updates():
-        if feed.state.step == 1 and not gate.exists():
-            assert feed.status == "running"
+    live = LiveRun(Client(None, {"local": backend}), record.model_copy(update={"status": "pending"}))
+    assert live.status == "pending"
+    async for _ in live.updates():
+        if live.state.step == 1 and not gate.exists():
+            assert live.status == "running"
             gate.touch()
-    assert feed.status == "done"
+    assert live.status == "done"
 
 
 async def test_a_torn_last_line_counts_once_the_run_is_over(home: Path, client: Client) -> None:
@@ -70,10 +70,10 @@ async def test_a_torn_last_line_counts_once_the_run_is_over(home: Path, client: 
     stream = run_dir / "logs" / "stream.log"
     torn = encode_line(MetricsEvent(seq=0, step=7, values={"reward": 1.0}))
     stream.write_bytes(b"text\n" + torn.encode())
-    feed = await feed_of(client, "torn")
-    await watched(feed)
-    assert feed.state.step == 7
-    assert feed.folded == stream.stat().st_size
+    live = await live_run_of(client, "torn")
+    await watched(live)
+    assert live.state.step == 7
+    assert live.folded == stream.stat().st_size
 
 
 async def test_half_a_line_waits_for_its_rest(
@@ -83,7 +83,7 @@ async def test_half_a_line_waits_for_its_rest(
     stream = run_dir / "logs" / "stream.log"
     whole = encode_line(MetricsEvent(seq=0, step=7, values={"reward": 1.0})).encode() + b"\n"
     stream.write_bytes(b"text\n" + whole[:20])
-    feed, asked = await feed_of(client, "halves"), asyncio.Event()
+    live, asked = await live_run_of(client, "halves"), asyncio.Event()
 
     async def watch(run: RunRecord) -> AsyncIterator[int]:
         yield 1
@@ -93,20 +93,20 @@ async def test_half_a_line_waits_for_its_rest(
 
     monkeypatch.setattr(client, "watch", watch)
     steps = []
-    async for _ in feed.updates():
-        steps.append(feed.state.step)
+    async for _ in live.updates():
+        steps.append(live.state.step)
         asked.set()
     assert (steps[0], steps[-1]) == (None, 7)
-    assert feed.folded == 5 + len(whole)
+    assert live.folded == 5 + len(whole)
 
 
 async def test_a_line_longer_than_a_slice(home: Path, client: Client) -> None:
     run_dir = make_run(home, "long", [], ended=None, status="done")
     last = encode_line(MetricsEvent(seq=0, step=7, values={"reward": 1.0}))
     (run_dir / "logs" / "stream.log").write_text("x" * (3 * SLICE + 17) + f"\n{last}\n")
-    feed = await feed_of(client, "long")
-    await watched(feed)
-    assert feed.state.step == 7
+    live = await live_run_of(client, "long")
+    await watched(live)
+    assert live.state.step == 7
 
 
 async def test_a_long_past_is_told_of_as_it_is_read_and_holds_nobody_up(home: Path, client: Client) -> None:
@@ -117,7 +117,7 @@ async def test_a_long_past_is_told_of_as_it_is_read_and_holds_nobody_up(home: Pa
             file.write(
                 f"[train] step {step}\n{encode_line(MetricsEvent(seq=step, step=step, values=values))}\n"
             )
-    feed, beats, ended = await feed_of(client, "past"), 0, False
+    live, beats, ended = await live_run_of(client, "past"), 0, False
 
     async def beat() -> None:
         nonlocal beats
@@ -126,28 +126,28 @@ async def test_a_long_past_is_told_of_as_it_is_read_and_holds_nobody_up(home: Pa
             beats += 1
 
     beating = asyncio.create_task(beat())
-    steps = [feed.state.step async for _ in feed.updates()]
+    steps = [live.state.step async for _ in live.updates()]
     ended = True
     await beating
     assert steps[-1] == 99_999
     assert len(steps) > 3, "a long past was shown only when all of it was read"
     assert steps == sorted(steps, key=lambda step: step or 0)
-    assert len(feed.metrics.series["metric/3"].steps) == 100_000
+    assert len(live.metrics.series["metric/3"].steps) == 100_000
     assert beats > 50, "the event loop stood still while it was read"
 
 
 async def test_samples_of_the_machine_are_kept_with_their_time(home: Path, client: Client) -> None:
     make_run(home, "samples", [SystemEvent(t=5.0, values={"cpu_percent": 50.0})])
-    feed = await feed_of(client, "samples")
-    await watched(feed)
-    assert feed.system == [(5.0, {"cpu_percent": 50.0})]
+    live = await live_run_of(client, "samples")
+    await watched(live)
+    assert live.system == [(5.0, {"cpu_percent": 50.0})]
 
 
 async def test_a_backend_that_fails_is_told_of_and_watching_goes_on_from_there(
     home: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_run(home, "cut", [PhaseEvent(phase="train", status="started"), *story(4, 4)])
-    feed, real = await feed_of(client, "cut"), client.watch
+    live, real = await live_run_of(client, "cut"), client.watch
 
     async def cut(run: RunRecord) -> AsyncIterator[int]:
         yield 1
@@ -156,21 +156,21 @@ async def test_a_backend_that_fails_is_told_of_and_watching_goes_on_from_there(
 
     monkeypatch.setattr(client, "watch", cut)
     with pytest.raises(BackendError, match="the line is dead"):
-        await watched(feed)
-    assert not feed.over
-    assert feed.state.step == 4  # what was there is in
+        await watched(live)
+    assert not live.over
+    assert live.state.step == 4  # what was there is in
     monkeypatch.setattr(client, "watch", real)
-    assert await watched(feed) == 1
-    assert feed.over
-    assert feed.metrics.series["reward"].steps == [1, 2, 3, 4]
+    assert await watched(live) == 1
+    assert live.over
+    assert live.metrics.series["reward"].steps == [1, 2, 3, 4]
 
 
 async def test_who_stops_listening_leaves_nothing_running(bench: LocalBench, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     backend = bench.backend(f"steps:1 wait:{gate} end:done")
-    feed = Feed(Client(None, {"local": backend}), await backend.launch(request()))
+    live = LiveRun(Client(None, {"local": backend}), await backend.launch(request()))
     before = asyncio.all_tasks()
-    updates = feed.updates()
+    updates = live.updates()
     await anext(updates)
     await updates.aclose()  # type: ignore[attr-defined]
     assert asyncio.all_tasks() == before

@@ -173,7 +173,7 @@ async def test_a_theme_is_taken_at_once(app: VfmApp) -> None:
         await search(app, pilot, "vfm-light", "vfm-light")
         await pilot.press("enter")
         await until(lambda: app.theme == "vfm-light", "the theme")
-    assert app.memory.get("theme") == "vfm-light"
+    assert app.ui_state.get("theme") == "vfm-light"
 
 
 async def test_settings_are_written_from_the_palette(app: VfmApp, settings: Settings) -> None:

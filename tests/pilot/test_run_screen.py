@@ -37,7 +37,7 @@ from tui.screens.dialogs import AskPath, Confirm
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
 from tui.settings import Settings
-from tui.user.ui_state import Memory
+from tui.user.ui_state import UiState
 from tui.widgets.common.filter_input import FilterLine
 from tui.widgets.common.panes import Panes
 from tui.widgets.logs.pane import LogPane
@@ -96,8 +96,8 @@ def ready(app: App, *, over: bool = True) -> Any:
 
     def is_ready() -> bool:
         screen = app.screen
-        feed = screen._feed if isinstance(screen, RunScreen) else None
-        return feed is not None and (feed.over or not over) and bool(screen.query(Panes))
+        live = screen._live if isinstance(screen, RunScreen) else None
+        return live is not None and (live.over or not over) and bool(screen.query(Panes))
 
     return is_ready
 
@@ -356,21 +356,21 @@ async def test_a_run_that_failed_before_its_first_step_opens_on_its_log(
 ) -> None:
     failed_run(home)
     make_run(home, "later", story(2, 5), status="failed", exit_code=1)
-    memory = Memory(tmp_path / "app")
+    ui_state = UiState(tmp_path / "app")
     chosen = {"places": ["rollouts", "charts", "system"], "active": 0, "split": None}
-    memory.put("run.layout", chosen)
-    async with (here := app("broken", memory=memory)).run_test(size=size) as pilot:
+    ui_state.put("run.layout", chosen)
+    async with (here := app("broken", ui_state=ui_state)).run_test(size=size) as pilot:
         await settled(here, pilot)
         panes = here.screen.query_one(Panes)
         await until(lambda: panes.current == "logs", "the log")
         await pilot.pause()
         assert panes.built["logs"].has_focus_within
-        assert memory.get("run.layout") == chosen  # nobody chose this one
+        assert ui_state.get("run.layout") == chosen  # nobody chose this one
         await pilot.press("5")
         await pilot.pause()
-        assert "config" in memory.get("run.layout")["places"]
-    memory.put("run.layout", chosen)
-    async with (here := app("later", memory=memory)).run_test(size=size) as pilot:
+        assert "config" in ui_state.get("run.layout")["places"]
+    ui_state.put("run.layout", chosen)
+    async with (here := app("later", ui_state=ui_state)).run_test(size=size) as pilot:
         await settled(here, pilot)
         assert here.screen.query_one(Panes).current == "rollouts"
 
@@ -528,9 +528,9 @@ async def test_charts_that_were_seen_last_have_the_keys_as_soon_as_there_are_any
     home: Path, app: Any, tmp_path: Path
 ) -> None:
     make_run(home, "ended", story(5, 5))
-    memory = Memory(tmp_path / "app")
-    memory.put("run.layout", {"places": ["charts"], "active": 0, "split": None})
-    async with (here := app("ended", memory=memory)).run_test(size=NORMAL) as pilot:
+    ui_state = UiState(tmp_path / "app")
+    ui_state.put("run.layout", {"places": ["charts"], "active": 0, "split": None})
+    async with (here := app("ended", ui_state=ui_state)).run_test(size=NORMAL) as pilot:
         await settled(here, pilot)
         await until(lambda: getattr(here.focused, "metric", "") == "reward", "the first chart")
 
@@ -538,12 +538,12 @@ async def test_charts_that_were_seen_last_have_the_keys_as_soon_as_there_are_any
 async def test_the_layout_is_remembered(home: Path, app: Any, tmp_path: Path) -> None:
     make_run(home, "ended", story(5, 5))
     make_run(home, "another", story(2, 5))
-    async with (here := app("ended", memory=Memory(tmp_path / "app"))).run_test(size=WIDE) as pilot:
+    async with (here := app("ended", ui_state=UiState(tmp_path / "app"))).run_test(size=WIDE) as pilot:
         await settled(here, pilot)
         await pilot.press("2", "5", "o", "1", "w")  # config for charts, only what differs; wrapped logs
         await pilot.press("slash", *"step", "enter")
         await pilot.press("ctrl+q")
-    async with (here := app("another", memory=Memory(tmp_path / "app"))).run_test(size=WIDE) as pilot:
+    async with (here := app("another", ui_state=UiState(tmp_path / "app"))).run_test(size=WIDE) as pilot:
         await settled(here, pilot)
         panes = here.screen.query_one(Panes)
         assert panes.seen == ["logs", "config", "rollouts"]
@@ -728,10 +728,10 @@ async def save_log(here: Any, pilot: Any) -> None:
 
 async def test_what_the_log_shows_goes_into_a_file(home: Path, app: Any, tmp_path: Path) -> None:
     failed_run(home)
-    memory = Memory(None)
-    memory.put("download_dir", str(tmp_path / "not/there/yet"))
+    ui_state = UiState(None)
+    ui_state.put("download_dir", str(tmp_path / "not/there/yet"))
     saved = tmp_path / "not/there/yet/broken-all.log"
-    async with (here := app("broken", memory=memory)).run_test(size=NORMAL) as pilot:
+    async with (here := app("broken", ui_state=ui_state)).run_test(size=NORMAL) as pilot:
         await settled(here, pilot)
         await save_log(here, pilot)
         await until(lambda: any("lines in" in n.message for n in here._notifications), "the file")
@@ -752,10 +752,10 @@ async def test_what_the_log_shows_goes_into_a_file(home: Path, app: Any, tmp_pat
 
 async def test_a_file_that_cannot_be_written_is_told_of(home: Path, app: Any, tmp_path: Path) -> None:
     failed_run(home)
-    memory = Memory(None)
-    memory.put("download_dir", str(tmp_path / "file"))
+    ui_state = UiState(None)
+    ui_state.put("download_dir", str(tmp_path / "file"))
     (tmp_path / "file").touch()
-    async with (here := app("broken", memory=memory)).run_test(size=NORMAL) as pilot:
+    async with (here := app("broken", ui_state=ui_state)).run_test(size=NORMAL) as pilot:
         await settled(here, pilot)
         await pilot.press("ctrl+s")
         await until(lambda: not isinstance(here.screen, RunScreen), "the question")

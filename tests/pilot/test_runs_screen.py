@@ -31,7 +31,7 @@ from tui.services import deadline, poller
 from tui.settings import Settings
 from tui.store.runs.row import RunRow
 from tui.store.runs.row_cache import RunCache
-from tui.user.ui_state import Memory
+from tui.user.ui_state import UiState
 from tui.widgets.common.filter_input import FilterLine
 from tui.widgets.runs.table import RunTable
 from tui.widgets.runs.welcome import Welcome
@@ -112,8 +112,8 @@ def home_app(settings: Settings, client: Client, home: Path) -> Made:
 
     def make(backends: Mapping[str, Backend] | None = None, **options: Any) -> Home:
         over = client if backends is None else Client(settings, backends)
-        memory = Memory(home / "app")
-        return Home(over, settings=settings, memory=memory, clock=lambda: NOW, **options)
+        ui_state = UiState(home / "app")
+        return Home(over, settings=settings, ui_state=ui_state, clock=lambda: NOW, **options)
 
     return make
 

@@ -11,7 +11,7 @@ from textual.widgets import Static
 
 from tui.screens.app_base import Desk
 from tui.screens.frame import VfmScreen
-from tui.user.ui_state import Memory
+from tui.user.ui_state import UiState
 from tui.widgets.charts.chart import Chart
 from tui.widgets.charts.system_pane import SystemPane
 
@@ -35,7 +35,7 @@ class SystemScreen(VfmScreen):
 @asynccontextmanager
 async def system(samples: Samples) -> AsyncIterator[tuple[Pilot[None], SystemPane]]:
     screen = SystemScreen(samples)
-    app = Desk(memory=Memory())
+    app = Desk(ui_state=UiState())
     async with app.run_test(size=(100, 40)) as pilot:
         await app.push_screen(screen)
         await pilot.pause()

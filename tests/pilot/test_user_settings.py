@@ -108,7 +108,7 @@ async def test_taking_another_theme_than_the_files_is_said_to_be_for_now(
 
 async def test_a_remembered_theme_that_is_gone_is_no_crash(client: Client, settings: Settings) -> None:
     app = VfmApp(client, settings=settings)
-    app.memory.put("theme", "of-yesterday")
+    app.ui_state.put("theme", "of-yesterday")
     async with app.run_test():
         assert app.theme == "vfm-dark"
 
@@ -202,7 +202,7 @@ def test_a_file_that_is_there_is_never_written_over(client: Client, settings: Se
 def test_downloads_go_where_the_file_says(client: Client, settings: Settings) -> None:
     app = VfmApp(client, settings=settings)
     assert app.download_dir == "downloads"
-    app.memory.put("download_dir", "last")
+    app.ui_state.put("download_dir", "last")
     assert app.download_dir == "last"
     write(settings, f'download_dir = "{Path("/elsewhere")}"\n')
     assert VfmApp(client, settings=settings).download_dir == "/elsewhere"

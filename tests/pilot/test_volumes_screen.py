@@ -25,7 +25,7 @@ from tui.screens.requests import FilesRequested
 from tui.screens.volumes import VolumesScreen
 from tui.services import deadline
 from tui.settings import Settings
-from tui.user.ui_state import Memory
+from tui.user.ui_state import UiState
 from tui.widgets.common.filter_input import FilterLine
 from tui.widgets.files.list import FileList
 from tui.widgets.files.pane import FilesPane
@@ -112,11 +112,11 @@ async def shown(
     client: Client,
     request: FilesRequested,
     size: tuple[int, int] = (120, 40),
-    memory: Memory | None = None,
+    ui_state: UiState | None = None,
     **options: Any,
 ) -> AsyncIterator[Shown]:
     """The app with the volumes screen open, once the volumes of `local` are there."""
-    app = VfmApp(client=client, memory=memory or Memory(), clock=lambda: NOW, **options)
+    app = VfmApp(client=client, ui_state=ui_state or UiState(), clock=lambda: NOW, **options)
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         app.post_message(request)
@@ -338,7 +338,7 @@ async def test_marked_files_are_downloaded_in_one_go(client: Client, run: Path, 
             run / "rollouts/step-2.jsonl"
         ).read_bytes()
         assert "✓ done" in view.picture
-        assert view.vfm.memory.get("download_dir") == str(tmp_path / "out")
+        assert view.vfm.ui_state.get("download_dir") == str(tmp_path / "out")
         await view.pilot.press("T", "x")
         await view.until(lambda: view.screen.query_one("#volumes-jobs").has_class("-hidden"), "no jobs")
 
@@ -570,17 +570,17 @@ async def test_a_folder_that_hangs_is_said_to_be_listed_and_can_be_left(client: 
 
 
 async def test_what_was_open_last_is_open_again(client: Client, run: Path) -> None:
-    memory = Memory()
-    async with shown(client, FilesRequested("local", "verifiers-cache-ann-tests"), memory=memory) as view:
+    ui_state = UiState()
+    async with shown(client, FilesRequested("local", "verifiers-cache-ann-tests"), ui_state=ui_state) as view:
         await view.until(lambda: view.rows == ["nothing in here"], "the cache volume")
         await view.pilot.press("s", "escape")
-    async with shown(client, FilesRequested(), memory=memory) as view:
+    async with shown(client, FilesRequested(), ui_state=ui_state) as view:
         assert view.screen.sub_title == "verifiers-cache-ann-tests"
         assert view.pane.listing.sort == "size"
 
 
 async def test_without_any_volume_one_is_told_how_they_come(settings: Settings, client: Client) -> None:
-    app = VfmApp(client=client, memory=Memory(), clock=lambda: NOW)
+    app = VfmApp(client=client, ui_state=UiState(), clock=lambda: NOW)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         app.post_message(FilesRequested())

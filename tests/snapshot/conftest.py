@@ -28,7 +28,7 @@ from tui.backends.local.volumes import LocalVolumes
 from tui.client import Client
 from tui.planning.gpu_memory import Machine
 from tui.settings import Settings
-from tui.user.ui_state import Memory
+from tui.user.ui_state import UiState
 
 HINT = {
     "text": "set vllm.max_model_len = 2048",
@@ -54,9 +54,9 @@ class Stage:
 
     def app(self, theme: str) -> VfmApp:
         """The app with nothing remembered but its theme."""
-        memory = Memory()
-        memory.put("theme", theme)
-        return VfmApp(self.client, settings=self.settings, memory=memory, clock=lambda: NOW)
+        ui_state = UiState()
+        ui_state.put("theme", theme)
+        return VfmApp(self.client, settings=self.settings, ui_state=ui_state, clock=lambda: NOW)
 
     def asked(self, message: Message | None, *texts: str, keys: Sequence[str] = ()) -> Callable[..., Any]:
         """What happens before the picture: a request to the app, keys, and the wait for what it shows."""

@@ -18,7 +18,7 @@ from tui.store.episodes.task_scores import graded
 from tui.store.files.preview import preview
 from tui.store.runs.config_diff import read_spec
 from tui.store.runs.row_cache import RunCache
-from tui.user.ui_state import Memory
+from tui.user.ui_state import UiState
 
 _DEEP = '{"a":' * 3000 + "1" + "}" * 3000
 _LESS = '{"a":' * 400 + "1" + "}" * 400
@@ -57,9 +57,9 @@ def _record(text: str, folder: Path) -> object:
     return None
 
 
-def _memory(text: str, folder: Path) -> object:
+def _ui_state(text: str, folder: Path) -> object:
     (folder / "memory.json").write_text(text)
-    return Memory(folder).get("anything")
+    return UiState(folder).get("anything")
 
 
 def _cache(text: str, folder: Path) -> object:
@@ -87,7 +87,7 @@ def _preview(suffix: str) -> Callable[[str, Path], object]:
         (lambda text, _: graded(text.encode() + b"\n").failed, lambda text, found: found == 1),
         (_best, lambda text, found: found is None),
         (_record, lambda text, found: found is None),
-        (_memory, lambda text, found: found is None),
+        (_ui_state, lambda text, found: found is None),
         (_cache, lambda text, found: found == [[], []]),
         (_preview(".json"), lambda text, found: not found),
         (_preview(".jsonl"), lambda text, found: not found),

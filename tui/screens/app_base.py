@@ -20,7 +20,7 @@ from textual.widget import Widget
 from tui.screens.crash_report import ToldWorkers, Unexpected
 from tui.settings import Folders, glance
 from tui.user.preferences import Preferences
-from tui.user.ui_state import Memory
+from tui.user.ui_state import UiState
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -44,7 +44,7 @@ class Desk(App[None]):
         client: Client | None = None,
         *,
         settings: Settings | None = None,
-        memory: Memory | None = None,
+        ui_state: UiState | None = None,
         clock: Callable[[], float] = time.time,
         readonly: bool = False,
     ) -> None:
@@ -54,7 +54,7 @@ class Desk(App[None]):
         self.readonly = readonly
         """Whether launching, cancelling, deleting and uploading are off."""
         folders = _folders(client, settings)
-        self.memory = memory or Memory(folders.home / "app" if folders else None)
+        self.ui_state = ui_state or UiState(folders.home / "app" if folders else None)
         self.config_dir = folders.config_dir if folders else None
         """Where `settings.toml` and `prices.toml` lie; None where the app has no home (in some tests)."""
         self.preferences = Preferences.read(self.config_dir) if self.config_dir else Preferences()
@@ -62,7 +62,7 @@ class Desk(App[None]):
         self.sturdy = False
         """Whether unforeseen errors are survived even without a terminal."""
         self.unexpected = Unexpected(
-            self.memory.folder, lambda text: self.tell(text, "error", title="unexpected")
+            self.ui_state.folder, lambda text: self.tell(text, "error", title="unexpected")
         )
         self._workers = ToldWorkers(self, self.unexpected)
         self.on_exit: Callable[[], None] | None = None
@@ -94,7 +94,7 @@ class Desk(App[None]):
     @property
     def download_dir(self) -> str:
         """Where downloads go unless somebody says otherwise: as set, else as last time."""
-        return self.preferences.download_dir or str(self.memory.get("download_dir", "downloads"))
+        return self.preferences.download_dir or str(self.ui_state.get("download_dir", "downloads"))
 
     def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
         """Leave; before that, screens keep what the next session should know of them."""

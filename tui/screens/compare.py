@@ -1,7 +1,7 @@
 """Runs over one another: how their configs differ, how they did, and their charts in one.
 
 Owns following the runs and who has the keys. The table and the charts are widgets; what they say comes
-from `widgets/compare_rows.py` and the feeds.
+from `widgets/compare_rows.py` and the live runs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from remote.contract.record import RunRecord
     from tui.client import Client
     from tui.services.compare import Comparison
-    from tui.services.live_run import Feed
+    from tui.services.live_run import LiveRun
 
 _REFRESH = 0.1
 """Seconds between two looks at what the runs have told, whatever their number."""
@@ -49,7 +49,7 @@ class _Run:
     run_id: str
     metrics: Metrics
     record: RunRecord | None = None
-    feed: Feed | None = None
+    live: LiveRun | None = None
     spec: dict[str, Any] | None = None
     problem: str = ""
 
@@ -106,7 +106,7 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
 
     def body(self) -> ComposeResult:
         """The table, the charts."""
-        self._charts.restore(self.desk.memory.get(_MEMORY, {}))
+        self._charts.restore(self.desk.ui_state.get(_MEMORY, {}))
         with Container(id="compare-body"):
             with Vertical(id="compare-table", classes="panel") as table:
                 table.border_title = "runs"
@@ -125,7 +125,7 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
     def on_unmount(self) -> None:
         """How the charts were shown is remembered."""
         kept = {key: value for key, value in self._charts.state().items() if key not in _OF_THESE_RUNS}
-        self.desk.memory.put(_MEMORY, kept)
+        self.desk.ui_state.put(_MEMORY, kept)
 
     def action_other(self) -> None:
         """The keys go to the charts, or back to the table."""
@@ -186,13 +186,13 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
 
     async def _follow_run(self, client: Client, run: _Run, record: RunRecord) -> None:
         """Its config first, then its numbers as they come."""
-        from tui.services.live_run import Feed
+        from tui.services.live_run import LiveRun
 
         await self._read_spec(client, run, record)
         try:
-            run.feed = Feed(client, record, metrics=run.metrics)
-            async for _ in run.feed.updates():
-                run.record = run.feed.record
+            run.live = LiveRun(client, record, metrics=run.metrics)
+            async for _ in run.live.updates():
+                run.record = run.live.record
                 self._grew = True
         except VfmError as error:
             run.problem = f"its numbers cannot be read: {error.message}"
@@ -265,7 +265,7 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
             run.spec,
             run.problem,
             scores(run.metrics),
-            (run.feed.state.total_steps if run.feed else None) or planned,
+            (run.live.state.total_steps if run.live else None) or planned,
             float(int(max(0.0, (record.ended or self.desk.now()) - began))),
         )
 

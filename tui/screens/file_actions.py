@@ -36,7 +36,7 @@ class FileActions:
         asked = AskPath(f"Download {what} into", self._desk.download_dir, yes="Download")
         chosen = await self._desk.push_screen_wait(asked)
         if chosen:
-            self._desk.memory.put("download_dir", chosen)
+            self._desk.ui_state.put("download_dir", chosen)
             transfers = await self._desk.transfers()
             jobs = [transfers.start_download(backend, volume, path, chosen) for path in paths]
             self._desk.tell(plain(f"{what} into {chosen}"), title="↓ downloading")

@@ -114,7 +114,7 @@ class Drafts:
     def used(self, draft: Draft) -> None:
         """A launch: its config is the first one next time, with nothing typed over it."""
         recent = [draft.config, *(c for c in self._recent() if c != draft.config)]
-        self._desk.memory.put(_RECENT, recent[:_MOST_RECENT])
+        self._desk.ui_state.put(_RECENT, recent[:_MOST_RECENT])
         self._drafts.pop(draft.config, None)
         self.leave(draft)
 
@@ -127,7 +127,7 @@ class Drafts:
             left.pop(draft.config or "", None)
         typed = {config: values for config, values in left.items() if values}
         remembered = {"config": draft.config, "kind": draft.kind, "backend": draft.backend, "typed": typed}
-        self._desk.memory.put(_LEFT, remembered)
+        self._desk.ui_state.put(_LEFT, remembered)
 
     def _first(self) -> str | None:
         left = self._left().get("config", ...)
@@ -162,7 +162,7 @@ class Drafts:
         return draft
 
     def _left(self) -> dict[str, Any]:
-        left = self._desk.memory.get(_LEFT)
+        left = self._desk.ui_state.get(_LEFT)
         return left if isinstance(left, dict) else {}
 
     def _left_typed(self) -> dict[str, dict[str, Any]]:
@@ -176,7 +176,7 @@ class Drafts:
         }
 
     def _recent(self) -> list[str | None]:
-        recent = self._desk.memory.get(_RECENT)
+        recent = self._desk.ui_state.get(_RECENT)
         return recent if isinstance(recent, list) else []
 
     def _add(self, config: str | None) -> None:

@@ -36,7 +36,7 @@ from tui.widgets.runs.timeline import Timeline
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
-    from tui.services.live_run import Feed
+    from tui.services.live_run import LiveRun
     from tui.widgets.files.pane import FilesPane
 
 
@@ -73,7 +73,7 @@ class RunScreen(VfmScreen):
     class Grew(Message):
         """The run said more."""
 
-        feed: Feed
+        live: LiveRun
 
         def can_replace(self, message: Message) -> bool:
             """Only the latest state counts."""
@@ -83,7 +83,7 @@ class RunScreen(VfmScreen):
         super().__init__()
         self.run_id = run_id
         """What was asked for at first; the run's whole id once it is found."""
-        self._feed: Feed | None = None
+        self._live: LiveRun | None = None
         self._panes: RunPanes | None = None
         self._came_late = False
         """Whether the run was over when it was opened, and not all of it is in yet."""
@@ -114,40 +114,40 @@ class RunScreen(VfmScreen):
 
     @work(group="watch", description="watch the run", exclusive=True, exit_on_error=False)
     async def _watch(self) -> None:
-        from tui.services.live_run import Feed
+        from tui.services.live_run import LiveRun
 
         try:
-            if self._feed is None:
+            if self._live is None:
                 client = await self.desk.connect()
-                self._feed = Feed(client, await client.find(self.run_id))
-                await self._found(self._feed)
-            async for feed in self._feed.updates():
-                self.post_message(self.Grew(feed))
+                self._live = LiveRun(client, await client.find(self.run_id))
+                await self._found(self._live)
+            async for live in self._live.updates():
+                self.post_message(self.Grew(live))
         except VfmError as error:
             self._say(error)
 
-    async def _found(self, feed: Feed) -> None:
+    async def _found(self, live: LiveRun) -> None:
         """The run is known: its name goes up, and its panes."""
-        record = feed.record
+        record = live.record
         self.run_id, self._came_late = record.run_id, record.status in FINAL
         self.sub_title = plain(record.run_id)
         self._say(None)
-        self._panes = RunPanes(feed, self.desk.memory)
-        remembered = self.desk.memory.get("run.layout")
+        self._panes = RunPanes(live, self.desk.ui_state)
+        remembered = self.desk.ui_state.get("run.layout")
         builders = self._panes.builders()
         places = PaneLayout.restored(list(builders), remembered or {})
         self._show()
         await self.query_one("#run-body").mount(Panes(builders, places))
         self.query_one(Panes).focus_current()
-        self._ask_price(feed)
+        self._ask_price(live)
         self.refresh_bindings()
 
     @work(group="price", description="ask what an hour of the run costs", exit_on_error=False)
-    async def _ask_price(self, feed: Feed) -> None:
+    async def _ask_price(self, live: LiveRun) -> None:
         from tui.services.price import price_an_hour
 
         try:
-            self._price = await price_an_hour(feed.client, feed.record)
+            self._price = await price_an_hour(live.client, live.record)
         except VfmError as error:
             self.desk.tell(plain(f"what the run costs is not to be had: {error.message}"), "warning")
 
@@ -159,14 +159,14 @@ class RunScreen(VfmScreen):
         for panes in self.query(Panes):
             for name in panes.seen:
                 self._update(panes, name)
-        self._offer(event.feed)
-        if event.feed.over and self._came_late:
+        self._offer(event.live)
+        if event.live.over and self._came_late:
             self._came_late = False
-            await self._open_on_logs(event.feed)
+            await self._open_on_logs(event.live)
 
-    def _offer(self, feed: Feed) -> None:
+    def _offer(self, live: LiveRun) -> None:
         """Other keys may work now."""
-        offered = (feed.status, feed.over, bool(proposal_of(feed)), bool(checkpoints_of(feed)))
+        offered = (live.status, live.over, bool(proposal_of(live)), bool(checkpoints_of(live)))
         if offered != self._offered:
             self._offered = offered
             self.refresh_bindings()
@@ -181,28 +181,28 @@ class RunScreen(VfmScreen):
         if error is not self._error:
             self._error = error
             self.refresh_bindings()
-        self.query_one(RunNotice).say(error, self._feed.trouble if self._feed is not None else "")
+        self.query_one(RunNotice).say(error, self._live.trouble if self._live is not None else "")
 
     # --- showing ---------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         """Time goes on, even where nothing is said."""
-        if self._feed is not None:
-            self._show_standing(self._feed)
+        if self._live is not None:
+            self._show_standing(self._live)
             self._say(self._error)
             self.remember()
 
     def _show(self) -> None:
-        feed = self._feed
-        if feed is not None:
+        live = self._live
+        if live is not None:
             self.query_one(RunStatus).display = self.query_one(Timeline).display = True
-            self._show_standing(feed)
-            self.query_one(FailurePanel).show(failure_of(feed))
+            self._show_standing(live)
+            self.query_one(FailurePanel).show(failure_of(live))
 
-    def _show_standing(self, feed: Feed) -> None:
+    def _show_standing(self, live: LiveRun) -> None:
         now = self.desk.now()
-        self.query_one(RunStatus).show(standing(feed, now, self._price))
-        self.query_one(Timeline).show(feed.state, feed.record.kind, now, feed.status)
+        self.query_one(RunStatus).show(standing(live, now, self._price))
+        self.query_one(Timeline).show(live.state, live.record.kind, now, live.status)
 
     # --- panes -----------------------------------------------------------------------------------------
 
@@ -213,10 +213,10 @@ class RunScreen(VfmScreen):
             self._panes.restore(event.name, event.widget)
             self._panes.update(event.widget)
 
-    async def _open_on_logs(self, feed: Feed) -> None:
+    async def _open_on_logs(self, live: LiveRun) -> None:
         """A run that failed before its first step has nothing to show but its log."""
         panes = self.query_one(Panes)
-        if feed.status == "failed" and feed.state.step is None and panes.current in _NEED_STEPS:
+        if live.status == "failed" and live.state.step is None and panes.current in _NEED_STEPS:
             await panes.show("logs")
             self._makeshift = panes.state()
 
@@ -224,7 +224,7 @@ class RunScreen(VfmScreen):
     def _rearranged(self, event: Panes.Rearranged) -> None:
         event.stop()
         if (layout := event.layout.state()) != self._makeshift:
-            self.desk.memory.put("run.layout", layout)
+            self.desk.ui_state.put("run.layout", layout)
         for panes in self.query(Panes):
             for name in panes.seen:  # what was out of sight may have missed something
                 self._update(panes, name)
@@ -300,23 +300,23 @@ class RunScreen(VfmScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that can do nothing now are not offered."""
-        feed = self._feed
+        live = self._live
         if action == "again":
             return self._error is not None
-        if feed is None:
+        if live is None:
             return action not in _NEED_A_RUN
         if action == "cancel":
-            return feed.status not in FINAL
+            return live.status not in FINAL
         if action == "delete":
-            return feed.status in FINAL
+            return live.status in FINAL
         if action == "resume":
-            return feed.over and feed.status in ("failed", "cancelled")
+            return live.over and live.status in ("failed", "cancelled")
         if action == "propose":
-            return bool(proposal_of(feed))
+            return bool(proposal_of(live))
         if action == "evaluate":
-            return bool(checkpoints_of(feed))
+            return bool(checkpoints_of(live))
         if action == "page":
-            return "page" in feed.record.identifiers
+            return "page" in live.record.identifiers
         return True
 
     def action_cancel(self) -> None:
@@ -333,9 +333,9 @@ class RunScreen(VfmScreen):
 
     def goes_on(self, record: RunRecord) -> None:
         """Watch the next attempt at a run that was over."""
-        if self._feed is not None:
-            self._feed.goes_on(record)
-            self._offer(self._feed)
+        if self._live is not None:
+            self._live.goes_on(record)
+            self._offer(self._live)
             self._watch()
 
     def action_edit(self) -> None:
@@ -345,12 +345,12 @@ class RunScreen(VfmScreen):
     @on(FailurePanel.Applied)
     def action_propose(self) -> None:
         """The form, with the change that a failure's hint proposes."""
-        if self._feed is not None and (values := proposal_of(self._feed)):
+        if self._live is not None and (values := proposal_of(self._live)):
             self._launch(values)
 
     def _launch(self, values: dict[str, Any]) -> None:
-        if self._feed is not None:
-            record = self._feed.record
+        if self._live is not None:
+            record = self._live.record
             request = ask.LaunchRequested(
                 values=values, kind=record.kind, backend=record.backend, run_id=record.run_id
             )
@@ -360,8 +360,8 @@ class RunScreen(VfmScreen):
         """The form for an evaluation of the checkpoint under the cursor among the files, or the best."""
         from tui.widgets.files.pane import FilesPane
 
-        if self._feed is not None:
-            record, found = self._feed.record, checkpoints_of(self._feed)
+        if self._live is not None:
+            record, found = self._live.record, checkpoints_of(self._live)
             pointed = next((name for pane in self.query(FilesPane) if (name := _checkpoint_at(pane))), "")
             chosen = next((saved for saved in found if saved.name == pointed), None) or choose(found)
             if chosen is not None:
@@ -369,8 +369,8 @@ class RunScreen(VfmScreen):
 
     def action_download(self) -> None:
         """All of the run's files; the app asks where to."""
-        if self._feed is not None:
-            record = self._feed.record
+        if self._live is not None:
+            record = self._live.record
             path = str(layout.run_path(record.run_id))
             self.post_message(ask.DownloadRequested(record.backend, record.outputs, path))
 
@@ -380,8 +380,8 @@ class RunScreen(VfmScreen):
 
     def action_page(self) -> None:
         """The page of the run's app at Modal, in a browser; its address in any case, since one may be far."""
-        if self._feed is not None:
-            page = self._feed.record.identifiers["page"]
+        if self._live is not None:
+            page = self._live.record.identifiers["page"]
             self.desk.tell(plain(page))
             self.app.open_url(page)
 

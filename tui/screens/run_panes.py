@@ -15,8 +15,8 @@ from remote.contract.checkpoint_names import best_of, said_of
 from tui.widgets.common.panes import Builder
 
 if TYPE_CHECKING:
-    from tui.services.live_run import Feed
-    from tui.user.ui_state import Memory
+    from tui.services.live_run import LiveRun
+    from tui.user.ui_state import UiState
     from tui.widgets.charts.pane import ChartsPane
     from tui.widgets.charts.system_pane import SystemPane
     from tui.widgets.episodes.pane import RolloutsPane
@@ -32,8 +32,8 @@ _ONE_RUNS_OWN = ("search", "zoom")
 class RunPanes:
     """Panes of one run."""
 
-    def __init__(self, feed: Feed, memory: Memory) -> None:
-        self._feed, self._memory = feed, memory
+    def __init__(self, live: LiveRun, ui_state: UiState) -> None:
+        self._live, self._ui_state = live, ui_state
         self._listed: Hashable = None
 
     def builders(self) -> dict[str, Builder]:
@@ -48,11 +48,11 @@ class RunPanes:
         }
 
     def update(self, widget: Widget) -> None:
-        """Tell a pane that the feed has grown."""
-        feed, told = self._feed, type(widget).__name__
+        """Tell a pane that the live has grown."""
+        live, told = self._live, type(widget).__name__
         match told:
             case "LogPane":
-                cast("LogPane", widget).journal_grew(over=feed.over)
+                cast("LogPane", widget).journal_grew(over=live.over)
             case "ChartsPane":
                 cast("ChartsPane", widget).refresh_data()
             case "SystemPane":
@@ -62,11 +62,11 @@ class RunPanes:
             case "RolloutsPane":
                 cast("RolloutsPane", widget).grew(self._episodes())
             case "ConfigPane":
-                cast("ConfigPane", widget).show_record(feed.record)
+                cast("ConfigPane", widget).show_record(live.record)
 
     def restore(self, name: str, widget: Widget) -> None:
         """Give a pane that was just made what it looked like last time."""
-        state = self._memory.get(f"run.{name}")
+        state = self._ui_state.get(f"run.{name}")
         if name in _REMEMBERED and name != "charts" and isinstance(state, dict):
             cast("LogPane | RolloutsPane | ConfigPane | FilesPane", widget).restore(state)
 
@@ -75,57 +75,57 @@ class RunPanes:
         for name, widget in built.items():
             if name in _REMEMBERED and widget.is_mounted:
                 state = cast("LogPane | ChartsPane | RolloutsPane | ConfigPane | FilesPane", widget).state()
-                self._memory.put(f"run.{name}", {k: v for k, v in state.items() if k not in _ONE_RUNS_OWN})
+                self._ui_state.put(f"run.{name}", {k: v for k, v in state.items() if k not in _ONE_RUNS_OWN})
 
     def _logs(self) -> Widget:
         from tui.widgets.logs.pane import LogPane
 
-        return LogPane(self._feed.journal)
+        return LogPane(self._live.journal)
 
     def _charts(self) -> Widget:
         from tui.widgets.charts.pane import ChartsPane
         from tui.widgets.charts.run_series import ChartRun
 
-        run = ChartRun(self._feed.record.run_id, self._feed.metrics)
-        return ChartsPane([run], self._memory.get("run.charts"))
+        run = ChartRun(self._live.record.run_id, self._live.metrics)
+        return ChartsPane([run], self._ui_state.get("run.charts"))
 
     def _rollouts(self) -> Widget:
         from tui.widgets.episodes.pane import RolloutsPane
 
-        record = self._feed.record
+        record = self._live.record
         root = str(layout.run_path(record.run_id))
-        return RolloutsPane(self._feed.client, record.backend, record.outputs, root)
+        return RolloutsPane(self._live.client, record.backend, record.outputs, root)
 
     def _system(self) -> Widget:
         from tui.widgets.charts.system_pane import SystemPane
 
-        return SystemPane(self._feed.system)
+        return SystemPane(self._live.system)
 
     def _config(self) -> Widget:
         from tui.widgets.runs.config_pane import ConfigPane
 
-        return ConfigPane(self._feed.client, self._feed.record)
+        return ConfigPane(self._live.client, self._live.record)
 
     def _files(self) -> Widget:
         from tui.widgets.files.pane import FilesPane
 
-        record = self._feed.record
+        record = self._live.record
         root = str(layout.run_path(record.run_id))
-        return FilesPane(self._feed.client, record.backend, record.outputs, root)
+        return FilesPane(self._live.client, record.backend, record.outputs, root)
 
     def _reload(self, pane: FilesPane) -> None:
         """List the files again whenever there must be others; checkpoints bear their scores."""
-        saved, root = self._feed.state.checkpoints, layout.run_path(self._feed.record.run_id)
+        saved, root = self._live.state.checkpoints, layout.run_path(self._live.record.run_id)
         best = best_of(saved)
         said = {str(root / one.path): said_of(one.score, one is best) for one in saved}
         pane.note({path: words for path, words in said.items() if words})
-        mark = (len(self._feed.state.checkpoints), len(self._feed.state.phases), self._feed.over)
+        mark = (len(self._live.state.checkpoints), len(self._live.state.phases), self._live.over)
         if mark != self._listed:
             self._listed = mark
             pane.reload()
 
     def _episodes(self) -> Hashable:
         """What changes whenever there may be more episodes on file."""
-        state = self._feed.state
+        state = self._live.state
         counted = state.progress.get("episodes")
-        return state.step, state.rollouts, counted and counted.done, self._feed.over
+        return state.step, state.rollouts, counted and counted.done, self._live.over

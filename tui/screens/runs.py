@@ -82,7 +82,7 @@ class RunsScreen(VfmScreen):
 
     def body(self) -> ComposeResult:
         """Counts, what is wrong, the filter, the runs, the one under the cursor; or a welcome."""
-        known = self.desk.memory.get(_MEMORY)
+        known = self.desk.ui_state.get(_MEMORY)
         self._known = known if isinstance(known, dict) else {}
         column, filter_text = str(self._known.get("sort")), str(self._known.get("filter") or "")
         yield Static(id="runs-summary")
@@ -100,7 +100,7 @@ class RunsScreen(VfmScreen):
         table.filter_by(parse_filter(self.query_one(FilterLine).text))
         table.empty = "looking for runs …"
         table.focus()
-        self._list = RunList(self.desk.connect, self.desk.memory.folder, clock=self.desk.now)
+        self._list = RunList(self.desk.connect, self.desk.ui_state.folder, clock=self.desk.now)
         self._list.read_first()
         if self._list.rows:
             self._listed(self._list)
@@ -360,7 +360,7 @@ class RunsScreen(VfmScreen):
 
     def _remember(self, **what: Any) -> None:
         self._known = {**self._known, **what}
-        self.desk.memory.put(_MEMORY, self._known)
+        self.desk.ui_state.put(_MEMORY, self._known)
 
 
 def _put(line: Static, said: Content) -> None:

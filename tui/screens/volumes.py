@@ -226,7 +226,7 @@ class VolumesScreen(VfmScreen):
             await self._show(found, wanted.path, go_in=True)
         elif found is not None:
             self._wanted = None
-            last = self.desk.memory.get("volumes.last")
+            last = self.desk.ui_state.get("volumes.last")
             kept = next((info for info in infos if [info.backend, info.name] == last), None)
             outputs = next((info for info in infos if "-outputs-" in info.name), found)
             await self._show(kept or outputs)
@@ -240,7 +240,7 @@ class VolumesScreen(VfmScreen):
             self.sub_title = plain(info.name)
             self.query_one(VolumeList).go_to(info)
             pane = FilesPane(self._client, info.backend, info.name)
-            pane.restore(self.desk.memory.get("files", {}))
+            pane.restore(self.desk.ui_state.get("files", {}))
             place = self.query_one("#volumes-files")
             await place.remove_children()
             await place.mount(pane)
@@ -250,7 +250,7 @@ class VolumesScreen(VfmScreen):
             self.query_one(FilesPane).go_to(path)
         if go_in:
             self._wanted = None
-            self.desk.memory.put("volumes.last", [info.backend, info.name])
+            self.desk.ui_state.put("volumes.last", [info.backend, info.name])
             self.query_one(FilesPane).files.focus()
 
     def _nothing(self, text: str) -> None:
@@ -282,7 +282,7 @@ class VolumesScreen(VfmScreen):
     def action_back(self) -> None:
         """On a narrow terminal from the files to the volumes first."""
         for pane in self.query(FilesPane):
-            self.desk.memory.put("files", pane.state())
+            self.desk.ui_state.put("files", pane.state())
         if self.has_class("-inside") and self.has_class("-narrow"):
             self.action_volumes()
         else:

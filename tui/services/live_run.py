@@ -30,7 +30,7 @@ BETWEEN = 0.1
 
 
 @dataclass
-class Feed:
+class LiveRun:
     """A run, watched. `updates()` keeps everything here up to date until the run is over."""
 
     client: Client
@@ -67,8 +67,8 @@ class Feed:
         """What keeps more of the run from coming just now, in words; empty where nothing does."""
         return "" if self.over else self.client.trouble(self.record)
 
-    async def updates(self) -> AsyncIterator[Feed]:
-        """The feed itself, after each change, at most ten times a second.
+    async def updates(self) -> AsyncIterator[LiveRun]:
+        """This object, after each change, at most ten times a second.
 
         Raises `VfmError`; what came in until then stays, and another call goes on from there.
         """

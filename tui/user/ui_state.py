@@ -16,7 +16,7 @@ from remote.contract.json_text import from_json
 from tui.settings import make_private
 
 
-class Memory:
+class UiState:
     """Values by name, written at once. Without a folder nothing outlives the process."""
 
     def __init__(self, folder: Path | None = None) -> None:
