@@ -31,6 +31,8 @@ from remote.output.emitter import failure_event
 from remote.processes import uv
 
 VERIFIERS = next(pin for pin in pins.STACK if pin.startswith("verifiers=="))
+PATIENCE = 600.0
+"""Seconds that uv may take to look up, fetch or build an environment: an index may trickle."""
 _ABSENT = re.compile(r"not found in the (package registry|provided package locations)|no versions of")
 _UNREACHED = re.compile(
     r"dns error|tcp connect error|error sending request|[Cc]onnection (refused|reset)|timed out|"
@@ -181,17 +183,25 @@ def _built(folder: Path, home: Path, python: str) -> Path:
 
 def _uv(arguments: list[str], python: str = sys.executable) -> tuple[int, list[str]]:
     command = [*uv.command(), *arguments, *uv.find_links(os.environ)]
-    done = subprocess.run(
-        [*command, "--python", python, "--color", "never", "--no-progress"],
-        # Somebody waits: an index that does not answer is asked once more, and no more than that.
-        env={"UV_HTTP_RETRIES": "1", **uv.environment(os.environ)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [*command, "--python", python, "--color", "never", "--no-progress"],
+            # Somebody waits: an index that does not answer is asked once more, and no more than that.
+            env={"UV_HTTP_RETRIES": "1", **uv.environment(os.environ)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=PATIENCE,
+        )
+    except subprocess.TimeoutExpired as error:
+        what = " ".join(arguments[: 1 + (arguments[0] == "pip")])
+        raise EnvironmentMissing(
+            f"the environment cannot be looked up: `uv {what}` had not ended after {PATIENCE:g} s",
+            cause=redact.line((error.output or b"").decode(errors="replace").strip()),
+            hint=Hint("if the package index is slow: name another in UV_DEFAULT_INDEX, or try again later"),
+        ) from error
     return done.returncode, [redact.line(line) for line in done.stdout.splitlines()]
 
 

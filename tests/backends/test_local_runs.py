@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+import tui.backends.programs
 from remote.contract import layout
 from remote.contract.errors import BackendError, DiskError, ImageError
 from remote.contract.events import EndEvent, FailureEvent
@@ -300,6 +301,20 @@ async def test_a_record_that_cannot_be_completed_counts_as_failed_all_the_same(l
         assert "could not be updated" in found.failure["message"]
         assert layout.STREAM in found.failure["cause"]
     assert json.loads(path.read_bytes())["status"] == "running"
+
+
+async def test_a_supervisor_that_does_not_end_holds_nobody_for_ever(
+    local: LocalBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = await local.backend("lines:4000 limit:100 kill:SIGKILL").launch(request())
+    await lines(local.backend(), run)
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexec sleep 1000\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(tui.backends.programs, "PATIENCE", 0.5)
+    found = await LocalBackend(local.home, PROJECT, python=str(python)).status(run)
+    assert found.failure is not None
+    assert "asked to settle, had not ended after 0.5 s" in found.failure["cause"]
 
 
 async def test_a_home_that_cannot_be_written_refuses_the_launch(local: LocalBench) -> None:

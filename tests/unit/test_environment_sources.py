@@ -20,7 +20,7 @@ from remote.contract.spec import ExperimentSpec
 from remote.environments import pin as environment_source
 from remote.environments import resolve
 from remote.image import pins
-from tests.backends.package_index import recording_index
+from tests.backends.package_index import recording_index, trickling_index
 from tests.unit.test_environments import offline, package, wheel
 from tui.backends import environment_pin
 
@@ -206,3 +206,17 @@ def test_the_lookup_is_a_program_that_answers_in_json(tmp_path: Path, index: Pat
     command = [sys.executable, "-m", "remote.environments.pin"]
     done = subprocess.run(command, input=question, capture_output=True, text=True, cwd=tmp_path)
     assert json.loads(done.stdout) == {"source": "some-env==1.1"}
+
+
+def test_an_index_that_trickles_holds_nobody_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment_source, "PATIENCE", 1.0)
+    with trickling_index() as variables:
+        for name, value in {**variables, "UV_CACHE_DIR": str(tmp_path / "cache")}.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(EnvironmentMissing) as refused:
+            environment_source.settle("some-env", "local", tmp_path)
+    assert "`uv pip compile` had not ended after 1 s" in refused.value.message
+    assert refused.value.hint is not None
+    assert "UV_DEFAULT_INDEX" in refused.value.hint.text

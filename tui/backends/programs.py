@@ -24,6 +24,9 @@ from remote.contract.errors import (
 from remote.contract.json_text import from_json
 from tui.settings import environment
 
+PATIENCE = 120.0
+"""Seconds that a program may take to do what it is asked; ending a run takes half a minute at most."""
+
 
 class Program:
     """A module of `remote/` as a process. `given` is what it inherits, where that is not the usual."""
@@ -69,9 +72,16 @@ class Program:
     def ask(self, *arguments: str) -> None:
         """Have it do something to a run, and wait until it is done. Raises `BackendError`."""
         command = [self.python, "-m", self.module, *arguments]
-        done = subprocess.run(
-            command, cwd=self._cwd, env=self._given, capture_output=True, text=True, check=False
-        )
+        try:
+            done = subprocess.run(
+                command, cwd=self._cwd, env=self._given, capture_output=True, text=True, timeout=PATIENCE
+            )
+        except subprocess.TimeoutExpired as error:
+            raise BackendError(
+                f"the {self.name}, asked to {arguments[0].strip('-')}, had not ended after {PATIENCE:g} s",
+                cause=str(error),
+                hint=Hint("does the disk that VFM_HOME lies on answer? Then start it again"),
+            ) from error
         if done.returncode:
             said = _last_line(done.stderr) or f"the {self.name}'s helper failed"
             raise BackendError(said, cause=done.stderr)
