@@ -432,4 +432,4 @@ def _nearest(text: str, names: list[str], what: str) -> Hint:
     if near := difflib.get_close_matches(text, names, n=3, cutoff=0.5):
         return Hint(f"the nearest {what}s: {', '.join(near)}")
     some = ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
-    return Hint(f"{_ORDER[what]}: {some}" if names else f"there is no {what} yet")
+    return Hint(f"{_ORDER[what]}: {some}" if names else f"there is no {what} yet: the first run makes some")

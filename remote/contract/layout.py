@@ -95,6 +95,11 @@ def run_path(run_id: str) -> PurePosixPath:
     return PurePosixPath("runs") / run_id
 
 
+def is_lock(path: str) -> bool:
+    """Whether a path of an outputs volume is a run's lock, which is of use to that run alone."""
+    return PurePosixPath(path).match(f"runs/*/{LOCK}")
+
+
 def checkpoint_path(step: int) -> str:
     """A checkpoint's directory within the run directory, as the trainer names it."""
     return f"{CHECKPOINTS}/checkpoint-{step}"

@@ -90,6 +90,31 @@ async def test_links_and_folders_are_never_replaced(files: Bench, tmp_path: Path
     assert (tmp_path / "lost").is_symlink()
 
 
+async def test_what_is_in_a_folders_way_is_named(files: Bench, tmp_path: Path) -> None:
+    volumes = files.backend("").volumes
+    (tmp_path / "r1").write_bytes(b"mine")
+    (tmp_path / "lost").symlink_to("nothing")
+    for path, dest, what in (
+        ("runs/r1", "", "r1"),
+        ("runs/r1", "lost", "lost"),
+        ("runs/r1/logs", "r1", "r1"),
+    ):
+        for force in (False, True):
+            with pytest.raises(ConfigError, match=f"{tmp_path}/{what} is no folder") as refused:
+                await volumes.download(VOLUME, path, tmp_path / dest, force=force)
+            assert refused.value.hint is not None
+    assert (tmp_path / "r1").read_bytes() == b"mine"
+
+
+async def test_a_runs_lock_stays_where_it_is(files: Bench, tmp_path: Path) -> None:
+    files.write(VOLUME, "runs/r1/.lock", b"")
+    files.write(VOLUME, "runs/r1/checkpoints/.lock", b"somebody's")
+    for path, name in (("runs/r1", "r1"), ("runs", "runs/r1"), ("", f"{VOLUME}/runs/r1")):
+        await files.backend("").volumes.download(VOLUME, path, tmp_path)
+        assert not (tmp_path / name / ".lock").exists()
+        assert (tmp_path / name / "checkpoints/.lock").exists()
+
+
 async def test_what_is_no_file_is_left_out_and_named(
     files: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -164,6 +189,18 @@ async def test_an_upload_follows_links_and_names_what_it_leaves_out(files: Bench
     assert os.access(there / "run.sh", os.X_OK)
     names = ["nowhere", "pipe", "up"]
     assert sorted(one.path for one in done.left_out) == [f"{outside}/{name}" for name in names]
+    assert done.followed == []
+
+
+async def test_an_upload_names_the_links_that_led_out(files: Bench, outside: Path) -> None:
+    (outside.parent / "private/deep").mkdir(parents=True)
+    (outside.parent / "private/deep/key").write_bytes(b"k")
+    (outside / "latest").symlink_to("deep")
+    (outside / "model").symlink_to(outside.parent / "private")
+    (outside / "key").symlink_to("../private/deep/key")
+    done = await files.backend("").volumes.upload(VOLUME, outside, "")
+    assert sorted(done.followed) == [f"{outside}/key", f"{outside}/model"]
+    assert (files.folder(VOLUME) / "data/model/deep/key").read_bytes() == b"k"
 
 
 async def test_an_upload_of_nothing_is_refused(files: Bench, tmp_path: Path) -> None:

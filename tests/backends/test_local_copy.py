@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from remote.contract.errors import ConfigError, DiskError
 from tests.backends.conftest import LocalBench
 from tui.backends.base import Transfer
 from tui.backends.copy_files import CHUNK, Copy, copy_all
+from tui.backends.destination import open_part, part_of
 
 VOLUME = "verifiers-outputs-ann-copies"
 
@@ -44,6 +46,31 @@ async def test_a_log_may_grow_while_it_is_copied(tmp_path: Path) -> None:
 
     await copy_all([Copy.of(source, target)], Transfer(), grow)
     assert target.read_bytes() == b"a" * (CHUNK + 1)
+
+
+async def test_two_copies_of_a_file_do_not_write_one_part_file(tmp_path: Path) -> None:
+    for size in (5, 2 * CHUNK):
+        source, target = tmp_path / "weights", tmp_path / str(size) / "weights"
+        source.write_bytes(os.urandom(size))
+        copy = Copy.of(source, target)
+        with (
+            open_part(part_of(target, str(source))),  # as another copy has it
+            pytest.raises(DiskError, match="another copy is writing it just now"),
+        ):
+            await copy_all([copy], Transfer(), lambda _: None)
+        refused: list[BaseException | None] = []
+
+        def second(
+            transfer: Transfer, copy: Copy = copy, found: list[BaseException | None] = refused
+        ) -> None:
+            with ThreadPoolExecutor(1) as pool:
+                again = pool.submit(asyncio.run, copy_all([copy], Transfer(), lambda _: None))
+                found.append(again.exception())
+
+        await copy_all([copy], Transfer(), second)
+        assert target.read_bytes() == source.read_bytes()
+        assert list(target.parent.iterdir()) == [target]
+        assert isinstance(refused[0], DiskError) is (size > CHUNK)  # small ones are copied in one go
 
 
 async def test_a_file_that_is_replaced_under_the_copy_is_not_taken(tmp_path: Path) -> None:

@@ -205,6 +205,24 @@ def test_get_writes_into_a_device(used: Vfm, planted: Path) -> None:
         os.close(theirs)
 
 
+def test_put_says_that_links_led_out_of_the_folder(used: Vfm, folder: Path) -> None:
+    (folder.parent / "private").write_text("p")
+    (folder / "one").symlink_to("../private")
+    done = used("put", str(folder), f"{OUTPUTS}:led")
+    assert f"note: a link leads out of {folder}, and was followed: {folder}/one" in done.stderr
+    (folder / "two").symlink_to("../private")
+    done = used("put", str(folder), f"{OUTPUTS}:led")
+    assert f"note: 2 links lead out of {folder}, and were followed: {folder}/one, {folder}/two" in done.stderr
+    as_json = json.loads(used("put", str(folder), f"{OUTPUTS}:led", "--json").stdout)
+    assert as_json["followed"] == [f"{folder}/one", f"{folder}/two"]
+
+
+def test_put_into_a_home_without_volumes_says_what_makes_them(vfm: Vfm, tmp_path: Path) -> None:
+    done = vfm("put", str(tmp_path), OUTPUTS)
+    assert done.returncode == 2
+    assert "there is no volume yet: the first run makes some" in done.stderr
+
+
 def test_put_of_nothing_is_refused(used: Vfm, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "empty").mkdir()

@@ -46,6 +46,7 @@ def filled(folder: Path, size: int = 2 * BLOCK + 5) -> tuple[Wanted, list[bytes]
     part.open(GO)
     for block in blocks:
         part.append(block, hashlib.sha256(block).digest())
+    part.close()
     return wanted, blocks
 
 
@@ -98,13 +99,28 @@ def test_only_whole_blocks_as_they_came_are_kept(
 def test_another_files_part_is_not_continued(tmp_path: Path) -> None:
     wanted, _ = filled(tmp_path)
     later = Wanted(wanted.volume, wanted.path, wanted.size, 2000.0, wanted.target)
-    assert Part(later).open(GO) == 0
+    part = Part(later)
+    assert part.open(GO) == 0
+    part.close()
+
+
+def test_two_downloads_of_a_file_do_not_write_one_part_file(tmp_path: Path) -> None:
+    wanted, blocks = filled(tmp_path)
+    first = Part(wanted)
+    assert first.open(GO) == wanted.size
+    for write in (lambda: Part(wanted).open(GO), lambda: write_whole(wanted, b"1", force=False)):
+        with pytest.raises(BlockingIOError, match="another copy is writing it just now"):
+            write()
+    first.finish(force=False)
+    assert wanted.target.read_bytes() == b"".join(blocks)
 
 
 def test_the_longest_names_have_part_files(tmp_path: Path) -> None:
     for length in (255, 250, 245):
         wanted = Wanted("verifiers-x", "a", 1, 1000.0, tmp_path / ("n" * length))
-        Part(wanted).open(GO)
+        part = Part(wanted)
+        part.open(GO)
+        part.close()
         write_whole(wanted, b"1", force=False)
         assert wanted.target.read_bytes() == b"1"
 

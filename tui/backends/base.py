@@ -83,6 +83,8 @@ class Transfer:
     """Files that were already there, identical."""
     left_out: list[LeftOut] = field(default_factory=list)
     """What is neither a file nor a folder, or could not be read."""
+    followed: list[str] = field(default_factory=list)
+    """Links that lead out of the folder that is uploaded: what they lead to is uploaded in their place."""
 
 
 Progress = Callable[[Transfer], None]

@@ -50,9 +50,9 @@ class Copy:
 
     def standing(self, stop: threading.Event) -> tuple[Copy, _Standing]:
         """The copy with the target that is really written to, and what is there. Raises `ConfigError`."""
-        if not os.path.lexists(self.target):
-            return self, "absent"
         copy = replace(self, target=written_to(self.target))
+        if not os.path.lexists(copy.target):
+            return copy, "absent"
         return copy, "same" if copy._is_same(stop) else "other"
 
     def _is_same(self, stop: threading.Event) -> bool:
@@ -152,13 +152,13 @@ def _copy_small(copy: Copy, force: bool, stop: threading.Event) -> str:
     """Copy a file in one go, leaving no part of it behind; returns why it cannot be read, or nothing."""
     if stop.is_set():
         raise Stopped
-    with _Writing(copy, force, keep=False) as writing:
-        try:
+    try:
+        with _Writing(copy, force, keep=False) as writing:
             if writing.open(stop) < copy.size:
                 writing.append(stop)
             writing.finish(stop)
-        except Unreadable as error:
-            return str(error)
+    except Unreadable as error:
+        return str(error)
     return ""
 
 
@@ -188,11 +188,12 @@ class _Writing:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        is_ours = len(self._files) == 2  # both ends are open: nobody else writes the part file
+        if error and is_ours and (not self._keep or isinstance(error, Unreadable)):
+            with suppress(OSError):  # it has its name already
+                self._part.unlink()
         for file in self._files:
             file.close()
-        if not self._keep or isinstance(error, Unreadable):
-            with suppress(OSError):  # none was made
-                self._part.unlink()
 
     def open(self, stop: threading.Event) -> int:
         """Bytes of a part file that are the source's own; other ones are thrown away."""

@@ -5,7 +5,7 @@ Owns the choice for what lies on this machine: an upload's source, a local volum
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from remote.contract.errors import ConfigError, DiskError, Hint
@@ -28,11 +28,22 @@ def given(source: Path, target: Path, transfer: Transfer) -> tuple[list[Copy], l
         raise ConfigError(f"{source} is {found.special}: there is nothing to copy", hint=Hint("name a file"))
     if not found.is_dir:
         return [Copy(source, target, found.size, str(source))], []
-    copies, folders = sorted_out(tree(source), source, target, f"{source}/", transfer)
+    copies, folders = sorted_out(
+        _noted(tree(source), source, transfer), source, target, f"{source}/", transfer
+    )
     if not copies:
         why = "".join(f"; {one.path} is {one.why}" for one in transfer.left_out[:3])
         raise ConfigError(f"there is no file to copy in {source}{why}", hint=Hint("name a folder with files"))
     return copies, folders
+
+
+def _noted(entries: Iterable[Entry], source: Path, transfer: Transfer) -> Iterator[Entry]:
+    """The same entries; links among them that lead out of `source` are named in `transfer`."""
+    real = source.resolve()
+    for entry in entries:
+        if entry.is_link and not entry.special and not (source / entry.path).resolve().is_relative_to(real):
+            transfer.followed.append(f"{source}/{entry.path}")
+        yield entry
 
 
 def sorted_out(

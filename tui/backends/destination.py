@@ -6,11 +6,13 @@ whole, and that no other program's file is ever taken for one. Every function do
 
 from __future__ import annotations
 
+import fcntl
 import filecmp
 import hashlib
 import os
 import stat
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -49,11 +51,18 @@ def listed(paths: Sequence[str]) -> str:
 def written_to(target: Path) -> Path:
     """The path that writing to `target` changes: where a link leads, never the link.
 
-    Raises `ConfigError` where no file can be written: a folder, a pipe, a device, a link that leads nowhere.
+    Raises `ConfigError` where no file can be written: a folder, a pipe, a device, a link that leads nowhere,
+    or what is no folder where one has to be.
     """
     try:
         found = os.lstat(target)
     except (FileNotFoundError, NotADirectoryError):
+        above = next(path for path in target.absolute().parents if os.path.lexists(path))
+        if not above.is_dir():
+            raise ConfigError(
+                f"{above} is no folder: {target} cannot be made",
+                hint=Hint("name another place, or remove it first"),
+            ) from None
         return target
     if stat.S_ISLNK(found.st_mode):
         try:
@@ -87,9 +96,10 @@ def part_of(target: Path, origin: str) -> Path:
 
 
 def open_part(part: Path) -> BinaryIO:
-    """A part file, to be read and appended to; made where there is none.
+    """A part file, to be read and appended to; made where there is none. Until it is closed it is locked.
 
     What bears its name and is no file of ours alone (a link, a pipe) is removed, never written through.
+    Raises `BlockingIOError` where another copy writes it.
     """
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     part.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +109,13 @@ def open_part(part: Path) -> BinaryIO:
     if not _is_ours(os.fstat(number)):
         os.close(number)
         raise FileExistsError(17, "another program's file came in the way", str(part))
-    return os.fdopen(number, "a+b")
+    file = os.fdopen(number, "a+b")
+    try:
+        _lock(file, part)
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def give_name(part: Path, target: Path, *, force: bool) -> None:
@@ -127,17 +143,32 @@ def write_file(target: Path, write: Callable[[BinaryIO], T], *, force: bool = Fa
     is_taken = os.path.lexists(target)
     target = written_to(target)
     part = part_of(target, f"{os.getpid()}:{target}")
-    try:
-        with open_part(part) as file:
+    with open_part(part) as file:
+        try:
             found = write(file)
-        if is_taken and filecmp.cmp(part, target, shallow=False):
-            part.unlink()
-        else:
-            give_name(part, target, force=force)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+            file.flush()
+            if is_taken and filecmp.cmp(part, target, shallow=False):
+                part.unlink()
+            else:
+                give_name(part, target, force=force)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
     return found
+
+
+def _lock(file: BinaryIO, part: Path) -> None:
+    busy = BlockingIOError(11, "another copy is writing it just now, wait for that one to end", str(part))
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise busy from None
+    except OSError:
+        return  # a file system without locks
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(file.fileno()), os.stat(part)):
+            return
+    raise busy  # it had become the file itself before it was locked
 
 
 def _is_ours(found: os.stat_result) -> bool:

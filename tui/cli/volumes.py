@@ -109,14 +109,19 @@ def put(source: Path, where: str, force: bool, as_json: bool) -> int:
 
 
 def _tell_copied(source: str, dest: str, transfer: Transfer, as_json: bool) -> int:
+    from tui.backends.destination import listed
     from tui.cli.common import print_json
 
     if as_json:
         left = [{"path": one.path, "why": one.why} for one in transfer.left_out]
         much = {"bytes": transfer.done, "bytes_total": transfer.total, "skipped": list(transfer.skipped)}
-        print_json({"from": source, "to": dest, **much, "left_out": left})
+        print_json({"from": source, "to": dest, **much, "left_out": left, "followed": transfer.followed})
         return exit_codes.DONE
     exit_codes.say(f"{source} is in {dest} ({_how_much(transfer)})")
+    if led := transfer.followed:
+        many = "a link leads" if len(led) == 1 else f"{len(led):,} links lead"
+        were = "was" if len(led) == 1 else "were"
+        exit_codes.say(f"note: {many} out of {source}, and {were} followed: {listed(led)}")
     _say_left_out(transfer)
     return exit_codes.DONE
 

@@ -96,6 +96,7 @@ def _on_disk(path: Path) -> list[str]:
     transfer = Transfer()
     copies, _ = given(path, path, transfer)
     lines = [f"{path}  {files_and_bytes(len(copies), sum(copy.size for copy in copies))}"]
+    lines += [f"! a link out of it is followed: {link}" for link in transfer.followed]
     return lines + [f"! left out: {one.path}, {one.why}" for one in transfer.left_out]
 
 

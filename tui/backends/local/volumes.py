@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
+from remote.contract import layout
 from remote.contract.errors import ConfigError, DiskError, Hint
 from remote.contract.plain_files import open_plain
 from tui.backends.base import Entry, Progress, Transfer, VolumeInfo
@@ -140,8 +141,9 @@ class LocalVolumes:
             target = dest / source.name if dest.is_dir() else dest
             return [replace(Copy.of(source, target), shown=path)], []
         target = dest / (PurePosixPath(path).name or volume)
-        entries = tree(source, within=self._base(volume))
         prefix = "".join(f"{part}/" for part in PurePosixPath(path).parts)
+        found = tree(source, within=self._base(volume))
+        entries = (entry for entry in found if not layout.is_lock(prefix + entry.path))
         return sorted_out(entries, source, target, prefix, transfer)
 
     def _uploads(self, volume: str, source: Path, path: str, transfer: Transfer) -> tuple[_Copies, _Paths]:

@@ -61,6 +61,7 @@ class Download:
     ) -> None:
         self._source, self._transfer, self._progress, self._look = source, transfer, progress, look
         self._force = False
+        self._parts: list[Part] = []
         self._gone: list[Gone] = []
 
     async def run(self, files: list[Wanted], *, force: bool = False) -> None:
@@ -83,9 +84,13 @@ class Download:
                 cause=str(error),
                 hint=Hint(f"mend that and {GO_ON}"),
             ) from error
+        finally:
+            for part in self._parts:
+                part.close()
 
     async def _not_here(self, files: list[Wanted], force: bool) -> list[Wanted]:
-        here = await off_loop(lambda _: [file.really() for file in files if file.is_taken()])
+        files = await off_loop(lambda _: [file.really() for file in files])
+        here = await off_loop(lambda _: [file for file in files if file.is_taken()])
         marked = await off_loop(lambda _: {file.path for file in here if is_marked(file)})
         same = {file.path: file for file in here if file.path in marked}
         asked = [file for file in here if file.path not in marked]
@@ -97,8 +102,7 @@ class Download:
             if file.path not in marked:
                 await self._on_disk(file, lambda _, file=file: mark(file, file.target))  # type: ignore[misc]
             self._skip(file)
-        at = {file.path: file for file in here}
-        return [at.get(file.path, file) for file in files if file.path not in same]
+        return [file for file in files if file.path not in same]
 
     async def _bring(self, files: list[Wanted]) -> None:
         async with aclosing(in_turn(self._jobs(files), AT_ONCE, BUDGET)) as answers:
@@ -119,6 +123,7 @@ class Download:
 
     async def _large(self, wanted: Wanted) -> AsyncGenerator[Job[Tag, Sequence[Block]], None]:
         part = Part(wanted)
+        self._parts.append(part)
         kept = await self._on_disk(wanted, part.open)
         if kept == wanted.size and not await self._finish(wanted, part):
             return

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 from tui.backends.destination import give_name, open_part, part_of, written_to
 from tui.backends.off_loop import Stopped
@@ -60,10 +61,15 @@ class Part:
         self._wanted = wanted
         self._part = wanted.part
         self._sums = sums_of(wanted.part)
+        self._files: list[BinaryIO] = []
 
     def open(self, stop: threading.Event) -> int:
-        """Bytes that are there and are what they were when they came; all the others are thrown away."""
-        open_part(self._part).close()
+        """Bytes that are there and are what they were when they came; all the others are thrown away.
+
+        Nobody else can write it until it is closed, finished or forgotten.
+        """
+        self._file = open_part(self._part)
+        self._files.append(self._file)
         sums = list(self._kept(stop))
         fresh = self._sums.with_name(self._sums.name + "~")
         with open_part(fresh) as file:
@@ -71,14 +77,13 @@ class Part:
             file.write("".join(f"{line}\n" for line in (self._whose(), *sums)).encode())
         os.replace(fresh, self._sums)
         kept = min(len(sums) * BLOCK, self._wanted.size)
-        with open_part(self._part) as file:
-            file.truncate(kept)
+        self._file.truncate(kept)
         return kept
 
     def append(self, block: bytes | bytearray, digest: bytes) -> None:
         """One block more. Its sum is written after it: without one, a block counts as not there."""
-        with open_part(self._part) as file:
-            file.write(block)
+        self._file.write(block)
+        self._file.flush()
         with open_part(self._sums) as file:
             file.write(f"{digest.hex()}\n".encode())
 
@@ -86,16 +91,22 @@ class Part:
         """Give it its name. Raises `OSError` where it is not as long as it should be, and `Occupied`."""
         if self._part.stat().st_size != self._wanted.size:
             raise OSError(f"{self._part} is not as long as it should be: somebody else wrote into it")
-        with open_part(self._part) as file:
-            os.fsync(file.fileno())  # the mark is trusted later: what it vouches for is on the disk before
+        os.fsync(self._file.fileno())  # the mark is trusted later: what it vouches for is on the disk before
         mark(self._wanted, self._part)
         give_name(self._part, self._wanted.target, force=force)
         self._sums.unlink(missing_ok=True)
+        self.close()
 
     def forget(self) -> None:
         """Throw away what has come."""
         self._part.unlink(missing_ok=True)
         self._sums.unlink(missing_ok=True)
+        self.close()
+
+    def close(self) -> None:
+        """Let another download write it."""
+        for file in self._files:
+            file.close()
 
     def _whose(self) -> str:
         wanted = self._wanted
@@ -121,17 +132,17 @@ class Part:
 def write_whole(wanted: Wanted, data: bytes | bytearray, *, force: bool) -> None:
     """Write a small file in one go; whoever looks sees all of it or nothing, and an error leaves nothing."""
     part = wanted.part
-    try:
-        with open_part(part) as file:
+    with open_part(part) as file:
+        try:
             file.truncate(0)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
             mark(wanted, file.fileno())
-        give_name(part, wanted.target, force=force)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+            give_name(part, wanted.target, force=force)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
 
 
 def mark(wanted: Wanted, place: Path | int) -> None:

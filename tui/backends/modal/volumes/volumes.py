@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+from remote.contract import layout
 from remote.contract.errors import ConfigError, Hint
 from tui.backends.base import Entry, LeftOut, Progress, Transfer, VolumeInfo
 from tui.backends.copy_plan import given, make_folders
@@ -218,6 +219,7 @@ def _sorted_out(
 ) -> tuple[list[Wanted], list[Path]]:
     """The files to be brought, and folders that none of them makes. What can be no file is left out."""
     transfer.left_out += [LeftOut(entry.path, entry.special) for entry in entries if entry.special]
+    entries = [entry for entry in entries if entry.path == place or not layout.is_lock(entry.path)]
     files = [
         Wanted(volume, e.path, e.size, e.modified, target / below(place, e.path))
         for e in entries
