@@ -27,7 +27,7 @@ from textual.widget import Widget
 from textual.widgets import Log, Static
 
 from benchmarks.common import PROJECT, machine, verdict
-from tui.store.logs.log_file import Journal
+from tui.store.logs.log_file import LogFile
 from tui.widgets.logs.pane import LogPane
 
 KEYS = 60
@@ -46,7 +46,7 @@ class Host(App[None]):
     def __init__(self, way: str, rate: int, folder: Path) -> None:
         super().__init__()
         self._way, self._rate = way, rate
-        self._journal = Journal(folder / "stream.log")
+        self._log_file = LogFile(folder / "stream.log")
         self._presses = 0
         self.painted = 0
 
@@ -56,7 +56,7 @@ class Host(App[None]):
         yield self._log_widget()
 
     def _log_widget(self) -> Widget:
-        return LogPane(self._journal) if self._way == "pane" else Log()
+        return LogPane(self._log_file) if self._way == "pane" else Log()
 
     def on_mount(self) -> None:
         """The log begins to come in."""
@@ -70,7 +70,7 @@ class Host(App[None]):
     def _write(self) -> None:
         count = max(1, int(self._rate * STEP))
         began, written = time.perf_counter(), 0
-        with self._journal.path.open("ab", buffering=0) as file:
+        with self._log_file.path.open("ab", buffering=0) as file:
             while True:
                 time.sleep(max(0.0, began + written / max(1, count) * STEP - time.perf_counter()))
                 written += count
@@ -79,7 +79,7 @@ class Host(App[None]):
                 lines = [f"[train] INFO step {written + i} loss=0.{i:04} tokens/s {i}" for i in range(count)]
                 if self._way == "pane":
                     file.write(("\n".join(lines) + "\n").encode())
-                    self.call_later(self.query_one(LogPane).journal_grew)
+                    self.call_later(self.query_one(LogPane).log_grew)
                 else:
                     self.call_later(self.query_one(Log).write_lines, lines)
 

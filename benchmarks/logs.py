@@ -24,7 +24,7 @@ from textual.app import App, ComposeResult
 from textual.widget import Widget
 
 from benchmarks.common import PROJECT, machine, spread, verdict
-from tui.store.logs.log_file import Journal
+from tui.store.logs.log_file import LogFile
 from tui.store.logs.query import LogQuery
 from tui.store.logs.search import LogMatches
 from tui.widgets.logs.pane import LogPane
@@ -84,17 +84,17 @@ async def ingest_pane(count: int) -> float:
     """Lines a second, from the first byte appended to the last line drawn."""
     data = [("\n".join(part) + "\n").encode() for part in chunks(count, 10_000)]
     with tempfile.TemporaryDirectory() as folder:
-        journal = Journal(Path(folder) / "stream.log")
-        app = Host(lambda: LogPane(journal))
+        log_file = LogFile(Path(folder) / "stream.log")
+        app = Host(lambda: LogPane(log_file))
         async with app.run_test(size=(120, 40)) as pilot:
             await pilot.pause()
             pane = app.query_one(LogPane)
 
             def write() -> None:
-                with journal.path.open("ab", buffering=0) as file:
+                with log_file.path.open("ab", buffering=0) as file:
                     for piece in data:
                         file.write(piece)
-                        app.call_later(pane.journal_grew)
+                        app.call_later(pane.log_grew)
 
             began = time.perf_counter()
             writer = threading.Thread(target=write)
@@ -103,7 +103,7 @@ async def ingest_pane(count: int) -> float:
             await reached(shows(app, f"step {count - 1} "))
             taken = time.perf_counter() - began
             writer.join()
-        journal.close()
+        log_file.close()
     return count / taken
 
 
@@ -174,13 +174,13 @@ class Opened:
 
 async def open_pane(path: Path) -> Opened:
     """Put a pane up in an app that runs."""
-    journal = Journal(path)
+    log_file = LogFile(path)
     app: App[None] = App()
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
         gc.collect()  # what is left of the app before is not this pane's
         began, loop = time.perf_counter(), time.thread_time()
-        pane = LogPane(journal)
+        pane = LogPane(log_file)
         await app.mount(pane)
         await reached(lambda: len(pane.view.rows) > 0)
         painted = asyncio.Event()
@@ -191,7 +191,7 @@ async def open_pane(path: Path) -> Opened:
             sys.exit("what was painted is not the end of the log")
         await reached(lambda: len(pane.view.rows) == LINES)
         whole = time.perf_counter() - began
-    journal.close()
+    log_file.close()
     return Opened(tail, loop, whole)
 
 
@@ -202,10 +202,10 @@ def opening(path: Path) -> None:
     tails = [opened.tail for opened in found]
     index = []
     for _ in range(ROUNDS):
-        journal, began = Journal(path), time.perf_counter()
-        journal.refresh()
+        log_file, began = LogFile(path), time.perf_counter()
+        log_file.refresh()
         index.append(time.perf_counter() - began)
-        journal.close()
+        log_file.close()
     print(f"open {path.stat().st_size / 1e6:.0f} MB, tail painted after: {spread(tails)}")
     print(f"open, of that the loop's processor time: {spread([opened.loop for opened in found])}")
     print(f"open, all lines there after: {spread([opened.whole for opened in found])}")
@@ -216,13 +216,13 @@ def opening(path: Path) -> None:
 
 async def use_pane(path: Path) -> int:
     """Resident bytes of a process that opened a log, scrolled all over it, and searched it."""
-    app = Host(lambda: LogPane(Journal(path)))
+    app = Host(lambda: LogPane(LogFile(path)))
     async with app.run_test(size=(120, 40)) as pilot:
         await pilot.pause()
         pane = app.query_one(LogPane)
-        await reached(lambda: pane.journal.lines > 0 and len(pane.view.rows) == pane.journal.lines)
+        await reached(lambda: pane.log_file.lines > 0 and len(pane.view.rows) == pane.log_file.lines)
         pane.view.focus()
-        for row in range(0, pane.journal.lines, max(1, pane.journal.lines // 200)):
+        for row in range(0, pane.log_file.lines, max(1, pane.log_file.lines // 200)):
             pane.view.go_to(row)
             await asyncio.sleep(0)
         pane.search("error|fatal")
@@ -250,11 +250,11 @@ def memory(path: Path) -> None:
 
 async def scan_with_lag(path: Path, pattern: str) -> tuple[float, float, int]:
     """Seconds of a search off the loop, how late the loop was meanwhile at worst, and hits."""
-    journal = Journal(path)
-    journal.refresh()
-    matches = LogMatches(journal, LogQuery(None, (pattern,)))
+    log_file = LogFile(path)
+    log_file.refresh()
+    matches = LogMatches(log_file, LogQuery(None, (pattern,)))
     taken, late = await lateness(asyncio.to_thread(matches.scan))
-    journal.close()
+    log_file.close()
     return taken, late, len(matches)
 
 

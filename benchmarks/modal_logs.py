@@ -89,8 +89,8 @@ async def _running(folder: Path) -> RunRecord:
         )
     )
     async for _ in backend.watch(run):
-        journal = backend.journal(run)
-        if journal.exists() and MARK.search(journal.read_bytes()):
+        log = backend.log_path(run)
+        if log.exists() and MARK.search(log.read_bytes()):
             return await backend.status(run)
     raise SystemExit("the run ended before it printed anything")
 

@@ -1,6 +1,6 @@
 """Watching a run that outlives its watchers: lines lost and doubled, and how soon all of them are there.
 
-A detached process writes numbered lines and metrics, 5,000 a second. Watchers (the app's live and journal,
+A detached process writes numbered lines and metrics, 5,000 a second. Watchers (the app's live run and log,
 in processes of their own) are killed in the middle with SIGKILL, one after another; the last one stays to the
 end. Each must have seen exactly what was written so far.
 
@@ -120,8 +120,8 @@ async def watch(home: Path) -> None:
     live = LiveRun(client, await client.find(RUN))
     checked = 0
     async for _ in live.updates():
-        count = await asyncio.to_thread(live.journal.refresh, over=live.over)
-        fresh = await asyncio.to_thread(live.journal.read, checked, count - checked)
+        count = await asyncio.to_thread(live.log_file.refresh, over=live.over)
+        fresh = await asyncio.to_thread(live.log_file.read, checked, count - checked)
         for number, line in enumerate(fresh, checked):
             if not line.raw.startswith(b"\x1e") and not line.raw.startswith(b"[train] line %06d " % number):
                 print(f"wrong: line {number} is {line.raw[:40]!r}", flush=True)
@@ -131,7 +131,7 @@ async def watch(home: Path) -> None:
             print(f"wrong: steps {reward.steps[:3]} … {reward.steps[-3:]}", flush=True)
         if reward is not None and not live.over:
             print(f"behind {1000 * (time.time() - live.state.metrics['written']):.1f}", flush=True)
-    total = int((live.journal.path.parents[1] / TOTAL).read_text())
+    total = int((live.log_file.path.parents[1] / TOTAL).read_text())
     if checked != total + 1 or len(live.metrics.series["reward"].steps) != total // 100:
         print(f"wrong: {checked} lines of {total + 1} in the end", flush=True)
     print(f"whole {checked:,} lines and {len(live.metrics.series['reward'].steps):,} steps", flush=True)

@@ -216,16 +216,16 @@ class Client:
         """The run's lines in batches from a position, to its end or (not `live`) to what there is."""
         return self.backend(run.backend).follow(run, position, live=live)
 
-    def journal(self, run: RunRecord) -> Path:
+    def log_path(self, run: RunRecord) -> Path:
         """The file on this machine that holds the run's whole output, as far as it was brought here."""
-        return self.backend(run.backend).journal(run)
+        return self.backend(run.backend).log_path(run)
 
     def trouble(self, run: RunRecord) -> str:
         """What keeps the output of a watched run from coming just now, in words; empty where nothing does."""
         return self.backend(run.backend).trouble(run)
 
     def watch(self, run: RunRecord) -> AsyncIterator[int]:
-        """Keep the run's journal up to date: its size after each growth, until the run is over."""
+        """Keep the run's log file up to date: its size after each growth, until the run is over."""
         return self.backend(run.backend).watch(run)
 
     async def items(self, run: RunRecord, *, live: bool = False) -> AsyncIterator[Item]:

@@ -23,7 +23,7 @@ from tui.backends.base import Batch
 from tui.backends.local.backend import LocalBackend
 from tui.client import Client
 from tui.services.live_run import LiveRun
-from tui.store.logs.log_file import Journal
+from tui.store.logs.log_file import LogFile
 
 MEGA = 1_000_000
 
@@ -94,12 +94,12 @@ def _live(folder: Path, size: int) -> None:
     asyncio.run(watch())
 
 
-def _journal(folder: Path, size: int) -> None:
+def _log_file(folder: Path, size: int) -> None:
     path = folder / "stream.log"
     path.write_bytes(b"y" * size + b"\n")
-    journal = Journal(path)
-    assert journal.refresh(over=True) == 1
-    assert journal.line(0).size == size
+    log_file = LogFile(path)
+    assert log_file.refresh(over=True) == 1
+    assert log_file.line(0).size == size
 
 
 def _growing(folder: Path, size: int) -> None:
@@ -129,7 +129,7 @@ def _pump(folder: Path, size: int) -> None:
     assert said[-1] == "next"
 
 
-@pytest.mark.parametrize("read", [_follow, _live, _journal, _growing, _pump])
+@pytest.mark.parametrize("read", [_follow, _live, _log_file, _growing, _pump])
 def test_a_long_line_is_read_in_linear_time(read: Callable[[Path, int], None], tmp_path: Path) -> None:
     """Four times as much takes about four times as long, not sixteen."""
 

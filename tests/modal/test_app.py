@@ -210,7 +210,7 @@ async def test_from_the_form_to_the_files_with_every_line_once(
         assert "cannot reach" not in shown.words
         numbers = [line.split()[-1] for line in shown.log if line.startswith("[train] line")]
         assert numbers == [str(n) for count in (300, 200, 100) for n in range(count)]
-        assert desk.bench.backend().journal(run).read_bytes() == desk.there(run)
+        assert desk.bench.backend().log_path(run).read_bytes() == desk.there(run)
         await files_of(shown, run, tmp_path / "out")
 
 
@@ -354,7 +354,7 @@ async def test_another_attempt_is_told_of_and_runs_are_stopped_at_any_stage(
         await stop(shown)
         record = await shown.ends("■ cancelled")
         assert [attempt.why for attempt in record.attempts][-1] == "cancelled"
-        assert desk.bench.backend().journal(run).read_bytes() == desk.there(run)
+        assert desk.bench.backend().log_path(run).read_bytes() == desk.there(run)
         assert "[worker] saved" in shown.log
         await shown.press("escape")
         await shown.sees("■ 2 cancelled")

@@ -85,7 +85,7 @@ async def test_a_death_without_a_word_is_put_on_record(
     after = await backend.status(run)
     assert (after.status, after.exit_code) == ("failed", code)
     assert on_record(bench, run).status == "failed"
-    assert backend.journal(run).read_bytes() == (there(bench, run) / layout.STREAM).read_bytes()
+    assert backend.log_path(run).read_bytes() == (there(bench, run) / layout.STREAM).read_bytes()
     other = ModalBackend(tmp_path / "other", PROJECT, {}, bench.env_file)
     assert await lines(other, after) == found
 
@@ -114,7 +114,7 @@ async def test_a_run_whose_container_died_goes_on_in_another(bench: ModalBench, 
     after = await backend.status(run)
     assert (after.status, [attempt.why for attempt in after.attempts]) == ("done", ["lost", "done"])
     assert found.count("[train] line 0") == 2
-    assert backend.journal(run).read_bytes() == (there(bench, run) / layout.STREAM).read_bytes()
+    assert backend.log_path(run).read_bytes() == (there(bench, run) / layout.STREAM).read_bytes()
 
 
 async def test_what_a_lost_machine_said_is_in_the_volume_though_its_log_was_open(
@@ -163,7 +163,7 @@ async def test_a_launch_that_was_killed_is_not_waited_for(bench: ModalBench) -> 
     bench.cloud.faults.build_lines, bench.cloud.faults.build_delay = ["building"] * 1000, 0.1
     backend = bench.backend()
     run = await backend.launch(request())
-    await until(lambda: b"building" in backend.journal(run).read_bytes(), "the build")
+    await until(lambda: b"building" in backend.log_path(run).read_bytes(), "the build")
     [found] = await backend.runs()
     assert found.status == "pending"
     os.kill(int(run.identifiers["pid"]), signal.SIGKILL)
@@ -179,7 +179,7 @@ async def test_a_launch_that_fails_when_modal_is_lost_is_put_into_the_volume_lat
     backend = bench.backend()
     run = await backend.launch(request())
     faults.errors["VolumePutFiles2"] = Status.PERMISSION_DENIED
-    await until(lambda: not is_alive(backend.journal(run).parents[1]), "the launcher's end")
+    await until(lambda: not is_alive(backend.log_path(run).parents[1]), "the launcher's end")
     assert (await backend.status(run)).status == "failed"
     assert on_record(bench, run).status == "pending"
     faults.errors.clear()
@@ -188,7 +188,7 @@ async def test_a_launch_that_fails_when_modal_is_lost_is_put_into_the_volume_lat
     assert "pid" not in found.identifiers
     [failure] = [e for e in events_of(await lines(backend, found)) if isinstance(e, FailureEvent)]
     assert failure.message == "Modal could not build the image"
-    assert backend.journal(run).read_bytes() == (there(bench, run) / layout.STREAM).read_bytes()
+    assert backend.log_path(run).read_bytes() == (there(bench, run) / layout.STREAM).read_bytes()
 
 
 async def test_a_run_whose_launcher_gave_it_up_though_it_was_started_goes_on(
@@ -196,25 +196,25 @@ async def test_a_run_whose_launcher_gave_it_up_though_it_was_started_goes_on(
 ) -> None:
     _, run = await waiting(bench, tmp_path)
     backend = bench.backend()
-    staged = RunDir(backend.journal(run).parents[1])
+    staged = RunDir(backend.log_path(run).parents[1])
     await until(lambda: not is_alive(staged.path), "the launcher's end")
     gone = {"status": "failed", "exit_code": 1, "ended": 1.0, "attempts": []}
     staged.write_record(run.model_copy(update={**gone, "identifiers": {**run.identifiers, "pid": "1"}}))
-    with (staged.path / layout.STREAM).open("a") as journal:
-        journal.write("[worker] the launch failed\n")
+    with (staged.path / layout.STREAM).open("a") as log:
+        log.write("[worker] the launch failed\n")
     assert (await backend.status(run)).status == on_record(bench, run).status == "running"
     (tmp_path / "go").touch()
     found = await lines(backend, run)
     assert (await backend.status(run)).status == "done"
     assert "[worker] the launch failed" not in found
-    assert backend.journal(run).read_bytes() == (there(bench, run) / layout.STREAM).read_bytes()
+    assert backend.log_path(run).read_bytes() == (there(bench, run) / layout.STREAM).read_bytes()
 
 
 async def test_a_launch_under_way_is_cancelled(bench: ModalBench) -> None:
     bench.cloud.faults.build_lines, bench.cloud.faults.build_delay = ["building"] * 1000, 0.1
     backend = bench.backend()
     run = await backend.launch(request())
-    await until(lambda: b"building" in backend.journal(run).read_bytes(), "the build")
+    await until(lambda: b"building" in backend.log_path(run).read_bytes(), "the build")
     await backend.cancel(run)
     await lines(backend, run)
     assert (await backend.status(run)).status == on_record(bench, run).status == "cancelled"

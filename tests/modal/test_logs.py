@@ -56,7 +56,7 @@ class Told:
 
     def here(self, backend: ModalBackend | None = None) -> bytes:
         """What is in the journal."""
-        path = (backend or self.backend).journal(self.run)
+        path = (backend or self.backend).log_path(self.run)
         return path.read_bytes() if path.exists() else b""
 
 

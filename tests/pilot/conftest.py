@@ -129,7 +129,7 @@ class SilentBackend:
         await self._question()
         return self._records
 
-    def journal(self, run: RunRecord) -> Path:
+    def log_path(self, run: RunRecord) -> Path:
         """See `Backend`: nothing was brought here."""
         return Path("nothing", run.run_id)
 

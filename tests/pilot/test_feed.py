@@ -48,7 +48,7 @@ async def test_every_step_arrives_once_while_the_run_goes_on(bench: LocalBench, 
     assert seen[-1] == 9
     assert 3 in seen
     assert live.metrics.series["reward"].steps == list(range(1, 10))
-    assert live.folded == live.journal.size()
+    assert live.folded == live.log_file.size()
     assert live.record.status == "done"
 
 

@@ -19,27 +19,27 @@ from textual.widgets import Input, Static
 from remote.contract.events import MetricsEvent, PhaseEvent, encode_line
 from tests.pilot.conftest import NOW, until
 from tui.store.logs import search
-from tui.store.logs.log_file import Journal
+from tui.store.logs.log_file import LogFile
 from tui.store.logs.search import LogMatches
 from tui.widgets.logs.pane import LogPane
 from tui.widgets.logs.view import LogView
 
 
 class Host(App[None]):
-    """An app of log panes over one journal."""
+    """An app of log panes over one log."""
 
     BINDINGS = [Binding("escape", "host_escape", "Back")]  # noqa: RUF012
 
     def __init__(self, path: Path, panes: int = 1) -> None:
         super().__init__()
-        self.journal = Journal(path)
+        self.log_file = LogFile(path)
         self._panes = panes
         self.escaped = 0
         self.saves: list[LogPane.SaveRequested] = []
 
     def compose(self) -> ComposeResult:
         for number in range(self._panes):
-            yield LogPane(self.journal, id=f"pane-{number}")
+            yield LogPane(self.log_file, id=f"pane-{number}")
 
     def on_mount(self) -> None:
         self.pane.view.focus()
@@ -104,17 +104,17 @@ async def opened(
     app = Host(log, panes)
     async with app.run_test(size=size) as pilot:
         whole = log.read_bytes().count(b"\n") if log.exists() else 0
-        await until(lambda: app.journal.lines == whole and len(app.view.rows) == whole, "the index")
+        await until(lambda: app.log_file.lines == whole and len(app.view.rows) == whole, "the index")
         await pilot.pause()
         yield app, pilot
 
 
 def grow(app: Host, data: bytes, over: bool = False) -> None:
     """The file grows, and the panes are told."""
-    with app.journal.path.open("ab") as file:
+    with app.log_file.path.open("ab") as file:
         file.write(data)
     for pane in app.query(LogPane):
-        pane.journal_grew(over=over)
+        pane.log_grew(over=over)
 
 
 def ends(app: Host, text: str) -> Callable[[], bool]:
@@ -138,18 +138,18 @@ async def test_the_tail_is_there_before_anything_is_indexed(
 ) -> None:
     """The last lines stand on the screen while the index still waits."""
     log.write_bytes(written(50_000))
-    gate, refresh = threading.Event(), Journal.refresh
+    gate, refresh = threading.Event(), LogFile.refresh
 
-    def late(journal: Journal, *, over: bool = False) -> int:
+    def late(log_file: LogFile, *, over: bool = False) -> int:
         gate.wait()
-        return refresh(journal, over=over)
+        return refresh(log_file, over=over)
 
-    monkeypatch.setattr(Journal, "refresh", late)
+    monkeypatch.setattr(LogFile, "refresh", late)
     app = Host(log)
     async with app.run_test(size=(80, 24)):
         try:
             await until(ends(app, "line 49999"), "the tail")
-            assert app.journal.lines == 0
+            assert app.log_file.lines == 0
             assert len(shown(app.view)) == app.view.size.height
         finally:
             gate.set()
@@ -384,14 +384,14 @@ async def test_a_file_cut_short_removed_and_put_in_anew(log: Path) -> None:
         await pilot.press("enter")
         await until(lambda: len(app.view.rows) == 30, "the errors")
         log.write_bytes(written(25))
-        app.pane.journal_grew()
+        app.pane.log_grew()
         await until(lambda: len(app.view.rows) == 3, "those of the shorter file")
         log.unlink()
-        app.pane.journal_grew()
+        app.pane.log_grew()
         await pilot.pause()
         assert len(app.view.rows) == 3
         log.write_bytes(b"ERROR anew\n")
-        app.pane.journal_grew()
+        app.pane.log_grew()
         await until(lambda: shown(app.view) == ["ERROR anew"], "the new file")
 
 
@@ -400,7 +400,7 @@ async def test_a_torn_last_line_counts_when_the_run_is_over(log: Path) -> None:
     log.write_bytes(written(3))
     async with opened(log) as (app, _):
         grow(app, b"[train] torn \xe4\xb8")
-        await until(lambda: app.pane.journal.size() > app.journal.end, "a torn line")
+        await until(lambda: app.pane.log_file.size() > app.log_file.end, "a torn line")
         assert len(app.view.rows) == 3
         grow(app, b"", over=True)
         await until(ends(app, "torn \N{REPLACEMENT CHARACTER}"), "the torn line")
@@ -412,12 +412,12 @@ async def test_a_file_that_comes_later(tmp_path: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         assert shown(app.view) == ["nothing was said yet"]
-        app.journal.path.parent.mkdir(parents=True)
+        app.log_file.path.parent.mkdir(parents=True)
         grow(app, b"[image] hello\n")
         await until(lambda: shown(app.view) == ["[image] hello"], "the first line")
 
 
-async def test_panes_over_one_journal_while_it_grows_and_the_screen_changes(log: Path) -> None:
+async def test_panes_over_one_log_while_it_grows_and_the_screen_changes(log: Path) -> None:
     """Each keeps its own source, filter and place; sizes change in mid-stream."""
     async with opened(log, panes=3) as (app, pilot):
         panes = list(app.query(LogPane))

@@ -28,7 +28,7 @@ from tui.config.overrides import parse_one
 from tui.config.resolve import resolve
 from tui.config.yaml_edit import drop, put
 from tui.store.charts.series import Metrics
-from tui.store.logs.log_file import Journal
+from tui.store.logs.log_file import LogFile
 from tui.store.logs.query import LogQuery
 from tui.store.logs.stream import LineDecoder, events_of
 from tui.store.runs.filter import parse_filter
@@ -79,7 +79,7 @@ class Fuzz:
         self._record = record
         self._stream = "".join(f"{encode_line(event)}\n[train] a line\n" for event in events)
         self.targets: tuple[Callable[[], None], ...] = (
-            *(self.config, self.override, self.stream, self.frames, self.journal, self.run_filter),
+            *(self.config, self.override, self.stream, self.frames, self.log_file, self.run_filter),
             *(self.log_query, self.names, self.record, self.terminal, self.yaml, self.json, self.redaction),
         )
 
@@ -128,22 +128,22 @@ class Fuzz:
         found = reader.feed(self.mutated("".join(map(encode_frame, sent))) + "\nx\n")
         assert all(frame in sent for frame in found if isinstance(frame, Frame))
 
-    def journal(self) -> None:
+    def log_file(self) -> None:
         """A log file on disk: every byte of it is some line's."""
         data = self.mutated(self._stream * self._rng.randrange(1, 4)).encode(errors="replace")
         path = self._home / "fuzzed.log"
         path.write_bytes(data)
-        journal = Journal(path)
+        log_file = LogFile(path)
         try:
             before = -1
-            while (found := journal.refresh(over=True)) != before:
+            while (found := log_file.refresh(over=True)) != before:
                 before = found
-            count = len(journal.read(0, 10_000))
+            count = len(log_file.read(0, 10_000))
             assert count <= data.count(b"\n") + 1
-            for line in journal.read(0, 100):
+            for line in log_file.read(0, 100):
                 assert isinstance(line.text, str)
         finally:
-            journal.close()
+            log_file.close()
 
     def run_filter(self) -> None:
         """The runs table's filter line."""

@@ -59,7 +59,7 @@ async def _run(rng: random.Random, bench: ModalBench, report: Report) -> None:
         await asyncio.to_thread(_calm, bench.cloud.faults)
     await asyncio.wait_for(watching, PATIENCE)
     there = (bench.cloud.volumes_dir / run.outputs / layout.run_path(run.run_id) / layout.STREAM).read_bytes()
-    here = backend.journal(run).read_bytes()
+    here = backend.log_path(run).read_bytes()
     report.add("lines followed", here.count(b"\n"))
     _compare(run.run_id, there, here, report)
     record = await backend.status(run)
@@ -69,9 +69,9 @@ async def _run(rng: random.Random, bench: ModalBench, report: Report) -> None:
 
 async def _under_way(backend: ModalBackend, run: RunRecord) -> None:
     """Until the worker has said something: a launch that cannot reach Modal fails, and says so."""
-    journal = backend.journal(run)
+    log = backend.log_path(run)
     async with asyncio.timeout(PATIENCE):
-        while not (journal.exists() and b"[train] line" in await asyncio.to_thread(journal.read_bytes)):
+        while not (log.exists() and b"[train] line" in await asyncio.to_thread(log.read_bytes)):
             await asyncio.sleep(0.05)
 
 

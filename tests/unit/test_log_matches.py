@@ -11,19 +11,19 @@ import pytest
 from remote.contract.errors import ConfigError
 from remote.contract.events import PhaseEvent, encode_line
 from tui.store.logs import search
-from tui.store.logs.log_file import Journal
+from tui.store.logs.log_file import LogFile
 from tui.store.logs.query import ERRORS, LogQuery, compile_pattern, why_not
 from tui.store.logs.search import KnownMatches, LogMatches
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Journal:
+def log_file(tmp_path: Path) -> LogFile:
     """Ten thousand lines of two sources."""
-    journal = Journal(tmp_path / "stream.log")
+    log_file = LogFile(tmp_path / "stream.log")
     lines = (f"[{'vllm' if i % 2 else 'train'}] line {i}" for i in range(10_000))
-    journal.path.write_text("\n".join(lines) + "\n")
-    journal.refresh()
-    return journal
+    log_file.path.write_text("\n".join(lines) + "\n")
+    log_file.refresh()
+    return log_file
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_case_and_characters(pattern: str, text: str, matches: bool) -> None:
 def test_what_is_no_pattern_is_said(pattern: str) -> None:
     """In words, with the pattern as it was typed."""
     with pytest.raises(ConfigError, match="not a pattern: "):
-        LogMatches(Journal(Path("x")), LogQuery(None, (pattern,)))
+        LogMatches(LogFile(Path("x")), LogQuery(None, (pattern,)))
     why = why_not(pattern)
     assert why is not None
     assert "(?m)" not in why
@@ -75,10 +75,10 @@ def test_what_is_an_error(line: str, is_error: bool) -> None:
     assert (compile_pattern(ERRORS).search(line.encode()) is not None) is is_error
 
 
-def test_a_scan_that_is_stopped_goes_on_later(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scan_that_is_stopped_goes_on_later(log_file: LogFile, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is lost or found twice."""
     monkeypatch.setattr(search, "CHUNK", 1000)
-    matches, stop = LogMatches(journal, LogQuery(None, ("line",))), threading.Event()
+    matches, stop = LogMatches(log_file, LogQuery(None, ("line",))), threading.Event()
     find = matches._find
 
     def stopping(data: bytes, end: int, base: int) -> array[int]:
@@ -87,15 +87,15 @@ def test_a_scan_that_is_stopped_goes_on_later(journal: Journal, monkeypatch: pyt
 
     monkeypatch.setattr(matches, "_find", stopping)
     assert not matches.scan(stop)
-    assert matches.scanned < journal.end
+    assert matches.scanned < log_file.end
     assert matches.scan()
     assert len(matches) == 10_000
     assert len(set(matches.offsets)) == 10_000
 
 
-def test_two_threads_scan_each_byte_once(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_threads_scan_each_byte_once(log_file: LogFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "CHUNK", 1000)
-    matches = LogMatches(journal, LogQuery(frozenset({"vllm"})))
+    matches = LogMatches(log_file, LogQuery(frozenset({"vllm"})))
     threads = [threading.Thread(target=matches.scan) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -104,31 +104,31 @@ def test_two_threads_scan_each_byte_once(journal: Journal, monkeypatch: pytest.M
     assert len(matches) == 5000
 
 
-def test_another_file_is_searched_anew(journal: Journal) -> None:
-    matches = LogMatches(journal, LogQuery(None, ("line",)))
+def test_another_file_is_searched_anew(log_file: LogFile) -> None:
+    matches = LogMatches(log_file, LogQuery(None, ("line",)))
     matches.scan()
-    journal.path.write_bytes(b"line\nother\n")
-    journal.refresh()
+    log_file.path.write_bytes(b"line\nother\n")
+    log_file.refresh()
     assert matches.scan()
     assert [line.text for line in matches.read(0, 9)] == ["line"]
 
 
 def test_events_match_by_their_words(tmp_path: Path) -> None:
     """Never by their JSON."""
-    journal = Journal(tmp_path / "stream.log")
+    log_file = LogFile(tmp_path / "stream.log")
     event = PhaseEvent(phase="train", status="started", t=1.0, seq=0)
-    journal.path.write_text(encode_line(event) + "\n")
-    journal.refresh()
+    log_file.path.write_text(encode_line(event) + "\n")
+    log_file.refresh()
     for pattern, count in {"train": 1, "^▶ train$": 1, "seq": 0, "phase": 0, r"\{": 0}.items():
-        matches = LogMatches(journal, LogQuery(None, (pattern,)))
+        matches = LogMatches(log_file, LogQuery(None, (pattern,)))
         matches.scan()
         assert len(matches) == count, pattern
 
 
-def test_what_was_found_is_kept_up_to_a_size(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_found_is_kept_up_to_a_size(log_file: LogFile, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even where nothing was found yet; the oldest goes first."""
     monkeypatch.setattr(search, "KEPT", 15_000)
-    known = KnownMatches(journal)
+    known = KnownMatches(log_file)
     first = known.of(LogQuery(None, ("line",)))
     assert known.of(LogQuery(None, ("line",))) is first
     first.scan()

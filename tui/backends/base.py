@@ -160,12 +160,12 @@ class Backend(Protocol):
         """The run's output from a position; ends with the run, or at once where `live` is false."""
         ...
 
-    def journal(self, run: RunRecord) -> Path:
+    def log_path(self, run: RunRecord) -> Path:
         """The file on this machine that holds the run's whole output, as far as `watch` has brought it."""
         ...
 
     def watch(self, run: RunRecord) -> AsyncIterator[int]:
-        """Keep the journal up to date; yields its size (bytes) at once and after each growth.
+        """Keep the log file up to date; yields its size (bytes) at once and after each growth.
 
         Ends when the run is over and all that it said is there.
         """

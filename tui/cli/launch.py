@@ -145,8 +145,8 @@ def _said_so_far(client: Client, plan: Plan) -> int:
     """The size of a run's stream, as far as this machine has it: what follows is the next attempt's."""
     from remote.contract.record import RunRecord
 
-    journal = client.journal(RunRecord.of(plan.request))
-    return journal.stat().st_size if journal.exists() else 0
+    log = client.log_path(RunRecord.of(plan.request))
+    return log.stat().st_size if log.exists() else 0
 
 
 def plan_dict(plan: Plan) -> dict[str, Any]:

@@ -48,11 +48,11 @@ class RunPanes:
         }
 
     def update(self, widget: Widget) -> None:
-        """Tell a pane that the live has grown."""
+        """Tell a pane that the run has grown."""
         live, told = self._live, type(widget).__name__
         match told:
             case "LogPane":
-                cast("LogPane", widget).journal_grew(over=live.over)
+                cast("LogPane", widget).log_grew(over=live.over)
             case "ChartsPane":
                 cast("ChartsPane", widget).refresh_data()
             case "SystemPane":
@@ -80,7 +80,7 @@ class RunPanes:
     def _logs(self) -> Widget:
         from tui.widgets.logs.pane import LogPane
 
-        return LogPane(self._live.journal)
+        return LogPane(self._live.log_file)
 
     def _charts(self) -> Widget:
         from tui.widgets.charts.pane import ChartsPane

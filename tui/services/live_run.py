@@ -1,4 +1,4 @@
-"""One run as it is watched: its journal, and what its events add up to, kept up to date.
+"""One run as it is watched: its log, and what its events add up to, kept up to date.
 
 Owns taking a stream into state, numbers and samples as it grows. It is read and decoded a slice at a time
 in a thread; what it adds up to changes on the event loop alone, so that whoever draws it never sees half
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from remote.contract.events import AnyEvent, SystemEvent, decode_line
 from remote.contract.long_lines import LONGEST_EVENT
 from tui.store.charts.series import Metrics
-from tui.store.logs.log_file import CHUNK, Journal
+from tui.store.logs.log_file import CHUNK, LogFile
 from tui.store.runs.state import RunState
 
 if TYPE_CHECKING:
@@ -40,17 +40,17 @@ class LiveRun:
     system: list[tuple[float, dict[str, float]]] = field(default_factory=list)
     """(Unix seconds, values) of each sample of the machine."""
     folded: int = 0
-    """Bytes of the journal that are in."""
+    """Bytes of the log that are folded."""
     over: bool = False
     """Whether the run is over and everything that it said is in."""
 
     _searched: int = 0
     """No line ends between what is in and here."""
     _generation: int = 0
-    """The journal's, of which that was read."""
+    """The generation of the log that was folded."""
 
     def __post_init__(self) -> None:
-        self.journal = Journal(self.client.journal(self.record))
+        self.log_file = LogFile(self.client.log_path(self.record))
 
     @property
     def status(self) -> str:
@@ -114,14 +114,14 @@ class LiveRun:
 
     def _is_another(self) -> bool:
         """Whether the output was replaced or cut short since it was taken in."""
-        return self.journal.look_anew() != self._generation or self.journal.size() < self.folded
+        return self.log_file.look_anew() != self._generation or self.log_file.size() < self.folded
 
     def _begin_anew(self) -> None:
         """What the output says now is all that counts; panes hold on to its parts."""
         self.state = RunState()
         self.metrics.clear()
         self.system.clear()
-        self.folded, self._searched, self._generation = 0, 0, self.journal.generation
+        self.folded, self._searched, self._generation = 0, 0, self.log_file.generation
 
     @property
     def _stage(self) -> tuple[int, int]:
@@ -139,7 +139,7 @@ class LiveRun:
 
     def _read(self, over: bool) -> tuple[list[AnyEvent], int]:
         """The events on the next whole lines, and those lines' bytes; a torn last line is one when `over`."""
-        data = self.journal.raw(self.folded, SLICE)
+        data = self.log_file.raw(self.folded, SLICE)
         whole = data.rfind(b"\n") + 1
         if data and not whole:
             return self._long_line(data, over)
@@ -148,7 +148,7 @@ class LiveRun:
     def _long_line(self, begin: bytes, over: bool) -> tuple[list[AnyEvent], int]:
         """The same for a line that goes on behind these bytes: each byte is looked at once."""
         at = max(self._searched, self.folded + len(begin))
-        while chunk := self.journal.raw(at, CHUNK):
+        while chunk := self.log_file.raw(at, CHUNK):
             newline = chunk.find(b"\n")
             at += len(chunk) if newline < 0 else newline + 1
             if newline >= 0:
@@ -159,7 +159,7 @@ class LiveRun:
                 return [], 0
         size = at - self.folded
         is_event = begin.startswith(b"\x1e") and size <= LONGEST_EVENT
-        return _events(self.journal.raw(self.folded, size)) if is_event else [], size
+        return _events(self.log_file.raw(self.folded, size)) if is_event else [], size
 
 
 def _events(data: bytes) -> list[AnyEvent]:

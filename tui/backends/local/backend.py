@@ -76,7 +76,7 @@ class LocalBackend:
         """
         return follow(self.run_dir(run), position, live)
 
-    def journal(self, run: RunRecord) -> Path:
+    def log_path(self, run: RunRecord) -> Path:
         """The run's own stream: nothing is copied."""
         return self.run_dir(run) / layout.STREAM
 

@@ -140,7 +140,7 @@ class ModalBackend:
             position = batch.position
             yield batch
 
-    def journal(self, run: RunRecord) -> Path:
+    def log_path(self, run: RunRecord) -> Path:
         """The copy of the run's output that watching keeps on this machine."""
         return self._bringer(run).journal.path
 

@@ -2,7 +2,7 @@
 
 Owns the index, which is sparse: where each block of about 16 kB begins and how many lines come before
 it. It costs one pass at the speed of `bytes.count` and 150 kB for 100 MB. Which lines match what is
-`log_matches.py`'s; drawing them is a widget's.
+`search.py`'s; drawing them is a widget's.
 
 Lines are what people read: text, and the events that say where the run is (phases, checkpoints, the
 failure, the end). Numbers, episodes and samples of the machine have panes of their own.
@@ -80,7 +80,7 @@ def is_hidden(data: bytes, start: int = 0, end: int | None = None) -> bool:
     return data.startswith(_SEPARATOR, start, end) and _HIDDEN.match(data, start, end) is not None
 
 
-class Journal:
+class LogFile:
     """The lines of a file that may be growing. Safe to use from several threads.
 
     A file that is put in another's place, or cut short, is read anew: `generation` then counts up, and

@@ -1,7 +1,7 @@
 """What to look for in a log: sources, and patterns that a line must match. Pure.
 
 Owns the patterns' language, which is RE2's: Python's without look-around and back-references, and linear
-in time whatever is typed. Finding lines in a file is `log_matches.py`'s.
+in time whatever is typed. Finding lines in a file is `search.py`'s.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Which lines of a journal match a query. Found off the event loop.
+"""Which lines of a log match a query. Found off the event loop.
 
 Owns the search. Where matches are few, RE2 runs over whole chunks; where they are many, Arrow's RE2 goes
 over the chunk's lines at once. Both let go of the interpreter while they search. What a query means is
-`log_query.py`'s.
+`query.py`'s.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 from remote.contract.events import SOURCES
-from tui.store.logs.log_file import Journal, Line, is_hidden
+from tui.store.logs.log_file import Line, LogFile, is_hidden
 from tui.store.logs.query import LogQuery, line_pattern
 
 CHUNK = 1024 * 1024
@@ -50,10 +50,10 @@ class LogRows(Protocol):
 class LogTail:
     """The last lines that match, read backwards: there at once, before anything is indexed."""
 
-    def __init__(self, journal: Journal, query: LogQuery, count: int) -> None:
+    def __init__(self, log_file: LogFile, query: LogQuery, count: int) -> None:
         self.query = query
         want = count if query.is_all else 20 * count
-        self._lines = [line for line in journal.tail(want) if query.meets(line)][-count:]
+        self._lines = [line for line in log_file.tail(want) if query.meets(line)][-count:]
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -72,35 +72,35 @@ class LogTail:
 
 
 class LogMatches:
-    """The lines of a journal that match a query, found as far as `scan` has come."""
+    """The lines of a log that match a query, found as far as `scan` has come."""
 
-    def __init__(self, journal: Journal, query: LogQuery) -> None:
-        self.journal, self.query = journal, query
+    def __init__(self, log_file: LogFile, query: LogQuery) -> None:
+        self.log_file, self.query = log_file, query
         self.offsets = array("Q")
         """Where each matching line begins, in order."""
         self.scanned = 0
-        """Bytes of the journal that were looked at."""
-        self._generation = journal.generation
+        """Bytes of the log that were looked at."""
+        self._generation = log_file.generation
         self._many = False
         self._lock = threading.Lock()
         _ = query.regexes
 
     def __len__(self) -> int:
-        return self.journal.lines if self.query.is_all else len(self.offsets)
+        return self.log_file.lines if self.query.is_all else len(self.offsets)
 
     @property
     def is_done(self) -> bool:
         """Whether all that is indexed was looked at."""
-        return self.query.is_all or self.scanned >= self.journal.end
+        return self.query.is_all or self.scanned >= self.log_file.end
 
     def scan(self, stop: threading.Event | None = None) -> bool:
-        """Look through what the journal has and was not looked at yet; False where `stop` was set.
+        """Look through what the log has and was not looked at yet; False where `stop` was set.
 
         Several threads may scan: each byte is looked at once. Raises `DiskError`.
         """
         with self._lock:
-            if self._generation != self.journal.generation:
-                self._generation, self.offsets, self.scanned = self.journal.generation, array("Q"), 0
+            if self._generation != self.log_file.generation:
+                self._generation, self.offsets, self.scanned = self.log_file.generation, array("Q"), 0
             if self.is_done:
                 return True
             with ThreadPoolExecutor(THREADS, "log-scan") as pool:
@@ -112,7 +112,7 @@ class LogMatches:
         ahead, is_more = self.scanned, True
         while not stop.is_set():
             if is_more and len(under_way) <= THREADS:
-                data, end = self.journal.lines_from(ahead, CHUNK)
+                data, end = self.log_file.lines_from(ahead, CHUNK)
                 is_more = end > 0
                 if is_more:
                     under_way.append((pool.submit(self._find, data, end, ahead), ahead + end))
@@ -127,12 +127,12 @@ class LogMatches:
 
     def offset(self, row: int) -> int:
         """Where the line of a row begins."""
-        return self.journal.line(row).offset if self.query.is_all else int(self.offsets[row])
+        return self.log_file.line(row).offset if self.query.is_all else int(self.offsets[row])
 
     def row_of(self, offset: int) -> int:
         """The row of the line that begins at an offset, or the next one that matches."""
         if self.query.is_all:
-            return self.journal.number_of(offset) if self.journal.lines else 0
+            return self.log_file.number_of(offset) if self.log_file.lines else 0
         return bisect_left(self.offsets, offset)
 
     def index(self, offset: int) -> int | None:
@@ -152,8 +152,8 @@ class LogMatches:
     def read(self, first: int, count: int) -> Sequence[Line]:
         """Lines by row; fewer where there are no more."""
         if self.query.is_all:
-            return self.journal.read(first, count)
-        return [self.journal.at(int(at)) for at in self.offsets[first : first + count]]
+            return self.log_file.read(first, count)
+        return [self.log_file.at(int(at)) for at in self.offsets[first : first + count]]
 
     def _find(self, data: bytes, end: int, base: int) -> array[int]:
         """Where the lines begin that match, among those of some bytes up to `end`, which begin at `base`."""
@@ -204,15 +204,15 @@ class LogMatches:
 class KnownMatches:
     """What was found for queries before: it is kept, and only goes on."""
 
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
+    def __init__(self, log_file: LogFile) -> None:
+        self._log_file = log_file
         self._known: dict[LogQuery, LogMatches] = {}
 
     def of(self, query: LogQuery) -> LogMatches:
         """The matches of a query. Raises `ConfigError`."""
         found = self._known.pop(query, None)
         if found is None:  # one that has found nothing yet is false
-            found = LogMatches(self._journal, query)
+            found = LogMatches(self._log_file, query)
         while sum(len(known.offsets) for known in self._known.values()) > KEPT:
             self._known.pop(next(iter(self._known)))
         self._known[query] = found

@@ -1,7 +1,7 @@
 """What one reader asked to see of a log, and what of it was found: indexed and searched off the event loop.
 
 Owns when to look, and giving up what is no longer asked for. How lines are found is `tui/store`'s; showing
-them is `log_pane.py`'s.
+them is `pane.py`'s.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
-from tui.store.logs.log_file import Journal
+from tui.store.logs.log_file import LogFile
 from tui.store.logs.query import LogAsked, LogQuery
 from tui.store.logs.search import KnownMatches, LogMatches, LogTail
 
@@ -20,15 +20,15 @@ BETWEEN = 0.1
 
 
 class LogFinder:
-    """Looks through a journal for what is `asked`. Several may share one journal: it is indexed once."""
+    """Looks through a log for what is `asked`. Several may share one log: it is indexed once."""
 
-    def __init__(self, journal: Journal, source: str) -> None:
-        self.journal = journal
+    def __init__(self, log_file: LogFile, source: str) -> None:
+        self.log_file = log_file
         self.asked = LogAsked(source)
         """What is to be seen; `look_anew()` whenever it was changed."""
         self.over = False
         """Whether there will be no more lines."""
-        self._known = KnownMatches(journal)
+        self._known = KnownMatches(log_file)
         self._early: asyncio.Task[LogTail] | None = None
         self._grew, self._hurry = asyncio.Event(), asyncio.Event()
         self._stop = threading.Event()
@@ -82,7 +82,7 @@ class LogFinder:
         tail = await (early or self._read_tail(query, count))
         if early is not None and tail.query != query:
             tail = await self._read_tail(query, count)
-        is_news = query == self.asked.query and (not self.journal.end or not self.shown.is_done)
+        is_news = query == self.asked.query and (not self.log_file.end or not self.shown.is_done)
         return tail if is_news and len(tail) else None
 
     async def look(self) -> AsyncIterator[None]:
@@ -90,7 +90,7 @@ class LogFinder:
 
         Raises `DiskError`.
         """
-        await asyncio.to_thread(self.journal.refresh, over=self.over)
+        await asyncio.to_thread(self.log_file.refresh, over=self.over)
         stop = self._stop
         for matches in (self.shown, self.hits):
             if matches is None:
@@ -113,8 +113,8 @@ class LogFinder:
         return matches if await asyncio.to_thread(self._scan, self.shown, matches, self._stop) else None
 
     def _scan(self, shown: LogMatches, matches: LogMatches, stop: threading.Event) -> bool:
-        self.journal.refresh(over=self.over)
+        self.log_file.refresh(over=self.over)
         return shown.scan(stop) and matches.scan(stop)
 
     async def _read_tail(self, query: LogQuery, count: int) -> LogTail:
-        return await asyncio.to_thread(LogTail, self.journal, query, count)
+        return await asyncio.to_thread(LogTail, self.log_file, query, count)

@@ -1,4 +1,4 @@
-"""The hits of a search as a list beside the log. Going to them in the log is `log_pane.py`'s."""
+"""The hits of a search as a list beside the log. Going to them in the log is `pane.py`'s."""
 
 from __future__ import annotations
 

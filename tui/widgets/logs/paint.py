@@ -1,6 +1,6 @@
 """A log's lines as rows of the screen, drawn once and kept: cut or wrapped, on the ground that they stand on.
 
-Which lines are on the screen is `log_view.py`'s; how one of them looks is `log_line.py`'s.
+Which lines are on the screen is `view.py`'s; how one of them looks is `render.py`'s.
 """
 
 from __future__ import annotations

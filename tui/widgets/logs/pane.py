@@ -1,7 +1,7 @@
 """A pane of logs: which sources above, the lines, the hits beside them, and where one is below.
 
 Owns turning keys into what is asked, and showing what was found. Finding it, off the event loop, is
-`log_finder.py`'s; several panes may share one journal.
+`finder.py`'s; several panes may share one log.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from remote.contract.errors import VfmError
-from tui.store.logs.log_file import Journal
+from tui.store.logs.log_file import LogFile
 from tui.store.logs.query import CHOICES, ERRORS, compile_pattern, why_not
 from tui.store.logs.search import LogRows
 from tui.widgets.logs.finder import BETWEEN, LogFinder
@@ -37,7 +37,7 @@ from tui.widgets.logs.view import LogView
 
 
 class LogPane(Vertical):
-    """Logs of one run. `journal_grew()` tells it that there may be more."""
+    """Logs of one run. `log_grew()` tells it that there may be more."""
 
     DEFAULT_CSS = """
     LogPane { height: 1fr; width: 1fr; }
@@ -70,10 +70,10 @@ class LogPane(Vertical):
         pane: LogPane
         default: str
 
-    def __init__(self, journal: Journal, source: str = "all", **options: Any) -> None:
+    def __init__(self, log_file: LogFile, source: str = "all", **options: Any) -> None:
         super().__init__(**options)
-        self.journal = journal
-        self.finder = LogFinder(journal, source)
+        self.log_file = log_file
+        self.finder = LogFinder(log_file, source)
         """What was found of what is asked."""
         self.asked = self.finder.asked
         self.view = LogView(self.finder.shown, id="log-view")
@@ -106,7 +106,7 @@ class LogPane(Vertical):
         self.set_class(event.size.width >= 130, "-beside")
         self._tell()
 
-    def journal_grew(self, *, over: bool = False) -> None:
+    def log_grew(self, *, over: bool = False) -> None:
         """There may be more lines; `over` when there will be none after them."""
         self.finder.grew(over=over)
 
@@ -234,7 +234,7 @@ class LogPane(Vertical):
 
     def action_save(self) -> None:
         """Somebody else asks where to."""
-        name = self.journal.path.parent.parent.name or "run"
+        name = self.log_file.path.parent.parent.name or "run"
         self.post_message(self.SaveRequested(self, f"{name}-{self.asked.source}.log"))
 
     @on(LogQuestion.Typed)
@@ -279,14 +279,14 @@ class LogPane(Vertical):
 
     @work(group="log-go", description="go to a place", exclusive=True, exit_on_error=False)
     async def _to_place(self, text: str) -> None:
-        number = await asyncio.to_thread(find_place, self.journal, text)
+        number = await asyncio.to_thread(find_place, self.log_file, text)
         if number is None:
             self._say(f"no place: {text!r}; type {HELP['place']}")
             return
-        self._say(await asyncio.to_thread(beyond, self.journal, text))
+        self._say(await asyncio.to_thread(beyond, self.log_file, text))
         self._close(self._question)
-        if self.journal.lines:
-            self.view.go_to(self.view.rows.row_of(self.journal.line(number).offset))
+        if self.log_file.lines:
+            self.view.go_to(self.view.rows.row_of(self.log_file.line(number).offset))
 
     def _close(self, other: Widget | None) -> None:
         """Back to the lines; the very next key is theirs."""
@@ -329,7 +329,7 @@ class LogPane(Vertical):
 
     @property
     def _wants_tail(self) -> bool:
-        return self.view.follow and not (self.view.rows.query == self.asked.query and self.journal.end)
+        return self.view.follow and not (self.view.rows.query == self.asked.query and self.log_file.end)
 
     async def _paint(self) -> float:
         """Wait until the screen shows what was taken in; returns the seconds that it took, at most one."""
@@ -389,7 +389,7 @@ class LogPane(Vertical):
     def _tell(self) -> None:
         """The line of sources, the line that says where one is, the title of the hits."""
         view, shown, hits = self.view, self.finder.shown, self.finder.hits
-        missing = "nothing was said yet" if not self.journal.lines else "no line matches"
+        missing = "nothing was said yet" if not self.log_file.lines else "no line matches"
         view.empty = missing if shown.is_done else "searching …"
         noted_at, note = self._noted
         here = note and noted_at == (view.line.offset if view.line else None)

@@ -1,6 +1,6 @@
 """The line that a log pane asks in: a filter, a search, a place to go to; what was asked before comes back.
 
-Owns the typing, its past, and the words about what is wrong. What an answer does is `log_pane.py`'s.
+Owns the typing, its past, and the words about what is wrong. What an answer does is `pane.py`'s.
 """
 
 from __future__ import annotations

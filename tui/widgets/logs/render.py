@@ -1,7 +1,7 @@
 """How one line of a log looks: its time, its tag, its level, what was searched for, what was cut.
 
 Owns the styles' places within a line, and cutting it into rows. Which lines there are, and where on the
-screen, is `log_view.py`'s.
+screen, is `view.py`'s.
 """
 
 from __future__ import annotations

@@ -45,17 +45,17 @@ class LogStatus:
         cls, view: LogView, asked: LogAsked, shown: LogMatches, hits: LogMatches | None, note: str
     ) -> LogStatus:
         """How things stand in a view."""
-        journal, line = shown.journal, view.line
+        log_file, line = shown.log_file, view.line
         return cls(
             asked=asked,
             follow=view.follow,
             row=view.cursor,
             shown=len(shown),
-            total=journal.lines,
+            total=log_file.lines,
             hit=hits.index(line.offset) if hits is not None and line is not None else None,
             hits=len(hits) if hits is not None else 0,
             selected=view.selection[1] - view.selection[0] + 1 if view.selected_from is not None else 0,
-            looked=1.0 if shown.is_done else shown.scanned / max(1, journal.end),
+            looked=1.0 if shown.is_done else shown.scanned / max(1, log_file.end),
             note=note,
             modes=[name for name, on in (("times", view.stamps), ("wrap", view.wrap)) if on],
         )

@@ -1,7 +1,7 @@
 """The lines of a log on the screen: only those that are to be seen are read.
 
 Owns scrolling, the cursor, wrapping, following and selecting. Which lines there are is a `LogRows`'; what
-they look like is `log_paint.py`'s; finding them, and what stands above and below, is `log_pane.py`'s.
+they look like is `paint.py`'s; finding them, and what stands above and below, is `pane.py`'s.
 """
 
 from __future__ import annotations

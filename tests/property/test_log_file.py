@@ -1,4 +1,4 @@
-"""A journal against a naive model: the same lines by number, offset and search, however they arrive."""
+"""A log file against a naive model: the same lines by number, offset and search, however they arrive."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from remote.contract.events import (
     encode_line,
     split_source,
 )
-from tui.store.logs import log_file as journal_module
+from tui.store.logs import log_file as log_file_module
 from tui.store.logs import search
 from tui.store.logs.event_text import tell
-from tui.store.logs.log_file import Journal, Line
+from tui.store.logs.log_file import Line, LogFile
 from tui.store.logs.query import LogQuery
 from tui.store.logs.search import LogMatches, LogTail
 
@@ -104,8 +104,8 @@ lines = st.lists(
 def small_blocks() -> Iterator[None]:
     """Blocks and chunks of a few lines, so that every seam is met."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(journal_module, "BLOCK", 40)
-        patch.setattr(journal_module, "CHUNK", 64)
+        patch.setattr(log_file_module, "BLOCK", 40)
+        patch.setattr(log_file_module, "CHUNK", 64)
         patch.setattr(search, "CHUNK", 100)
         patch.setattr(search, "MANY", 2)
         yield
@@ -144,23 +144,23 @@ def test_any_growth_gives_the_same_lines(parts: list[bytes], torn: bool, data: s
     whole = b"\n".join(parts) + (b"" if torn or not parts else b"\n")
     cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=5)))
     with tempfile.TemporaryDirectory() as folder, small_blocks():
-        journal = Journal(Path(folder) / "stream.log")
+        log_file = LogFile(Path(folder) / "stream.log")
         for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True):
-            with journal.path.open("ab") as file:
+            with log_file.path.open("ab") as file:
                 file.write(whole[start:end])
-            journal.refresh(over=data.draw(st.booleans()))
-            if journal.lines:
-                journal.read(0, journal.lines)  # what is cached now must not be told later
-        assert journal.refresh(over=True) == len(model(whole, True))
+            log_file.refresh(over=data.draw(st.booleans()))
+            if log_file.lines:
+                log_file.read(0, log_file.lines)  # what is cached now must not be told later
+        assert log_file.refresh(over=True) == len(model(whole, True))
         expected = model(whole, True)
-        assert as_told(journal.read(0, journal.lines)) == expected
-        assert [journal.number_of(offset) for offset, _, _ in expected] == list(range(len(expected)))
-        by_number = [journal.line(number) for number in range(journal.lines)]
+        assert as_told(log_file.read(0, log_file.lines)) == expected
+        assert [log_file.number_of(offset) for offset, _, _ in expected] == list(range(len(expected)))
+        by_number = [log_file.line(number) for number in range(log_file.lines)]
         assert as_told(by_number) == expected
-        assert [journal.at(line.offset) for line in by_number] == by_number
+        assert [log_file.at(line.offset) for line in by_number] == by_number
         ended = model(whole[: whole.rfind(b"\n") + 1], True)
-        assert as_told(journal.tail(7)) == ended[-7:]
-        journal.close()
+        assert as_told(log_file.tail(7)) == ended[-7:]
+        log_file.close()
 
 
 @settings(deadline=None, max_examples=150)
@@ -180,20 +180,20 @@ def test_matches_are_those_of_each_line_by_itself(
     query = LogQuery(sources, tuple(patterns))
     expected = [offset for offset, raw, said in model(whole, True) if is_meant(query, raw, said)]
     with tempfile.TemporaryDirectory() as folder, small_blocks():
-        journal = Journal(Path(folder) / "stream.log")
-        matches = LogMatches(journal, query)
+        log_file = LogFile(Path(folder) / "stream.log")
+        matches = LogMatches(log_file, query)
         for piece in (whole[:cut], whole[cut:]):
-            with journal.path.open("ab") as file:
+            with log_file.path.open("ab") as file:
                 file.write(piece)
-            journal.refresh()
+            log_file.refresh()
             assert matches.scan()
         found = [line.offset for line in matches.read(0, len(matches))]
         assert found == expected
         assert [matches.offset(row) for row in range(len(matches))] == expected
         assert [matches.row_of(offset) for offset in expected] == list(range(len(expected)))
-        tail = LogTail(journal, query, 3)
+        tail = LogTail(log_file, query, 3)
         assert [line.offset for line in tail.read(0, 9)] == expected[-3:]
-        journal.close()
+        log_file.close()
 
 
 def is_meant(query: LogQuery, raw: bytes, said: str) -> bool:
