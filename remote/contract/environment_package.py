@@ -158,13 +158,19 @@ def check_module(module: str, place: str = "") -> None:
             f"{place}the environment's module is called {module}, and verifiers looks for {module.lower()}",
             hint=Hint("call the package's folder and its module in small letters"),
         )
-    owner = "Python itself" if module in sys.stdlib_module_names else "the training stack"
-    if module in sys.stdlib_module_names or module in STACK_MODULES:
+    if owner := owner_of(module):
         raise EnvironmentMissing(
             f"{place}the environment's module is called {module}, as a module of {owner} is, "
             "which would be loaded in its place",
             hint=Hint(f"call the package and its module otherwise, such as vf_{module}"),
         )
+
+
+def owner_of(module: str) -> str:
+    """What has a module of this name already, in words; empty where nothing has."""
+    if module in sys.stdlib_module_names:
+        return "Python itself"
+    return "the training stack" if module in STACK_MODULES else ""
 
 
 def _of_setup_config(folder: Path) -> str | None:

@@ -40,6 +40,7 @@ _WORDS = frozenset(
 _NUMBER = re.compile(r"[+-]?[\d.,_:]+(e[+-]?\d+)?")
 _PATHS = re.compile(r"(~|\.{0,2})/[^:\n]*(:(~|\.{0,2})/[^:\n]*)*|[A-Za-z]:\\[^\n]*")
 _USERINFO = re.compile(r"(://|\bhttps?:/)(?!git@)[^/\s?#'\"<>]*@")
+_TAIL = re.compile(r"[A-Za-z0-9+/_-]?={0,2}")
 _RARE = re.compile(r"[0-9A-Z%+]")
 _RANDOM = re.compile(r"[0-9]|[a-z][A-Z]|[^\w\s.,:/-]")
 
@@ -129,6 +130,8 @@ class _Form:
     text: str
     least: int
     certain: int
+    tail: bool = False
+    """Whether its base64 goes on with a character that holds the last bits, and padding."""
 
     def grams(self, stride: int) -> Iterable[tuple[str, int]]:
         """Pieces of `_GRAM` characters and where they begin: what a look at every so many positions of a text
@@ -211,7 +214,8 @@ class Redactor:
             for form, start in self._found.get(text[at : at + _GRAM], ()):
                 begin, end = _common(text, at, form.text, start, over)
                 if end - begin > best[1] - best[0] and _counts(form, text[begin:end]):
-                    best = (begin, end, form.name)
+                    tail = _TAIL.match(text, end) if form.tail else None
+                    best = (begin, tail.end() if tail else end, form.name)
             if best[1]:
                 yield best
                 over = best[1]
@@ -248,7 +252,7 @@ def _forms(name: str, value: str) -> list[_Form]:
         found.append(_Form(name, part, least, certain))
         for text in _escaped(part):
             found.append(_Form(name, text, len(text) if whole else least, len(text) if whole else certain))
-        found += [_Form(name, text, len(text), len(text)) for text in _encoded(part)]
+        found += [_Form(name, text, len(text), len(text), tail) for text, tail in _encoded(part)]
     return [form for form in found if len(form.text) >= _LEAST]
 
 
@@ -279,12 +283,14 @@ def _escaped(part: str) -> set[str]:
     return found - {part}
 
 
-def _encoded(part: str) -> set[str]:
-    """In base64, alone or inside something longer, and in hexadecimal digits."""
-    data, found = part.encode(errors="replace"), set[str]()
+def _encoded(part: str) -> set[tuple[str, bool]]:
+    """In base64, alone or inside something longer, and in hexadecimal digits; whether a tail follows."""
+    data, found = part.encode(errors="replace"), set[tuple[str, bool]]()
     for skipped in range(3):
         # Of a value inside something longer, the characters that hold nothing of what is around it.
         text = base64.b64encode(b"\0" * skipped + data).rstrip(b"=").decode()
-        inner = text[-(-8 * skipped // 6) : len(text) - bool((len(data) + skipped) % 3)]
-        found |= {inner, inner.translate(str.maketrans("+/", "-_"))} if len(inner) >= SHORTEST else set()
-    return found | {data.hex(), data.hex().upper()}
+        tail = bool((len(data) + skipped) % 3)
+        inner = text[-(-8 * skipped // 6) : len(text) - tail]
+        if len(inner) >= SHORTEST:
+            found |= {(inner, tail), (inner.translate(str.maketrans("+/", "-_")), tail)}
+    return found | {(data.hex(), False), (data.hex().upper(), False)}

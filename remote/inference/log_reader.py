@@ -33,6 +33,7 @@ _NOISE = re.compile(
     r"\s|Traceback|INFO:|usage:|During handling|The above exception|Process \w+:|.*\[shutdown\]|.*Route: "
     r"|.*(?:resource_tracker|warnings?\.warn|Warning)\b|\[?[IW]\d{4} |$"
 )
+_ROTARY = re.compile(r" WARNING .*\] RotaryEmbedding: Failed to load weights$")
 LONGEST = 2000  # characters of a cause
 
 # What a line says of the start-up, in the order in which vLLM says it.
@@ -63,6 +64,14 @@ class Step:
 
     name: str
     status: Literal["started", "done"]
+
+
+def calmed(line: str) -> str:
+    """A line of vLLM's without an alarm that means nothing: each weight update looks for rotary tables, which
+    are computed and lie in no checkpoint, warns that there are none, and keeps the ones it has."""
+    if not _ROTARY.search(line):
+        return line
+    return line.replace(" WARNING ", " INFO ", 1) + " (they are computed, and stay)"
 
 
 class LogReader:

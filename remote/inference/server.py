@@ -31,7 +31,7 @@ from remote.inference.command import (
     resolve_weight_sync,
 )
 from remote.inference.failures import Diagnosis, Setting
-from remote.inference.log_reader import LogReader, Step
+from remote.inference.log_reader import LogReader, Step, calmed
 from remote.inference.stall_watch import StallWatch, is_healthy, stall_limit
 from remote.output.emitter import Emitter
 from remote.processes.guarded import GuardedProcess
@@ -256,7 +256,7 @@ class VllmServer:
         return self._process
 
     def _on_line(self, line: str) -> None:
-        self._emit.say("vllm", line)
+        self._emit.say("vllm", calmed(line))
         with self._lock:
             was_dying = self._reader.dying
             self._say_steps(self._reader.feed(line))

@@ -195,7 +195,8 @@ def _settle(run_dir: RunDir) -> None:
     if said.end is None and said.failure is None:
         # The attempt had no verdict: its processes are gone.
         run_dir.write_record(record.with_attempt_ended("lost", attempt_log.last_sign(run_dir.path)))
-        ending = Ending("failed", 1, interrupted(record.run_id, said.reached, last_text(run_dir.path)))
+        last, written = last_text(run_dir.path), _written(run_dir.path / layout.STREAM)
+        ending = Ending("failed", 1, interrupted(record.run_id, said.reached, last, written))
     else:
         ending = judge(said, 0, None, run_dir.request(), "")
     fd = os.open(run_dir.path / layout.STREAM, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -203,6 +204,12 @@ def _settle(run_dir: RunDir) -> None:
         conclude(run_dir, ending, said, fd)
     finally:
         os.close(fd)
+
+
+def _written(path: Path) -> float | None:
+    with suppress(OSError):
+        return path.stat().st_mtime
+    return None
 
 
 def settle_or_say(path: str) -> int:

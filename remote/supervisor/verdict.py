@@ -271,13 +271,19 @@ def timed_out(request: LaunchRequest) -> VfmError:
     )
 
 
-def interrupted(run_id: str, reached: Reached | None, last_line: str) -> VfmError:
-    """The processes of a run are gone, and none of them has said why."""
+def interrupted(run_id: str, reached: Reached | None, last_line: str, written: float | None) -> VfmError:
+    """The processes of a run are gone, and none of them has said why; `written`: when its log was, last."""
     return VfmError(
         f"the run was interrupted{_at(reached)}: its processes are gone (killed, or the machine restarted)",
-        cause=last_line,
+        cause=_said_last(last_line, written),
         hint=Hint(f"{_from(reached)}: vfm resume {run_id}"),
     )
+
+
+def _said_last(line: str, written: float | None = None) -> str:
+    """A log's last line, as what it is: where somebody else ended the run it tells of no cause."""
+    when = "" if written is None else time.strftime(", of %Y-%m-%d %H:%M:%S UTC", time.gmtime(written))
+    return line and f"the last line of its log{when}: {line}"
 
 
 def _at(reached: Reached | None) -> str:
@@ -324,7 +330,7 @@ def _killed(
     hint = _dtype_hint(spec) if number == signal.SIGILL else None
     if number == signal.SIGKILL:
         hint = _memory_hint(spec) if out_of_memory else Hint(f"{oom.who_killed(out_of_memory)}; {way_on}")
-    return VfmError(f"the worker was killed by {name}", cause=last_line, hint=hint)
+    return VfmError(f"the worker was killed by {name}", cause=_said_last(last_line), hint=hint)
 
 
 def _memory_hint(spec: ExperimentSpec) -> Hint:

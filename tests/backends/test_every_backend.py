@@ -107,7 +107,7 @@ async def test_a_killed_worker_fails_and_its_signal_is_named(bench: Bench) -> No
     assert len(failures) == 1
     assert failures[0].boundary == "worker"
     assert "SIGKILL" in failures[0].message
-    assert failures[0].cause == "[train] line 2"
+    assert failures[0].cause == "the last line of its log: [train] line 2"
     assert failures[0].hint is not None
     # The kernel has killed nobody for want of memory, so nobody is told to need less.
     assert failures[0].hint["key"] is None

@@ -120,11 +120,14 @@ async def test_a_run_whose_processes_are_all_killed_has_failed(local: LocalBench
     os.kill(int(run.identifiers["pid"]), signal.SIGKILL)
     os.kill(worker_pid(local, run), signal.SIGKILL)
     assert (await following)[-1] == "half"
+    stream = (local.run_dir(run) / layout.STREAM).stat()
+    written = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(stream.st_mtime))
     after = await local.backend().status(run)
     assert (after.status, after.exit_code) == ("failed", 1)
     assert after.failure is not None
     assert after.failure["message"].startswith("the run was interrupted: its processes are gone")
     assert f"vfm resume {run.run_id}" in after.failure["hint"]["text"]
+    assert after.failure["cause"] == f"the last line of its log, of {written} UTC: half"
     assert after.interrupted
     found = list(events_of(await lines(backend, run)))
     assert [type(event) for event in found[-2:]] == [FailureEvent, EndEvent]

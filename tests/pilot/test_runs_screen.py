@@ -696,6 +696,17 @@ async def test_names_are_shown_and_never_obeyed(home: Path, home_app: Made) -> N
         assert "\x1b" not in app.line("detail")
 
 
+async def test_how_many_records_are_damaged_is_said_at_80_columns(home: Path, home_app: Made) -> None:
+    for number in range(3):
+        make_run(home, f"torn-{number}", story(1, 3))
+    for record in home.glob("volumes/*/runs/torn-*/record.json"):
+        record.write_text("{")
+    app = home_app()
+    async with app.run_test(size=(80, 24)):
+        await until(lambda: "! local  3 notices, the first: the record" in app.line("said"), "the count")
+        assert "→ `vfm runs` says all of it" in app.line("said")
+
+
 async def test_damaged_and_hostile_runs_hide_no_other(home: Path, home_app: Made) -> None:
     nasty = "a\x1b[31mred\tb\u202ec\x85漢"
     make_run(home, "good", story(3, 3), created=NOW - 50)

@@ -44,6 +44,13 @@ def test_no_spelling_is_left(spelling: str, value: str, before: str, after: str)
     assert inner[4:-4] not in clean
 
 
+@given(value=VALUES, before=st.binary(max_size=4), url=st.booleans())
+def test_nothing_of_what_base64_ends_in_is_left(value: str, before: bytes, url: bool) -> None:
+    encode = base64.urlsafe_b64encode if url else base64.b64encode
+    spelt = encode(before + value.encode(errors="replace")).decode()
+    assert Redactor({"MY_KEY": value}).text(f"sent {spelt} to it").endswith("[redacted: MY_KEY] to it")
+
+
 @given(value=TOKENS, cut=st.integers(0, 60), line=st.text(max_size=30))
 def test_a_value_that_is_cut_in_two_gives_neither_half_away(value: str, cut: int, line: str) -> None:
     cut = min(cut, len(value))

@@ -242,6 +242,15 @@ def test_an_address_elsewhere_says_what_to_do(project: Path, name: str, words: s
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize(("name", "owner"), [("json", "Python itself"), ("torch", "the training stack")])
+def test_a_module_that_is_no_environment_is_called_that(project: Path, name: str, owner: str) -> None:
+    with pytest.raises(EnvironmentMissing) as caught:
+        plan(project, f"training.environment={name}")
+    assert caught.value.hint is not None
+    assert caught.value.hint.text.startswith(f"{name} is a module of {owner}, and no environment")
+    assert "index:" not in caught.value.message
+
+
 def test_what_a_package_says_of_itself(project: Path) -> None:
     folder = project / "environments" / "gsm8k"
     text = '[project]\ndescription = "Sums."\nversion = "2"\n[tool.vfm]\nmodel = "a/b"\n'

@@ -199,10 +199,10 @@ def test_an_unknown_key_is_refused_with_the_nearest(tmp_path: Path, text: str, e
         ("training:\n  steps: 0\n", "is 0, but should be a whole number of at least 1"),
         ("training:\n  steps: 1.5\n", "is 1.5, but should be a whole number"),
         ("training:\n  steps: true\n", "is true, but should be a whole number"),
-        ("training:\n  steps:\n", "is null, but should be a whole number"),
+        ("training:\n  steps:\n", "is empty, but should be a whole number"),
         ("training:\n  steps: {a: 1}\n", 'is {"a": 1}, but should be a whole number'),
         ("training:\n  learning_rate: 2\n", "should be a number above 0 and at most 1 (default: 3e-06)"),
-        ("model:\n  lora: {alpha: .inf}\n", "model.lora.alpha is Infinity, but should be a number above 0"),
+        ("model:\n  lora: {alpha: .inf}\n", "model.lora.alpha is infinite, but should be a number above 0"),
         ("model:\n  lora: {alpha: .nan}\n", "model.lora.alpha is NaN, but should be"),
         ("model:\n  dtype: bfloat61\n", "one of float32, bfloat16, float16; did you mean bfloat16?"),
         ("wandb:\n  enabled: perhaps\n", "should be true or false"),
@@ -256,6 +256,20 @@ def test_all_problems_are_told_at_once_with_their_places(tmp_path: Path) -> None
 def test_a_key_that_stands_twice_hides_no_other_problem(tmp_path: Path) -> None:
     found = problems(tmp_path, "wandb: {}\nwandb: {}\ntraining: {steps: 0}\n")
     assert ["second time" in found[0], "training.steps is 0" in found[1]] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("training.learning_rate=1e400", "is infinite"),
+        ("training.steps=", "is empty"),
+        ("training.steps=~", "is"),
+    ],
+)
+def test_a_problem_repeats_what_was_typed(tmp_path: Path, typed: str, said: str) -> None:
+    [found] = problems(tmp_path, "{}", typed)
+    assert found.startswith(f"--set {typed}: ")
+    assert said in found
 
 
 def test_problems_of_file_and_words_come_together(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from remote.contract.spec import ExperimentSpec
 from remote.inference.failures import Diagnosis, Setting
-from remote.inference.log_reader import LogReader, Step
+from remote.inference.log_reader import LogReader, Step, calmed
 from remote.output.line_splitter import LineSplitter
 
 LOGS = Path(__file__).parent.parent / "data" / "vllm_logs"
@@ -290,3 +290,17 @@ def test_what_is_left_without_a_newline_is_not_lost() -> None:
     splitter = LineSplitter()
     assert splitter.feed(b"\x1b[31mlast words\x1b[0m", now=0) == []
     assert splitter.close() == ["last words"]
+
+
+def test_what_only_sounds_alarming_is_said_calmly() -> None:
+    rotary = (
+        "(EngineCore pid=1) WARNING 11-30 20:26:07 [layerwise.py:266] RotaryEmbedding: Failed to load weights"
+    )
+    calm = "(EngineCore pid=1) INFO 11-30 20:26:07 [layerwise.py:266] RotaryEmbedding: Failed to load weights"
+    assert calmed(rotary) == calm + " (they are computed, and stay)"
+    for line in (
+        rotary.replace("RotaryEmbedding", "Linear"),
+        calm,
+        "RotaryEmbedding: Failed to load weights",
+    ):
+        assert calmed(line) == line

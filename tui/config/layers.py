@@ -158,7 +158,7 @@ def field_problem(key: Key, value: Any, where: str) -> Problem:
     row = schema.by_path().get(key)
     expected = row.expected if row else _expected_elsewhere(key)
     default = row.default if row else None
-    message = f"{dotted} is {shown(shown_value(dotted, value))}, but should be {expected}"
+    message = f"{dotted} is {_as_found(dotted, value)}, but should be {expected}"
     choices = {str(choice).casefold(): choice for choice in row.choices} if row else {}
     if close := difflib.get_close_matches(str(value).casefold(), choices, 1):
         message += f"; did you mean {choices[close[0]]}?"
@@ -166,6 +166,13 @@ def field_problem(key: Key, value: Any, where: str) -> Problem:
         message += f" (write it in quotes: '{value}')"
     message += f" (default: {shown(default)})" if row else ""
     return Problem(message, where, dotted, value, expected, default)
+
+
+def _as_found(dotted: str, value: Any) -> str:
+    if value is None:
+        return "empty"
+    is_infinite = isinstance(value, float) and math.isinf(value)
+    return "infinite" if is_infinite else shown(shown_value(dotted, value))
 
 
 def _expected_elsewhere(key: Key) -> str:

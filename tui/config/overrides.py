@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from remote.contract.redaction import shown_value
@@ -26,6 +26,8 @@ class Override:
 
     key: Key
     value: Any
+    typed: str | None = field(default=None, compare=False)
+    """The value as it was typed, where that is known."""
 
     @property
     def dotted(self) -> str:
@@ -44,8 +46,10 @@ class Override:
 
     @property
     def shown(self) -> str:
-        """`words` as they may be shown."""
-        return f"{self.dotted}={spell(shown_value(self.dotted, self.value))}"
+        """`words` as they may be shown: a plain value as it was typed."""
+        if self.typed is None or not self.typed.isprintable() or isinstance(self.value, dict | list):
+            return f"{self.dotted}={spell(shown_value(self.dotted, self.value))}"
+        return f"{self.dotted}={shown_value(self.dotted, self.typed)}"
 
 
 def parse(words: Iterable[str]) -> list[Override]:
@@ -71,7 +75,7 @@ def parse_one(text: str) -> Override:
     if not all(_PART.fullmatch(part) for part in key):
         message = f"{shown(name)} is no key: write it dotted, such as training.steps"
         raise ConfigProblems([Problem(message, where, name)])
-    return Override(key, read_value(value, where))
+    return Override(key, read_value(value, where), value.strip())
 
 
 def shown_options(typed: Iterable[Override]) -> list[str]:

@@ -166,7 +166,7 @@ class Draft:
     def overrides(self) -> list[Override]:
         """What was typed, as the resolver takes it."""
         good = ((key, typed) for key, typed in self.typed.items() if not typed.problem)
-        return [Override(tuple(key.split(".")), typed.value) for key, typed in good]
+        return [Override(tuple(key.split(".")), typed.value, typed.text) for key, typed in good]
 
     def plan(self, settings: Settings) -> Plan:
         """Plan the launch: asks the disk and git. Raises `ConfigProblems` and what `make_plan` raises."""

@@ -22,6 +22,7 @@ from remote.contract.environment_package import (
     check_module,
     is_package,
     module_name,
+    owner_of,
     package_name,
     packages_in,
     project_of,
@@ -270,6 +271,8 @@ def _unknown(
     advice = f"did you mean {near}?" if near else f"add it as {project_dir / 'environments' / '<name>'}/"
     if match and is_ours(match[1]):
         advice = "it comes with the project: restore its folder there (git checkout environments)"
+    elif match and (owner := owner_of(module_name(match[1]))):
+        advice = f"{name.strip()} is a module of {owner}, and no environment: name one that there is"
     elif match:
         listing += f" (a package of the package index is written {INDEX}{name.strip()})"
     return EnvironmentMissing(

@@ -74,8 +74,16 @@ def troubles(complaints: Iterable[str], runs: RunList | None, width: int) -> Ite
         if backend.settled and backend.message:
             yield from _trouble(backend.name, backend.message, backend.advice, width)
         if backend.notices:
-            more = f" (and {len(backend.notices) - 1} more)" if len(backend.notices) > 1 else ""
-            yield from _trouble(backend.name, f"{backend.notices[0]}{more}", "", width)
+            yield from _notices(backend.name, backend.notices, width)
+
+
+def _notices(name: str, notices: Sequence[str], width: int) -> Iterator[Content]:
+    """How many and the first; where they are not all to be read, where they are."""
+    many = f"{len(notices):,} notices, the first: " if len(notices) > 1 else ""
+    lines = list(_trouble(name, f"{many}{notices[0]}", "", width))
+    if many or lines[0].cell_length > width:
+        lines = list(_trouble(name, f"{many}{notices[0]}", "`vfm runs` says all of it", width))
+    yield from lines
 
 
 def _trouble(name: str, message: str, advice: str, width: int) -> Iterator[Content]:

@@ -144,7 +144,8 @@ def judge(outcome: Outcome, spec: dict[str, Any], last_line: str, run_id: str) -
         case _:
             said = "the run was interrupted: its container was lost, and Modal has started no other"
             again = f"go on from its newest checkpoint: vfm resume {run_id}"
-            return Ending("failed", 1, _error(said, outcome.text or last_line, again))
+            last = last_line and f"the last line of its log: {last_line}"
+            return Ending("failed", 1, _error(said, outcome.text or last, again))
 
 
 _LOG = "its log says more: the last lines of logs/stream.log in the run directory"
