@@ -21,7 +21,7 @@ from typing import Any
 
 from remote.environments.overlays import source_of
 
-_HERE = f"{Path(__file__).parent}/"
+_HERE = f"{Path(__file__).parents[1]}/"  # remote/
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)(?:, in (?P<function>.+))?')
 
 

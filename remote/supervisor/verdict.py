@@ -36,7 +36,7 @@ from remote.processes import oom
 _TAKEN = (b'"failure"', b'"end"', b'"attempt"', b'"progress"', b'"checkpoint"')
 Asked = Literal["cancel", "timeout", "budget", "preempted"]
 CANCELLED = 128 + signal.SIGTERM
-_OF_PYTHON = re.compile(r"/lib/python3\.\d+/|/remote/episode_loop\.py")
+_OF_PYTHON = re.compile(r"/lib/python3\.\d+/|/remote/rollouts/episode_loop\.py")
 TIMED_OUT = 124  # as timeout(1) has it
 INTERRUPTED = 75  # EX_TEMPFAIL: somebody else goes on
 SERVER_LOST = 76  # of a worker: its server died once too often, and another attempt may follow

@@ -21,7 +21,7 @@ from remote.output.run_dir import is_disk_full
 
 MODULE = "training_script"
 """What the script is called where its classes and functions are named."""
-_OURS = Path(__file__).parent
+_OURS = Path(__file__).parents[1]  # remote/
 
 
 class Script:
@@ -86,7 +86,7 @@ class Script:
         frames = traceback.extract_tb(error.__traceback__)
         own = [index for index, frame in enumerate(frames) if self._owns(frame.filename)]
         after = frames[own[-1] + 1 : own[-1] + 2] if own else []
-        return any(f.name == "train" and Path(f.filename) == _OURS / "train.py" for f in after)
+        return any(f.name == "train" and Path(f.filename) == _OURS / "training" / "grpo.py" for f in after)
 
     def _place(self, error: BaseException) -> str:
         """`file:line` of the innermost line of the user's."""

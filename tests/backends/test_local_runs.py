@@ -7,6 +7,7 @@ import json
 import os
 import random
 import shlex
+import shutil
 import signal
 import stat
 import subprocess
@@ -242,11 +243,8 @@ async def test_an_image_that_cannot_be_built_fails_the_run(local: LocalBench, tm
 def slow_image(local: LocalBench, folder: Path, *, failing: bool = False) -> LocalBackend:
     """A backend of a copy of the far side whose image never gets ready, or fails at once."""
     project = folder / "project"
-    (project / "remote").mkdir(parents=True)
-    for path in [*(PROJECT / "remote").glob("*.py"), PROJECT / "remote" / "contract"]:
-        (project / "remote" / path.name).symlink_to(path)
-    image = project / "remote" / "local_image.py"
-    image.unlink(missing_ok=True)
+    shutil.copytree(PROJECT / "remote", project / "remote", ignore=shutil.ignore_patterns("__pycache__"))
+    image = project / "remote" / "image" / "local.py"
     image.write_text(FAILING_IMAGE if failing else SLOW_IMAGE)
     return LocalBackend(local.home, project, {"VFM_SCRIPT": "end:done"})
 
