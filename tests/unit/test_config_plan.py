@@ -17,7 +17,8 @@ from remote.contract.record import LaunchRequest
 from tests.unit.test_model_folder import model_folder
 from tui.config.resolve import resolve
 from tui.planning.environments import declared
-from tui.planning.plan import Plan, git_state, make_plan
+from tui.planning.git_state import git_state
+from tui.planning.plan import Plan, make_plan
 from tui.settings import Settings
 
 TEXT = "training:\n  environment: wordle\n  steps: 5\nwandb:\n  enabled: false\n"
@@ -88,7 +89,7 @@ def test_an_evaluation_says_so_in_its_command(project: Path) -> None:
 def test_the_model_and_its_reason(project: Path, sets: tuple[str, ...], model: str, why: str) -> None:
     made = plan(project, *sets)
     assert made.request.model == model
-    assert why in made.model_why
+    assert why in made.reasons["model"]
 
 
 @pytest.mark.parametrize("name", ["wordle", "vf-wordle", "vf_wordle", "Wordle"])

@@ -67,7 +67,7 @@ def test_a_models_parser_is_known_by_its_name(model: str, parser: str | None) ->
 def test_an_environment_that_offers_tools_gets_its_models_parser(project: Path) -> None:
     made = plan(project, BFCL)
     assert (made.request.model, keys(made)) == (CALLER, (True, "xlam"))
-    assert made.tools == "native, parser xlam (set for caller)"
+    assert made.reasons["tools"] == "native, parser xlam (set for caller)"
     assert (made.diff[0][0], len(made.diff), made.notices) == ("training.environment", 1, [])
     for key in (AUTO, PARSER):
         assert made.request.provenance[key].model_dump() == {"layer": "derived", "where": "set for caller"}
@@ -75,9 +75,9 @@ def test_an_environment_that_offers_tools_gets_its_models_parser(project: Path) 
 
 
 def test_nothing_is_set_where_no_tools_are_offered(project: Path) -> None:
-    assert (keys(plan(project)), plan(project).tools) == ((None, None), "")
+    assert (keys(plan(project)), plan(project).reasons["tools"]) == ((None, None), "")
     written = plan(project, BFCL, PROMPT)
-    assert (keys(written), written.tools) == ((None, None), "described in the prompt")
+    assert (keys(written), written.reasons["tools"]) == ((None, None), "described in the prompt")
     typed = (BFCL, "model.base_model=their-model", "evaluation.endpoint=https://host/v1")
     service = plan(project, *typed, kind="evaluate")
     assert keys(service) == (None, None)
@@ -90,7 +90,7 @@ def test_nothing_is_set_where_no_tools_are_offered(project: Path) -> None:
 def test_what_was_typed_is_left_alone(project: Path) -> None:
     made = plan(project, BFCL, f"{PARSER}=hermes")
     assert keys(made) == (True, "hermes")
-    assert made.tools == f"native, parser hermes (--set {PARSER}=hermes)"
+    assert made.reasons["tools"] == f"native, parser hermes (--set {PARSER}=hermes)"
     assert made.notices == [
         f"--set {PARSER}=hermes: {PARSER} = hermes will hardly read a call: {CALLER} is read by xlam "
         "(leave it unset)"

@@ -82,7 +82,7 @@ def test_a_local_config_plans_what_it_says(project: Path, name: str) -> None:
     made = plan(project, ROOT / "configs" / name, backend="local")
     assert (made.request.environment, made.request.model) == (environment, model)
     assert (made.price, made.notices, calls(made)) == (None, [], (None, None))
-    assert tools in made.tools
+    assert tools in made.reasons["tools"]
     assert verdict(made) in ("fits", "tight")
     assert made.request.spec.training.gradient_checkpointing is None
 
@@ -93,7 +93,7 @@ def test_a_config_for_modal_plans_what_it_says(project: Path, name: str) -> None
     made = plan(project, ROOT / "configs" / name)
     request = made.request
     assert (request.environment, request.model, calls(made)) == (environment, model, expected)
-    assert made.model_why.startswith(why)
+    assert made.reasons["model"].startswith(why)
     assert (request.spec.training.steps, request.spec.episodes_per_step) == (200, episodes)
     assert (verdict(made), made.notices, made.diff) == ("fits", [], [])
     assert made.price is not None
@@ -103,7 +103,7 @@ def test_a_config_for_modal_plans_what_it_says(project: Path, name: str) -> None
 
 def test_what_a_config_leaves_open_is_said_to_be_set(project: Path) -> None:
     made = plan(project, ROOT / "configs" / "modal_training_config_bfcl.yaml")
-    assert made.tools == "native, parser xlam (set for vf-bfcl-single-turn)"
+    assert made.reasons["tools"] == "native, parser xlam (set for vf-bfcl-single-turn)"
     sources = made.request.provenance
     assert sources["vllm.tool_call_parser"].where == "set for vf-bfcl-single-turn"
     assert sources["training.gradient_checkpointing"].where == "set for GPUs"

@@ -61,8 +61,8 @@ def test_the_mapping_decides_by_any_spelling(project: Path, environment: str, sc
     path = GRPO / script
     assert made.request.script == str(path)
     assert made.request.script_text == (project / path).read_text()
-    assert made.script_why.startswith("TRAINING_SCRIPTS names it for vf-")
-    assert made.script_why.endswith(f"(run_modal.py:{line})")
+    assert made.reasons["script"].startswith("TRAINING_SCRIPTS names it for vf-")
+    assert made.reasons["script"].endswith(f"(run_modal.py:{line})")
     assert RunRecord.of(made.request).script == str(path)
     assert LaunchRequest.model_validate_json(made.request.model_dump_json()) == made.request
 
@@ -70,7 +70,7 @@ def test_the_mapping_decides_by_any_spelling(project: Path, environment: str, sc
 def test_what_has_no_script_has_the_built_in_training(project: Path) -> None:
     made = plan(project, "training.environment=gsm8k")
     assert (made.request.script, made.request.script_text) == ("", "")
-    assert made.script_why == "neither training.script nor TRAINING_SCRIPTS names one"
+    assert made.reasons["script"] == "neither training.script nor TRAINING_SCRIPTS names one"
     (project / "run_modal.py").unlink()
     assert plan(project).request.script == ""
 
@@ -78,13 +78,15 @@ def test_what_has_no_script_has_the_built_in_training(project: Path) -> None:
 def test_an_evaluation_has_no_script(project: Path) -> None:
     mapped(project, "TRAINING_SCRIPTS = [")
     made = plan(project, kind="evaluate")
-    assert (made.request.script, made.script_why) == ("", "")
+    assert (made.request.script, made.reasons["script"]) == ("", "")
 
 
 def test_the_config_comes_first_and_may_name_any_file(project: Path, tmp_path: Path) -> None:
     made = plan(project, "training.script=examples/grpo/train_bfcl.py")
     assert made.request.script == "examples/grpo/train_bfcl.py"
-    assert made.script_why == ("training.script names it (--set training.script=examples/grpo/train_bfcl.py)")
+    assert made.reasons["script"] == (
+        "training.script names it (--set training.script=examples/grpo/train_bfcl.py)"
+    )
     (project / "mine.py").write_bytes(
         "# -*- coding: latin-1 -*-\nfrom x import train  # é\n".encode("latin-1")
     )

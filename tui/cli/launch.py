@@ -157,9 +157,9 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
         "volumes": [request.outputs, request.cache],
         "difference": [{"key": key, "from": old, "to": new} for key, old, new in plan.diff],
         "command": plan.command,
-        "model_why": plan.model_why,
-        "script_why": plan.script_why,
-        "tools": plan.tools,
+        "model_why": plan.reasons.get("model", ""),
+        "script_why": plan.reasons.get("script", ""),
+        "tools": plan.reasons.get("tools", ""),
         "notices": list(plan.notices),
         "price": _price_dict(plan),
     }
@@ -168,7 +168,7 @@ def plan_dict(plan: Plan) -> dict[str, Any]:
 def _price_dict(plan: Plan) -> dict[str, Any]:
     price = plan.price
     if price is None:
-        return {"usd_per_hour": None, "usd_at_most": None, "note": plan.price_note}
+        return {"usd_per_hour": None, "usd_at_most": None, "note": plan.reasons["price"]}
     return {
         "usd_per_hour": round(price.hour, 4),
         "usd_at_most": round(price.most, 2),
@@ -187,7 +187,7 @@ def price_text(plan: Plan) -> str:
 
     price = plan.price
     if price is None:
-        return plan.price_note
+        return plan.reasons["price"]
     return f"{costs.hourly(price)}, {costs.at_most(price)}"
 
 
@@ -199,15 +199,16 @@ def plan_text(plan: Plan) -> str:
     from tui.text import price as costs
     from tui.text.format import plain
 
-    request = plan.request
+    request, reasons = plan.request, plan.reasons
+    script = reasons.get("script")
     facts = {
         "run": f"{request.run_id} ({request.kind} on {request.backend})",
         "environment": request.environment,
-        "model": f"{request.model} ({plan.model_why})",
-        "checkpoint": plan.checkpoint,
+        "model": f"{request.model} ({reasons['model']})",
+        "checkpoint": reasons.get("checkpoint"),
         "endpoint": (request.spec.evaluation.endpoint or "") if request.kind == "evaluate" else "",
-        "script": f"{request.script or BUILT_IN} ({plan.script_why})" if plan.script_why else "",
-        "tools": plan.tools,
+        "script": f"{request.script or BUILT_IN} ({script})" if script else "",
+        "tools": reasons.get("tools"),
         "outputs": f"{request.outputs}:runs/{request.run_id}",
         "cache": request.cache,
         "machine": costs.machine(request.spec) if plan.price else "",

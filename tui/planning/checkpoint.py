@@ -47,7 +47,7 @@ class Checkpoint:
     """The config, with what the checkpoint brings along."""
     path: str = ""
     """Absolute, where the worker runs."""
-    said: str = ""
+    text: str = ""
     """`k3f9x-wordle: checkpoint-40 (★ best, 0.47)`, or the folder."""
     model: str = ""
     """The model that it was trained from, where that is known."""
@@ -89,13 +89,17 @@ def _laid_over(resolved: Resolved, found: _Found) -> Resolved:
     """A config that names no environment takes the training's; the model is the training's in any case."""
     values: dict[str, Any] = {}
     sources = resolved.provenance
-    said = {key for key, source in sources.items() if source.layer != "default"}
-    if _ENVIRONMENT not in said:
-        own = [_ARGUMENTS] if any(map(_is_argument, said)) else []
-        both = [*_LENGTHS] if said.intersection(_LENGTHS) else []  # one must leave room for the other
-        said |= {*own, *both}
-        also = {key: value for key, value in found.trained.items() if key not in said}
-        values |= {key: value for key, value in also.items() if resolved.values.get(key) != value}
+    configured = {key for key, source in sources.items() if source.layer != "default"}
+    if _ENVIRONMENT not in configured:
+        if any(map(_is_argument, configured)):
+            configured.add(_ARGUMENTS)
+        if configured.intersection(_LENGTHS):  # one must leave room for the other
+            configured.update(_LENGTHS)
+        values |= {
+            key: value
+            for key, value in found.trained.items()
+            if key not in configured and resolved.values.get(key) != value
+        }
     typed, model = resolved.spec.model.base_model, found.record.model
     if typed != model:
         if sources[_MODEL].layer == "set":

@@ -88,6 +88,10 @@ class Environment:
         """What its package says of itself. Raises `EnvironmentMissing` on a pyproject.toml that is none."""
         return declared(self.folder) if self.folder else Declared()
 
+    def lookup_name(self, typed: str) -> str:
+        """The name that models and scripts are looked up by: as typed, else a path's or package's module."""
+        return self.name if self.source else typed
+
     @property
     def spoken(self) -> str:
         """Its name as people write it: `vf-wordle`."""

@@ -1,26 +1,21 @@
-"""A resolved config into what a backend is asked to launch, and what people see before they say yes.
+"""Plan a launch: the request for a backend, and what the user sees before they agree to it.
 
-Owns the checks that need this machine: the environment's folder, a model's path, volume names, `.env`
-for a run elsewhere, the git revision, the price. Directories where the run will run are left to the backend.
+Owns the order of the choices (checkpoint, environment, model, script, tool calling, price) and the checks
+that need this machine. Directories where the run will run are left to the backend.
 """
 
 from __future__ import annotations
 
-import difflib
-import re
 import shlex
-import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from remote.contract import layout
-from remote.contract.builtin import BUILTIN, is_builtin
-from remote.contract.errors import ConfigError, Hint, ModelError
+from remote.contract.errors import ConfigError, Hint
 from remote.contract.gpu_split import share, split
 from remote.contract.modal_resources import NO_BFLOAT16, needs_gpu
-from remote.contract.model_choice import choose_model
-from remote.contract.model_folder import check_model, code_of
 from remote.contract.record import Kind, LaunchRequest, new_run_id
 from remote.contract.redaction import shown_value
 from remote.contract.spec import ExperimentSpec
@@ -28,14 +23,17 @@ from tui.config.overrides import shown_options
 from tui.config.resolve import Resolved
 from tui.planning.checkpoint import find_checkpoint
 from tui.planning.environments import Environment, check_python, find_environment
+from tui.planning.git_state import git_state
+from tui.planning.model import code_notices, model_of
 from tui.planning.prices import Price, missing_price, price_of
 from tui.planning.secrets import check_secrets, secret_notices
-from tui.planning.tool_calling import settle
+from tui.planning.tool_calling import choose_tool_calling
 from tui.planning.training_scripts import Script, find_script
 from tui.settings import Settings
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
-_GIT_TIMEOUT = 5.0  # seconds; a checkout on a slow disk must not hold up a launch
+Reason = Literal["model", "checkpoint", "script", "tools", "price"]
+"""A part of a plan: `model` is why this model, `checkpoint` which one (`k3f9x-wordle: checkpoint-40 (★ best,
+0.47)`), `script` why this training script, `tools` who reads the model's calls, `price` why there is none."""
 
 
 @dataclass(frozen=True)
@@ -48,18 +46,10 @@ class Plan:
     command: str
     """The shell command that launches the same."""
     notices: list[str]
-    model_why: str
-    """Why this model: `model.base_model names it (configs/x.yaml:9)`."""
-    checkpoint: str = ""
-    """Of an evaluation of one: `k3f9x-wordle: checkpoint-40 (★ best, 0.47)`, or its folder."""
-    script_why: str = ""
-    """Why this training script; empty for an evaluation."""
-    tools: str = ""
-    """How functions reach the model, and who reads its calls; empty where there are none."""
+    reasons: Mapping[Reason, str]
+    """Why each part is as it is; absent or empty where there is nothing to say."""
     price: Price | None = None
-    """None where it costs nothing, or nobody knows."""
-    price_note: str = ""
-    """Why there is no price."""
+    """None where it costs nothing, or nobody knows: `reasons["price"]` says which."""
 
 
 def make_plan(
@@ -76,24 +66,17 @@ def make_plan(
     divided among.
     """
     check_spec(resolved, settings, kind, backend)
-    who = (settings.experimenter, settings.experiment)
-    outputs = layout.outputs_volume(*who)
     checkpoint = find_checkpoint(resolved, settings, kind, backend)
-    resolved = checkpoint.resolved
-    environment = find_environment(resolved, settings.project_dir)
-    check_python(environment, backend, resolved.spec.image.python)
-    endpoint = kind == "evaluate" and resolved.spec.evaluation.endpoint is not None
-    if endpoint:
-        model, why = _their_model(resolved, environment)
-    elif checkpoint.model:
-        model, why = checkpoint.model, checkpoint.why
-    else:
-        model, why = _model(resolved, backend, environment)
-    script = _script(resolved, kind, environment, settings.project_dir)
-    tools = settle(resolved, environment, model, kind)
+    environment = find_environment(checkpoint.resolved, settings.project_dir)
+    check_python(environment, backend, checkpoint.resolved.spec.image.python)
+    endpoint = kind == "evaluate" and checkpoint.resolved.spec.evaluation.endpoint is not None
+    model = model_of(checkpoint.resolved, environment, checkpoint, endpoint=endpoint, backend=backend)
+    script = _script(checkpoint.resolved, kind, environment, settings.project_dir)
+    tools = choose_tool_calling(checkpoint.resolved, environment, model.name, kind)
     resolved = _fitting_dtype(_spare_memory(tools.resolved, kind, backend), kind, backend)
     price, price_note = price_of(resolved.spec, settings, backend, kind)
     path = None if config_path is None else str(config_path)
+    experimenter, experiment = settings.experimenter, settings.experiment
     request = LaunchRequest(
         run_id=new_run_id(environment.name),
         kind=kind,
@@ -101,16 +84,16 @@ def make_plan(
         spec=resolved.spec,
         provenance=resolved.provenance,
         config_path=path,
-        model=model,
+        model=model.name,
         environment=environment.name,
         environment_source=environment.source,
         checkpoint=checkpoint.path,
         script=script.path,
         script_text=script.text,
-        experimenter=settings.experimenter,
-        experiment=settings.experiment,
-        outputs=outputs,
-        cache=layout.cache_volume(*who),
+        experimenter=experimenter,
+        experiment=experiment,
+        outputs=layout.outputs_volume(experimenter, experiment),
+        cache=layout.cache_volume(experimenter, experiment),
         git=git_state(settings.project_dir),
         usd_per_hour=price.hour if price else None,
     )
@@ -119,23 +102,21 @@ def make_plan(
         *resolved.notices,
         *environment.notices,
         *tools.notices,
-        *([] if endpoint else _code_notices(resolved, model, checkpoint.path, backend)),
+        *([] if endpoint else code_notices(resolved, model.name, checkpoint.path, backend)),
         *secret_notices(resolved),
         *_wandb_notice(resolved, settings, kind),
         *_evaluation_notices(resolved, settings, kind),
+        *([] if price else missing_price(resolved, backend, price_note)),
     ]
-    return Plan(
-        request=request,
-        diff=_diff(resolved),
-        command=_command(resolved, path, kind, backend),
-        notices=[*notices, *([] if price else missing_price(resolved, backend, price_note))],
-        model_why=why,
-        checkpoint=checkpoint.said,
-        script_why=script.why,
-        tools=tools.text,
-        price=price,
-        price_note=price_note,
-    )
+    reasons: dict[Reason, str] = {
+        "model": model.reason,
+        "checkpoint": checkpoint.text,
+        "script": script.why,
+        "tools": tools.text,
+        "price": price_note,
+    }
+    command = _command(resolved, path, kind, backend)
+    return Plan(request, _diff(resolved), command, notices, reasons, price)
 
 
 def check_spec(resolved: Resolved, settings: Settings, kind: Kind, backend: str) -> None:
@@ -154,47 +135,10 @@ def lacks_bfloat16(spec: ExperimentSpec, kind: Kind, backend: str) -> bool:
     return on_gpu and spec.modal.gpu.type in NO_BFLOAT16 and spec.model.dtype == "bfloat16"
 
 
-def _model(resolved: Resolved, backend: str, environment: Environment) -> tuple[str, str]:
-    """The model, a path made absolute, and why it is this one."""
-    called, default = _called(resolved, environment), environment.declared.model
-    model, why = choose_model(resolved.spec, called, default)
-    where = resolved.provenance["model.base_model"].where
-    reason = f"{why} ({where})" if where else why
-    place = f"{where}: " if where else ""
-    if is_builtin(model):
-        _check_builtin(model, place)
-    elif model.startswith(("/", "~", "./", "../")) or model in (".", ".."):
-        return _model_path(model, place, backend), reason
-    elif not _HUB_ID.fullmatch(model):
-        raise _model_error(
-            f"{place}model {model!r} is no hub id (owner/name), no path and no builtin/ name",
-            model,
-            "begin a path with / or ./",
-        )
-    return model, reason
-
-
-def _their_model(resolved: Resolved, environment: Environment) -> tuple[str, str]:
-    """What an endpoint calls its model: any name, but no default of ours."""
-    model, why = choose_model(resolved.spec, _called(resolved, environment), environment.declared.model)
-    where = resolved.provenance["model.base_model"].where
-    if resolved.spec.model.base_model is None and model not in resolved.spec.model.overrides.values():
-        raise ModelError(
-            f"evaluation.endpoint = {resolved.spec.evaluation.endpoint}: nothing says which of its models",
-            hint=Hint("set model.base_model to the name that the service gives it", "model.base_model"),
-        )
-    return model, f"{why} ({where})" if where else why
-
-
-def _called(resolved: Resolved, environment: Environment) -> str:
-    """What the environment goes by where names are compared."""
-    return environment.name if environment.source else resolved.spec.training.environment
-
-
 def _script(resolved: Resolved, kind: Kind, environment: Environment, project_dir: Path) -> Script:
     if kind != "train":
         return Script()
-    return find_script(resolved, _called(resolved, environment), project_dir)
+    return find_script(resolved, environment.lookup_name(resolved.spec.training.environment), project_dir)
 
 
 def _spare_memory(resolved: Resolved, kind: Kind, backend: str) -> Resolved:
@@ -221,57 +165,6 @@ def _fitting_dtype(resolved: Resolved, kind: Kind, backend: str) -> Resolved:
             "float32",
         ),
     )
-
-
-def _check_builtin(model: str, place: str) -> None:
-    if model not in BUILTIN:
-        close = difflib.get_close_matches(model, BUILTIN, 1)
-        advice = f"did you mean {close[0]}?" if close else "take one of these, a hub id, or a path"
-        message = f"{place}there is no {model!r}; the builtin models are: {', '.join(BUILTIN)}"
-        raise _model_error(message, model, advice, close[0] if close else None)
-
-
-def _model_path(model: str, place: str, backend: str) -> str:
-    if backend != "local":
-        if model.startswith("/"):
-            return model  # a path in the container: only the worker can look
-        raise _model_error(
-            f"{place}the model {model!r} is a path on this machine, which {backend} cannot see",
-            model,
-            "name a hub id, or upload it to the cache volume and name its path under /cache",
-        )
-    path = Path(model).expanduser().absolute()
-    if not path.is_dir():
-        state = "is a file, not a model's folder" if path.exists() else "does not exist"
-        shown = model if model == str(path) else f"{model} ({path})"
-        raise _model_error(
-            f"{place}the model path {shown} {state}", model, "correct the path, or name a hub id"
-        )
-    try:
-        check_model(path, model)
-    except ModelError as error:
-        raise ModelError(f"{place}{error.message}", hint=error.hint) from None
-    return str(path)
-
-
-def _code_notices(resolved: Resolved, model: str, checkpoint: str, backend: str) -> list[str]:
-    """Whether code that a model or a checkpoint brings along is run, as far as can be told here."""
-    key, trusted = "model.trust_remote_code", resolved.spec.model.trust_remote_code
-    notices = []
-    for name in filter(None, (model, checkpoint)):
-        path = Path(name)
-        seen = backend == "local" and path.is_absolute()
-        files = ", ".join(code_of(path)) if seen else ""
-        if files and not trusted:
-            notices.append(f"{name} brings code along that is not run: {files} ({key} is false)")
-        elif files or (trusted and not seen and not is_builtin(name)):
-            what = files or "what code it may bring along"
-            notices.append(f"{name} runs {what}, with the run's keys at hand ({key} is true)")
-    return notices
-
-
-def _model_error(message: str, model: str, advice: str, new: str | None = None) -> ModelError:
-    return ModelError(message, hint=Hint(advice, key="model.base_model", old=model, new=new))
 
 
 def _diff(resolved: Resolved) -> list[tuple[str, Any, Any]]:
@@ -327,23 +220,3 @@ def _evaluation_notices(resolved: Resolved, settings: Settings, kind: Kind) -> l
             "(nearly) the same; set evaluation.temperature"
         )
     return notices
-
-
-def git_state(project_dir: Path) -> dict[str, Any]:
-    """`{"revision": …, "dirty": …}` of a checkout; empty where there is none, or no git."""
-    revision = _git(project_dir, "rev-parse", "--verify", "HEAD")
-    changes = _git(project_dir, "status", "--porcelain")
-    if revision is None or changes is None:
-        return {}
-    return {"revision": revision.strip(), "dirty": bool(changes.strip())}
-
-
-def _git(project_dir: Path, *words: str) -> str | None:
-    command = ["git", "--no-optional-locks", "-C", str(project_dir), *words]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", timeout=_GIT_TIMEOUT, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None  # a revision is good to have, and no reason to refuse a launch
-    return done.stdout if done.returncode == 0 else None

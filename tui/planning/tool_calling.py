@@ -1,8 +1,7 @@
-"""How the server reads calls of tools: `vllm.enable_auto_tool_choice` and `tool_call_parser`, settled.
+"""How the server reads calls of tools: choose `vllm.enable_auto_tool_choice` and `tool_call_parser`.
 
-Owns what is set by itself for an environment whose functions travel as a request's tools, and what is said
-of it. Which parser reads which model is `remote/contract/tool_parsers.py`'s; that an environment offers tools
-is told by its package.
+Sets both for an environment that sends its functions as a request's tools. `remote/contract/tool_parsers.py`
+knows which parser reads which model; the environment's package says whether it offers tools.
 """
 
 from __future__ import annotations
@@ -23,27 +22,27 @@ _ORDER = ("default", "derived", "file", "override", "set")
 
 @dataclass(frozen=True)
 class Tools:
-    """What became of the two keys."""
+    """The two keys, chosen."""
 
     resolved: Resolved
-    """With their values, where any were set by themselves."""
+    """The config with their values."""
     text: str = ""
     """`native, parser xlam (set for vf-bfcl-single-turn)`; empty where an environment offers no functions."""
     notices: tuple[str, ...] = ()
 
 
-def settle(resolved: Resolved, environment: Environment, model: str, kind: Kind) -> Tools:
+def choose_tool_calling(resolved: Resolved, environment: Environment, model: str, kind: Kind) -> Tools:
     """Set what is unset, for the model that runs.
 
     Raises `ConfigError` on a parser that vLLM does not know, and where vLLM would refuse every request.
     """
     if kind == "evaluate" and resolved.spec.evaluation.endpoint is not None:
         return Tools(resolved)  # the service reads calls in its own way
-    return _Settling(resolved, environment, model).run()
+    return _Choice(resolved, environment, model).run()
 
 
-class _Settling:
-    """One launch's two keys."""
+class _Choice:
+    """The choice of one launch."""
 
     def __init__(self, resolved: Resolved, environment: Environment, model: str) -> None:
         self.resolved, self.environment, self.model = resolved, environment, model
@@ -71,7 +70,7 @@ class _Settling:
         if self.auto is None:
             self.set[AUTO] = True
         self._choose_parser()
-        return Tools(self._settled(), self._said() if self.native else "", (*self.notices,))
+        return Tools(self._derived(), self._text() if self.native else "", (*self.notices,))
 
     def _check_name(self) -> None:
         if self.parser is None or self.parser in TOOL_PARSERS:
@@ -131,11 +130,11 @@ class _Settling:
     def _order(self, key: str) -> int:
         return _ORDER.index(self.resolved.provenance[key].layer)
 
-    def _settled(self) -> Resolved:
+    def _derived(self) -> Resolved:
         why = self.environment.spoken if self.native else self.model
         return self.resolved.derived(self.set, f"set for {why}") if self.set else self.resolved
 
-    def _said(self) -> str:
+    def _text(self) -> str:
         if PARSER in self.set:
             return f"native, parser {self.set[PARSER]} (set for {self.environment.spoken})"
         return f"native, parser {self.parser} ({self.resolved.provenance[PARSER].where})"

@@ -80,9 +80,8 @@ async def plan_resume(client: Client, settings: Settings, run_id: str, typed: Se
         diff=[],
         command=shlex.join(["vfm", "resume", run.run_id, *overrides.shown_options(changes)]),
         notices=[beginning(run)],
-        model_why="",
+        reasons={"price": note},
         price=price,
-        price_note=note,
     )
 
 

@@ -64,16 +64,18 @@ def _head(plan: Plan) -> Iterator[Content]:
     yield Content.assemble(
         (f"{verb} ", ""), (plain(request.environment), "bold"), (" on ", ""), (request.backend, "bold")
     )
-    if plan.checkpoint:
-        yield from _section("Checkpoint", [Content.styled(plain(plan.checkpoint), "bold")])
+    if checkpoint := plan.reasons.get("checkpoint"):
+        yield from _section("Checkpoint", [Content.styled(plain(checkpoint), "bold")])
     if request.kind == "evaluate" and (endpoint := request.spec.evaluation.endpoint):
         yield from _section("Endpoint", [Content.styled(plain(endpoint), "bold")])
-    yield from _section("Model", [Content.styled(plain(request.model), "bold"), _muted(plan.model_why)])
-    if plan.script_why:
+    yield from _section(
+        "Model", [Content.styled(plain(request.model), "bold"), _muted(plan.reasons.get("model", ""))]
+    )
+    if why := plan.reasons.get("script"):
         script = Content.styled(plain(request.script or BUILT_IN), "bold")
-        yield from _section("Training script", [script, _muted(plan.script_why)])
-    if plan.tools:
-        yield from _section("Tools", [Content(plain(plan.tools))])
+        yield from _section("Training script", [script, _muted(why)])
+    if tools := plan.reasons.get("tools"):
+        yield from _section("Tools", [Content(plain(tools))])
 
 
 def _section(title: str, lines: Iterable[Content]) -> Iterator[Content]:
@@ -140,7 +142,7 @@ def _bar(share: float, width: int) -> str:
 def _price(plan: Plan) -> Iterator[Content]:
     price = plan.price
     if price is None:
-        yield Content(plain(plan.price_note))
+        yield Content(plain(plan.reasons["price"]))
         return
     yield _muted(costs.machine(plan.request.spec))
     yield _figure(costs.hourly(price))
