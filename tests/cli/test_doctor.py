@@ -19,7 +19,9 @@ def shell(vfm: Vfm) -> Vfm:
     remote.mkdir()
     (remote / "__init__.py").touch()
     (remote / "contract").symlink_to(ROOT / "remote" / "contract")
-    (remote / "local_image.py").write_text(BUILDER)
+    (remote / "image").mkdir()
+    (remote / "image" / "__init__.py").touch()
+    (remote / "image" / "local.py").write_text(BUILDER)
     (vfm.project / "configs").symlink_to(ROOT / "configs")
     (vfm.project / ".env.example").write_text("EXPERIMENTER=\n")
     return vfm

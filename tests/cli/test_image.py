@@ -28,9 +28,11 @@ def _with_builder(vfm: Vfm, *, fails: bool) -> None:
     remote = vfm.project / "remote"
     remote.unlink()
     remote.mkdir()
-    for name in ("__init__.py", "contract", "emit.py", "redact.py"):
+    for name in ("__init__.py", "contract", "output"):
         (remote / name).symlink_to(ROOT / "remote" / name)
-    (remote / "local_image.py").write_text(BUILDER.format(home=str(vfm.home), fails=fails))
+    (remote / "image").mkdir()
+    (remote / "image" / "__init__.py").touch()
+    (remote / "image" / "local.py").write_text(BUILDER.format(home=str(vfm.home), fails=fails))
 
 
 def test_the_path_is_data_and_the_build_is_told_on_stderr(vfm: Vfm) -> None:

@@ -30,9 +30,10 @@ sys.exit({code})
 def project(tmp_path: Path) -> Path:
     """A checkout with a builder that builds nothing, and no `.env`."""
     folder = tmp_path / "project"
-    (folder / "remote").mkdir(parents=True)
+    (folder / "remote" / "image").mkdir(parents=True)
     (folder / "remote" / "__init__.py").touch()
-    (folder / "remote" / "local_image.py").write_text(BUILDER.format(code=0))
+    (folder / "remote" / "image" / "__init__.py").touch()
+    (folder / "remote" / "image" / "local.py").write_text(BUILDER.format(code=0))
     (folder / ".env.example").write_text("EXPERIMENTER=\n")
     return folder
 
@@ -101,7 +102,7 @@ async def test_an_image_is_built_from_here_with_its_output_shown(app: VfmApp, pr
 
 
 async def test_a_build_that_fails_says_so(app: VfmApp, project: Path) -> None:
-    (project / "remote" / "local_image.py").write_text(BUILDER.format(code=1))
+    (project / "remote" / "image" / "local.py").write_text(BUILDER.format(code=1))
     async with app.run_test() as pilot:
         await pilot.press("f9")
         await go_to(app, await examined(app), "image")

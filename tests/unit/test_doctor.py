@@ -183,10 +183,11 @@ class _Usage:
 
 def builder(project: Path, body: str) -> None:
     """A builder of images that answers as told."""
-    (project / "remote").mkdir()
+    (project / "remote" / "image").mkdir(parents=True)
     (project / "remote" / "__init__.py").touch()
+    (project / "remote" / "image" / "__init__.py").touch()
     home = str(project.parent / "home")
-    (project / "remote" / "local_image.py").write_text(BUILDER.format(home=home, body=body))
+    (project / "remote" / "image" / "local.py").write_text(BUILDER.format(home=home, body=body))
 
 
 def test_an_image_that_is_built(project: Path) -> None:

@@ -64,7 +64,7 @@ def settled(tmp_path: Path, source: str, backend: str = "local") -> LaunchReques
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A project whose far side is this checkout's; what is imported from stays in the test."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    (tmp_path / "remote").symlink_to(Path(pins.__file__).parent)
+    (tmp_path / "remote").symlink_to(Path(pins.__file__).parents[1])
     (tmp_path / "environments" / "vf_wordle").mkdir(parents=True)
     (tmp_path / "environments" / "vf_wordle" / "pyproject.toml").touch()
 
