@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.backends.conftest import LocalBench
 from tui.backends.base import Transfer
 from tui.backends.copy_files import CHUNK, Copy, copy_all
 from tui.backends.destination import open_part, part_of
+from tui.backends.file_tree import tree
 
 VOLUME = "verifiers-outputs-ann-copies"
 
@@ -84,6 +86,22 @@ async def test_a_file_that_is_replaced_under_the_copy_is_not_taken(tmp_path: Pat
     with pytest.raises(DiskError, match="did not arrive"):
         await copy_all([Copy.of(source, target)], Transfer(), replace)
     assert not target.exists()
+
+
+def test_what_vanishes_while_it_is_listed_is_passed_over(tmp_path: Path) -> None:
+    for name in ("a/1", "a/2", "b/deep/1", "c/1"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    found = []
+    for entry in tree(tmp_path):
+        found.append(entry.path)
+        if entry.path == "a/1":
+            (tmp_path / "a/2").unlink()
+        if entry.path == "b":
+            shutil.rmtree(tmp_path / "b")
+    assert found == ["a", "a/1", "b", "c", "c/1"]
+    with pytest.raises(FileNotFoundError):
+        list(tree(tmp_path / "b"))
 
 
 async def test_links_that_lead_to_one_another_come_to_an_end(local: LocalBench, tmp_path: Path) -> None:

@@ -66,6 +66,20 @@ def test_a_done_run_is_resumed_only_to_do_more(vfm: Vfm) -> None:
     assert more.returncode == 0, more.stderr
 
 
+def test_a_run_whose_environments_secrets_are_gone_is_not_resumed(vfm: Vfm) -> None:
+    named = ("--set", "training.environment_secrets=[SEARCH_API_KEY]")
+    script, key = "saved:1/3 failure:broken exit:1", "canary-0123456789"
+    assert vfm("launch", str(vfm.config), *named, script=script, SEARCH_API_KEY=key).returncode == 1
+    refused = vfm("resume", "last", script="end:done")
+    assert refused.returncode == 2
+    assert "SEARCH_API_KEY" in refused.stderr
+    assert ".env" in refused.stderr
+    assert [run["status"] for run in json.loads(vfm("runs", "--json").stdout)] == ["failed"]
+    done = vfm("resume", "last", script="end:done", SEARCH_API_KEY=key)
+    assert done.returncode == 0, done.stderr
+    assert key not in refused.stderr + done.stderr
+
+
 def test_a_run_that_is_alive_is_watched_and_not_resumed(vfm: Vfm) -> None:
     following = vfm.start("launch", str(vfm.config), script=f"lines:1 wait:{vfm.folder / 'go'} end:done")
     wait_for(following, "line 0")

@@ -15,7 +15,9 @@ from grpclib import Status
 from remote.contract import layout
 from remote.contract.errors import BackendError, ConfigError
 from remote.contract.events import EndEvent, FailureEvent, MetricsEvent
-from remote.contract.record import RunRecord
+from remote.contract.json_text import from_json
+from remote.contract.record import LaunchRequest, RunRecord
+from remote.contract.spec import ExperimentSpec
 from remote.output.run_dir import RunDir
 from tests.backends.conftest import PROJECT, ModalBench, lines, request, until
 from tests.modal.cloud.faults import Faults
@@ -54,6 +56,11 @@ async def waiting(bench: ModalBench, folder: Path, **modal: object) -> tuple[Mod
     run = await backend.launch(request(modal={"retries": 0, **modal}))
     await until(ready.exists, "the worker")
     return backend, run
+
+
+def with_steps(spec: ExperimentSpec, steps: int) -> ExperimentSpec:
+    """The spec with another number of steps."""
+    return spec.model_copy(update={"training": spec.training.model_copy(update={"steps": steps})})
 
 
 @pytest.mark.parametrize(
@@ -257,6 +264,28 @@ async def test_a_launch_that_nobody_is_left_of_is_cancelled_from_elsewhere(
     file.write_text(record.model_copy(update={"created": record.created - 86400}).model_dump_json())
     await elsewhere.cancel(record)
     assert on_record(bench, run).status == "cancelled"
+
+
+async def test_a_call_that_fails_leaves_a_run_that_was_to_go_on_as_it_was(bench: ModalBench) -> None:
+    backend = bench.backend("attempt:1=saved:1/8 attempt:1=failure:broken attempt:1=exit:1 lines:2 end:done")
+    run = await backend.launch(request())
+    await lines(backend, run)
+    files = [there(bench, run) / name for name in (layout.SPEC, layout.REQUEST, layout.RECORD)]
+    before = [from_json(file.read_text()) for file in files]
+    asked = LaunchRequest.model_validate(before[1])
+    longer = asked.model_copy(update={"spec": with_steps(asked.spec, 9)})
+    bench.cloud.faults.errors["FunctionMap"] = Status.INVALID_ARGUMENT
+    with pytest.raises(BackendError, match="FunctionMap fails"):
+        await backend.resume(longer)
+    assert bench.cloud.service.asked.count("AppStop") >= 1
+    assert all(app.done for app in bench.cloud.apps.values())
+    assert [from_json(file.read_text()) for file in files] == before
+    assert (await bench.backend().status(run)).status == "failed"
+    bench.cloud.faults.errors.clear()
+    again = await backend.resume(longer)
+    await lines(backend, again)
+    assert (await backend.status(again)).status == "done"
+    assert from_json(files[1].read_text())["spec"]["training"]["steps"] == 9
 
 
 async def test_an_image_that_cannot_be_built_is_the_runs_failure(bench: ModalBench) -> None:

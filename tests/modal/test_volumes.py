@@ -193,6 +193,23 @@ async def test_a_file_that_is_replaced_meanwhile_is_not_taken(
     assert list(tmp_path.glob("weights*")) == []
 
 
+async def test_a_file_that_is_gone_at_the_last_look_is_left_out(
+    cloud: Cloud, volumes: ModalVolumes, big: bytes, tmp_path: Path
+) -> None:
+    write(cloud, "runs/r1/small", b"small")
+
+    def slow_down(transfer: Transfer) -> None:
+        cloud.faults.delays["VolumeListFiles2"] = 1.0  # the last look waits for what goes meanwhile
+
+    download = asyncio.create_task(volumes.download(VOLUME, "runs/r1", tmp_path, slow_down))
+    await until(lambda: served(cloud) >= BIG, "every block")
+    (cloud.volumes_dir / VOLUME / "runs/r1/weights").unlink()
+    done = await download
+    assert [(one.path, one.why) for one in done.left_out] == [("runs/r1/weights", "no longer in the volume")]
+    assert done.done == done.total == len(b"small")
+    assert list((tmp_path / "r1").iterdir()) == [tmp_path / "r1/small"]
+
+
 @pytest.mark.parametrize("named", ["../evil", "runs/r1/../../evil", "/evil", "runs/r1/a\0b"])
 async def test_no_name_of_the_servers_leads_out_of_the_folder(
     cloud: Cloud,

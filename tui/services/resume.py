@@ -139,10 +139,13 @@ def _changed(request: LaunchRequest, changes: Sequence[Override]) -> ExperimentS
         spec = ExperimentSpec.model_validate(data)
     except ValidationError as error:
         typed = {o.key: o.where for o in changes}
-        found = [(tuple(map(str, e["loc"])), str(e["msg"])) for e in error.errors()]
+        all_of_them = ", ".join(typed.values())
+        found = [
+            (tuple(map(str, e["loc"])), str(e["msg"]).removeprefix("Value error, ")) for e in error.errors()
+        ]
         raise ConfigProblems(
             [
-                Problem(f"{'.'.join(key)}: {said}" if key else said, typed.get(key, "--set"))
+                Problem(f"{'.'.join(key)}: {said}" if key else said, typed.get(key, all_of_them))
                 for key, said in found
             ]
         ) from error
