@@ -79,12 +79,13 @@ test: test-light test-stack test-local
 
 test-light: dev
 	@echo '==> the light suite'
-	$(BIN)/python -m pytest --ignore=tests/stack --ignore=tests/local -n 2 --dist loadfile
+	$(BIN)/python -m pytest --ignore=tests/stack --ignore=tests/local --ignore-glob='environments/*/tests/stack' \
+		-n 2 --dist loadfile
 
 # These import torch, so they run with the image's Python; pytest is lent to it from a side folder.
 test-stack: .venv/.stack-tests
 	@echo '==> the suite of the training stack, inside the local image'
-	"$$(cat .venv/.image)" tests/run_in_image.py .venv/stack-tests tests/stack
+	"$$(cat .venv/.image)" tests/run_in_image.py .venv/stack-tests tests/stack environments/*/tests/stack
 
 .venv/.stack-tests: .venv/.dev .venv/.image
 	@echo '==> lending pytest to the image'

@@ -27,7 +27,7 @@ import made_up
 import original
 
 HERE = Path(__file__).parent
-TABLE = HERE.parents[1] / "tests" / "data" / "bfcl_tricky.json"
+TABLE = HERE / "tests" / "tricky.json"
 sys.path.insert(0, str(HERE))
 
 from vf_bfcl_single_turn import entries  # noqa: E402

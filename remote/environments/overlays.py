@@ -40,8 +40,8 @@ _held: list[int] = []
 def digest(*sources: Path | str) -> str:
     """Twelve hexadecimal digits of packages' contents and of the Python that they are installed for.
 
-    A folder counts by its files, a wheel by its bytes, a requirement by its text. Raises `EnvironmentMissing`
-    where a file cannot be read.
+    A folder counts by its files but for its tests, a wheel by its bytes, a requirement by its text. Raises
+    `EnvironmentMissing` where a file cannot be read.
     """
     total = hashlib.sha256(f"{_VERSION} {sys.version} {sys.prefix}".encode())
     for source in sources:
@@ -64,7 +64,7 @@ def _add_files(total: Any, folder: Path) -> None:
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
         made = path.suffix == ".pyc" or any(part.endswith(".egg-info") for part in parts)
-        if not made and not _NOT_SOURCE.intersection(parts) and path.is_file():
+        if parts[0] != "tests" and not made and not _NOT_SOURCE.intersection(parts) and path.is_file():
             content = path.read_bytes()
             total.update(f"\0{'/'.join(parts)}\0{len(content)}\0".encode() + content)
 

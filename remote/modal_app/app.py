@@ -27,10 +27,10 @@ FOLDERS = ("remote", "environments", "examples")
 """What of the project goes into a container, where it is there."""
 LEFT_OUT = (
     *("**/__pycache__", "**/*.pyc", "**/*.egg-info", "**/.*", "**/node_modules"),
-    *(f"*/{name}" for name in ("venv", "env", "build", "dist", "outputs", "wandb")),
+    *(f"*/{name}" for name in ("venv", "env", "build", "dist", "tests", "outputs", "wandb")),
 )
-"""Caches, environments, secrets (`.env`, `.venv`, `.git`), and what building and running leave in a package's
-own folder stay at home."""
+"""Caches, environments, secrets (`.env`, `.venv`, `.git`), and in a package's own folder its tests and what
+building and running leave there stay at home."""
 MOST_BYTES, MOST_FILES = 500 << 20, 20_000
 """What is uploaded at most: a data set, or an environment under a name of its own, belongs in a volume."""
 STARTUP = 1800

@@ -19,7 +19,7 @@ from remote.contract.record import LaunchRequest, RunRecord
 from remote.processes import lifecycle
 from remote.supervisor import __main__
 from tests.backends.conftest import PROJECT, LocalBench, lines, request, until
-from tests.unit.test_checkpoints import killed_at
+from tests.unit.training.test_checkpoints import killed_at
 from tui.store.logs.stream import events_of
 from tui.store.runs.state import RunState
 

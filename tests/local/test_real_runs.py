@@ -234,7 +234,7 @@ ADAPTER = """
 import sys
 from pathlib import Path
 from remote.contract.spec import ExperimentSpec
-from remote.models import load_for_training, prepare_model, save_final
+from remote.models.load import load_for_training, prepare_model, save_final
 spec = ExperimentSpec.model_validate({"model": {"dtype": "float32"}})
 model = prepare_model("builtin/tiny-random", Path(sys.argv[1]), print)
 save_final(*load_for_training(spec, model), Path(sys.argv[2]))

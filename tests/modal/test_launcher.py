@@ -214,11 +214,11 @@ def test_a_wheel_travels_in_the_run_directory(desk: Desk, tmp_path: Path) -> Non
 
 
 def only_the_project_was_uploaded(cloud: Cloud) -> None:
-    """No secret, no environment, no cache."""
+    """No secret, no virtual environment, no cache, no tests."""
     uploaded = [file.filename for mount in cloud.state.mounts.values() for file in mount]
     assert "/root/remote/worker.py" in uploaded
     assert "/root/environments/vf_wordle/pyproject.toml" in uploaded
-    unwanted = re.compile(r"(^|/)\.|\.egg-info$|__pycache__|\.pyc$")
+    unwanted = re.compile(r"(^|/)\.|\.egg-info$|__pycache__|\.pyc$|/tests/")
     assert not [name for name in uploaded if unwanted.search(name)]
 
 

@@ -14,18 +14,9 @@ from typing import Any
 import pytest
 
 from remote.contract.spec import ExperimentSpec
-from remote.evaluation.scripted_model import ScriptedModel
 from remote.output.emitter import Emitter
 
 PROJECT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def model() -> Iterator[ScriptedModel]:
-    """A server whose replies a test writes."""
-    model = ScriptedModel()
-    yield model
-    model.close()
 
 
 def tiny_spec(**sections: dict[str, Any]) -> ExperimentSpec:

@@ -1,0 +1,312 @@
+"""Leaving: runs go on and it is said so; news of runs meanwhile; errors that nobody foresaw."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from fcntl import ioctl
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.drivers.headless_driver import HeadlessDriver
+from textual.message import Message
+from textual.pilot import Pilot
+from textual.widget import Widget
+
+from remote.contract.errors import ConfigError
+from tests.backends.conftest import LocalBench, request
+from tests.pilot.conftest import ROOT, until
+from tui.app import VfmApp
+from tui.client import Client
+from tui.screens import requests as ask
+from tui.screens.exit_messages import farewell, left_half_way
+from tui.screens.frame import VfmScreen
+from tui.services.transfers import Direction, Job
+from tui.settings import Settings
+from tui.store.runs.row import RunRow
+
+
+class Seen:
+    """What a farewell needs of a run."""
+
+    def __init__(self, run_id: str, status: str) -> None:
+        self.run_id, self.status = run_id, status
+
+
+def test_a_farewell_names_the_runs_that_go_on() -> None:
+    done, one, two = Seen("k1", "done"), Seen("k2", "running"), Seen("k3", "pending")
+    again = "vfm-tui or vfm logs RUN --follow joins"
+    assert farewell([done]) == ""
+    assert farewell([done, one]) == f"1 run goes on: k2 · {again} it again"
+    assert farewell([one, done, two]) == f"2 runs go on: k2, k3 · {again} them again"
+    many = [Seen(f"k{number}", "running") for number in range(5)]
+    assert farewell(many).startswith("5 runs go on: k0, k1, k2 and 2 more ·")
+
+
+def test_a_farewell_names_the_transfers_that_ended_with_the_app() -> None:
+    def job(name: str, direction: Direction = "download") -> Job:
+        return Job(direction, "local", "volume", f"runs/{name}", Path(name))
+
+    one, up = job("weights"), job("data", "upload")
+    assert left_half_way([]) == ""
+    assert left_half_way([one]) == (
+        "1 download was left half way: weights · started again, it goes on from there"
+    )
+    assert left_half_way([one, up]) == (
+        "2 transfers were left half way: weights, data · started again, they go on from there"
+    )
+    many = [job(f"d{number}") for number in range(5)]
+    assert left_half_way(many).startswith("5 downloads were left half way: d0, d1, d2 and 2 more ·")
+
+
+async def test_quitting_says_which_transfers_were_left_half_way(
+    home: Path,
+    client: Client,
+    settings: Settings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    reached, broken_off = asyncio.Event(), asyncio.Event()
+
+    async def hangs(*_: Any, **__: Any) -> None:
+        reached.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            broken_off.set()
+
+    monkeypatch.setattr(client, "get", hangs)
+    app = VfmApp(client, settings=settings)
+    app.driver_class = HeadlessDriver
+
+    async def leave_in_mid_download(_: Pilot[Any]) -> None:
+        (await app.transfers()).start_download("local", "v", "runs/k1\x1b[2J", tmp_path)
+        await reached.wait()
+        app.exit()
+
+    # Without a terminal the driver and the app make up different sizes, and resize one another for ever.
+    await app.run_async(size=(80, 24), auto_pilot=leave_in_mid_download)
+    assert broken_off.is_set()
+    assert "1 download was left half way: k1\\x1b[2J · started again" in capsys.readouterr().out
+
+
+def toasts(app: VfmApp) -> list[str]:
+    return [toast.message for toast in app._notifications]
+
+
+class Elsewhere(VfmScreen):
+    """A screen that is not the runs'."""
+
+    TITLE = "elsewhere"
+
+
+def live(bench: LocalBench, settings: Settings, script: str) -> Client:
+    return Client(settings, {"local": bench.backend(script)})
+
+
+@pytest.mark.parametrize(
+    ("ending", "words", "severity"), [("end:done", "✓ done", "information"), ("exit:3", "✗ failed", "error")]
+)
+async def test_the_end_of_a_run_is_told_on_another_screen(
+    bench: LocalBench, settings: Settings, tmp_path: Path, ending: str, words: str, severity: str
+) -> None:
+    go = tmp_path / "go"
+    client = live(bench, settings, f"steps:2 wait:{go} {ending}")
+    run = await client.backend("local").launch(request())
+    app = VfmApp(client, settings=settings)
+    async with app.run_test() as pilot:
+        await until(lambda: any(row.status == "running" for row in app.rows), "the run in the list")
+        await app.push_screen(Elsewhere())
+        go.touch()
+        await until(lambda: any(run.run_id in text for text in toasts(app)), "the news")
+        told = next(toast for toast in app._notifications if run.run_id in toast.message)
+        assert (told.message, told.severity) == (f"{run.run_id} {words}", severity)
+        await pilot.press("escape")
+        assert isinstance(app.rows[0], RunRow)
+
+
+async def test_news_that_comes_while_the_app_closes_is_nobodys(
+    bench: LocalBench, settings: Settings, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    client = live(bench, settings, f"steps:2 wait:{go} end:done")
+    await client.backend("local").launch(request())
+    app = VfmApp(client, settings=settings)
+    async with app.run_test():
+        await until(lambda: any(row.status == "running" for row in app.rows), "the run in the list")
+    ended = [replace(row, status="done") for row in app.rows]
+    app.on_runs_listed(ask.RunsListed(ended))  # as the last listing does, when no screen is left
+    assert app.rows == ended
+    go.touch()
+
+
+class Breaks(Widget, can_focus=True):
+    """A widget whose handler breaks."""
+
+    class Asked(Message):
+        """Break now."""
+
+    def on_breaks_asked(self) -> None:
+        raise KeyError("in a widget")
+
+
+class Fragile(VfmScreen):
+    """A screen that breaks in every way."""
+
+    TITLE = "fragile"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("a", "break", "Break", id="fragile.break"),
+        Binding("w", "work", "Break in a worker", id="fragile.work"),
+        Binding("e", "err", "A user's mistake in a worker", id="fragile.err"),
+    ]
+
+    def body(self) -> ComposeResult:
+        yield Breaks()
+
+    def action_break(self) -> None:
+        raise ValueError("in an action")
+
+    def action_work(self) -> None:
+        async def work() -> None:
+            raise LookupError("in a worker")
+
+        self.run_worker(work(), description="look it up", exit_on_error=False)
+
+    def action_err(self) -> None:
+        async def work() -> None:
+            raise ConfigError("a user's mistake")
+
+        self.run_worker(work(), exit_on_error=False)
+
+
+async def test_the_app_survives_what_nobody_foresaw(client: Client, settings: Settings) -> None:
+    app = VfmApp(client, settings=settings)
+    async with app.run_test() as pilot:
+        app.sturdy = True
+        await app.push_screen(Fragile())
+        await pilot.press("a", "a", "w", "e")
+        app.screen.query_one(Breaks).post_message(Breaks.Asked())
+        await until(lambda: len(toasts(app)) >= 3, "three toasts")
+        await pilot.press("escape")
+        assert app.screen.title == "runs"
+        told = "\n".join(toasts(app))
+    assert app.crash is None
+    assert "ValueError: in an action" in told
+    assert "(look it up): LookupError: in a worker" in told
+    assert "KeyError: 'in a widget'" in told
+    assert "a user's mistake" not in told
+    report = settings.home / "app" / "crash.txt"
+    assert str(report) in told
+    text = report.read_text()
+    assert text.count("ValueError: in an action") == 1
+    assert "test_exit_messages.py" in text
+
+
+async def test_tests_see_an_error_that_nobody_foresaw(client: Client, settings: Settings) -> None:
+    app = VfmApp(client, settings=settings)
+
+    async def run() -> None:
+        async with app.run_test() as pilot:
+            await app.push_screen(Fragile())
+            await pilot.press("a")
+
+    with pytest.raises(ValueError, match="in an action"):
+        await run()
+
+
+class Terminal:
+    """The real program in a terminal of 100 × 30."""
+
+    def __init__(self, home: Path, *words: str) -> None:
+        ours, theirs = pty.openpty()
+        ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        more = {"VFM_HOME": str(home), "VFM_CONFIG_DIR": str(home / "config"), "TERM": "xterm-256color"}
+        self._fd = ours
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tui", *words],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            cwd=ROOT,
+            env={**kept, **more, "VFM_PROJECT": str(ROOT)},
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self.said = ""
+
+    def press(self, keys: str) -> None:
+        os.write(self._fd, keys.encode())
+
+    def until(self, words: str) -> None:
+        deadline = time.monotonic() + 30
+        while words not in self.said:
+            assert time.monotonic() < deadline, f"{words!r} never came:\n{self.said[-2000:]}"
+            self._read()
+
+    def end(self) -> str:
+        """What was said after the terminal had been given back."""
+        deadline = time.monotonic() + 30
+        while self._read() or self.process.poll() is None:
+            assert time.monotonic() < deadline, "it does not end"
+        return self.said.rpartition("\x1b[?1049l")[2]
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        os.close(self._fd)
+
+    def _read(self) -> bool:
+        if not select.select([self._fd], [], [], 0.1)[0]:
+            return False
+        try:
+            data = os.read(self._fd, 65536)
+        except OSError:  # the other side is gone
+            return False
+        self.said += data.decode(errors="replace")
+        return bool(data)
+
+
+@pytest.fixture
+def terminals() -> Iterator[list[Terminal]]:
+    """Programs that are ended, whatever a test does."""
+    started: list[Terminal] = []
+    yield started
+    for terminal in started:
+        terminal.close()
+
+
+async def test_quitting_says_which_runs_go_on(
+    bench: LocalBench, tmp_path: Path, terminals: list[Terminal]
+) -> None:
+    run = await bench.backend(f"wait:{tmp_path / 'go'} end:done").launch(request())
+    terminals.append(terminal := Terminal(bench.home))
+    terminal.until(run.run_id)
+    terminal.press("\x11")
+    said = terminal.end()
+    assert f"1 run goes on: {run.run_id} · vfm-tui or vfm logs RUN --follow joins it again" in said
+    assert terminal.process.returncode == 0
+    (tmp_path / "go").touch()
+
+
+def test_quitting_with_nothing_under_way_says_nothing(home: Path, terminals: list[Terminal]) -> None:
+    terminals.append(terminal := Terminal(home))
+    terminal.until("runs")
+    terminal.press("\x11")
+    assert "goes on" not in terminal.end()
+    assert terminal.process.returncode == 0
