@@ -1,7 +1,6 @@
-"""`vfm launch`: a config and what was typed over it become a run, which is followed to its end.
+"""`vfm launch`: start a run from a config and options, and follow it to its end.
 
-Owns the command's options and what it prints about a plan. Planning is `tui/config/plan`'s,
-following `follow`'s.
+Owns the command's options and how a plan is printed. `tui/planning/plan.py` plans, `follow.py` follows.
 """
 
 from __future__ import annotations
@@ -19,11 +18,22 @@ if TYPE_CHECKING:
     from tui.planning.plan import Plan
 
 
+detach_option = click.option(
+    "--detach", is_flag=True, help="Print the run's id and return once it has started."
+)
+json_option = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the run's events, one JSON object a line; detached, its record.",
+)
+
+
 def _config(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """A config, or words that say that the defaults are meant: a bare `vfm launch` starts nothing."""
-    from_words = ctx.get_parameter_source("backend") is ParameterSource.COMMANDLINE
-    from_words |= any(ctx.params.get(name) for name in ("typed", "checkpoint", "endpoint"))
-    if value is None and not from_words:
+    """The config; required unless an option asks for the defaults. `vfm launch` alone starts nothing."""
+    from_options = ctx.get_parameter_source("backend") is ParameterSource.COMMANDLINE
+    from_options |= any(ctx.params.get(name) for name in ("typed", "checkpoint", "endpoint"))
+    if value is None and not from_options:
         raise click.MissingParameter("without CONFIG, give --backend or --set", ctx=ctx, param=param)
     return value
 
@@ -42,7 +52,7 @@ def _config(ctx: click.Context, param: click.Parameter, value: str | None) -> st
 @click.option(
     "--endpoint",
     metavar="URL",
-    help="Evaluate what an OpenAI-compatible service serves, not a model of ours.",
+    help="Evaluate a model behind an OpenAI-compatible endpoint; nothing is served here.",
 )
 @click.option(
     "--set",
@@ -52,9 +62,9 @@ def _config(ctx: click.Context, param: click.Parameter, value: str | None) -> st
     shell_complete=completions.keys,
     help="Override one value of the config, such as training.steps=100. May be repeated.",
 )
-@click.option("--detach", is_flag=True, help="Return once the run has started; print its id.")
-@click.option("--dry-run", is_flag=True, help="Print what would be run, and run nothing.")
-@click.option("--json", "as_json", is_flag=True, help="The run's events, one JSON object a line.")
+@detach_option
+@click.option("--dry-run", is_flag=True, help="Print the plan and start nothing.")
+@json_option
 @click.pass_context
 def launch(
     ctx: click.Context,
@@ -89,21 +99,22 @@ def launch(
     if dry_run:
         print_json(plan_dict(plan)) if as_json else click.echo(plan_text(plan))
         return exit_codes.DONE
-    if not detach:
-        return to_the_end(plan, as_json=as_json)
-    _tell_notices(plan)
-    record = run(_launched(plan, detach, as_json))
-    print_json(record.model_dump(mode="json")) if as_json else click.echo(record.run_id)
-    return exit_codes.DONE
+    return start(plan, detach=detach, as_json=as_json)
 
 
-def to_the_end(plan: Plan, *, as_json: bool = False, resume: bool = False) -> int:
-    """Launch or resume, follow, and say how it ended; returns the exit code. Raises what starting raises."""
-    from tui.cli.common import run
+def start(plan: Plan, *, detach: bool = False, as_json: bool = False, resume: bool = False) -> int:
+    """Launch or resume a run and follow it to its end, or print its id and return where it is detached.
+
+    Returns the exit code. Raises `VfmError` where the run cannot be started.
+    """
+    from tui.cli.common import print_json, run
     from tui.cli.follow import closing, exit_code
 
     _tell_notices(plan)
-    record = run(_launched(plan, False, as_json, resume))
+    record = run(_launched(plan, detach, as_json, resume))
+    if detach:
+        print_json(record.model_dump(mode="json")) if as_json else click.echo(record.run_id)
+        return exit_codes.DONE
     exit_codes.say(closing(record, plan.command))
     return exit_code(record)
 
@@ -121,7 +132,7 @@ async def _launched(plan: Plan, detach: bool, as_json: bool, resume: bool = Fals
     from tui.text.stream import Narrator
 
     client = connect()
-    position = _said_so_far(client, plan) if resume else 0
+    position = _stream_size(client, plan) if resume else 0
     with interrupt.held():
         record = await (client.resume(plan) if resume else client.launch(plan))
         interrupt.announce(follow.rejoin(record.run_id))
@@ -141,8 +152,8 @@ async def _launched(plan: Plan, detach: bool, as_json: bool, resume: bool = Fals
     return await client.status(record)
 
 
-def _said_so_far(client: Client, plan: Plan) -> int:
-    """The size of a run's stream, as far as this machine has it: what follows is the next attempt's."""
+def _stream_size(client: Client, plan: Plan) -> int:
+    """The bytes of the run's stream that this machine has; the next attempt begins after them."""
     from remote.contract.record import RunRecord
 
     log = client.log_path(RunRecord.of(plan.request))
@@ -182,7 +193,7 @@ def _price_dict(plan: Plan) -> dict[str, Any]:
 
 
 def price_text(plan: Plan) -> str:
-    """What an hour of the plan costs, and all of it at most."""
+    """The price of an hour, and of the whole run at most."""
     from tui.text import price as costs
 
     price = plan.price
@@ -192,7 +203,7 @@ def price_text(plan: Plan) -> str:
 
 
 def plan_text(plan: Plan) -> str:
-    """The plan as a person reads it."""
+    """The plan as text for `--dry-run`."""
     from tui.cli.config import spec_table
     from tui.config.overrides import spell
     from tui.planning.training_scripts import BUILT_IN

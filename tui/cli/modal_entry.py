@@ -1,7 +1,7 @@
-"""What stands behind `modal run run_modal.py::…`: the guide's options become a run on Modal.
+"""Entry points of `modal run run_modal.py::…`: their options become overrides, and launch a run on Modal.
 
-Owns the options' keys in the spec, and the ways out through a program that is not ours. Planning, launching
-and following are `launch`'s, so that every door starts the same run.
+Owns which key an option overrides, and leaving through `modal run`. `launch.py` launches and follows, so that
+every door starts the same run.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def run(kind: Kind, config_path: str | None, typed: Typed) -> None:
 
     Leaves with the exit code that `vfm launch` would have, once `modal run` has cleared up.
     """
-    _leave_with(_ended(lambda: launch.to_the_end(_plan(kind, config_path, typed))))
+    _leave_with(_ended(lambda: launch.start(_plan(kind, config_path, typed))))
 
 
 def spelled(option: str, value: object) -> str:
