@@ -1,7 +1,7 @@
-"""What an environment's folder says of itself before anything of it is built or run.
+"""Read an environment's package metadata (pyproject.toml, setup.cfg, setup.py) without building it.
 
-Both sides read it: the plan to name the environment and to refuse what cannot be one, the worker to install
-it. Only text is read. What `[tool.vfm]` says is `tui/config/environments`'s.
+The plan uses it to name the environment and to refuse an impossible one, the worker to install it. The table
+`[tool.vfm]` is read by `tui/planning/environments.py`.
 """
 
 from __future__ import annotations
@@ -19,47 +19,23 @@ from remote.contract.errors import EnvironmentMissing, Hint
 PROJECT, SETUP, SETUP_CONFIG = "pyproject.toml", "setup.py", "setup.cfg"
 STACK_MODULES = frozenset(
     {
-        *(
-            "accelerate",
-            "datasets",
-            "gguf",
-            "huggingface_hub",
-            "numpy",
-            "openai",
-            "packaging",
-            "peft",
-            "psutil",
-        ),
-        *(
-            "pydantic",
-            "safetensors",
-            "tokenizers",
-            "torch",
-            "transformers",
-            "triton",
-            "trl",
-            "uv",
-            "verifiers",
-        ),
-        *("vllm", "wandb", "remote", "tui"),
+        *("accelerate", "datasets", "gguf", "huggingface_hub", "numpy", "openai", "packaging", "peft"),
+        *("psutil", "pydantic", "safetensors", "tokenizers", "torch", "transformers", "triton", "trl", "uv"),
+        *("verifiers", "vllm", "wandb", "remote", "tui"),
     }
 )
-"""Modules of the training stack and of this program that an environment may not be called as."""
-PYTHONS = ("3.11", "3.12")
-"""Minor versions of Python that the training stack's pins resolve and import on."""
-MODAL_PYTHON = "3.12"
-"""The image's on Modal, where nobody asks for another."""
+"""Modules of the training stack and of this program: an environment's module may not have their names."""
 _CLAUSE = re.compile(r"(>=|<=|==|!=|~=|>|<)\s*(\d+)(?:\.(\d+))?(?:\.(?:\d+|\*))*")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 
 
 def is_package(folder: Path) -> bool:
-    """Whether a folder can be installed: it has a pyproject.toml, or a setup.py as packages used to."""
+    """Whether a folder can be installed: it has a pyproject.toml or a setup.py."""
     return (folder / PROJECT).is_file() or (folder / SETUP).is_file()
 
 
 def packages_in(folder: Path) -> list[Path]:
-    """The packages of a folder, by name."""
+    """The folders of packages in a folder, sorted by name."""
     try:
         return sorted(path for path in folder.iterdir() if path.is_dir() and is_package(path))
     except OSError:
@@ -67,7 +43,8 @@ def packages_in(folder: Path) -> list[Path]:
 
 
 def project_of(folder: Path) -> dict[str, Any]:
-    """A folder's pyproject.toml; empty where it has none. Raises `EnvironmentMissing` on one that is none."""
+    """A folder's pyproject.toml, empty where it has none. Raises `EnvironmentMissing` on an unreadable
+    one."""
     file = folder / PROJECT
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
@@ -84,16 +61,16 @@ def project_of(folder: Path) -> dict[str, Any]:
 
 def table(document: dict[str, Any], *path: str) -> dict[str, Any]:
     """A table within a pyproject.toml; empty where there is none."""
-    found: Any = document
+    value: Any = document
     for part in path:
-        found = found.get(part) if isinstance(found, dict) else None
-    return found if isinstance(found, dict) else {}
+        value = value.get(part) if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
 
 
 def package_name(folder: Path) -> str:
-    """The name that a folder's package is published under, as far as can be read without running it.
+    """The distribution name of a folder's package, as far as it can be read without running code.
 
-    Raises `EnvironmentMissing` where none is written down.
+    Raises `EnvironmentMissing` where no name is written down.
     """
     document = project_of(folder)
     for text in (
@@ -105,33 +82,33 @@ def package_name(folder: Path) -> str:
     ):
         if isinstance(text, str) and _NAME.fullmatch(text):
             return text
-    file, what = (
+    file, field = (
         (folder / PROJECT, "project.name") if (folder / PROJECT).is_file() else (folder / SETUP, "name")
     )
     raise EnvironmentMissing(
-        f"{file} cannot be used: it has no {what}",
+        f"{file} cannot be used: it has no {field}",
         hint=Hint(f'write one in {folder / PROJECT}: [project] name = "{folder.name.lower()}"'),
     )
 
 
 def module_name(distribution: str) -> str:
-    """The module that a distribution is taken to bring: its name with underscores."""
+    """The module that a distribution is assumed to contain: its name with underscores."""
     return re.sub(r"[-_.]+", "_", distribution).lower()
 
 
-def wanted_python(folder: Path) -> str:
-    """The Python that a folder's package wants (`requires-python`); empty where it says nothing."""
-    given = table(project_of(folder), "project").get("requires-python", "")
-    return given.strip() if isinstance(given, str) else ""
+def required_python(folder: Path) -> str:
+    """A package's `requires-python`, such as `>=3.12`; empty where it has none."""
+    requires = table(project_of(folder), "project").get("requires-python", "")
+    return requires.strip() if isinstance(requires, str) else ""
 
 
-def suits_python(wanted: str, version: str) -> bool:
-    """Whether a minor version of Python, such as `3.11`, is one that a `requires-python` allows.
+def allows_python(requires_python: str, version: str) -> bool:
+    """Whether a `requires-python` allows some patch release of a minor version of Python, such as `3.11`.
 
-    Patch releases are taken to suit; what cannot be read has no say.
+    Clauses that cannot be parsed are ignored.
     """
     have = tuple(map(int, version.split(".")))
-    for clause in filter(None, map(str.strip, wanted.split(","))):
+    for clause in filter(None, map(str.strip, requires_python.split(","))):
         match = _CLAUSE.fullmatch(clause)
         if match is None:
             continue
@@ -152,17 +129,18 @@ def suits_python(wanted: str, version: str) -> bool:
 
 
 def check_module(module: str, place: str = "") -> None:
-    """Refuse a module's name that Python or the training stack has already: that one would be loaded."""
+    """Raise `EnvironmentMissing` where a module of Python or of the training stack has this name: it would be
+    imported instead. `place`, such as `path:line: `, begins the message."""
     if module != module.lower():
         raise EnvironmentMissing(
             f"{place}the environment's module is called {module}, and verifiers looks for {module.lower()}",
-            hint=Hint("call the package's folder and its module in small letters"),
+            hint=Hint("rename the package's folder and its module to lower case"),
         )
     if owner := owner_of(module):
         raise EnvironmentMissing(
             f"{place}the environment's module is called {module}, as a module of {owner} is, "
-            "which would be loaded in its place",
-            hint=Hint(f"call the package and its module otherwise, such as vf_{module}"),
+            "which would be imported instead",
+            hint=Hint(f"rename the package and its module, for example to vf_{module}"),
         )
 
 
@@ -183,18 +161,18 @@ def _of_setup_config(folder: Path) -> str | None:
 
 
 def _of_setup(folder: Path) -> str | None:
-    """The literal `name` of a call of `setup(…)`."""
+    """The literal `name` in the call of `setup(…)`."""
     try:
         tree = ast.parse((folder / SETUP).read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _called(node.func) == "setup":
-            for word in node.keywords:
-                if word.arg == "name" and isinstance(word.value, ast.Constant):
-                    return str(word.value.value)
+        if isinstance(node, ast.Call) and _function_name(node.func) == "setup":
+            for keyword in node.keywords:
+                if keyword.arg == "name" and isinstance(keyword.value, ast.Constant):
+                    return str(keyword.value.value)
     return None
 
 
-def _called(node: ast.expr) -> str:
+def _function_name(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""

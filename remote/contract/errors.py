@@ -1,11 +1,12 @@
 """Failures named by the boundary they crossed, each with what to do next.
 
-Owns the one exception family that may end a run or a command. How a failure is shown
-(exit code, event, screen) is left to whoever catches it.
+Owns the only exceptions that may end a run or a command, and their form as JSON, in which they travel between
+processes. How a failure is shown (exit code, event, screen) is up to the code that catches it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -29,7 +30,7 @@ Boundary = Literal[
 
 @dataclass(frozen=True)
 class Hint:
-    """What to do next: a sentence, and where one config key mends it, the proposed change."""
+    """What to do next: a sentence, and the proposed change where one config key mends the failure."""
 
     text: str
     key: str | None = None
@@ -37,8 +38,17 @@ class Hint:
     old: Any = None
     new: Any = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """`{text, key, from, to}`."""
+        return {"text": self.text, "key": self.key, "from": self.old, "to": self.new}
+
+    @classmethod
+    def from_dict(cls, hint: Mapping[str, Any]) -> Hint:
+        """The hint of `to_dict`; the last three may be missing."""
+        return cls(hint["text"], hint.get("key"), hint.get("from"), hint.get("to"))
+
     def without_passwords(self) -> Hint:
-        """The same, in which no address shows the password that it bears."""
+        """A copy without the passwords in its URLs."""
         clean = {n: without_passwords(v) for n, v in vars(self).items() if isinstance(v, str)}
         return replace(self, **clean)
 
@@ -46,8 +56,8 @@ class Hint:
 class VfmError(Exception):
     """A failure that a user can act on: what happened, where, and what to do next.
 
-    `cause` is the original evidence (an exception's text, a log line), never a traceback. Passwords that
-    addresses bear are left out of all that it says.
+    `cause` is the original evidence (an exception's text, a log line), never a traceback. Passwords in URLs
+    are removed from all of its texts.
     """
 
     boundary: Boundary = "worker"
@@ -71,9 +81,14 @@ class VfmError(Exception):
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\n  {self.hint.text}"
 
+    def to_dict(self) -> dict[str, Any]:
+        """`{boundary, cause, message, hint}`: the fields of a failure event and of a failure on record."""
+        hint = None if self.hint is None else self.hint.to_dict()
+        return {"boundary": self.boundary, "cause": self.cause, "message": self.message, "hint": hint}
+
 
 class ConfigError(VfmError):
-    """Everything wrong with what the user wrote, one problem a line."""
+    """Every problem of the config, of `--set` and of `.env`, one per line."""
 
     boundary: Boundary = "config"
 
@@ -85,7 +100,7 @@ class ImageError(VfmError):
 
 
 class EnvironmentMissing(VfmError):
-    """No such environment, or it could not be installed or loaded."""
+    """The environment does not exist, or could not be installed or loaded."""
 
     boundary: Boundary = "environment"
 
@@ -109,7 +124,7 @@ class SyncError(VfmError):
 
 
 class ScriptError(VfmError):
-    """The user's training script is not there, cannot be read, or raises."""
+    """The user's training script is missing, cannot be read, or raises."""
 
     boundary: Boundary = "script"
 
@@ -127,6 +142,33 @@ class BackendError(VfmError):
 
 
 class RunNotFound(VfmError):
-    """No run answers to that name, or more than one does (exit code 2)."""
+    """No run has that name, or more than one does (exit code 2)."""
 
     boundary: Boundary = "config"
+
+
+_CLASSES: dict[str, type[VfmError]] = {
+    kind.boundary: kind
+    for kind in (
+        ConfigError,
+        ImageError,
+        EnvironmentMissing,
+        ModelError,
+        ServerError,
+        SyncError,
+        ScriptError,
+        DiskError,
+        BackendError,
+    )
+}
+
+
+def error_from(failure: Mapping[str, Any]) -> VfmError:
+    """The error of a failure as `VfmError.to_dict` has it, in the class of its boundary."""
+    hint = failure.get("hint")
+    return _CLASSES.get(failure["boundary"], VfmError)(
+        failure["message"],
+        boundary=failure["boundary"],
+        cause=failure["cause"],
+        hint=Hint.from_dict(hint) if hint else None,
+    )

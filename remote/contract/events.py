@@ -1,9 +1,8 @@
-"""The event union: what a worker says while it runs, numbered and versioned.
+"""The events of a run, numbered and versioned, and their form on a line of the worker's output.
 
-Owns the events and their form on a line. A line of the worker's output that begins with the ASCII
-record separator (0x1E, as RFC 7464 has it) is one JSON event; every other line is text for people,
-tagged with its source (`[vllm] …`). Unknown kinds and unknown fields survive decoding, so that an
-older client can read a newer worker's runs. A measured number that is not finite is null.
+A line that begins with the ASCII record separator (0x1E, as in RFC 7464) is one JSON event; every other line
+is text for people, tagged with its source (`[vllm] …`). Unknown kinds and fields survive decoding, so that an
+older client can read a newer worker's runs. Measured numbers that are not finite are written as null.
 """
 
 from __future__ import annotations
@@ -28,16 +27,18 @@ SOURCES: tuple[Source, ...] = ("image", "worker", "env", "vllm", "train")
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """What every event has: its number within the run (from 0) and when it was said (Unix seconds)."""
+    """Fields of every event."""
 
     type: ClassVar[str] = ""
     seq: int = -1
+    """Number within the run, from 0."""
     t: float = field(default_factory=time.time)
+    """Unix seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseEvent(Event):
-    """A phase began or ended; `detail` names a sub-phase (vllm: resolving, loading weights, …)."""
+    """A phase began or ended. `detail` names a sub-phase (of vllm: resolving, loading weights, …)."""
 
     type: ClassVar[str] = "phase"
     phase: str
@@ -47,7 +48,7 @@ class PhaseEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class ProgressEvent(Event):
-    """`done` of `total` of `what` (steps, bytes, packages); `total` 0 means unknown."""
+    """`done` of `total`, in units of `what` (steps, bytes, packages); a `total` of 0 is unknown."""
 
     type: ClassVar[str] = "progress"
     done: float
@@ -57,7 +58,7 @@ class ProgressEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class MetricsEvent(Event):
-    """Numbers of one optimiser step. Steps count from 1; step 0 is before any training."""
+    """Metrics of one optimiser step. Steps count from 1; step 0 is before any training."""
 
     type: ClassVar[str] = "metrics"
     step: int
@@ -66,7 +67,7 @@ class MetricsEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutEvent(Event):
-    """One finished episode: the conversation, each reward part, and the total that trained."""
+    """One finished episode: the conversation, each part of the reward, and the total that is trained on."""
 
     type: ClassVar[str] = "rollout"
     step: int
@@ -84,14 +85,14 @@ class CheckpointEvent(Event):
     step: int
     path: str
     score: float | None = None
-    """The held-out score at that step, where one was taken."""
+    """The held-out score at that step; None where none was taken."""
     best: bool = False
-    """Whether no checkpoint before it has scored as much."""
+    """Whether no earlier checkpoint has scored as high."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SystemEvent(Event):
-    """Use of the machine: `values` such as cpu_percent, memory_gb, worker_rss_gb, server_rss_gb."""
+    """Load of the machine: cpu_percent, memory_gb, worker_rss_gb, server_rss_gb and the like."""
 
     type: ClassVar[str] = "system"
     values: dict[str, float]
@@ -99,17 +100,17 @@ class SystemEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class FailureEvent(Event):
-    """Why the run fails: the boundary crossed, the evidence, a sentence, and the proposed change."""
+    """Why the run fails: the fields of `errors.VfmError.to_dict`."""
 
     type: ClassVar[str] = "failure"
     boundary: str
     cause: str
     message: str
     hint: dict[str, Any] | None = None
-    """`{text, key, from, to}`; the last three only where one config key mends it."""
+    """`{text, key, from, to}`; the last three are null unless one config key mends the failure."""
 
     def on_record(self) -> dict[str, Any]:
-        """What the run's record keeps of it."""
+        """The failure as the run's record has it, which `errors.error_from` reads."""
         names = ("boundary", "cause", "message", "hint")
         return {name: getattr(self, name) for name in names}
 
@@ -125,27 +126,29 @@ class EndEvent(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptEvent(Event):
-    """The run was taken up again: the number of this go at it, from 2, and what ended the last one."""
+    """Another attempt at the run begins."""
 
     type: ClassVar[str] = "attempt"
     number: int
+    """From 2."""
     why: str
-    """`timeout`, `preempted` or `lost`."""
+    """What ended the previous attempt: `timeout`, `server`, `preempted` or `lost`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RestartEvent(Event):
-    """The vLLM server died or hung in mid-run and is started again: restart `number` of the run, from 1."""
+    """The vLLM server died or hung during the run and is started again."""
 
     type: ClassVar[str] = "restart"
     number: int
+    """Restarts of the run so far, from 1."""
     why: str
     """A sentence: `vLLM died while running: its process EngineCore was killed`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnknownEvent(Event):
-    """An event of a kind that this version does not know; `data` is the whole object."""
+    """An event of an unknown kind; `data` is the whole object."""
 
     type: ClassVar[str] = "unknown"
     data: dict[str, Any]
@@ -184,13 +187,13 @@ KINDS: dict[str, type[Event]] = {
 
 _TYPES = {kind: [(f.name, str(f.type)) for f in fields(kind)] for kind in KINDS.values()}
 _LARGEST = 2.0**53
-"""Counts from which on a float skips numbers."""
+"""From here on floats skip integers."""
 _LATEST = 1e11
-"""Unix seconds of a day that nobody plans for."""
+"""Unix seconds, about the year 5100."""
 _WHOLE = 2**1023
-"""Whole numbers that no float can hold."""
+"""From here on integers do not fit into a float."""
 _LIMITS = {"t": _LATEST, "done": _LARGEST, "total": _LARGEST}
-"""Numbers that must be finite, for they are counted with; those that were measured may be anything."""
+"""Fields that must be finite, since they are used in arithmetic; measured ones may be anything."""
 _CLASSES: dict[str, type] = {"str": str, "list[dict[str, Any]]": list, "dict[str, Any]": dict, "bool": bool}
 _UNFIT = object()
 
@@ -204,10 +207,9 @@ def to_dict(event: Event) -> dict[str, Any]:
 
 
 def from_dict(data: Mapping[str, Any]) -> AnyEvent:
-    """The event that a JSON object stands for; whatever does not fit becomes an `UnknownEvent`.
+    """The event of a JSON object; an `UnknownEvent` where a field does not have its type.
 
-    What a metric or the machine measured is a number, perhaps none that is finite (null); what is no number
-    at all is left out.
+    Values of metrics and of the machine may be null (not finite); those that are no numbers are left out.
     """
     kind = KINDS.get(str(data.get("type")))
     seq, t = data.get("seq", -1), data.get("t", 0.0)
@@ -226,7 +228,8 @@ def from_dict(data: Mapping[str, Any]) -> AnyEvent:
 
 
 def _fitting(name: str, value: Any, type_: str) -> Any:
-    """A field's value as the field promises it, or `_UNFIT`: whoever writes a stream may write anything."""
+    """The value in the field's type, or `_UNFIT`: a stream may hold anything, since user code can write to
+    it."""
     if value is None and type_.endswith(" | None"):
         return value
     match type_.removesuffix(" | None"):
@@ -249,7 +252,7 @@ def _is_number(value: object) -> bool:
 
 
 def _is_measured(value: object) -> bool:
-    """Whether it stands for a number: null is one that was not finite."""
+    """Whether it is a number, or null: one that was not finite."""
     return value is None or _is_number(value)
 
 
@@ -263,10 +266,8 @@ def encode_line(event: Event) -> str:
 
 
 def decode_line(line: str) -> AnyEvent | str:
-    """The event on a line, or the line itself where it is text.
-
-    A line that bears the separator but holds no JSON object is text: it is shown, never lost.
-    """
+    """The event on a line, or the line itself where it is text or holds no JSON object after the
+    separator."""
     if not line.startswith(RECORD_SEPARATOR):
         return line
     try:
@@ -277,7 +278,7 @@ def decode_line(line: str) -> AnyEvent | str:
 
 
 def split_source(line: str) -> tuple[Source, str]:
-    """The source that a text line is tagged with, and the rest; an untagged line is the worker's."""
+    """The source of a text line, by its tag, and the rest of it; untagged lines are the worker's."""
     for source in SOURCES:
         tag = f"[{source}] "
         if line.startswith(tag):

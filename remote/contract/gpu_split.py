@@ -1,30 +1,31 @@
-"""How GPUs are divided between server and trainers, and a step's episodes among the trainers.
+"""Divide the GPUs between server and trainers, and a step's episodes among the trainers. Pure functions.
 
-Owns that arithmetic, once, for the plan, the memory estimate and the worker. Pure: which GPUs there are is
-found out by `gpus` where the run runs, and told by the config where it is planned.
+The plan and the memory estimate call them with the config's number of GPUs, the worker
+(`remote/training/gpu_placement.py`) with the number that it finds.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from remote.contract.errors import ConfigError, Hint
 from remote.contract.spec import ExperimentSpec
 
 _PARALLEL = (1, 2, 4)
-"""Numbers of GPUs that a model's attention heads can nearly always be divided among."""
+"""Numbers of GPUs among which a model's attention heads can nearly always be divided."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """GPUs of each side."""
+    """GPUs of the server and of the trainers."""
 
     server: int
-    """GPUs that vLLM has."""
+    """Number of GPUs of vLLM."""
     trainers: int
-    """Trainer processes; with more than one GPU each has one for itself."""
+    """Number of trainer processes; with more than one GPU, each has its own."""
     shared: bool
-    """Whether server and trainer have the same GPU (or none)."""
+    """Whether server and trainer share one GPU, or have none."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,12 @@ class Share:
     batch_size: int
     """Episodes in one of its forward and backward passes."""
     passes: int
-    """Passes before the optimiser step."""
+    """Its passes before the optimiser step."""
 
 
 def split(spec: ExperimentSpec, gpus: int) -> Split:
-    """The first `vllm.gpus` (unset: one) for the server, one trainer on each other; a single one is shared.
+    """The first `vllm.gpus` (unset: one) for the server, one trainer on each of the others; one GPU is
+    shared.
 
     Raises `ConfigError` where no GPU is left for a trainer.
     """
@@ -54,20 +56,16 @@ def split(spec: ExperimentSpec, gpus: int) -> Split:
 
 
 def share(spec: ExperimentSpec, trainers: int) -> Share:
-    """What each trainer does of a step, so that the step trains on as many episodes as on one GPU.
+    """Each trainer's part of a step, so that the step trains on as many episodes as on one GPU.
 
-    Passes are divided first, since these are the memory of one GPU and of bnpo's token means; only what
-    they leave undivided is taken from the batch. Raises `ConfigError` where it does not come out even.
+    Divides the passes first: the batch size decides how much memory a GPU needs and what bnpo averages tokens
+    over. Only the rest is taken from the batch. Raises `ConfigError` where the episodes cannot be divided.
     """
     batch, passes = spec.training.batch_size, spec.training.gradient_accumulation_steps
-    left = trainers // _common(passes, trainers)
+    left = trainers // math.gcd(passes, trainers)
     if batch % left:
         raise _uneven(spec, trainers)
     return Share(batch // left, passes * left // trainers)
-
-
-def _common(one: int, other: int) -> int:
-    return next(n for n in range(min(one, other), 0, -1) if one % n == other % n == 0)
 
 
 def _uneven(spec: ExperimentSpec, trainers: int) -> ConfigError:
@@ -78,8 +76,8 @@ def _uneven(spec: ExperimentSpec, trainers: int) -> ConfigError:
     for fewer in range(trainers - 1, 0, -1):
         more = server + trainers - fewer
         if episodes % fewer == 0 and more in _PARALLEL:
-            which = f"or set vllm.gpus = {more}, which leaves {fewer} trainer{'s' if fewer > 1 else ''}"
-            hint = Hint(f"{advice}, {which}", "vllm.gpus", server, more)
+            alternative = f"or set vllm.gpus = {more}, which leaves {fewer} trainer{'s' if fewer > 1 else ''}"
+            hint = Hint(f"{advice}, {alternative}", "vllm.gpus", server, more)
             break
     return ConfigError(
         f"training.batch_size × training.gradient_accumulation_steps = {episodes} episodes cannot be divided "

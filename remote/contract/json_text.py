@@ -1,8 +1,8 @@
-"""JSON as it is written and read here: strict on the way out, suspicious on the way in. Pure functions.
+"""Write and read JSON: strict output, limited input. Pure functions.
 
-What is measured may be no finite number, and what is read may come from anybody. So a number that JSON has no
-word for is written as null, characters that a terminal obeys are escaped, and a document is read only to a
-depth that whoever walks it can bear.
+Measurements may not be finite, and input may come from anybody. So numbers that JSON cannot express are
+written as null, characters that a terminal interprets are escaped, and nesting is limited for recursive
+readers.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import re
 from typing import Any
 
 DEEPEST = 200
-"""Levels of nesting that are read; pydantic reads as many."""
+"""Levels of nesting that are accepted, as many as pydantic accepts."""
 OBEYED = "\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-"""What a terminal obeys, or cannot write, beside C0 controls: DEL, C1, line ends, bidi controls, halves of
-surrogates. The inside of a regular expression's class."""
+"""Characters that a terminal interprets or cannot write, besides the C0 controls: DEL, C1, line separators,
+bidi controls, lone surrogates. The inside of a character class of a regular expression."""
 _OBEYED = re.compile(f"[{OBEYED}]")
 _ESCAPE = re.compile(r"\\(?:u(d[89a-f][0-9a-f]{2})|.)")
 _COMPACT = (",", ":")
@@ -25,7 +25,7 @@ _COMPACT = (",", ":")
 def to_json(value: Any, *, indent: int | None = None) -> str:
     """A document on one line, or indented. NaN and infinities become null.
 
-    Raises `TypeError` for what JSON cannot hold.
+    Raises `TypeError` for values that are not JSON.
     """
     separators = None if indent else _COMPACT
     try:
@@ -34,19 +34,19 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
         text = json.dumps(
             _finite(value), allow_nan=False, ensure_ascii=False, indent=indent, separators=separators
         )
-    # They can stand in strings only, where their escapes mean the same.
+    # They occur in strings only, where their escapes mean the same.
     return _OBEYED.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def to_portable_json(value: Any) -> str:
-    """An indented document that pydantic reads too: halves of surrogates become `?`."""
+    """An indented document that pydantic accepts too: lone surrogates become `?`."""
     return _ESCAPE.sub(lambda match: "?" if match.group(1) else match.group(), to_json(value, indent=2))
 
 
 def from_json(text: str | bytes) -> Any:
-    """What a document says. `NaN` and `Infinity`, which older versions wrote, are numbers.
+    """Parse a document. `NaN` and `Infinity`, which older versions wrote, are accepted.
 
-    Raises `ValueError` where it is no JSON, and where it is nested deeper than `DEEPEST`.
+    Raises `ValueError` where it is not JSON, or nested deeper than `DEEPEST`.
     """
     try:
         value = json.loads(text)  # noqa: TID251 - the one place
@@ -61,7 +61,7 @@ _TOO_DEEP = f"nested deeper than {DEEPEST} levels"
 
 
 def _brackets(text: str | bytes) -> int:
-    """Values that are opened: no document is nested deeper than it has of them."""
+    """Number of opening brackets, which bounds the depth of nesting."""
     if isinstance(text, bytes):
         return text.count(b"[") + text.count(b"{")
     return text.count("[") + text.count("{")

@@ -1,6 +1,6 @@
-"""Where a run's files lie, and what its volumes are called. Names only: no I/O.
+"""Paths in a run directory and names of volumes. No I/O.
 
-A volume's name is never split back into its parts, since both may hold hyphens: read the records.
+A volume's name cannot be split back into its parts, since both may contain hyphens: read the records.
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ REQUEST = "request.json"
 EVENTS = "events.jsonl"
 LOGS = "logs"
 STREAM = "logs/stream.log"
-"""The worker's whole output, text and events, as it was said: what `follow` reads."""
-LAST_WORDS = "logs/last_words.txt"
-"""The stacks of a worker whose threads could run no Python any more; empty otherwise."""
+"""The whole output of the worker, text and events: what `follow` reads."""
+THREAD_STACKS = "logs/thread_stacks.txt"
+"""Stacks of all threads of a worker that was ended because none of them could run Python; empty otherwise."""
 LOCK = ".lock"
-"""Held (flock) for as long as a local run's supervisor or worker lives: free means that nobody is left."""
+"""Locked (flock) while the supervisor or the worker of a local run lives."""
 NEW_RUN = ".new-"
-"""What the name of a run directory begins with while it is being made."""
+"""Prefix of a run directory's name while it is being created."""
 SCRIPT = "script"
-"""Holds the training script as it ran, under its own name."""
+"""Folder of the training script as it ran, under its own name."""
 ENVIRONMENT = "environment.json"
-"""Which overlay of the cache the run's environment was installed into when it began."""
+"""The overlay of the cache volume into which the run's environment was installed."""
 ROLLOUTS = "rollouts"
 CHECKPOINTS = "checkpoints"
 ADAPTERS = "adapters"
 FINAL = "checkpoints/final"
 STOPPED = "checkpoints/stopped"
-"""The weights of a training that was asked to stop."""
+"""The weights of a training that was stopped on request."""
 BEST = "checkpoints/best.json"
-"""Which checkpoint has the best held-out score: its step, its path in the run directory, its score."""
+"""The checkpoint with the best held-out score: its step, its path in the run directory, its score."""
 EVALUATION = "evaluation"
 EVALUATION_TRACES = "evaluation/traces.jsonl"
-"""An evaluation's episodes as verifiers writes them: what one that was interrupted goes on from."""
+"""An evaluation's episodes in the format of verifiers, from which an interrupted one is resumed."""
 EVALUATION_EPISODES = "evaluation/rollouts.jsonl"
-"""The same episodes as those of a training are written, with `sample`, which repeat of its task each is."""
+"""The same episodes in the format of a training's, with `sample`: which repeat of its task each is."""
 EVALUATION_SUMMARY = "evaluation/summary.json"
 WANDB = "wandb"
-"""What wandb writes of the run, one folder an attempt."""
+"""Files that wandb writes, one folder per attempt."""
 MODAL_CACHE = "/cache"
-"""Where a container on Modal has the cache volume."""
+"""Mount point of the cache volume in a container on Modal."""
 MODAL_OUTPUTS = "/outputs"
-"""Where a container on Modal has the outputs volume."""
+"""Mount point of the outputs volume in a container on Modal."""
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 _LONGEST = 64  # Modal's limit on a volume's name
@@ -56,7 +56,7 @@ def _volume(kind: str, experimenter: str, experiment: str) -> str:
     for variable, value in (("EXPERIMENTER", experimenter), ("EXPERIMENT_NAME", experiment)):
         if not _NAME.fullmatch(value):
             raise ConfigError(
-                f"{variable} is {value!r}, which a volume's name cannot hold",
+                f"{variable} is {value!r}, which a volume's name cannot contain",
                 hint=Hint(
                     f"use letters, digits, '-', '_' and '.' only, for example {variable}={safe_name(value)!r}"
                 ),
@@ -71,7 +71,7 @@ def _volume(kind: str, experimenter: str, experiment: str) -> str:
 
 
 def safe_name(text: str) -> str:
-    """The nearest name that a volume can hold."""
+    """The text with everything replaced that a volume's name cannot contain."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._") or "default"
 
 
@@ -86,12 +86,12 @@ def cache_volume(experimenter: str, experiment: str) -> str:
 
 
 def app_name(experimenter: str, experiment: str) -> str:
-    """The Modal app's name."""
+    """Name of the Modal app."""
     return f"verifiers_{experimenter}_{experiment}"
 
 
 def run_path(run_id: str) -> PurePosixPath:
-    """The run directory within its outputs volume."""
+    """Path of the run directory in its outputs volume."""
     return PurePosixPath("runs") / run_id
 
 
@@ -101,10 +101,10 @@ def is_lock(path: str) -> bool:
 
 
 def checkpoint_path(step: int) -> str:
-    """A checkpoint's directory within the run directory, as the trainer names it."""
+    """Path of a step's checkpoint in the run directory, as transformers names it."""
     return f"{CHECKPOINTS}/checkpoint-{step}"
 
 
 def rollouts_path(step: int) -> str:
-    """The episodes of one step (0 is before training), one JSON object a line."""
+    """Path of a step's episodes in the run directory, one JSON object per line; step 0 is before training."""
     return f"{ROLLOUTS}/step-{step:06d}.jsonl"

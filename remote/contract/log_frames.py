@@ -1,9 +1,8 @@
-"""How a run's stream travels through a log service that may repeat, reorder, cut or drop what it carries.
+"""Frames that carry a run's stream through a log service that may repeat, reorder, cut or drop output.
 
-Owns the frames: some bytes of the stream, with the attempt that they belong to and their place in it, so
-that whoever reads them can tell a repetition from a gap. Printed, a frame is one line that begins with
-0x1E, as events do, and then the bytes as the text that they are. Modal's logs carry frames; files never
-hold them.
+A frame is some bytes of the stream with their attempt and their offset in it, so that a reader can tell a
+repetition from a gap. It is printed as a line that begins with 0x1E, as events do, followed by the bytes as
+text. Modal's logs carry frames; files never contain them.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _OPENING = RECORD_SEPARATOR + '{"type":"frame",'
 
 @dataclass(frozen=True)
 class Frame:
-    """Bytes of the stream of attempt `attempt` (from 1), `at` bytes after that attempt's first."""
+    """Bytes of the stream of attempt `attempt` (from 1), at the offset `at` in that attempt's part."""
 
     attempt: int
     at: int
@@ -30,7 +29,7 @@ class Frame:
 
 
 def encode_frame(frame: Frame) -> str:
-    """The frame as lines of text; whole lines of UTF-8 stay readable, other bytes become base64."""
+    """The frame as text: whole lines of UTF-8 stay readable, other bytes become base64."""
     text = _as_text(frame.data)
     head: dict[str, Any] = {"type": "frame", "attempt": frame.attempt, "at": frame.at}
     head |= {"size": len(frame.data), "crc": _checksum(frame)}
@@ -40,9 +39,9 @@ def encode_frame(frame: Frame) -> str:
 
 
 class FrameReader:
-    """Takes a frame's text in pieces of any size, from one writer, and gives the frames back.
+    """Reads one writer's frames from text in pieces of any size.
 
-    A frame whose bytes are not those that were sent is dropped: its place stays a gap.
+    A frame whose checksum is wrong is dropped, which leaves a gap.
     """
 
     def __init__(self) -> None:
@@ -50,16 +49,16 @@ class FrameReader:
 
     @property
     def torn(self) -> bool:
-        """Whether something has begun whose end is still to come."""
+        """Whether a line or a frame is incomplete."""
         return bool(self._held)
 
     def feed(self, text: str) -> list[Frame | str]:
-        """What the text completes: frames, and lines (without newline) that no frame holds."""
+        """The frames that the text completes, and the lines (without newline) outside of frames."""
         self._held += text.encode(errors="replace")
-        found: list[Frame | str] = []
+        completed: list[Frame | str] = []
         while (item := self._next()) is not None:
-            found.append(item)
-        return found
+            completed.append(item)
+        return completed
 
     def _next(self) -> Frame | str | None:
         while True:
@@ -81,7 +80,7 @@ class FrameReader:
 
 
 def _body(head: dict[str, Any], rest: bytes) -> tuple[bytes, bytes]:
-    """The frame's bytes, and what follows them."""
+    """The frame's bytes, and the bytes after them."""
     if "base64" not in head:
         return rest[: head["size"]], rest[head["size"] :]
     try:
@@ -95,7 +94,7 @@ def _checksum(frame: Frame) -> int:
 
 
 def _as_text(data: bytes) -> str | None:
-    """The bytes as whole lines of text, or None. A carriage return may not survive a log service."""
+    """The bytes as whole lines of text, or None. Log services may change carriage returns."""
     if not data.endswith(b"\n") or b"\r" in data or b"\0" in data:
         return None
     try:

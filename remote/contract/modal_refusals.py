@@ -1,7 +1,6 @@
-"""What to do about Modal's commonest refusals: of a spend limit, a payment method, a quota.
+"""Advice for Modal's commonest refusals: spend limit, payment method, quota. Pure.
 
-Pure. Modal says them in one class of error or another, so its words decide what is advised; what it says is
-shown in any case.
+Modal raises them in various classes of errors, so the advice goes by the message, which is shown in any case.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ _USAGE = "https://modal.com/settings/usage"
 _ADVICE = (
     (
         r"payment method|credit card|billing (information|details)",
-        f"add a payment method to the workspace: {_USAGE}; a new one is asked for it before some GPUs",
+        f"add a payment method to the workspace: {_USAGE}; new workspaces need one for some GPUs",
     ),
     (
         r"spend|budget|out of credits?|credits? (are |is )?(exhausted|used up)|billing (limit|cycle)",
@@ -26,10 +25,10 @@ _ADVICE = (
 )
 
 
-def advice(said: str) -> str:
-    """What to do about what Modal said; empty where these words do not tell."""
-    return next((advice for words, advice in _ADVICE if re.search(words, said, re.IGNORECASE)), "")
+def advice(message: str) -> str:
+    """What to do about a message of Modal's; empty where it is none of these refusals."""
+    return next((advice for pattern, advice in _ADVICE if re.search(pattern, message, re.IGNORECASE)), "")
 
 
-CLIENT = "the project pins Modal's client: git pull, then pip install -e . in the project's folder"
-"""What to do where Modal wants a newer client: to install one beside the pin breaks what is pinned."""
+UPDATE_CLIENT = "the project pins Modal's client: git pull, then pip install -e . in the project's folder"
+"""What to do where Modal requires a newer client. Upgrading it by hand would break the pin."""

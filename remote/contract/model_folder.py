@@ -1,7 +1,6 @@
-"""What a model's folder has to hold, and whether it brings code of its own.
+"""Check that a model's folder is complete, and whether it contains code. Nothing is loaded.
 
-Both sides judge by it: the plan where the folder is on this machine, the worker before it starts a server.
-Files are looked for, and the small JSON ones read; nothing is loaded.
+The plan checks folders on this machine, the worker any model before it starts a server.
 """
 
 from __future__ import annotations
@@ -16,42 +15,33 @@ CONFIG = "config.json"
 ADAPTER = "adapter_config.json"
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.pth")
 _TOKENIZERS = (
-    *(
-        "tokenizer.json",
-        "tokenizer.model",
-        "tekken.json",
-        "vocab.json",
-        "vocab.txt",
-        "vocab.bpe",
-        "vocab.model",
-    ),
-    *("spiece.model", "sentencepiece.model", "sentencepiece.bpe.model", "*.tiktoken", "*.spm"),
+    *("tokenizer.json", "tokenizer.model", "tekken.json", "vocab.json", "vocab.txt", "vocab.bpe"),
+    *("vocab.model", "spiece.model", "sentencepiece.model", "sentencepiece.bpe.model", "*.tiktoken", "*.spm"),
 )
 _TEMPLATES = ("chat_template.jinja", "chat_template.json", "chat_templates/*.jinja", "tekken.json")
 _KEY = "model.base_model"
 
 
 def check_model(folder: Path, name: str) -> None:
-    """Refuse a folder that no server can play episodes with.
+    """Raise `ModelError` where config, weights, tokenizer or chat template are missing, or for an adapter.
 
-    `name` is what the config calls the model. Raises `ModelError` where config, weights, tokenizer or chat
-    template is missing, and where the folder holds an adapter in place of a model.
+    `name` is the model's name in the config, for the hint.
     """
     if (folder / ADAPTER).is_file() and not _has_own_weights(folder):
         raise _adapter(folder, name)
     if not (folder / CONFIG).is_file():
         raise _refused(
-            f"{folder} holds no {CONFIG}, so it is no model that transformers or vLLM can load", name
+            f"{folder} holds no {CONFIG}, so neither transformers nor vLLM can load a model from it", name
         )
     if not isinstance(_read(folder / CONFIG, name), dict):
-        raise _refused(f"{folder / CONFIG} is no mapping, so it describes no model", name)
+        raise _refused(f"{folder / CONFIG} is no JSON object, so it describes no model", name)
     if missing := _missing_weights(folder, name):
         raise _refused(f"the model in {folder} is incomplete: it holds no {missing}", name)
     if not _any(folder, _TOKENIZERS):
         raise _refused(
             f"the model in {folder} holds no tokenizer",
             name,
-            "add tokenizer.json and tokenizer_config.json of the model that it was made from",
+            "add tokenizer.json and tokenizer_config.json of the model that it was trained from",
         )
     if not _has_template(folder, name):
         raise _refused(
@@ -62,22 +52,21 @@ def check_model(folder: Path, name: str) -> None:
 
 
 def code_of(folder: Path) -> list[str]:
-    """The Python files that a model or a checkpoint asks to have run when it is loaded (`auto_map`)."""
-    found: list[str] = []
-    for file in (CONFIG, "tokenizer_config.json", "processor_config.json", "preprocessor_config.json"):
+    """The Python files that loading a model or a checkpoint would run (`auto_map`)."""
+    files: list[str] = []
+    for name in (CONFIG, "tokenizer_config.json", "processor_config.json", "preprocessor_config.json"):
         try:
-            given = from_json((folder / file).read_bytes())
+            config = from_json((folder / name).read_bytes())
         except (OSError, ValueError):
             continue
-        mapped = given.get("auto_map") if isinstance(given, dict) else None
-        for value in _texts(mapped):
+        for value in _texts(config.get("auto_map") if isinstance(config, dict) else None):
             module = value.rpartition("--")[2].split(".")[0]
-            found.append(f"{value.rpartition('--')[0]}/{module}.py".lstrip("/"))
-    return list(dict.fromkeys(found))
+            files.append(f"{value.rpartition('--')[0]}/{module}.py".lstrip("/"))
+    return list(dict.fromkeys(files))
 
 
 def model_type(folder: Path) -> str:
-    """What a model's config says that it is, such as `qwen2`; empty where it says nothing."""
+    """The `model_type` of a model's config, such as `qwen2`; empty where there is none."""
     try:
         return str(from_json((folder / CONFIG).read_bytes()).get("model_type", ""))
     except (OSError, ValueError, AttributeError):
@@ -99,7 +88,7 @@ def _adapter(folder: Path, name: str) -> ModelError:
 
 
 def _missing_weights(folder: Path, name: str) -> str:
-    """The first file that is not there; a folder of sharded weights has an index of them."""
+    """The first file of weights that is missing, by the index of sharded weights; empty: none is."""
     for index in sorted(folder.glob("*.index.json")):
         parts = _mapping(index, name).get("weight_map")
         names = sorted({str(part) for part in parts.values()}) if isinstance(parts, dict) else []
@@ -120,8 +109,8 @@ def _any(folder: Path, patterns: tuple[str, ...]) -> bool:
 
 
 def _mapping(file: Path, name: str) -> dict[str, Any]:
-    given = _read(file, name)
-    return given if isinstance(given, dict) else {}
+    document = _read(file, name)
+    return document if isinstance(document, dict) else {}
 
 
 def _read(file: Path, name: str) -> Any:
@@ -140,4 +129,4 @@ def _texts(value: Any) -> list[str]:
 
 
 def _refused(message: str, name: str, advice: str = "") -> ModelError:
-    return ModelError(message, hint=Hint(advice or "copy it anew from where it came", _KEY, name))
+    return ModelError(message, hint=Hint(advice or "copy it again from its source", _KEY, name))

@@ -1,7 +1,7 @@
-"""Recognises environments that were written for verifiers before 0.4, from their source alone.
+"""Recognise environments that were written for verifiers before 0.4, from their source.
 
-`load_environment`, and every import of verifiers but that of `verifiers.v1`, are of that time: 0.4 has
-nothing else left. Nothing is imported; what cannot be parsed has no say.
+Signs are `load_environment` and imports from verifiers other than `verifiers.v1`, which is all that 0.4 has.
+Nothing is imported; files that cannot be parsed are ignored.
 """
 
 from __future__ import annotations
@@ -24,21 +24,22 @@ _MARKS = ("load_environment", "verifiers")
 
 
 def check_age(source: Path, name: str, place: str = "") -> None:
-    """Refuse an environment of before 0.4; `source` is a package's folder, its module, or a wheel.
+    """Raise `EnvironmentMissing` for an environment of before 0.4, with the file and line that show it.
 
-    Raises `EnvironmentMissing` with the file and the line that say so.
+    `source` is a package's folder, its module, or a wheel; `place`, such as `path:line: `, begins the
+    message.
     """
-    said = _sign(source)
-    if said:
+    sign = _sign(source)
+    if sign:
         raise EnvironmentMissing(
-            f"{place}the environment {name} {said}, so it was written for verifiers before 0.4, "
+            f"{place}the environment {name} {sign}, so it was written for verifiers before 0.4, "
             "and this program plays tasksets of verifiers 0.4",
             hint=Hint(f"port it: {PORTING} shows three environments before and after, side by side"),
         )
 
 
 def _sign(source: Path) -> str:
-    """What says that it is old, or nothing; one use of `verifiers.v1` anywhere says that it is not."""
+    """Why it is old; empty where nothing shows it, or where it uses `verifiers.v1` anywhere."""
     signs: list[tuple[int, str]] = []
     for file, text in _texts(source):
         if not any(mark in text for mark in _MARKS):
@@ -50,9 +51,9 @@ def _sign(source: Path) -> str:
         for node in ast.walk(tree):
             if _is_new(node):
                 return ""
-            if words := _is_old(node, tree):
-                rank = 0 if "load_environment" in words else 1
-                signs.append((rank, f"{words} ({file}:{getattr(node, 'lineno', 1)})"))
+            if sign := _old_use(node, tree):
+                rank = 0 if "load_environment" in sign else 1
+                signs.append((rank, f"{sign} ({file}:{getattr(node, 'lineno', 1)})"))
     return min(signs, key=lambda sign: sign[0])[1] if signs else ""
 
 
@@ -65,7 +66,7 @@ def _is_new(node: ast.AST) -> bool:
     )
 
 
-def _is_old(node: ast.AST, tree: ast.Module) -> str:
+def _old_use(node: ast.AST, tree: ast.Module) -> str:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node in tree.body:
         return "has `load_environment`" if node.name == "load_environment" else ""
     if isinstance(node, ast.ImportFrom) and node.level == 0 and f"{node.module}.".startswith("verifiers."):
@@ -78,7 +79,7 @@ def _is_old(node: ast.AST, tree: ast.Module) -> str:
 
 
 def _texts(source: Path) -> Iterator[tuple[str, str]]:
-    """The Python files of a folder, a module or a wheel, each with what it is called in a message."""
+    """The Python files of a folder, a module or a wheel: name for messages, and text."""
     if source.suffix == ".whl":
         yield from _of_wheel(source)
         return

@@ -1,4 +1,4 @@
-"""Reading files of a run directory that anybody may have put there: a pipe is never waited for."""
+"""Open files of a run directory without waiting for pipes or devices that somebody has put there."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 
 
 def open_plain(path: str | Path, flags: int) -> int:
-    """An `opener` for `open`. Raises `OSError` for what is no plain file (a pipe, a device), at once."""
-    number = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)  # opening a pipe would wait for its writer
-    if stat.S_ISREG(os.fstat(number).st_mode):
-        return number
-    os.close(number)
+    """An `opener` for `open`. Raises `OSError` at once for anything but a regular file."""
+    fd = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)  # without O_NONBLOCK a pipe waits for its writer
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
     raise OSError(f"{path} is not a plain file")
 
 
 def read_plain(path: Path) -> bytes:
-    """The whole file. Raises `OSError`, as `open_plain` does."""
+    """Read a whole file. Raises `OSError` as `open_plain` does."""
     with open(path, "rb", opener=open_plain) as file:
         return file.read()

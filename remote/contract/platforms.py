@@ -1,19 +1,23 @@
-"""Which machines and Pythons this project runs on. Imports nothing else, so that it can be asked first."""
+"""The platforms and Python versions that this project runs on. Imports nothing else, so it can run first."""
 
 from __future__ import annotations
 
 import sys
 
-OLDEST, NEWEST = (3, 11), (3, 12)
+PYTHONS = ("3.11", "3.12")
+"""Minor versions of Python on which the client runs and the training stack's pins resolve and import."""
+MODAL_PYTHON = "3.12"
+"""Python of the image on Modal where `image.python` is unset."""
+THIS_PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def unsupported() -> str:
-    """Why the project cannot run here, and what to do, in a sentence; empty where it can."""
+    """Why the project cannot run here and what to do, in a sentence; empty where it can."""
     if sys.platform == "win32":
         return "vfm-tui runs on Linux and macOS; on Windows, run it in WSL: wsl --install"
-    if not OLDEST <= sys.version_info[:2] <= NEWEST:
+    if THIS_PYTHON not in PYTHONS:
         return (
-            f"vfm-tui runs on Python 3.11 and 3.12, and this is {sys.version_info[0]}.{sys.version_info[1]}: "
-            "uv venv -p 3.12, activate it, then pip install -e . in the project's folder"
+            f"vfm-tui runs on Python {' and '.join(PYTHONS)}, and this is {THIS_PYTHON}: "
+            f"uv venv -p {PYTHONS[-1]}, activate it, then pip install -e . in the project's folder"
         )
     return ""

@@ -1,7 +1,6 @@
-"""Secrets in text: which variables hold one, and a text in which none of their values can be read.
+"""Decide which variables are secrets, and remove their values from text. Pure.
 
-Owns the rule and the replacing, both pure. Which variables a process was handed is `remote/redact`'s and
-`tui/settings`'.
+The variables of a process come from `remote/output/redact.py` and `tui/settings.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 SHORTEST = 8
-"""Characters that a value must have to be replaced: shorter ones occur in ordinary text."""
+"""Characters that a value must have to be replaced, since shorter ones occur in ordinary text."""
 _LEAST = 6  # characters of a value whose name says that it is a secret, and of any part that counts
 _CERTAIN = 10  # characters of half a secret that is cut in two, whatever they look like
 _LONGEST = 16384  # characters of a value that are looked for
@@ -46,16 +45,16 @@ _RANDOM = re.compile(r"[0-9]|[a-z][A-Z]|[^\w\s.,:/-]")
 
 
 def named_secret(name: str) -> bool:
-    """Whether a variable's name, or an option's, says that it holds a secret: `API_KEY`, `db_password`."""
-    spoken = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").replace(".", "_").upper()
-    return bool(_SECRET_NAME.search(spoken)) and not _PLAIN_NAME.search(spoken)
+    """Whether the name of a variable or an option says that it holds a secret: `API_KEY`, `db_password`."""
+    upper = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).replace("-", "_").replace(".", "_").upper()
+    return bool(_SECRET_NAME.search(upper)) and not _PLAIN_NAME.search(upper)
 
 
 def is_secret(name: str, value: str, known: Iterable[str] = ()) -> bool:
-    """Whether a variable's value must not be read anywhere.
+    """Whether a variable's value must not be written anywhere.
 
-    Numbers, paths, addresses without a password, names of users, projects and machines, and `known` words
-    (the run's own names) are none; nor is what is shorter than `SHORTEST` characters.
+    Not secret: numbers, paths, URLs without a password, names of users, projects and machines, values that
+    are part of a `known` text (the run's own names), and values of less than `SHORTEST` characters.
     """
     text = value.strip()
     if any(text in word for word in known) or _stands_for_none(text):
@@ -67,7 +66,7 @@ def is_secret(name: str, value: str, known: Iterable[str] = ()) -> bool:
 
 
 def says_secret(name: str, value: str) -> bool:
-    """Whether a variable's name says that it holds a secret, or its value is an address with a password."""
+    """Whether a variable's name says that it holds a secret, or its value is a URL with a password."""
     text = value.strip()
     if len(text) < _LEAST or _stands_for_none(text):
         return False
@@ -75,7 +74,7 @@ def says_secret(name: str, value: str) -> bool:
 
 
 def _stands_for_none(text: str) -> bool:
-    """Whether a value is what people write where they have none."""
+    """Whether a value is a placeholder, such as `none` or `changeme`."""
     return text.lower() in _WORDS or text.startswith("unused-")
 
 
@@ -86,7 +85,7 @@ def _is_plain(text: str) -> bool:
 
 
 def _password(text: str) -> str:
-    """The password in an address, as it is written there; empty where there is none."""
+    """The password in a URL, as it is encoded there; empty where there is none."""
     if "://" not in text or "@" not in text:
         return ""
     try:
@@ -96,18 +95,18 @@ def _password(text: str) -> str:
 
 
 def without_passwords(text: str) -> str:
-    """A text in which no address shows the user or password that it bears; `git@` is neither."""
+    """The text with user and password removed from its URLs; `git@` stays."""
     return _USERINFO.sub(r"\1***@", text) if "@" in text and ":/" in text else text
 
 
 HIDDEN = "(hidden)"
-"""What is shown in place of a value that is named as a secret."""
+"""Shown instead of a value whose name says that it is a secret."""
 _VARIABLES = re.compile(r"[A-Z_][A-Z0-9_]*([\s,]+[A-Z_][A-Z0-9_]*)*")
 
 
 def shown_value(name: str, value: Any) -> Any:
-    """A config value as it may be shown: without passwords, and hidden where its name, the last part of a
-    dotted one, says that it is a secret. Names of variables, which secrets go by, are shown."""
+    """A config value for display: passwords in URLs removed, and hidden where the last part of its dotted
+    name says that it is a secret. Names of variables (`OPENAI_API_KEY`) are shown."""
     name = name.strip().rpartition(".")[2]
     match value:
         case dict():
@@ -123,7 +122,7 @@ def shown_value(name: str, value: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Form:
-    """A spelling of a secret. Parts of it count from `least` characters on where they look random, from
+    """A spelling of a secret. A part of it is replaced from `least` characters on where it looks random, from
     `certain` on in any case."""
 
     name: str
@@ -131,11 +130,11 @@ class _Form:
     least: int
     certain: int
     tail: bool = False
-    """Whether its base64 goes on with a character that holds the last bits, and padding."""
+    """Whether a character with the last bits, and padding, follow in base64."""
 
     def grams(self, stride: int) -> Iterable[tuple[str, int]]:
-        """Pieces of `_GRAM` characters and where they begin: what a look at every so many positions of a text
-        cannot miss."""
+        """Pieces of `_GRAM` characters and where they begin, enough for looks at every `stride`th position of
+        a text to find the form."""
         starts = range(len(self.text) - _GRAM + 1)
         if self.least == len(self.text):
             middle = self._most_random(_GRAM + stride - 1)
@@ -143,7 +142,7 @@ class _Form:
         return ((self.text[start : start + _GRAM], start) for start in starts)
 
     def _most_random(self, size: int) -> int:
-        """Where a window lies that ordinary text hardly has."""
+        """Start of the window that is least like ordinary text."""
         windows = range(max(1, min(len(self.text), 400) - size + 1))
         return max(windows, key=lambda start: len(_RARE.findall(self.text[start : start + size])))
 
@@ -151,13 +150,13 @@ class _Form:
 class Redactor:
     """Replaces secrets in text, each by `[redacted: NAME]`.
 
-    A value is found as it is, as JSON, Python and addresses write it, in base64 and in hexadecimal digits;
-    of a value of several lines each line counts, of an address its password, and of any secret a third of
-    it, since lines are cut anywhere. Takes time in proportion to the text, however many secrets there are.
+    A value is found as it is, as JSON, Python and URLs write it, in base64 and in hexadecimal digits; each
+    line of a value of several lines, the password of a URL, and a third of any secret, since lines may be cut
+    anywhere. Takes time proportional to the text, however many secrets there are.
     """
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
-        """`secrets`: name → value of what must not be read."""
+        """`secrets`: name → value."""
         forms: dict[str, _Form] = {}
         for name, value in sorted(secrets.items()):
             for form in _forms(name, value[:_LONGEST]):
@@ -166,26 +165,26 @@ class Redactor:
                     forms[form.text] = form
         shortest = min((form.least for form in forms.values()), default=_LEAST)
         self._stride = max(1, min(_WIDEST, shortest - _GRAM + 1))
-        self._found: dict[str, list[tuple[_Form, int]]] = {}
+        self._forms_by_gram: dict[str, list[tuple[_Form, int]]] = {}
         for form in forms.values():
             for gram, start in form.grams(self._stride):
-                self._found.setdefault(gram, []).append((form, start))
-        self._grams = frozenset(self._found)
+                self._forms_by_gram.setdefault(gram, []).append((form, start))
+        self._grams = frozenset(self._forms_by_gram)
 
     @classmethod
     def of(cls, variables: Mapping[str, str]) -> Redactor:
-        """Of those variables that are secrets."""
+        """A redactor of those variables that are secrets."""
         return cls({name: value for name, value in variables.items() if is_secret(name, value)})
 
     def touches(self, text: str) -> bool:
-        """Whether a text may hold a secret; quick where it does not."""
+        """Whether a text may contain a secret; fast where it does not."""
         if not self._grams:
             return False
         looks = range(0, len(text) - _GRAM + 1, self._stride)
         return not self._grams.isdisjoint([text[at : at + _GRAM] for at in looks])
 
     def text(self, text: str) -> str:
-        """The text without secrets."""
+        """The text with secrets replaced."""
         if not self.touches(text):
             return text
         parts, position, last = list[str](), 0, ""
@@ -196,7 +195,7 @@ class Redactor:
         return "".join([*parts, text[position:]])
 
     def data(self, value: Any) -> Any:
-        """Plain data, such as JSON's, in which no text and no key holds a secret."""
+        """JSON-like data with secrets replaced in texts and keys."""
         match value:
             case str():
                 return self.text(value)
@@ -207,11 +206,11 @@ class Redactor:
         return value
 
     def _spans(self, text: str) -> Iterator[tuple[int, int, str]]:
-        """What is to be replaced, from left to right."""
+        """The parts to replace, from left to right: start, end, name."""
         at, over = 0, 0
         while at <= len(text) - _GRAM:
             best = (0, 0, "")
-            for form, start in self._found.get(text[at : at + _GRAM], ()):
+            for form, start in self._forms_by_gram.get(text[at : at + _GRAM], ()):
                 begin, end = _common(text, at, form.text, start, over)
                 if end - begin > best[1] - best[0] and _counts(form, text[begin:end]):
                     tail = _TAIL.match(text, end) if form.tail else None
@@ -229,7 +228,7 @@ def _counts(form: _Form, part: str) -> bool:
 
 
 def _common(text: str, at: int, form: str, start: int, over: int) -> tuple[int, int]:
-    """The part of the text around `at`, after `over`, that agrees with the form around `start`."""
+    """The part of the text around `at`, after `over`, that equals the form around `start`."""
     if at - start >= over and text.startswith(form, at - start):
         return at - start, at - start + len(form)
     begin, first = at, start
@@ -243,26 +242,26 @@ def _common(text: str, at: int, form: str, start: int, over: int) -> tuple[int, 
 
 def _forms(name: str, value: str) -> list[_Form]:
     """Every spelling of a value that is looked for."""
-    found = []
+    forms = []
     for part in _parts(value):
         size = len(part)
         whole = _is_structured(part)
         certain = size if whole else min(size, max(_CERTAIN, -(-size // 2)))
         least = size if whole else min(certain, max(SHORTEST, -(-size // 3)))
-        found.append(_Form(name, part, least, certain))
+        forms.append(_Form(name, part, least, certain))
         for text in _escaped(part):
-            found.append(_Form(name, text, len(text) if whole else least, len(text) if whole else certain))
-        found += [_Form(name, text, len(text), len(text), tail) for text, tail in _encoded(part)]
-    return [form for form in found if len(form.text) >= _LEAST]
+            forms.append(_Form(name, text, len(text) if whole else least, len(text) if whole else certain))
+        forms += [_Form(name, text, len(text), len(text), tail) for text, tail in _encoded(part)]
+    return [form for form in forms if len(form.text) >= _LEAST]
 
 
 def _is_structured(part: str) -> bool:
-    """Whether parts of a value are no secrets by themselves: hosts of an address, keys of an object."""
+    """Whether parts of a value may be public by themselves: hosts of a URL, keys of an object."""
     return "://" in part or part.lstrip()[:1] in ("{", "[", '"') or part.startswith("-----")
 
 
 def _parts(value: str) -> set[str]:
-    """The value, its lines, and the password of an address."""
+    """The value, its lines, and the password of a URL."""
     text = value.strip()
     lines = re.split(r"\r?\n|\\n", text)
     parts = {text} | {line.strip(" \t,") for line in lines if len(line.strip()) >= 12}
@@ -272,25 +271,25 @@ def _parts(value: str) -> set[str]:
 
 
 def _escaped(part: str) -> set[str]:
-    """As JSON, JSON within JSON, Python and addresses write it, where they write it in another way."""
-    found = {json.dumps(part, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False)}
-    found |= {json.dumps(text)[1:-1] for text in tuple(found)}
-    found |= {repr(part)[1:-1], repr(part.encode(errors="replace"))[2:-1]}
-    safe = ("", "/", ":/")
-    percent = {quote(part, kept, errors="replace") for kept in safe}
-    percent |= {quote_plus(part, kept, errors="replace") for kept in safe}
-    found |= percent | {re.sub(r"%..", lambda match: match[0].lower(), text) for text in percent}
-    return found - {part}
+    """The other spellings in JSON, JSON within JSON, Python and URLs."""
+    spellings = {json.dumps(part, ensure_ascii=ascii_)[1:-1] for ascii_ in (True, False)}
+    spellings |= {json.dumps(text)[1:-1] for text in tuple(spellings)}
+    spellings |= {repr(part)[1:-1], repr(part.encode(errors="replace"))[2:-1]}
+    percent = {
+        quoted(part, safe, errors="replace") for quoted in (quote, quote_plus) for safe in ("", "/", ":/")
+    }
+    spellings |= percent | {re.sub(r"%..", lambda match: match[0].lower(), text) for text in percent}
+    return spellings - {part}
 
 
 def _encoded(part: str) -> set[tuple[str, bool]]:
     """In base64, alone or inside something longer, and in hexadecimal digits; whether a tail follows."""
-    data, found = part.encode(errors="replace"), set[tuple[str, bool]]()
+    data, spellings = part.encode(errors="replace"), set[tuple[str, bool]]()
     for skipped in range(3):
-        # Of a value inside something longer, the characters that hold nothing of what is around it.
+        # Where the value is part of a longer one: only the characters that depend on nothing around it.
         text = base64.b64encode(b"\0" * skipped + data).rstrip(b"=").decode()
         tail = bool((len(data) + skipped) % 3)
         inner = text[-(-8 * skipped // 6) : len(text) - tail]
         if len(inner) >= SHORTEST:
-            found |= {(inner, tail), (inner.translate(str.maketrans("+/", "-_")), tail)}
-    return found | {(data.hex(), False), (data.hex().upper(), False)}
+            spellings |= {(inner, tail), (inner.translate(str.maketrans("+/", "-_")), tail)}
+    return spellings | {(data.hex(), False), (data.hex().upper(), False)}

@@ -1,8 +1,7 @@
-"""The spec: everything that decides what an experiment does, validated.
+"""The spec: every config key, with its type, bounds, default and help.
 
-Owns every config key, its type, bounds, default and help (the docstring under a field is what the
-form, `vfm config schema` and the docs show). Reading YAML, layering overrides and telling people
-about problems belong to `tui/config`.
+The docstring under a field is its help in the form, in `vfm config schema` and in the docs. Reading YAML,
+layering overrides and reporting problems belong to `tui/config`.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 
 
 def _number(value: object) -> object:
-    """YAML 1.1 reads `3e-6` as a string: take it as the number that was meant."""
+    """YAML 1.1 reads `3e-6` as a string: convert it to a number."""
     if isinstance(value, str):
         try:
             return float(value)
@@ -54,12 +53,12 @@ Float = Annotated[float, BeforeValidator(_number)]
 
 
 def _upper(value: object) -> object:
-    """Modal takes the names of GPUs in any case."""
+    """GPU types may be written in any case, as on Modal."""
     return value.upper() if isinstance(value, str) else value
 
 
 class Section(BaseModel):
-    """A group of keys; a key that it does not know is refused."""
+    """A group of keys; unknown keys are errors."""
 
     model_config = ConfigDict(
         extra="forbid", strict=False, use_attribute_docstrings=True, protected_namespaces=()
@@ -67,70 +66,71 @@ class Section(BaseModel):
 
 
 MOST_GPUS = {"A10G": 4, "A10": 4}
-"""How many of a type one container may have, where that is fewer than 8 (Modal's guide to GPUs)."""
+"""Maximum number of GPUs of a type in one container, where it is less than 8 (Modal's guide to GPUs)."""
 
 
 class GpuSection(Section):
-    """The GPUs that Modal attaches."""
+    """The GPUs of a run on Modal."""
 
     count: int = Field(1, ge=1, le=8)
-    """How many GPUs; with more than one, vLLM has the first and the trainers the others."""
+    """Number of GPUs. With more than one, vLLM uses the first and each trainer has one of the others."""
     type: Annotated[GpuType, BeforeValidator(_upper)] = "A100-40GB"
-    """Which GPU, in any case: T4 (no bfloat16) and A10G for small models, A100 and up for production. H100
-    may be an H200, A100 one with 80 GB, B200+ a B300, at the price of what is named; H100! is an H100."""
+    """GPU type: T4 (no bfloat16) and A10G for small models, A100 and up for production. Modal may give an
+    H200 for H100, 80 GB for A100 and a B300 for B200+, at the price of the type you name; H100! is always an
+    H100."""
 
     @model_validator(mode="after")
-    def _there_are_so_many(self) -> GpuSection:
+    def _count_is_available(self) -> GpuSection:
         most = MOST_GPUS.get(self.type, 8)
         if self.count > most:
             raise ValueError(
-                f"modal.gpu.count = {self.count} is more than the {most} that Modal has of modal.gpu.type = "
-                f"{self.type} in one container: lower it, or take another type"
+                f"modal.gpu.count = {self.count} is more than the {most} that Modal allows of "
+                f"modal.gpu.type = {self.type} in one container: lower it, or take another type"
             )
         return self
 
 
 class ModalSection(Section):
-    """Modal's compute resources. The local backend takes what the machine has."""
+    """Compute resources on Modal. The local backend uses what the machine has."""
 
     cpus: Float = Field(8.0, gt=0, le=64)
     """Physical CPU cores reserved for the container."""
     memory: int = Field(32768, ge=1024, le=344064)
     """Memory reserved for the container, in MB."""
     gpu: GpuSection = GpuSection()
-    """The GPUs that Modal attaches."""
+    """The GPUs of the container."""
     timeout: int = Field(14400, ge=60, le=86400)
-    """Seconds after which an attempt is stopped; at most 24 hours. The local backend honours it too."""
+    """Seconds after which an attempt is stopped, at most 24 hours. Applies on the local backend too."""
     retries: int = Field(3, ge=0, le=10)
-    """How often a run that reached its timeout, or lost its vLLM for good, goes on by itself from its last
-    checkpoint, on the local backend too. `vfm resume` gives it as many again."""
+    """How many times a run that reached its timeout, or whose vLLM could not be restarted, continues by
+    itself from its last checkpoint. Applies on the local backend too. `vfm resume` grants as many again."""
     region: str | None = None
-    """Where Modal may take the machine, by its names of regions: `us`, `eu`, `us-east`; several with commas
-    between. It costs 1.5 to 1.75 times as much. Unset: anywhere."""
+    """Modal regions to run in: `us`, `eu`, `us-east`; separate several with commas. A region costs 1.5 to
+    1.75 times as much. Unset: any region."""
     cloud: str | None = None
-    """Whose machine Modal may take: `aws`, `gcp`, `oci`. Unset: anybody's."""
+    """Cloud provider to run on: `aws`, `gcp`, `oci`. Unset: any."""
 
     @field_validator("region", "cloud")
     @classmethod
     def _are_names(cls, value: str | None, info: ValidationInfo) -> str | None:
         name = r"[a-z0-9]+(-[a-z0-9]+)*"
-        several = rf"{name}(, *{name})*" if info.field_name == "region" else name
-        if value is None or re.fullmatch(several, value):
+        allowed = rf"{name}(, *{name})*" if info.field_name == "region" else name
+        if value is None or re.fullmatch(allowed, value):
             return value
         example = "`us` or `us-east, eu`" if info.field_name == "region" else "`aws` or `gcp`"
         raise ValueError(f"these are Modal's own names, such as {example}")
 
 
 class BudgetSection(Section):
-    """What a run may cost. This machine costs nothing."""
+    """Limit on what a run may cost. Runs on this machine cost nothing."""
 
     max_usd: Float | None = Field(None, gt=0)
-    """The run saves and stops when its estimated cost, all attempts together, reaches this many US
-    dollars. Unset: no limit but the timeout."""
+    """US dollars. The run saves and stops when the estimated cost of all its attempts reaches this amount.
+    Unset: no limit but the timeout."""
 
 
 class LoraSection(Section):
-    """Low-rank adapters: train a few small matrices instead of every weight."""
+    """Low-rank adapters: train small matrices instead of every weight."""
 
     enabled: bool = True
     """Train an adapter (true) or every weight (false)."""
@@ -143,20 +143,21 @@ class LoraSection(Section):
 
 
 class ModelSection(Section):
-    """Which model learns, and in what form."""
+    """The model that is trained."""
 
     base_model: str | None = None
     """A hub id, a local path, or `builtin/smollm2-135m` or `builtin/tiny-random`, which need no hub.
     Unset: the environment's own default."""
     max_token_length: int = Field(4096, ge=16, le=1048576)
-    """Longest episode that is trained on, prompt and replies together, in tokens; longer ones are cut off."""
+    """Maximum length of an episode in training, prompt and replies together, in tokens; longer ones are
+    cut."""
     dtype: Dtype = "bfloat16"
     """Number format of the weights, in the trainer and in the server."""
     attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
-    """The trainer's attention code."""
+    """Attention implementation of the trainer."""
     trust_remote_code: bool = False
-    """Run Python code that a model or a checkpoint brings along, with the run's keys at hand; some hub models
-    need it. Off, such code is never run."""
+    """Run the Python code that a model or a checkpoint contains. It can read the run's keys; some hub models
+    need it. Off: such code is never run."""
     overrides: dict[str, str] = Field(default_factory=dict)
     """Environment name → model, in place of `base_model` for that environment."""
     lora: LoraSection = LoraSection()
@@ -164,21 +165,20 @@ class ModelSection(Section):
 
 
 class TrainingSection(Section):
-    """What is trained, and how (GRPO)."""
+    """What is trained and how (GRPO)."""
 
     environment: str = Field("vf-wordle", min_length=1)
     """The verifiers environment: a package of `environments/` in any spelling (`wordle`, `vf-wordle`), the
     path of a package's folder or wheel, or a package of the package index (`index:some-env`,
     `some-env==1.2`)."""
     environment_args: dict[str, Any] = Field(default_factory=dict)
-    """Options handed to the environment's taskset."""
+    """Arguments of the environment's taskset."""
     environment_secrets: list[str] = Field(default_factory=list)
-    """Names of variables that the environment needs, such as `SEARCH_API_KEY`: their values are looked up in
-    .env or the shell when the run is launched, and are written nowhere. What .env holds is handed over
-    anyway."""
+    """Names of variables that the environment needs, such as `SEARCH_API_KEY`. Their values are read from
+    .env or the shell at launch and never written down. Everything in .env is passed on anyway."""
     script: str | None = Field(None, min_length=1)
-    """The training script, by its path in the project: `examples/grpo/train_wordle.py`. Unset: the one that
-    TRAINING_SCRIPTS in run_modal.py names for the environment, or else the built-in training."""
+    """Path of the training script in the project: `examples/grpo/train_wordle.py`. Unset: the one that
+    TRAINING_SCRIPTS in run_modal.py names for the environment, or the built-in training."""
     steps: int = Field(200, ge=1)
     """Optimiser steps."""
     batch_size: int = Field(8, ge=1)
@@ -186,7 +186,7 @@ class TrainingSection(Section):
     gradient_accumulation_steps: int = Field(8, ge=1)
     """Passes before an optimiser step; a step trains on batch_size × this many episodes."""
     num_generations: int = Field(8, ge=2)
-    """Episodes of the same task in a group; an advantage is relative to its group."""
+    """Episodes of the same task in a group. Advantages are relative to the group."""
     learning_rate: Float = Field(3e-6, gt=0, le=1)
     """Learning rate of AdamW."""
     lr_scheduler: Literal["constant", "constant_with_warmup", "linear", "cosine"] = "constant"
@@ -198,54 +198,54 @@ class TrainingSection(Section):
     weight_decay: Float = Field(0.0, ge=0)
     """Weight decay of AdamW."""
     max_completion_length: int = Field(512, ge=1)
-    """Longest reply of one turn, in tokens."""
+    """Maximum length of the reply in one turn, in tokens."""
     max_turns: int | None = Field(None, ge=1)
-    """Most replies in one episode; unset leaves it to the environment."""
+    """Maximum number of replies in an episode. Unset: the environment's own limit."""
     temperature: Float = Field(1.0, gt=0, le=5)
     """Sampling temperature of the training episodes."""
     top_p: Float = Field(1.0, gt=0, le=1)
-    """Nucleus sampling of the training episodes: 1 is off."""
+    """Nucleus sampling of the training episodes; 1 is off."""
     beta: Float = Field(0.0, ge=0)
-    """Weight of the KL penalty against the base model; 0 leaves the base model out of memory."""
+    """Weight of the KL penalty against the base model. 0: no penalty, and the base model takes no memory."""
     loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo"] = "dapo"
-    """How token losses are added up (TRL's names)."""
+    """How token losses are aggregated (TRL's names)."""
     scale_rewards: Literal["group", "batch", "none"] = "group"
     """Divide advantages by the standard deviation of the group, of the batch, or not at all."""
     epsilon: Float = Field(0.2, gt=0)
     """Clipping range of the policy ratio."""
     entropy_coef: Float = Field(0.0, ge=0)
-    """Bonus for entropy, so that a policy does not settle on one answer too soon; 0 is off."""
+    """Weight of an entropy bonus, which keeps the policy from collapsing to one answer early; 0 is off."""
     seed: int = Field(42, ge=0, le=4294967295)
     """Seed of task order, adapter initialisation and sampling."""
     save_steps: int = Field(50, ge=1)
-    """A checkpoint every this many steps; the last step always saves one."""
+    """Save a checkpoint every this many steps; the last step always saves one."""
     save_total_limit: int = Field(2, ge=1)
-    """How many checkpoints are kept."""
+    """Number of checkpoints to keep."""
     gradient_checkpointing: bool | None = None
-    """Recompute activations in the backward pass: less memory, more time. Unset: on Modal it is on, here
-    it is off."""
+    """Recompute activations in the backward pass: less memory, more time. Unset: on for Modal, off for the
+    local backend."""
     concurrency: int = Field(64, ge=1)
-    """Episodes under way at once."""
+    """Episodes that are played at the same time."""
     episode_timeout: Float = Field(1800.0, gt=0, le=86400)
-    """Seconds that an episode may take, its tools and rewards included; then it fails, and its line is named.
-    Training, held-out scores, evaluations and `vfm env check` go by it. A server that gives no token for half
-    as long, while requests wait, counts as hung, whatever `vllm.stall_timeout` says."""
+    """Seconds that an episode may take, tools and rewards included. One that takes longer fails, and the log
+    names the line that it was at. Applies to training, held-out scores, evaluations and `vfm env check`. A
+    server that gives no token for half as long, while requests wait, counts as hung."""
     eval_examples: int = Field(0, ge=0)
-    """Held-out tasks scored before and after the training (and every `eval_steps`); 0 is off."""
+    """Held-out tasks to score before and after the training (and every `eval_steps`); 0 is off."""
     eval_steps: int = Field(0, ge=0)
     """Score the held-out tasks every this many steps too; 0 is off."""
     max_idle_steps: int = Field(100, ge=0)
-    """The run stops after this many steps in a row that teach nothing: no episode can be trained on, or all
-    rewards of every group are equal. 0: never."""
+    """Stop the run after this many steps in a row without a learning signal: no episode can be trained on, or
+    all rewards of every group are equal. 0: never."""
     log_rollouts: int = Field(4, ge=0)
-    """Episodes of a step that are shown live; all of them are saved."""
+    """Episodes of a step that are shown live. All of them are saved."""
     max_logp_difference: Float | None = Field(None, gt=0)
-    """The run stops when server and trainer disagree by more than this on the log-probability of a
-    sampled token (mean, in nats). Unset: 0.01 in float32, 0.5 otherwise."""
+    """Stop the run when server and trainer disagree by more than this on the log-probability of a sampled
+    token (mean, in nats). Unset: 0.01 in float32, 0.5 otherwise."""
 
     @field_validator("environment_secrets", mode="before")
     @classmethod
-    def _listed(cls, names: object) -> object:
+    def _split_names(cls, names: object) -> object:
         return names.replace(",", " ").split() if isinstance(names, str) else names
 
     @field_validator("environment_secrets")
@@ -270,74 +270,74 @@ class VllmSection(Section):
     """The vLLM server that plays the episodes, on 127.0.0.1."""
 
     gpu_memory_utilization: Float = Field(0.5, gt=0, lt=1)
-    """Share of the GPU's memory that vLLM takes; the trainer has the rest. No effect on a CPU."""
+    """Fraction of the GPU's memory that vLLM takes; the trainer has the rest. No effect on a CPU."""
     cpu_kvcache_space: int = Field(1, ge=1)
     """Memory for the KV cache on a CPU, in GB. No effect on a GPU."""
     max_model_len: int = Field(4096, ge=16)
-    """Longest prompt and reply together, in tokens."""
+    """Maximum length of prompt and reply together, in tokens."""
     block_size: Literal[8, 16, 32, 64, 128] = 16
-    """Tokens in a block of the KV cache; a CPU takes the next multiple of 32."""
+    """Tokens per block of the KV cache. On a CPU it is rounded up to a multiple of 32."""
     enforce_eager: bool = True
-    """Do not compile graphs: slower decoding, quicker start, less memory."""
+    """Do not compile CUDA graphs: slower decoding, faster start, less memory."""
     enable_auto_tool_choice: bool | None = None
-    """Let the model call tools by itself. Unset: on where the environment offers its functions as tools."""
+    """Let the model decide when to call a tool. Unset: on where the environment offers tools."""
     tool_call_parser: str | None = None
-    """How tool calls are read from replies, by vLLM's names: `hermes`, `xlam`. Unset: as the model that runs
-    writes them, where that is known."""
+    """vLLM's parser for the tool calls in replies, such as `hermes` or `xlam`. Unset: the one for the model,
+    where it is known."""
     port: int | None = Field(None, ge=1, le=65535)
     """Port on 127.0.0.1. Unset: 8000, or the next free one."""
     weight_sync: WeightSync = "auto"
-    """How trained weights reach the server: a LoRA `adapter`, the adapter `merged` into a copy of the
-    weights, or the `full` weights. `auto`: adapter on a GPU, merged on a CPU, full without LoRA."""
+    """How trained weights reach the server: as a LoRA `adapter`, `merged` into a copy of the weights, or as
+    the `full` weights. `auto`: adapter on a GPU, merged on a CPU, full without LoRA."""
     startup_timeout: int = Field(900, ge=10)
     """Seconds that the server may take to start."""
     startup_retries: int = Field(1, ge=0, le=5)
-    """How often a server that died while starting is started again, where that can help."""
+    """How many times to start a server again that died while starting, where that can help."""
     restarts: int = Field(3, ge=0, le=100)
-    """How often in a row a server that died or hangs in mid-run is started again, with the present weights,
-    and what was under way there is repeated. A step that is played to its end sets the count back."""
+    """How many times in a row to restart a server that dies or hangs during the run, with the current
+    weights; its unfinished requests are repeated. A step that is played to its end resets the count."""
     stall_timeout: int = Field(300, ge=2)
-    """Seconds without a token, while requests wait, after which the server counts as hung; never more than
-    half of `training.episode_timeout`. Starting is not counted; a part of a long prompt counts as a token."""
+    """Seconds without a token, while requests wait, after which the server counts as hung; at most half of
+    `training.episode_timeout`. Not while it starts; a processed part of a long prompt counts as a token."""
     gpus: int | None = Field(None, ge=1, le=7)
-    """GPUs that the server has for itself where `modal.gpu.count` is more than one; the trainers have the
-    others. Unset: one. A single GPU is shared."""
+    """GPUs of the server alone, where `modal.gpu.count` is more than one; the trainers have the others.
+    Unset: one. A single GPU is shared by both."""
 
 
 class WandbSection(Section):
     """Weights & Biases."""
 
     project: str = Field("verifiers", min_length=1)
-    """The project that runs are reported to."""
+    """The W&B project of the run."""
     enabled: bool = True
     """Report to Weights & Biases. Without WANDB_API_KEY, or where W&B cannot be reached, the report is
-    written offline, into the run directory; `vfm wandb sync RUN` uploads it. WANDB_MODE in .env may be
+    written offline into the run directory; `vfm wandb sync RUN` uploads it. WANDB_MODE in .env may be
     offline or disabled."""
     timeout: int = Field(60, ge=1, le=3600)
-    """Seconds that W&B may take to begin a report, and to take the last of it; the training never waits for
-    it."""
+    """Seconds that W&B may take to start a report, and to receive the end of it. The training never waits."""
 
 
 class EvaluationSection(Section):
-    """What `--kind evaluate` does."""
+    """Settings of `--kind evaluate`."""
 
     num_examples: int = Field(50, ge=1)
-    """Held-out tasks that are played."""
+    """Number of held-out tasks."""
     rollouts_per_example: int = Field(1, ge=1)
     """Episodes of each task."""
     temperature: Float = Field(0.0, ge=0, le=5)
-    """Sampling temperature; 0 takes the likeliest token. Held-out tasks scored while training use it too."""
+    """Sampling temperature; 0 always picks the likeliest token. Also used for held-out scores while
+    training."""
     checkpoint: str | None = Field(None, min_length=1)
-    """What is evaluated in place of the base model: a training's checkpoint, as `RUN`, `RUN:checkpoint-40`,
-    `RUN:final` or `RUN:best`, or the path of a folder that holds an adapter or whole weights."""
+    """Checkpoint to evaluate instead of the base model: `RUN`, `RUN:checkpoint-40`, `RUN:final` or `RUN:best`
+    of a training, or the path of a folder that holds an adapter or whole weights."""
     endpoint: str | None = None
-    """Address of an OpenAI-compatible service that is evaluated in place of a server of ours, such as
-    `https://api.example.com/v1`. The model is then called as that service calls it."""
+    """URL of an OpenAI-compatible service to evaluate instead of a local vLLM, such as
+    `https://api.example.com/v1`. `model.base_model` is then the service's name of the model."""
     endpoint_key: str = "OPENAI_API_KEY"
-    """Name of the variable in .env that holds the endpoint's key; the key itself is never written down."""
+    """Name of the variable in .env that holds the endpoint's key. The key itself is never written down."""
     endpoint_seed: bool = False
     """Send a seed with each request to evaluation.endpoint, derived from training.seed, task and turn. Off by
-    default: some services refuse a field that they do not know. Our own server is always sent one."""
+    default, since some services refuse unknown fields. vLLM is always sent one."""
 
     @field_validator("endpoint")
     @classmethod
@@ -345,8 +345,8 @@ class EvaluationSection(Section):
         if value is None or re.fullmatch(r"https?://[^\s@/?#]+(/[^\s@?#]*)?", value):
             return value
         raise ValueError(
-            "an endpoint is an address such as https://api.example.com/v1, without user, password, query or "
-            "fragment; its key belongs in .env, under the name that evaluation.endpoint_key says"
+            "an endpoint is a URL such as https://api.example.com/v1, without user, password, query or "
+            "fragment; its key belongs in .env, in the variable that evaluation.endpoint_key names"
         )
 
     @field_validator("endpoint_key")
@@ -357,47 +357,47 @@ class EvaluationSection(Section):
         raise ValueError("this is the name of a variable in .env, such as OPENAI_API_KEY, not the key")
 
     @model_validator(mode="after")
-    def _one_of_them(self) -> EvaluationSection:
+    def _checkpoint_or_endpoint(self) -> EvaluationSection:
         if self.checkpoint is not None and self.endpoint is not None:
             raise ValueError(
-                "evaluation.checkpoint and evaluation.endpoint are both set: an endpoint serves weights of "
-                "its own, so unset one of them"
+                "evaluation.checkpoint and evaluation.endpoint are both set: an endpoint serves its own "
+                "weights, so unset one of them"
             )
         return self
 
 
 def _version(value: object) -> object:
-    """YAML reads 3.12 as a number: take it as the version that was meant."""
+    """YAML reads 3.12 as a number: convert it to a version."""
     return str(value) if isinstance(value, float) else value
 
 
 class ImageSection(Section):
-    """The image that runs train in."""
+    """The image that the worker runs in."""
 
     python: Annotated[Literal["3.11", "3.12"] | None, BeforeValidator(_version)] = None
-    """Python of the image, here and on Modal, for environments that want a certain one. Unset: 3.12 on
-    Modal; here the one that this program runs with."""
+    """Python version of the image, for environments that require one. Unset: 3.12 on Modal; on this machine,
+    the version that vfm runs on."""
 
 
 class ExperimentSpec(Section):
-    """One experiment: the guide's sections, every key with its default."""
+    """One experiment: every key with its default."""
 
     modal: ModalSection = ModalSection()
-    """Modal compute resources."""
+    """Compute resources on Modal."""
     budget: BudgetSection = BudgetSection()
-    """What a run may cost."""
+    """Limit on what a run may cost."""
     model: ModelSection = ModelSection()
-    """Model configuration."""
+    """The model that is trained."""
     training: TrainingSection = TrainingSection()
     """Training parameters."""
     evaluation: EvaluationSection = EvaluationSection()
     """Evaluation parameters."""
     vllm: VllmSection = VllmSection()
-    """vLLM server settings."""
+    """The vLLM server."""
     wandb: WandbSection = WandbSection()
     """Weights & Biases."""
     image: ImageSection = ImageSection()
-    """The image that runs train in."""
+    """The image that the worker runs in."""
 
     @model_validator(mode="after")
     def _fits_together(self) -> ExperimentSpec:

@@ -1,7 +1,6 @@
-"""How models write calls of tools, by vLLM's names for the parsers that read them.
+"""vLLM's parsers of tool calls: the names that the pinned version knows, and the parser of each model.
 
-Owns the names that the pinned vLLM knows, and which of them reads which model. When a server needs one is
-`tui/planning/tool_calling.py`'s.
+When a server needs one is decided in `tui/planning/tool_calling.py`.
 """
 
 from __future__ import annotations
@@ -53,18 +52,18 @@ _FAMILIES = tuple(
         ("functiongemma", "functiongemma"),
     )
 )
-"""What a model's name holds → its parser; the first that fits. After vLLM's guide "Tool calling", which names
-the models that each parser is for: https://docs.vllm.ai/en/stable/features/tool_calling/. What was made from
-another model (xLAM-2, Hermes 3) writes calls in its own way, or in none (None: the distilled R1s)."""
+"""Pattern of a model's name → its parser; the first match counts. From vLLM's guide "Tool calling":
+https://docs.vllm.ai/en/stable/features/tool_calling/. Models trained from others (xLAM-2, Hermes 3) have
+their own format, or none (None: the distilled R1s)."""
 
 
 def parser_of(model: str) -> str | None:
-    """The parser that reads the model's calls; None where that is not known. `model`: hub id or path."""
+    """The parser of a model's tool calls; None where it is not known. `model`: hub id or path."""
     name = model.rstrip("/").rpartition("/")[2].lower()
     return next((parser for pattern, parser in _FAMILIES if pattern.search(name)), None)
 
 
 def nearest_parser(name: str) -> str | None:
-    """The parser that was probably meant."""
+    """The most similar name of a parser; None where none is close."""
     close = difflib.get_close_matches(name.lower().replace("-", "_"), TOOL_PARSERS, 1, 0.5)
     return close[0] if close else None

@@ -10,7 +10,6 @@ Modal, a folder becomes a wheel. The worker installs what comes out (`environmen
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import subprocess
@@ -19,15 +18,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from remote.contract.environment_package import PYTHONS, wanted_python
-from remote.contract.errors import EnvironmentMissing, Hint, ImageError, VfmError
+from remote.contract.environment_package import required_python
+from remote.contract.errors import EnvironmentMissing, Hint, VfmError
 from remote.contract.json_text import from_json
 from remote.contract.model_choice import OURS, is_ours
 from remote.contract.old_environment import check_age
+from remote.contract.platforms import MODAL_PYTHON, PYTHONS
 from remote.environments.siblings import siblings
 from remote.image import pins
 from remote.output import redact
-from remote.output.emitter import failure_event
+from remote.output.answers import answer, answer_failure
 from remote.processes import uv
 
 VERIFIERS = next(pin for pin in pins.STACK if pin.startswith("verifiers=="))
@@ -40,7 +40,7 @@ _UNREACHED = re.compile(
 )
 
 
-def settle(source: str, backend: str, home: Path, python: str | None = None) -> dict[str, str]:
+def pin(source: str, backend: str, home: Path, python: str | None = None) -> dict[str, str]:
     """What a run's environment is to be installed from; `python` is `image.python`.
 
     Raises `EnvironmentMissing` and `ImageError`.
@@ -56,7 +56,7 @@ def settle(source: str, backend: str, home: Path, python: str | None = None) -> 
         wheel = source
     else:
         _check_alone(Path(source))
-        wheel = str(_built(Path(source), home, python or pins.PYTHON))
+        wheel = str(_built(Path(source), home, python or MODAL_PYTHON))
     _pinned(source, wheel, backend, python)
     return {"source": wheel}
 
@@ -125,7 +125,7 @@ def _resolved(name: str, requirement: str, backend: str, python: str | None) -> 
         arguments += ["--excludes", str(ours)]
         if backend == "modal":
             arguments += ["--python-platform", "x86_64-manylinux_2_28"]
-            python = python or pins.PYTHON
+            python = python or MODAL_PYTHON
         if python:
             arguments += ["--python-version", python]
         code, lines = _uv([*arguments, str(wanted)])
@@ -169,7 +169,7 @@ def _built(folder: Path, home: Path, python: str) -> Path:
     with tempfile.TemporaryDirectory(dir=place) as scratch:
         # uv refuses to build for another Python than a package wants.
         own = python == ".".join(map(str, sys.version_info[:2]))
-        with_python = sys.executable if own or not wanted_python(folder) else python
+        with_python = sys.executable if own or not required_python(folder) else python
         code, lines = _uv(["build", "--wheel", "--out-dir", scratch, str(folder)], with_python)
         wheels = list(Path(scratch).glob("*.whl"))
         if code or len(wheels) != 1:
@@ -208,16 +208,14 @@ def _uv(arguments: list[str], python: str = sys.executable) -> tuple[int, list[s
 def main() -> int:
     """See the module's docstring."""
     question: dict[str, Any] = from_json(sys.stdin.read())
-    answer: dict[str, Any]
+    home, python = Path(question["home"]), question.get("python")
     try:
-        asked = question["source"], question["backend"], Path(question["home"])
-        answer = dict(settle(*asked, question.get("python")))
-    except (VfmError, ImageError, OSError) as error:
-        if isinstance(error, OSError):
-            error = EnvironmentMissing(f"the environment cannot be looked up: {error}")
-        answer = {"error": failure_event(error).on_record()}
-    print(json.dumps(answer), flush=True)
-    return 1 if "error" in answer else 0
+        answer(dict(pin(question["source"], question["backend"], home, python)))
+    except OSError as error:
+        return answer_failure(EnvironmentMissing(f"the environment cannot be looked up: {error}"))
+    except VfmError as error:
+        return answer_failure(error)
+    return 0
 
 
 if __name__ == "__main__":

@@ -19,9 +19,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import remote
 from remote.environments.overlays import source_of
 
-_HERE = f"{Path(__file__).parents[1]}/"  # remote/
+_OUR_CODE = f"{Path(remote.__file__ or '').parent}/"
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)(?:, in (?P<function>.+))?')
 
 
@@ -112,7 +113,7 @@ def _attribute(value: Any, *names: str) -> Any:
 
 @cache
 def _libraries() -> tuple[str, ...]:
-    return f"{_home('verifiers')}", f"{sysconfig.get_path('stdlib')}/", _HERE, "<frozen "
+    return f"{_home('verifiers')}", f"{sysconfig.get_path('stdlib')}/", _OUR_CODE, "<frozen "
 
 
 @cache

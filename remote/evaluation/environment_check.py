@@ -29,7 +29,7 @@ from remote.contract.spec import ExperimentSpec
 from remote.environments import errors, resolve
 from remote.environments.install import Say
 from remote.output import redact
-from remote.output.emitter import failure_event
+from remote.output.answers import answer, answer_failure
 
 EPISODES = 3
 CHECKED_FOR = 120.0
@@ -225,23 +225,20 @@ def main() -> int:
     answers = os.dup(1)
     os.dup2(2, 1)  # what libraries print is no answer
 
-    def answer(**message: Any) -> None:
-        os.write(answers, redact.json_line(json.dumps(message, default=str)).encode() + b"\n")
-
     question = from_json(sys.stdin.read())
     os.environ.setdefault("OPENAI_API_KEY", "unused-by-a-scripted-model")
     try:
         request = LaunchRequest.model_validate(question["request"])
         os.environ.update({**question["env"], **redact.hide(question["env"], request)})
-        answer(report=report(request, question["check"], lambda line: answer(say=line)))
+        checked = report(request, question["check"], lambda line: answer({"say": line}, answers))
+        answer({"report": checked}, answers)
         return 0
     except VfmError as error:
-        answer(error=failure_event(error).on_record())
+        return answer_failure(error, answers)
     except Exception as error:
         print(redact.text(traceback.format_exc()), file=sys.stderr)
         unexpected = VfmError(f"{type(error).__name__}: {error}", boundary="environment")
-        answer(error=failure_event(unexpected).on_record())
-    return 1
+        return answer_failure(unexpected, answers)
 
 
 if __name__ == "__main__":

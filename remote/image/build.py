@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from remote.contract.errors import Hint, ImageError
+from remote.contract.platforms import THIS_PYTHON
 from remote.image.pins import Recipe
 from remote.image.progress import BuildProgress, size_text
 from remote.output.emitter import Emitter
@@ -22,8 +23,6 @@ from remote.processes import uv
 
 MARKER = "image.json"
 """What makes an image complete: its recipe and every package's version."""
-OWN_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-"""The minor version of the Python that this process runs with."""
 _ROOM = 8e9  # bytes below which a notice is said
 
 
@@ -42,7 +41,7 @@ class Build:
     def run(self) -> Path:
         """Install everything, check it, and only then mark the image as complete."""
         self._announce()
-        own = self.recipe.python == OWN_PYTHON
+        own = self.recipe.python == THIS_PYTHON
         self._uv(
             "venv", "--quiet", "--python", sys.executable if own else self.recipe.python, str(self.image)
         )

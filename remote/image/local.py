@@ -23,10 +23,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType
 
-from remote.contract.environment_package import PYTHONS
 from remote.contract.errors import Hint, ImageError
+from remote.contract.platforms import PYTHONS, THIS_PYTHON
 from remote.image import pins
-from remote.image.build import MARKER, OWN_PYTHON, Build
+from remote.image.build import MARKER, Build
 from remote.image.pins import Device, Recipe
 from remote.output.emitter import Emitter
 from remote.processes.file_lock import hold
@@ -58,7 +58,7 @@ def this_recipe(python: str | None = None) -> Recipe:
 
     Raises `ImageError` where that has no pinned set.
     """
-    python = python or OWN_PYTHON
+    python = python or THIS_PYTHON
     if python not in PYTHONS:
         raise ImageError(
             f"the training stack needs Python {' or '.join(PYTHONS)}, not {python} ({sys.executable})",

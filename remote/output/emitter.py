@@ -86,15 +86,8 @@ class Emitter:
 
 
 def failure_event(error: VfmError) -> FailureEvent:
-    """The event that tells of an error, without secrets."""
-    hint = error.hint
-    event = FailureEvent(
-        boundary=error.boundary,
-        cause=error.cause,
-        message=error.message,
-        hint=None if hint is None else {"text": hint.text, "key": hint.key, "from": hint.old, "to": hint.new},
-    )
-    return redact.event(event)
+    """The event of an error, without secrets."""
+    return redact.event(FailureEvent(**error.to_dict()))
 
 
 def _next_seq(events: Path | None) -> int:

@@ -6,7 +6,6 @@ groups. What a run makes of a death is `remote/supervisor/verdict.py`'s.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import signal
@@ -18,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from remote.contract import layout
+from remote.processes import file_lock
 
 # The gate waits for a line, then becomes the command: the worker's pid is on record before it runs,
 # and a supervisor that dies in between leaves a gate that reads end-of-file and goes too.
@@ -30,23 +30,11 @@ def keep_files_private() -> None:
 
 
 def take_lock(run_dir: Path, patience: float = 0.0) -> int | None:
-    """The run's lock as a descriptor, or None where somebody who is alive holds it.
+    """The run's lock as a descriptor; None where a live process holds it for longer than `patience` seconds.
 
-    `patience` seconds outlast the moment in which another process merely looks.
+    Some patience outlasts the moment in which another process only checks.
     """
-    # Not where a link leads: its lock would be somebody else's.
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    fd = os.open(run_dir / layout.LOCK, flags, 0o600)
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return fd
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                os.close(fd)
-                return None
-            time.sleep(0.01)
+    return file_lock.take(run_dir / layout.LOCK, patience)
 
 
 def start_time(pid: int) -> str:

@@ -1,7 +1,7 @@
-"""A run's attempts, seen through: the image, the worker, and why it has to stop.
+"""Run a run's attempts: get the image, start and watch the worker, and stop it where that is due.
 
-Owns the time that an attempt has and what it may cost, asking the worker to end, and the verdict. How a run
-comes into being, and what is done to it from outside, is `supervisor`'s; the verdict's words are `ending`'s.
+Owns the time that an attempt has and what it may cost. Starting the supervisor is `start.py`'s, control from
+other processes `control.py`'s, and the verdict `verdict.py`'s.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from remote.contract import layout
 from remote.contract.errors import DiskError, VfmError
+from remote.contract.exit_codes import CANCELLED, INTERRUPTED, SERVER_LOST
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.output import redact
 from remote.output.emitter import Emitter
@@ -26,12 +27,10 @@ from remote.processes import lifecycle, scratch
 from remote.processes.oom import OomWatch
 from remote.supervisor import attempt_log
 from remote.supervisor.verdict import (
-    INTERRUPTED,
-    SERVER_LOST,
-    Asked,
     Ending,
     EventsTail,
     Interruption,
+    StopReason,
     conclude,
     interrupt,
     judge,
@@ -39,14 +38,16 @@ from remote.supervisor.verdict import (
 )
 
 GRACE = 60.0
+"""Seconds that a worker has to save after it was asked to stop."""
 PREEMPTED_GRACE = 12.0
-"""The same where Modal takes the machine away, 30 seconds after saying so; the rest is for a last commit."""
+"""The same on preemption: Modal takes the machine 30 seconds after the signal, and the last commit needs
+some."""
 LEFTOVERS = 10.0
-"""Seconds that processes of a dead worker's group have to end by themselves."""
+"""Seconds that other processes of a dead worker's group have to end by themselves."""
 
 
 class Supervisor:
-    """One attempt at a run, from the image to its last status, and on this machine those that follow."""
+    """One attempt at a run, from the image to the final status; on this machine also those that follow."""
 
     def __init__(
         self,
@@ -56,7 +57,7 @@ class Supervisor:
         lock: int,
         watch: lifecycle.Watch,
     ) -> None:
-        """`home` holds the local images; None is a container, which is in its image already."""
+        """`home` holds the local images; None in a container, which runs in its image already."""
         self.run_dir, self.request, self.home, self.lock = run_dir, request, home, lock
         self.grace = float(os.environ.get("VFM_STOP_GRACE", GRACE))
         self.watch = watch
@@ -64,7 +65,7 @@ class Supervisor:
         self._begin(run_dir.record())
 
     def _begin(self, record: RunRecord) -> None:
-        """What an attempt that has just begun may take."""
+        """Set the limits of an attempt that has just begun."""
         self.timeout = float(os.environ.get("VFM_TIMEOUT", self._time_allowed(record)))
         self.meter = attempt_log.meter(self.request.spec, record)
         self.goes_on = attempt_log.goes_on(self.request.spec, record)
@@ -73,9 +74,9 @@ class Supervisor:
         self.tail.read()
 
     def run(self) -> int:
-        """See the attempt through, and here those that follow it; returns the last one's exit code.
+        """Run the attempt, and on this machine those that follow; returns the last one's exit code.
 
-        Nothing that goes wrong is left unsaid. In a container the next attempt is Modal's to start.
+        Every failure ends up in the run's record. In a container, Modal starts the next attempt.
         """
         while isinstance(ending := self._ending(), Interruption):
             self.watch.interrupts = False
@@ -83,12 +84,12 @@ class Supervisor:
                 interrupt(self.run_dir, ending.why, fd=1)
                 if self.home is None:
                     return INTERRUPTED
-                self._begin(attempt_log.another(self.run_dir, self.run_dir.record()))
+                self._begin(attempt_log.begin_next(self.run_dir, self.run_dir.record()))
             except (VfmError, OSError) as error:
                 ending = Ending("failed", 1, as_disk_error(error, self.run_dir.path))
                 break
         self.watch.interrupts = False
-        return conclude(self.run_dir, ending, self.tail.said, fd=1).exit_code
+        return conclude(self.run_dir, ending, self.tail.events, fd=1).exit_code
 
     def _time_allowed(self, record: RunRecord) -> float:
         """Seconds until the worker is stopped: a container ends for good at modal.timeout, saved or not."""
@@ -100,101 +101,102 @@ class Supervisor:
 
     def _ending(self) -> Ending | Interruption:
         try:
-            code, asked = self._watch(self._start(self._python()))
-            return self._judge(code, asked)
+            code, reason = self._watch(self._start(self._python()))
+            return self._judge(code, reason)
         except lifecycle.Stopped:
-            return Ending("cancelled", 128 + signal.SIGTERM)
+            return Ending("cancelled", CANCELLED)
         except VfmError as error:
             return Ending("failed", 1, error)
         except OSError as error:
             return Ending("failed", 1, as_disk_error(error, self.run_dir.path))
         except Exception as error:
-            return Ending("failed", 1, self._crashed(error))
+            return Ending("failed", 1, self._own_failure(error))
 
-    def _judge(self, code: int, asked: Asked | None) -> Ending | Interruption:
-        said = self.tail.read()
-        if said.end is None and (asked == "preempted" or (asked == "timeout" and self.goes_on)):
-            return Interruption(asked)
-        if said.end is None and code == SERVER_LOST and asked is None and self.goes_on:
+    def _judge(self, code: int, reason: StopReason | None) -> Ending | Interruption:
+        events = self.tail.read()
+        if events.end is None and (reason == "preempted" or (reason == "timeout" and self.goes_on)):
+            return Interruption(reason)
+        if events.end is None and code == SERVER_LOST and reason is None and self.goes_on:
             return Interruption("server")
         spent = self.meter.spent(time.monotonic() - self.began)
-        return judge(said, code, asked, self.request, last_text(self.run_dir.path), spent, self.oom.seen())
+        return judge(events, code, reason, self.request, last_text(self.run_dir.path), spent, self.oom.seen())
 
     def _python(self) -> Path:
-        """The image's Python. A request to stop interrupts the build at once: there is nothing to save."""
-        given = os.environ.get("VFM_IMAGE_PYTHON")
+        """Path of the image's Python. A request to stop interrupts a build, since there is nothing to
+        save."""
+        override = os.environ.get("VFM_IMAGE_PYTHON")
         if self.home is None:
-            return Path(given or sys.executable)
+            return Path(override or sys.executable)
         self.watch.interrupts = True
         if self.watch.stop_asked:
             raise lifecycle.Stopped
         emit = Emitter(self.run_dir.path)
-        if given:
+        if override:
             emit.phase("image", "started")
             emit.phase("image", "done", "VFM_IMAGE_PYTHON")
-            python = Path(given)
+            python = Path(override)
         else:
-            from remote.image.local import ensure, this_recipe  # only here: not every run's business
+            from remote.image.local import ensure, this_recipe  # runs in a container need no local image
 
             python = ensure(self.home, emit, this_recipe(self.request.spec.image.python))
         self.watch.interrupts = False
         return python
 
     def _start(self, python: Path) -> subprocess.Popen[bytes]:
-        """The worker, on record as running before its first instruction."""
-        given = os.environ.get("VFM_WORKER")
-        command = shlex.split(given) if given else [str(python), "-m", "remote.worker"]
+        """Start the worker, which is on record as running before its first instruction."""
+        override = os.environ.get("VFM_WORKER")
+        command = shlex.split(override) if override else [str(python), "-m", "remote.worker"]
         command.append(str(self.run_dir.path / layout.REQUEST))
         goes_on = {"VFM_GOES_ON": "1" if self.goes_on else ""}
         variables = {**scratch.variables(self.run_dir.path), **goes_on}
         worker = lifecycle.start_gated(command, self.lock, variables)
         record = self.run_dir.record()
-        identifiers = {**record.identifiers, **self._known_as(worker)}
+        identifiers = {**record.identifiers, **self._identity(worker)}
         started = record.started or time.time()
         self.run_dir.write_record(record.moved("running", started=started, identifiers=identifiers))
         lifecycle.release(worker)
         return worker
 
-    def _known_as(self, worker: subprocess.Popen[bytes]) -> dict[str, str]:
-        """How others find the worker; nobody reaches into a container."""
+    def _identity(self, worker: subprocess.Popen[bytes]) -> dict[str, str]:
+        """The worker in the record's identifiers; empty in a container, into which nobody else reaches."""
         if self.home is None:
             return {}
         return {"worker_pid": str(worker.pid), "worker_started": lifecycle.start_time(worker.pid)}
 
-    def _watch(self, worker: subprocess.Popen[bytes]) -> tuple[int, Asked | None]:
-        """Wait for the worker's end, bring it about where it is due, and clear its group."""
-        asked: Asked | None = None
+    def _watch(self, worker: subprocess.Popen[bytes]) -> tuple[int, StopReason | None]:
+        """Wait for the worker's end, stop it where that is due, and end the rest of its process group."""
+        reason: StopReason | None = None
         kill_at = float("inf")
         while (code := worker.poll()) is None:
             now = time.monotonic()
-            if asked is None and (asked := self._due(now)) is not None:
-                kill_at = now + self._patience(asked)
-                self._ask(worker, asked)
-                if asked == "preempted":
-                    self._foretell(asked)
+            if reason is None and (reason := self._due(now)) is not None:
+                kill_at = now + self._patience(reason)
+                self._ask(worker, reason)
+                if reason == "preempted":
+                    self._announce_end(reason)
             elif kill_at == float("inf") and self.tail.read().end is not None:
-                kill_at = now + self.grace  # It has said its end: it may not hang on its way out.
+                kill_at = now + self.grace  # It has written its end event: it must not hang afterwards.
             if now >= kill_at:
                 worker.kill()
-            left = self._seconds_left(now) if asked is None else kill_at - now
+            left = self._seconds_left(now) if reason is None else kill_at - now
             self._sleep(worker, min(1.0, max(min(left, kill_at - now), 0.05)))
-        if asked is None and self.watch.stop_asked and code == -signal.SIGKILL:
-            asked = "cancel"  # whoever has asked had no time
-        # Of a machine that is taken away nothing is left anyway: its seconds are for the record.
-        lifecycle.end_group(worker.pid, 0.0 if asked == "preempted" else LEFTOVERS)
-        scratch.remove(self.run_dir.path, 0.0 if asked == "preempted" else LEFTOVERS)
-        return code, asked
+        if reason is None and self.watch.stop_asked and code == -signal.SIGKILL:
+            reason = "cancel"  # killed by `control.kill` before this process could ask it
+        # Nothing is left of a machine that is taken away: the seconds are needed for the record.
+        lifecycle.end_group(worker.pid, 0.0 if reason == "preempted" else LEFTOVERS)
+        scratch.remove(self.run_dir.path, 0.0 if reason == "preempted" else LEFTOVERS)
+        return code, reason
 
-    def _foretell(self, why: Asked) -> None:
-        """Put on record why the attempt is about to end: that is committed, and the end itself may not be."""
+    def _announce_end(self, why: StopReason) -> None:
+        """Record why the attempt is about to end, since its end itself may not be committed any more."""
         record = self.run_dir.record()
         *earlier, last = record.attempts
-        told = [*earlier, last.model_copy(update={"why": why})]
-        with suppress(DiskError):  # the end, which is written next, says it as well
-            self.run_dir.write_record(record.model_copy(update={"attempts": told}))
+        attempts = [*earlier, last.model_copy(update={"why": why})]
+        with suppress(DiskError):  # the end, which is recorded next, has the same reason
+            self.run_dir.write_record(record.model_copy(update={"attempts": attempts}))
 
-    def _due(self, now: float) -> Asked | None:
-        """Why the worker has to stop now, if it has."""
+    def _due(self, now: float) -> StopReason | None:
+        """Why the worker has to stop now; None: it has not."""
         if self.watch.stop_asked:
             return "cancel"
         if self.watch.preempted and self.home is None:
@@ -207,34 +209,34 @@ class Supervisor:
         took = now - self.began
         return min(self.timeout - took, self.meter.seconds_left(took))
 
-    def _patience(self, asked: Asked) -> float:
-        return min(self.grace, PREEMPTED_GRACE) if asked == "preempted" else self.grace
+    def _patience(self, reason: StopReason) -> float:
+        return min(self.grace, PREEMPTED_GRACE) if reason == "preempted" else self.grace
 
-    def _ask(self, worker: subprocess.Popen[bytes], asked: Asked) -> None:
-        whys = {
-            "cancel": "a stop was asked for",
-            "preempted": "the machine is about to be taken away",
+    def _ask(self, worker: subprocess.Popen[bytes], reason: StopReason) -> None:
+        reasons = {
+            "cancel": "a stop was requested",
+            "preempted": "Modal is about to take the machine away",
             "timeout": f"the time is up ({self.timeout:g} s)",
             "budget": f"budget.max_usd = {self.request.spec.budget.max_usd} is reached",
         }
-        patience = self._patience(asked)
-        Emitter(None).say("worker", f"⏹ {whys[asked]}: the worker has {patience:g} s to save what it has")
-        resumed = asked == "preempted" or (asked == "timeout" and self.goes_on)
+        patience = self._patience(reason)
+        Emitter(None).say("worker", f"⏹ {reasons[reason]}: the worker has {patience:g} s to save what it has")
+        resumed = reason == "preempted" or (reason == "timeout" and self.goes_on)
         worker.send_signal(signal.SIGUSR2 if resumed else signal.SIGTERM)
 
     def _sleep(self, worker: subprocess.Popen[bytes], seconds: float) -> None:
         try:
             self.watch.sleep(seconds)
         except lifecycle.Abandoned:
-            # The container is gone, and with it everything in it: nothing that is said now counts.
+            # The container is gone: nothing that is written now is kept.
             lifecycle.signal_group(worker.pid, signal.SIGKILL)
             os._exit(128 + signal.SIGKILL)
 
-    def _crashed(self, error: Exception) -> VfmError:
-        """A fault of ours: the traceback goes to a file, the sentence to the user."""
+    def _own_failure(self, error: Exception) -> VfmError:
+        """The failure for an exception of the supervisor itself, whose traceback goes to a file."""
         path = self.run_dir.path / layout.LOGS / "supervisor-crash.txt"
         path.write_text(redact.line("".join(traceback.format_exception(error))), encoding="utf-8")
         where = f"{layout.LOGS}/{path.name}"
         return VfmError(
-            f"the supervisor failed; {where} says where", cause=f"{type(error).__name__}: {error}"
+            f"the supervisor failed; its traceback is in {where}", cause=f"{type(error).__name__}: {error}"
         )

@@ -1,8 +1,7 @@
-"""A run's attempts: each machine's go at it, from the first line that it adds to why it ended.
+"""The list of attempts in a run's record: begin the next one, and add up their time and cost.
 
-Owns the record's list of attempts, what a new one says before anything else, and what all of them have
-cost. On this machine the same supervisor begins the next one, or the supervisor of `vfm resume` does; on
-Modal another container, which finds the directory as the last commit of the volume left it.
+On this machine the next attempt is begun by the same supervisor, or by that of `vfm resume`; on Modal by
+another container, which finds the run directory as the volume's last commit left it.
 """
 
 from __future__ import annotations
@@ -22,48 +21,47 @@ from remote.output.run_dir import RunDir, remove_temporaries
 from remote.supervisor.verdict import restore_events
 
 GAP = 1_000_000
-"""Event numbers left out before a new attempt's first: lines of the last one that were seen but never
-committed may have used them."""
+"""Event numbers skipped before a new attempt's first one: events of the previous attempt that were mirrored
+to Modal's logs but never committed may have used them."""
 COSTS_A_RETRY = ("timeout", "server")
-"""Ends of an attempt that use up one of `modal.retries`, on Modal as failures of a call. One that was
-preempted, or whose container crashed, is rescheduled in any case (its guides to preemption and to retries);
-`time_left` bounds those."""
+"""Ends of an attempt that use up one of `modal.retries`. Modal reschedules preempted and crashed containers
+in any case (see its guides to preemption and retries); `time_left` bounds those."""
 
 
 @dataclass(frozen=True)
 class Meter:
-    """What a run has cost so far, and what it may cost."""
+    """The cost of a run so far, and its limit."""
 
     usd_per_hour: float | None = None
     limit: float | None = None
     """US dollars; None: no limit."""
     before: float = 0.0
-    """Seconds that earlier attempts took."""
+    """Seconds of earlier attempts."""
 
     def seconds_left(self, seconds: float) -> float:
-        """Seconds until the limit, of an attempt that has taken so many."""
+        """Seconds until the limit, after so many `seconds` of this attempt."""
         if self.usd_per_hour is None or self.limit is None:
             return float("inf")
         return self.limit / self.usd_per_hour * 3600 - self.before - seconds
 
     def spent(self, seconds: float) -> float:
-        """US dollars with so many seconds of this attempt; 0 where the price is not known."""
+        """US dollars after so many `seconds` of this attempt; 0 where the price is not known."""
         return (self.before + seconds) * (self.usd_per_hour or 0.0) / 3600
 
 
 def meter(spec: ExperimentSpec, record: RunRecord) -> Meter:
-    """The meter of the attempt that is under way."""
+    """The meter of the current attempt."""
     return Meter(record.usd_per_hour, spec.budget.max_usd, _seconds(record.attempts[:-1]))
 
 
 def time_left(spec: ExperimentSpec, record: RunRecord) -> float:
-    """Seconds that the attempt under way may take: all of them together may take modal.timeout for the first
-    and for each retry, however often Modal takes a machine away. What a plan calls "at most" rests on it."""
+    """Seconds that the current attempt may take. All attempts together may take modal.timeout for the first
+    and for each retry, however often Modal preempts them: the "at most" of a plan's price rests on this."""
     return (spec.modal.retries + 1) * spec.modal.timeout - _seconds(_earlier(record))
 
 
 def _earlier(record: RunRecord) -> list[Attempt]:
-    """The attempts before the last, since the run was launched or a person had it resumed."""
+    """The attempts before the last one, since the launch or the last `vfm resume`."""
     return record.attempts[record.resumed_after : -1]
 
 
@@ -72,25 +70,27 @@ def _seconds(attempts: Sequence[Attempt]) -> float:
 
 
 def goes_on(spec: ExperimentSpec, record: RunRecord) -> bool:
-    """Whether another attempt follows when this one reaches its timeout, or loses its server."""
+    """Whether another attempt follows where this one reaches its timeout or loses its server."""
     used = sum(attempt.why in COSTS_A_RETRY for attempt in _earlier(record))
     if used >= spec.modal.retries:
         return False
-    # Here nobody takes a machine away, and saving may take each attempt longer than its timeout.
+    # This machine is never taken away, and saving may take an attempt beyond its timeout.
     return record.backend == "local" or time_left(spec, record) > spec.modal.timeout
 
 
 def begin(run_dir: RunDir, record: RunRecord, container: str | None = None) -> RunRecord:
-    """Put a new attempt on record; the first one's begins with whatever the stream holds already."""
+    """Record a new attempt. The first one owns what the launcher has written to the stream, too."""
     offset = 0 if not record.attempts else _size(run_dir.path / layout.STREAM)
-    now = Attempt(started=time.time(), offset=offset, container=container)
-    return run_dir.write_record(record.model_copy(update={"attempts": [*record.attempts, now]}))
+    attempt = Attempt(started=time.time(), offset=offset, container=container)
+    return run_dir.write_record(record.model_copy(update={"attempts": [*record.attempts, attempt]}))
 
 
-def take_up(run_dir: RunDir, head: str, container: str | None, identifiers: dict[str, str]) -> RunRecord:
-    """Begin the next attempt in a directory that the launcher, or the last attempt, has left.
+def begin_in_container(
+    run_dir: RunDir, *, head: str, container: str | None, identifiers: dict[str, str]
+) -> RunRecord:
+    """Begin the first or next attempt in a directory that the launcher or the previous attempt has left.
 
-    `head` is the stream that the launcher wrote. A run that is over stays as it is.
+    `head`: what the launcher wrote to the stream. A run that is over is returned as it is.
     """
     record = run_dir.record()
     if record.ended_already:
@@ -99,23 +99,23 @@ def take_up(run_dir: RunDir, head: str, container: str | None, identifiers: dict
     if not record.attempts:
         _write_head(run_dir.path, head)
         return begin(run_dir, record, container)
-    # Its container is gone, and has not said how it ended; or only why it was about to.
-    record = record.with_attempt_ended(record.attempts[-1].why or "lost", last_sign(run_dir.path))
+    # The previous container has recorded at most why it was about to end.
+    record = record.with_attempt_ended(record.attempts[-1].why or "lost", last_event_time(run_dir.path))
     _restore_head(run_dir.path, head)
-    return another(run_dir, record, container)
+    return begin_next(run_dir, record, container)
 
 
-def another(run_dir: RunDir, record: RunRecord, container: str | None = None) -> RunRecord:
-    """Begin one more attempt at a run, and say so in its stream."""
+def begin_next(run_dir: RunDir, record: RunRecord, container: str | None = None) -> RunRecord:
+    """Begin another attempt, and announce it in the run's stream."""
     remove_temporaries(run_dir.path)
-    (run_dir.path / layout.LAST_WORDS).unlink(missing_ok=True)  # how the last attempt ended, and not this one
+    (run_dir.path / layout.THREAD_STACKS).unlink(missing_ok=True)  # of the previous attempt
     record = begin(run_dir, record, container)
     _announce(run_dir.path, record)
     return record
 
 
-def last_sign(run_dir: Path) -> float:
-    """When the run last said something, by its events (Unix seconds); 0 where it has not."""
+def last_event_time(run_dir: Path) -> float:
+    """Time of the run's last event in Unix seconds; 0 where it has none."""
     try:
         with (run_dir / layout.EVENTS).open(encoding="utf-8", errors="replace") as file:
             events = [decode_line(RECORD_SEPARATOR + line) for line in file]
@@ -125,7 +125,8 @@ def last_sign(run_dir: Path) -> float:
 
 
 def _write_head(run_dir: Path, head: str) -> None:
-    """The launcher's part of stream and events, in place of what an attempt that left no record wrote."""
+    """Write the launcher's part of stream and events, over what an attempt that was never committed has
+    left."""
     for folder in (layout.LOGS, layout.ROLLOUTS, layout.CHECKPOINTS):
         (run_dir / folder).mkdir(exist_ok=True)
     (run_dir / layout.STREAM).write_text(head, encoding="utf-8", newline="")
@@ -134,7 +135,8 @@ def _write_head(run_dir: Path, head: str) -> None:
 
 
 def _restore_head(run_dir: Path, head: str) -> None:
-    """The launcher's part of the stream, where the lost attempt's stream is gone with its machine."""
+    """Write the launcher's part of the stream where the previous attempt's stream was lost with its
+    machine."""
     if _size(run_dir / layout.STREAM) < len(head.encode()):
         (run_dir / layout.STREAM).write_text(head, encoding="utf-8", newline="")
 
@@ -143,7 +145,7 @@ def _announce(run_dir: Path, record: RunRecord) -> None:
     number, why = len(record.attempts), record.attempts[-2].why or "lost"
     fd = os.open(run_dir / layout.STREAM, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        # In the new attempt's part: whoever saw the lost lines has places of the old one for them.
+        # In the new attempt's part: a client may have seen lines at these offsets of the previous one.
         restore_events(run_dir, fd)
         Emitter(run_dir, fd, gap=GAP).emit(AttemptEvent(number=number, why=why))
     finally:

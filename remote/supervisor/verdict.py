@@ -1,7 +1,7 @@
-"""How a run ends: what its worker said and how it died, put into one verdict and on record.
+"""The verdict on a run, from its worker's last events and exit code, and its end on record.
 
-Owns the failure and end events of runs whose worker said none, and the record's last status.
-Watching processes is left to `remote/supervisor/attempt.py` and `remote/processes/lifecycle.py`.
+Owns the failure and end events of workers that wrote none, and the record's final status. Watching processes
+is `attempt.py`'s.
 """
 
 from __future__ import annotations
@@ -27,35 +27,33 @@ from remote.contract.events import (
     ProgressEvent,
     decode_line,
 )
-from remote.contract.record import FINAL, LaunchRequest, Reached, Status
+from remote.contract.exit_codes import CANCELLED, TIMED_OUT
+from remote.contract.record import FINAL, LaunchRequest, Reached, Status, how_to_resume
 from remote.contract.spec import ExperimentSpec
 from remote.output.emitter import Emitter, failure_event
 from remote.output.run_dir import RunDir, disk_error
 from remote.processes import oom
 
 _TAKEN = (b'"failure"', b'"end"', b'"attempt"', b'"progress"', b'"checkpoint"')
-Asked = Literal["cancel", "timeout", "budget", "preempted"]
-CANCELLED = 128 + signal.SIGTERM
-_OF_PYTHON = re.compile(r"/lib/python3\.\d+/|/remote/rollouts/episode_loop\.py")
-TIMED_OUT = 124  # as timeout(1) has it
-INTERRUPTED = 75  # EX_TEMPFAIL: somebody else goes on
-SERVER_LOST = 76  # of a worker: its server died once too often, and another attempt may follow
+StopReason = Literal["cancel", "timeout", "budget", "preempted"]
+_NOT_USERS = re.compile(r"/lib/python3\.\d+/|/remote/rollouts/")
+"""Frames of Python's own files and of this program."""
 
 
 @dataclass(frozen=True)
-class Said:
-    """The last failure and end events of an attempt, and how far the run has come, where it has said so."""
+class LastEvents:
+    """The last failure and end events of an attempt, and how far the run has come."""
 
     failure: FailureEvent | None = None
     end: EndEvent | None = None
     progress: ProgressEvent | None = None
-    """Of steps, or of an evaluation's episodes."""
+    """In optimiser steps, or in an evaluation's episodes."""
     checkpoint: int | None = None
-    """The step of the last checkpoint that a training can go on from."""
+    """Step of the last checkpoint from which a training can be resumed."""
 
     @property
     def reached(self) -> Reached | None:
-        """The same as it is put on record."""
+        """How far the run has come, for its record."""
         if self.progress is None or not (0 <= self.progress.done < 1e15 and 0 <= self.progress.total < 1e15):
             return None
         return Reached(
@@ -68,7 +66,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Ending:
-    """A run's verdict; `error` only where the worker has not said itself why it fails."""
+    """A run's verdict. `error` is None where the worker has written the failure itself."""
 
     status: Status
     exit_code: int
@@ -77,100 +75,101 @@ class Ending:
 
 @dataclass(frozen=True)
 class Interruption:
-    """An attempt is over and the run is not: another one goes on from the last checkpoint."""
+    """An attempt is over and the run is not: another one continues from the last checkpoint."""
 
     why: str
-    """As `Attempt.why` has it."""
+    """See `Attempt.why`."""
 
 
 class EventsTail:
-    """Reads `events.jsonl` as it grows, and remembers what decides how the last attempt ends."""
+    """Reads `events.jsonl` as it grows, and keeps what decides how the last attempt ends."""
 
     def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / layout.EVENTS
         self._position = 0
-        self.said = Said()
+        self.events = LastEvents()
 
-    def read(self) -> Said:
-        """Take in the whole lines that are new; a torn last line waits for its rest."""
+    def read(self) -> LastEvents:
+        """Read the new lines; an incomplete last line is left for the next call."""
         with suppress(FileNotFoundError), self._path.open("rb") as file:
             file.seek(self._position)
             while (line := file.readline()).endswith(b"\n"):
                 self._position += len(line)
                 if any(kind in line for kind in _TAKEN):
                     self._take(decode_line(RECORD_SEPARATOR + line.decode(errors="replace")))
-        return self.said
+        return self.events
 
     def _take(self, event: AnyEvent | str) -> None:
         match event:
             case FailureEvent():
-                self.said = replace(self.said, failure=event)
+                self.events = replace(self.events, failure=event)
             case EndEvent():
-                self.said = replace(self.said, end=event)
+                self.events = replace(self.events, end=event)
             case AttemptEvent():
-                self.said = replace(self.said, failure=None, end=None)
+                self.events = replace(self.events, failure=None, end=None)
             case ProgressEvent(what="steps" | "episodes"):
-                self.said = replace(self.said, progress=event)
+                self.events = replace(self.events, progress=event)
             case CheckpointEvent() if event.path == layout.checkpoint_path(event.step):
-                self.said = replace(self.said, checkpoint=event.step)
+                self.events = replace(self.events, checkpoint=event.step)
 
 
 def judge(
-    said: Said,
+    events: LastEvents,
     code: int,
-    asked: Asked | None,
+    reason: StopReason | None,
     request: LaunchRequest,
     last_line: str,
     spent: float = 0.0,
     out_of_memory: bool | None = None,
 ) -> Ending:
-    """The verdict on a worker that ended with `code` (negative: by that signal); `spent` US dollars.
+    """The verdict on a worker that ended with `code` (negative: by that signal).
 
-    `out_of_memory`: whether the system has killed for want of memory meanwhile; None where nothing tells.
+    `reason`: why it was asked to stop, if it was; `spent`: US dollars; `out_of_memory`: whether the system
+    has killed a process for lack of memory meanwhile, None where that is unknown.
     """
     exit_code = 128 - code if code < 0 else code or 1
-    if asked == "timeout" and not (said.end and said.end.status == "done"):
+    if reason == "timeout" and not (events.end and events.end.status == "done"):
         return Ending("failed", TIMED_OUT, timed_out(request))
-    if asked == "budget" and not (said.end and said.end.status == "done"):
+    if reason == "budget" and not (events.end and events.end.status == "done"):
         return Ending("failed", 1, over_budget(request, spent))
-    if said.end is not None:
-        return Ending(_status(said.end.status), said.end.exit_code)
-    if asked == "cancel":
+    if events.end is not None:
+        return Ending(_status(events.end.status), events.end.exit_code)
+    if reason == "cancel":
         return Ending("cancelled", CANCELLED)
     if code < 0:
-        way_on = f"{_from(said.reached)}: vfm resume {request.run_id}"
-        return Ending("failed", exit_code, _killed(-code, request.spec, last_line, out_of_memory, way_on))
-    if said.failure is not None:
+        resume = how_to_resume(request.run_id, events.reached)
+        return Ending("failed", exit_code, _killed(-code, request.spec, last_line, out_of_memory, resume))
+    if events.failure is not None:
         return Ending("failed", exit_code)
     return Ending("failed", exit_code, _stuck(request) or _silent(code, last_line))
 
 
-def conclude(run_dir: RunDir, ending: Ending, said: Said, fd: int) -> Ending:
-    """Say what has not been said, and complete the record; gives the ending that stands.
+def conclude(run_dir: RunDir, ending: Ending, events: LastEvents, fd: int) -> Ending:
+    """Write the events that the worker has not written, and complete the record; returns the final verdict.
 
-    A full disk cannot keep a run from ending: what can still be written is.
+    Where the disk is full, whatever can still be written is.
     """
-    failure = said.failure if ending.error is None else failure_event(ending.error)
+    failure = events.failure if ending.error is None else failure_event(ending.error)
     try:
-        _say(run_dir.path, ending, said, fd)
+        _write_end(run_dir.path, ending, events, fd)
     except OSError as error:
         ending = replace(ending, status="failed", exit_code=ending.exit_code or 1)
         failure = failure or failure_event(disk_error(error, error.filename or run_dir.path))
-    # A record that cannot be written stays open; the near side finds the lock free and calls it failed.
+    # A record that cannot be written stays open; the client finds the lock free and shows the run as failed.
     with suppress(DiskError, OSError, ValueError):
-        _complete(run_dir, ending, failure if ending.status == "failed" else None, said.reached)
+        _complete(run_dir, ending, failure if ending.status == "failed" else None, events.reached)
     return ending
 
 
 def interrupt(run_dir: RunDir, why: str, fd: int) -> None:
-    """Put on record that the attempt is over and the run is not. Raises `DiskError`, `OSError`."""
+    """Record that the attempt is over and the run is not. Raises `DiskError`, `OSError`."""
     restore_events(run_dir.path, fd)
-    Emitter(None, fd).say("worker", f"⏸ this attempt is over ({why}): another one goes on")
+    Emitter(None, fd).say("worker", f"⏸ this attempt is over ({why}): another one follows")
     run_dir.write_record(run_dir.record().with_attempt_ended(why))
 
 
 def last_text(run_dir: Path, reach: int = 8192) -> str:
-    """The last line of text in the stream: often the only evidence of a worker that died speechless."""
+    """The last line of text in the stream, often the only evidence of a worker that was killed."""
     try:
         with (run_dir / layout.STREAM).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - reach))
@@ -181,12 +180,12 @@ def last_text(run_dir: Path, reach: int = 8192) -> str:
     return next((text for text in texts if text), "")
 
 
-def _say(run_dir: Path, ending: Ending, said: Said, fd: int) -> None:
+def _write_end(run_dir: Path, ending: Ending, events: LastEvents, fd: int) -> None:
     restore_events(run_dir, fd)
     emit = Emitter(run_dir, fd)
     if ending.error is not None:
         emit.failure(ending.error)
-    if said.end is None or ending.error is not None:
+    if events.end is None or ending.error is not None:
         emit.emit(EndEvent(status=ending.status, exit_code=ending.exit_code))
 
 
@@ -201,17 +200,17 @@ def end_torn_line(path: Path) -> None:
 
 
 def restore_events(run_dir: Path, fd: int) -> int:
-    """Append to the stream, which `fd` is, the events that only `events.jsonl` has; returns how many.
+    """Append to the stream `fd` the events that only `events.jsonl` has; returns their number.
 
-    An event is written to that file first, and the file is closed again each time. So it may hold more than
-    the stream: of a worker that was killed between the two writes, and of a machine that was lost, of whose
-    stream the volume has what was synced before a commit. Text lines are only in the stream.
+    Events are written to that file first, which is closed each time. So it may have more of them than the
+    stream: where a worker was killed between the two writes, and where a machine was lost, of whose stream
+    the volume has what was synced before a commit. Text lines are in the stream only.
     """
     events, stream = run_dir / layout.EVENTS, run_dir / layout.STREAM
     end_torn_line(events)
     end_torn_line(stream)
     known = last_seq(stream)
-    # Nearly always they are all there; a machine that is taken away has no time to read them.
+    # Nearly always none is missing, and a machine that is taken away has no time to read the file.
     if last_seq(events, b"{") <= known:
         return 0
     with events.open(encoding="utf-8", errors="replace", newline="\n") as file:
@@ -225,7 +224,7 @@ def restore_events(run_dir: Path, fd: int) -> int:
 
 
 def last_seq(path: Path, mark: bytes = RECORD_SEPARATOR.encode(), reach: int = 1 << 20) -> int:
-    """The number of a file's last event, whose line begins with `mark`; -1 where it has none."""
+    """The number of a file's last event; -1 where it has none. Lines of events begin with `mark`."""
     try:
         with path.open("rb") as file:
             begin = max(0, file.seek(0, os.SEEK_END) - reach)
@@ -252,36 +251,37 @@ def _complete(run_dir: RunDir, ending: Ending, failure: FailureEvent | None, rea
     run_dir.write_record(record.with_attempt_ended(ending.status))
 
 
-def _status(said: str) -> Status:
-    # A status of a later version counts as a failure rather than as a run that never ends.
-    return said if said in FINAL else "failed"  # type: ignore[return-value]
+def _status(status: str) -> Status:
+    # An unknown status of a later version counts as a failure rather than as a run that never ends.
+    return status if status in FINAL else "failed"  # type: ignore[return-value]
 
 
 def timed_out(request: LaunchRequest) -> VfmError:
-    """The last attempt took too long: the key that allows more, or more attempts where it is at its limit."""
+    """The last attempt took too long. The hint raises modal.timeout, or modal.retries where that is at its
+    limit."""
     modal, longest = request.spec.modal, 86400
     key, old, new = "modal.timeout", modal.timeout, min(2 * modal.timeout, longest)
     attempts = modal.retries + 1
     if attempts > 1 and modal.timeout == longest and modal.retries < 10:
         key, old, new = "modal.retries", modal.retries, min(2 * modal.retries, 10)
     hint = Hint(f"allow more time: --set {key}={new}", key, old, new)
-    how = f", in the last of {attempts} attempts," if attempts > 1 else ""
+    last = f", in the last of {attempts} attempts," if attempts > 1 else ""
     return VfmError(
-        f"the run took longer than modal.timeout = {modal.timeout} s{how} and was stopped", hint=hint
+        f"the run took longer than modal.timeout = {modal.timeout} s{last} and was stopped", hint=hint
     )
 
 
-def interrupted(run_id: str, reached: Reached | None, last_line: str, written: float | None) -> VfmError:
-    """The processes of a run are gone, and none of them has said why; `written`: when its log was, last."""
+def vanished(run_id: str, reached: Reached | None, last_line: str, written: float | None) -> VfmError:
+    """The processes of a run are gone without a verdict. `written`: when its log last grew, in Unix seconds."""
     return VfmError(
         f"the run was interrupted{_at(reached)}: its processes are gone (killed, or the machine restarted)",
-        cause=_said_last(last_line, written),
-        hint=Hint(f"{_from(reached)}: vfm resume {run_id}"),
+        cause=_quote_log(last_line, written),
+        hint=Hint(how_to_resume(run_id, reached)),
     )
 
 
-def _said_last(line: str, written: float | None = None) -> str:
-    """A log's last line, as what it is: where somebody else ended the run it tells of no cause."""
+def _quote_log(line: str, written: float | None = None) -> str:
+    """A log's last line, labelled as such: where the run was killed from outside, it is not the cause."""
     when = "" if written is None else time.strftime(", of %Y-%m-%d %H:%M:%S UTC", time.gmtime(written))
     return line and f"the last line of its log{when}: {line}"
 
@@ -290,21 +290,12 @@ def _at(reached: Reached | None) -> str:
     """` at step 12 of 50`; empty before the first."""
     if reached is None:
         return ""
-    what = "step" if reached.counts == "steps" else "episode"
-    return f" at {what} {reached.done} of {reached.total}"
-
-
-def _from(reached: Reached | None) -> str:
-    """What a run that is resumed begins with."""
-    if reached is not None and reached.checkpoint is not None:
-        return f"go on from the checkpoint of step {reached.checkpoint}"
-    if reached is not None and reached.counts == "episodes":
-        return "go on with the episodes that are missing"
-    return "start it again in the same place"
+    unit = reached.counts.removesuffix("s")
+    return f" at {unit} {reached.done} of {reached.total}"
 
 
 def over_budget(request: LaunchRequest, spent: float) -> VfmError:
-    """The run has cost what it may: `spent` US dollars."""
+    """The run has cost `budget.max_usd`. `spent`: US dollars."""
     limit = request.spec.budget.max_usd or 0.0
     hint = Hint(
         f"allow more: --set budget.max_usd={2 * limit:g}, or leave the budget out",
@@ -321,7 +312,7 @@ def over_budget(request: LaunchRequest, spent: float) -> VfmError:
 
 
 def _killed(
-    number: int, spec: ExperimentSpec, last_line: str, out_of_memory: bool | None, way_on: str
+    number: int, spec: ExperimentSpec, last_line: str, out_of_memory: bool | None, resume: str
 ) -> VfmError:
     try:
         name = signal.Signals(number).name
@@ -329,8 +320,8 @@ def _killed(
         name = f"signal {number}"
     hint = _dtype_hint(spec) if number == signal.SIGILL else None
     if number == signal.SIGKILL:
-        hint = _memory_hint(spec) if out_of_memory else Hint(f"{oom.who_killed(out_of_memory)}; {way_on}")
-    return VfmError(f"the worker was killed by {name}", cause=_said_last(last_line), hint=hint)
+        hint = _memory_hint(spec) if out_of_memory else Hint(f"{oom.who_killed(out_of_memory)}; {resume}")
+    return VfmError(f"the worker was killed by {name}", cause=_quote_log(last_line), hint=hint)
 
 
 def _memory_hint(spec: ExperimentSpec) -> Hint:
@@ -347,27 +338,27 @@ def _dtype_hint(spec: ExperimentSpec) -> Hint | None:
     if dtype == "float32":
         return None
     # Seen on virtual machines that announce AMX and do not allow it.
-    text = f"this processor does not run what it announces for {dtype}: use float32"
+    text = f"this processor does not support the {dtype} instructions that it announces: use float32"
     return Hint(text, "model.dtype", dtype, "float32")
 
 
 def _stuck(request: LaunchRequest) -> VfmError | None:
-    """The failure of a worker that ended itself since an episode let no Python run, if that was it."""
+    """The failure of a worker that ended itself because an episode blocked all its threads, if it did."""
     try:
-        text = (Path(request.run_dir) / layout.LAST_WORDS).read_text(errors="replace")
+        text = (Path(request.run_dir) / layout.THREAD_STACKS).read_text(errors="replace")
     except OSError:
         return None
     stacks = [stack for stack in text.split("\n\n") if "episode_loop.py" in stack]
     lines = [line.strip() for stack in stacks for line in stack.splitlines() if 'File "' in line]
     if not lines:
         return None
-    own = [line for line in lines if not _OF_PYTHON.search(line)]  # most recent call first
+    own = [line for line in lines if not _NOT_USERS.search(line)]  # most recent call first
     limit = request.spec.training.episode_timeout
     return VfmError(
-        f"an episode kept all of Python waiting for longer than training.episode_timeout = {limit:g} seconds",
+        f"an episode blocked all of Python for longer than training.episode_timeout = {limit:g} seconds",
         boundary="rollout",
         cause=(own or lines)[0],
-        hint=Hint("give what runs there a limit of its own, or run it in another process"),
+        hint=Hint("give the code at that line a time limit, or run it in another process"),
     )
 
 

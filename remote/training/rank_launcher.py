@@ -24,7 +24,7 @@ from typing import Any
 
 import remote
 from remote.contract import layout
-from remote.contract.errors import Hint, VfmError
+from remote.contract.errors import Hint, VfmError, error_from
 from remote.contract.events import FailureEvent, PhaseEvent, UnknownEvent, decode_line
 from remote.inference.command import SERVER_KEY
 from remote.inference.stall_watch import RestartableServer
@@ -35,8 +35,8 @@ from remote.processes.guarded import GuardedProcess
 from remote.training.gpu_placement import Placement, trainer_environment
 
 CREW, READY, SAVE = "crew.json", "ready.json", "save"
-SERVER_LOST = "server-lost"
-"""What the first trainer asks by, as an event that goes no further: for another start of the server."""
+RENEW_SERVER = "renew-server"
+"""Type of the event by which the first trainer asks for another start of the server; it goes no further."""
 SAVING = 50.0  # seconds that the first trainer has to save, within those that the supervisor gives the worker
 AFTERMATH = 1.5  # seconds after a failure in which the others' ends may still explain it
 SILENCE = 1.0  # seconds by which a death without a word may be noticed later than what it did to the others
@@ -169,7 +169,7 @@ class Trainers:
         elif isinstance(event, FailureEvent):
             self._failures.append((event, rank))
             self._changed.set()
-        elif isinstance(event, UnknownEvent) and event.data.get("type") == SERVER_LOST:
+        elif isinstance(event, UnknownEvent) and event.data.get("type") == RENEW_SERVER:
             self._asked = event.data
             self._changed.set()
         else:
@@ -205,7 +205,7 @@ class Trainers:
             raise self._lost(silent[0])
         event, rank = said[0]
         self._emit.say("worker", f"trainer {rank + 1} of {len(self._processes)} failed first")
-        raise _told(event)
+        raise error_from(event.on_record())
 
     def _silent(self) -> list[int]:
         """Those that died without a word, in the order in which they did."""
@@ -226,16 +226,6 @@ class Trainers:
                 else "see the last lines"
             ),
         )
-
-
-def _told(event: FailureEvent) -> VfmError:
-    hint = event.hint
-    return VfmError(
-        event.message,
-        boundary=event.boundary,  # type: ignore[arg-type]  # a trainer of this very version wrote it
-        cause=event.cause,
-        hint=None if hint is None else Hint(hint["text"], hint["key"], hint["from"], hint["to"]),
-    )
 
 
 def _with_this_project(environ: Mapping[str, str]) -> dict[str, str]:

@@ -16,12 +16,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import remote
 from remote.contract.errors import Hint, ScriptError, VfmError
 from remote.output.run_dir import is_disk_full
 
 MODULE = "training_script"
 """What the script is called where its classes and functions are named."""
-_OURS = Path(__file__).parents[1]  # remote/
+_OURS = Path(remote.__file__ or "").parent
 
 
 class Script:

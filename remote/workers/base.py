@@ -24,7 +24,8 @@ from typing import IO, Any
 from remote.contract import layout
 from remote.contract.errors import Hint, ServerError, VfmError
 from remote.contract.events import EndEvent
-from remote.contract.record import LaunchRequest, Status
+from remote.contract.exit_codes import CANCELLED, FAILED, INTERRUPTED, SERVER_LOST
+from remote.contract.record import LaunchRequest, Reached, Status, how_to_resume
 from remote.inference.command import Fixed
 from remote.inference.endpoint import UNUSED
 from remote.output import redact
@@ -37,10 +38,6 @@ from remote.training import checkpoints
 from remote.training.gpu_placement import VISIBLE
 from remote.workers.failure import as_vfm_error
 
-CANCELLED = 143  # as a process that SIGTERM ended
-FAILED = 1
-INTERRUPTED = 75  # as `ending` has it
-SERVER_LOST = 76  # likewise
 GOES_ON = "VFM_GOES_ON"  # set by the supervisor where another attempt may follow this one
 PACKAGES = ("torch", "transformers", "trl", "peft", "verifiers", "vllm", "accelerate", "datasets", "wandb")
 
@@ -83,7 +80,7 @@ class Worker(ABC):
             if self._may_go_on(failure):
                 code = SERVER_LOST
                 self.emit.say("worker", f"❌ {failure}")
-            failure = self._with_way_on(failure)
+            failure = self._with_resume_hint(failure)
             if failure.__cause__ is not None or failure is not error:
                 self._save_traceback(error)
         finally:
@@ -178,7 +175,7 @@ class Worker(ABC):
     @contextmanager
     def _last_words(self) -> Iterator[IO[str]]:
         """The file that says in which line the process was ended; a process that ends well leaves none."""
-        path = self.dir.path / layout.LAST_WORDS
+        path = self.dir.path / layout.THREAD_STACKS
         with path.open("w") as file:
             yield file
         path.unlink(missing_ok=True)
@@ -243,14 +240,14 @@ class Worker(ABC):
         newest = checkpoints.newest(self.dir.path)
         return newest is not None and checkpoints.step_of(newest) > self._step_before
 
-    def _with_way_on(self, failure: VfmError) -> VfmError:
-        """The failure, whose hint names the step that the training can go on from."""
+    def _with_resume_hint(self, failure: VfmError) -> VfmError:
+        """The failure, with the step from which the training can be resumed in its hint."""
         newest = checkpoints.newest(self.dir.path) if self.request.kind == "train" else None
         if newest is not None:
             step = checkpoints.step_of(newest)
-            words = f"go on from the checkpoint of step {step}: vfm resume {self.request.run_id}"
-            known = failure.hint
-            failure.hint = Hint(words) if known is None else replace(known, text=f"{known.text}; {words}")
+            reached = Reached(done=step, total=self.spec.training.steps, checkpoint=step)
+            resume, hint = how_to_resume(self.request.run_id, reached), failure.hint
+            failure.hint = Hint(resume) if hint is None else replace(hint, text=f"{hint.text}; {resume}")
         return failure
 
     def _save_traceback(self, error: BaseException) -> None:

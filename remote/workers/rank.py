@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from remote.contract import layout
 from remote.contract.events import Event, UnknownEvent
+from remote.contract.exit_codes import CANCELLED, FAILED
 from remote.contract.json_text import from_json
 from remote.contract.record import LaunchRequest
 from remote.environments import resolve
@@ -27,8 +28,8 @@ from remote.output import redact
 from remote.output.emitter import Emitter, failure_event
 from remote.output.stdout_capture import take_output
 from remote.processes.signals import Cancelled, Interrupted, ignore_signals
-from remote.training.rank_launcher import CREW, READY, SAVE, SERVER_LOST
-from remote.workers.base import CANCELLED, FAILED, prepare_process
+from remote.training.rank_launcher import CREW, READY, RENEW_SERVER, SAVE
+from remote.workers.base import prepare_process
 from remote.workers.failure import as_vfm_error
 from remote.workers.training import Training, import_stack
 
@@ -91,7 +92,7 @@ class RunningServer:
 
         Where it cannot be started again, the worker ends this process.
         """
-        self._report.emit(UnknownEvent(data={"type": SERVER_LOST, "proven": self._proven}))
+        self._report.emit(UnknownEvent(data={"type": RENEW_SERVER, "proven": self._proven}))
         self._proven = False
         self.wait_ready()
 

@@ -17,7 +17,7 @@ from remote.contract import layout
 from remote.contract.errors import BackendError, DiskError, VfmError
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.processes import lifecycle
-from remote.supervisor import __main__
+from remote.supervisor import start
 from tests.backends.conftest import PROJECT, LocalBench, lines, request, until
 from tests.unit.training.test_checkpoints import killed_at
 from tui.store.logs.stream import events_of
@@ -150,7 +150,7 @@ def test_a_supervisor_killed_at_any_moment_of_its_making_leaves_no_run_or_a_whol
         )
 
         def create(wanted: LaunchRequest = wanted) -> None:
-            __main__.create(wanted)
+            start.create(wanted)
 
         if not killed_at(moments, create):
             break
@@ -161,7 +161,7 @@ def test_a_supervisor_killed_at_any_moment_of_its_making_leaves_no_run_or_a_whol
         moments += 1
     assert moments > 10
     with pytest.raises(VfmError, match="there is a run"):
-        __main__.create(wanted)
+        start.create(wanted)
 
 
 STOP = (sys.executable, "-m", "remote.supervisor", "--stop")

@@ -13,14 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from remote.contract.errors import (
-    BackendError,
-    ConfigError,
-    DiskError,
-    EnvironmentMissing,
-    Hint,
-    VfmError,
-)
+from remote.contract.errors import BackendError, error_from
 from remote.contract.json_text import from_json
 from tui.settings import environment
 
@@ -66,7 +59,7 @@ class Program:
         with child.stdout:
             answer = self._answer(child.stdout.read().decode(errors="replace"))
         if "error" in answer:
-            raise error_of(answer["error"])
+            raise error_from(answer["error"])
         return answer
 
     def ask(self, *arguments: str) -> None:
@@ -116,20 +109,3 @@ class Program:
 
 def _last_line(text: str) -> str:
     return text.strip().rpartition("\n")[2].strip()
-
-
-def error_of(data: Mapping[str, Any]) -> VfmError:
-    """The failure that a program told of."""
-    kinds: dict[str, type[VfmError]] = {
-        "disk": DiskError,
-        "backend": BackendError,
-        "config": ConfigError,
-        "environment": EnvironmentMissing,
-    }
-    hint = data.get("hint")
-    return kinds.get(data["boundary"], VfmError)(
-        data["message"],
-        boundary=data["boundary"],
-        cause=data["cause"],
-        hint=Hint(hint["text"], hint["key"], hint["from"], hint["to"]) if hint else None,
-    )

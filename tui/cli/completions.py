@@ -43,7 +43,7 @@ def runs(incomplete: str) -> list[CompletionItem]:
 @_quietly
 def checkpoints(incomplete: str) -> list[CompletionItem]:
     """Trainings, newest first, and behind the colon their checkpoints."""
-    from remote.contract.checkpoint_names import saved_of
+    from remote.contract.checkpoint_names import checkpoints_from
     from tui.cli.common import connect, run
 
     async def known() -> list[tuple[str, str]]:
@@ -53,8 +53,8 @@ def checkpoints(incomplete: str) -> list[CompletionItem]:
         if not colon:
             return [(r.run_id, f"{r.status} {r.environment}") for r in trainings]
         record = next(r for r in trainings if r.run_id == name)
-        found = saved_of((await client.state(record)).checkpoints, done=record.status == "done")
-        return [(f"{name}:{saved.name}", saved.words) for saved in found]
+        found = checkpoints_from((await client.state(record)).checkpoints, done=record.status == "done")
+        return [(f"{name}:{saved.name}", saved.label) for saved in found]
 
     return _starting(incomplete, run(known()))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from remote.contract.environment_package import PYTHONS
+from remote.contract.platforms import PYTHONS
 from tui.cli import exit_codes
 
 if TYPE_CHECKING:

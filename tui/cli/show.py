@@ -9,7 +9,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from remote.contract.checkpoint_names import best_of, said_of
+from remote.contract.checkpoint_names import best_checkpoint, score_label
 from remote.contract.errors import BackendError
 from tui.store.episodes.scores import scores_of
 from tui.text.format import duration, moment, named, number, plain, plus_minus
@@ -69,7 +69,12 @@ def as_dict(record: RunRecord, state: RunState, cost: Cost) -> dict[str, Any]:
             "metrics": state.metrics,
             "scores": [asdict(score) for score in scores_of(state.metrics)],
             "checkpoints": [
-                {"step": c.step, "path": c.path, "score": c.score, "best": c is best_of(state.checkpoints)}
+                {
+                    "step": c.step,
+                    "path": c.path,
+                    "score": c.score,
+                    "best": c is best_checkpoint(state.checkpoints),
+                }
                 for c in state.checkpoints
             ],
             "system": state.system,
@@ -144,8 +149,8 @@ def _scores(state: RunState) -> list[str]:
 
 
 def _checkpoints(state: RunState) -> list[str]:
-    best = best_of(state.checkpoints)
-    said = [(c, said_of(c.score, c is best)) for c in state.checkpoints]
+    best = best_checkpoint(state.checkpoints)
+    said = [(c, score_label(c.score, c is best)) for c in state.checkpoints]
     return [f"step {c.step} · {c.path}" + (f" · {words}" if words else "") for c, words in said]
 
 

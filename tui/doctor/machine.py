@@ -12,11 +12,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from remote.contract.platforms import PYTHONS, THIS_PYTHON
 from tui.backends.modal import sign_in
 from tui.doctor.finding import Finding, Surroundings
 from tui.settings import make_private
 
-PYTHONS = ((3, 11), (3, 12))
 ROOM = 10e9
 """Bytes that an image, a model and a few runs with checkpoints take together."""
 _TIGHT = 2e9  # bytes under which not even the image fits
@@ -25,7 +25,7 @@ _TIGHT = 2e9  # bytes under which not even the image fits
 def python(around: Surroundings) -> Finding:
     """The client's own Python: the local image takes the same."""
     version = f"Python {'.'.join(map(str, sys.version_info[:3]))} at {sys.executable}"
-    if sys.version_info[:2] in PYTHONS:
+    if THIS_PYTHON in PYTHONS:
         return Finding("python", "Python", "ok", version)
     told = f"{version}\nthe training stack needs 3.11 or 3.12"
     return Finding("python", "Python", "problem", told, "make install PYTHON=python3.12")

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from remote.contract import layout
-from remote.contract.checkpoint_names import Saved, choose, in_order, saved_of
+from remote.contract.checkpoint_names import SavedCheckpoint, by_step, checkpoints_from, choose
 from remote.contract.errors import ConfigError, Hint
 from remote.contract.events import CheckpointEvent, decode_line
 from remote.contract.json_text import from_json
@@ -70,7 +70,7 @@ def find_checkpoint(resolved: Resolved, settings: Settings, kind: Kind, backend:
     model, run_id = found.record.model, found.record.run_id
     laid = _laid_over(resolved, found)
     return Checkpoint(
-        laid, found.path, f"{run_id}: {found.saved.words}", model, f"{run_id} was trained on it"
+        laid, found.path, f"{run_id}: {found.saved.label}", model, f"{run_id} was trained on it"
     )
 
 
@@ -79,7 +79,7 @@ class _Found:
     """A training's checkpoint."""
 
     path: str
-    saved: Saved
+    saved: SavedCheckpoint
     record: RunRecord
     trained: dict[str, Any]
     """Dotted key → value: the environment that it was trained in, its options, and how it answered."""
@@ -183,14 +183,14 @@ class _Finding:
                 if path.parent.name.startswith(prefix) and (record := _record(path)) is not None:
                     yield path.parent, record
 
-    def _chosen(self, run_dir: Path, record: RunRecord) -> Saved:
+    def _chosen(self, run_dir: Path, record: RunRecord) -> SavedCheckpoint:
         local = record.backend == "local"
         found = _on_disk(run_dir) if local else _told(run_dir, done=record.status == "done")
         chosen = choose(found, self.name)
         if chosen is not None:
             return chosen
         if not local and not found and self.name:
-            return Saved(self.name)  # nothing of it has come to this machine: the worker looks
+            return SavedCheckpoint(self.name)  # nothing of it has come to this machine: the worker looks
         what = f"no checkpoint {self.name!r}" if self.name else "no checkpoint"
         if not found:
             advice = (
@@ -201,10 +201,10 @@ class _Finding:
             raise self._error(f"{record.run_id} has {what} that is known here", advice)
         if self.name == "best":
             what = "no best checkpoint: no held-out score was taken (training.eval_examples)"
-        names = [saved.name for saved in in_order(found)]
+        names = [saved.name for saved in by_step(found)]
         also = ["best"] if choose(found, "best") else []
         near = difflib.get_close_matches(self.name, [*names, *also], 1, 0.4)
-        there = ", ".join(saved.words for saved in in_order(found))
+        there = ", ".join(saved.label for saved in by_step(found))
         fix = f"{record.run_id}:{near[0] if near else names[-1]}"
         raise self._error(f"{record.run_id} has {what}", f"it has: {there}", fix)
 
@@ -260,7 +260,7 @@ def _holds_weights(folder: Path) -> bool:
     return any((folder / name).is_file() for name in _WEIGHTS)
 
 
-def _on_disk(run_dir: Path) -> list[Saved]:
+def _on_disk(run_dir: Path) -> list[SavedCheckpoint]:
     """The folders that a local run has."""
     try:
         best = from_json(read_plain(run_dir / layout.BEST))
@@ -269,17 +269,17 @@ def _on_disk(run_dir: Path) -> list[Saved]:
         best_name, score = "", None
     folders = [path for path in (run_dir / layout.CHECKPOINTS).glob("*/") if not path.name.startswith(".")]
     names = [path.name for path in folders if _holds_weights(path)]
-    return [Saved(name, score if name == best_name else None, name == best_name) for name in names]
+    return [SavedCheckpoint(name, score if name == best_name else None, name == best_name) for name in names]
 
 
-def _told(run_dir: Path, *, done: bool) -> list[Saved]:
+def _told(run_dir: Path, *, done: bool) -> list[SavedCheckpoint]:
     """The checkpoints that a run elsewhere told of, as far as its output was brought here."""
     stream = run_dir / layout.STREAM
     try:
         stat = stream.stat()
     except OSError:
         return []
-    return saved_of(_checkpoints(stream, stat.st_size, stat.st_mtime_ns), done=done)
+    return checkpoints_from(_checkpoints(stream, stat.st_size, stat.st_mtime_ns), done=done)
 
 
 @lru_cache(maxsize=8)

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import difflib
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from remote.contract.environment_package import (
-    MODAL_PYTHON,
-    PYTHONS,
+    allows_python,
     check_module,
     is_package,
     module_name,
@@ -26,13 +24,13 @@ from remote.contract.environment_package import (
     package_name,
     packages_in,
     project_of,
-    suits_python,
+    required_python,
     table,
-    wanted_python,
 )
 from remote.contract.errors import EnvironmentMissing, Hint
 from remote.contract.model_choice import choose_model, is_ours, module_names
 from remote.contract.old_environment import check_age
+from remote.contract.platforms import MODAL_PYTHON, PYTHONS, THIS_PYTHON
 from remote.contract.spec import ExperimentSpec
 from tui.config.resolve import Resolved
 
@@ -173,11 +171,11 @@ def check_python(environment: Environment, backend: str, asked: str | None, plac
 
     Raises `EnvironmentMissing` with the key that changes it.
     """
-    wanted = wanted_python(environment.folder) if environment.folder else ""
-    version = asked or (MODAL_PYTHON if backend == "modal" else ".".join(map(str, sys.version_info[:2])))
-    if suits_python(wanted, version):
+    wanted = required_python(environment.folder) if environment.folder else ""
+    version = asked or (MODAL_PYTHON if backend == "modal" else THIS_PYTHON)
+    if allows_python(wanted, version):
         return
-    fitting = next((python for python in PYTHONS if suits_python(wanted, python)), None)
+    fitting = next((python for python in PYTHONS if allows_python(wanted, python)), None)
     advice = f"set image.python to {fitting}" if fitting else f"the image can have {' or '.join(PYTHONS)}"
     raise EnvironmentMissing(
         f"{place}the environment {environment.spoken} wants Python {wanted}, and the image has {version}",

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from remote.contract.builtin import SMOLLM2, TINY_RANDOM
+from remote.contract.model_choice import SMOLLM2, TINY_RANDOM
 
 _SIZE = re.compile(r"(?:^|[-_/.])(\d+(?:\.\d+)?)([BbMm])(?![A-Za-z0-9])")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 from textual.widget import Widget
 
 from remote.contract import layout
-from remote.contract.checkpoint_names import best_of, said_of
+from remote.contract.checkpoint_names import best_checkpoint, score_label
 from tui.widgets.common.panes import Builder
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ class RunPanes:
     def _reload(self, pane: FilesPane) -> None:
         """List the files again whenever there must be others; checkpoints bear their scores."""
         saved, root = self._live.state.checkpoints, layout.run_path(self._live.record.run_id)
-        best = best_of(saved)
-        said = {str(root / one.path): said_of(one.score, one is best) for one in saved}
+        best = best_checkpoint(saved)
+        said = {str(root / one.path): score_label(one.score, one is best) for one in saved}
         pane.note({path: words for path, words in said.items() if words})
         mark = (len(self._live.state.checkpoints), len(self._live.state.phases), self._live.over)
         if mark != self._listed:

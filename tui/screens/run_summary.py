@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from remote.contract.checkpoint_names import Saved, saved_of
+from remote.contract.checkpoint_names import SavedCheckpoint, checkpoints_from
 from tui.services.price import estimate
 from tui.store.episodes.scores import FAILED
 from tui.store.logs.event_text import attempt
@@ -64,11 +64,11 @@ def _reward(live: LiveRun) -> float | None:
     return next((live.state.metrics[n] for n in ("reward", "eval/total") if n in live.state.metrics), None)
 
 
-def checkpoints_of(live: LiveRun) -> list[Saved]:
+def checkpoints_of(live: LiveRun) -> list[SavedCheckpoint]:
     """What can be evaluated of a training; an evaluation saves nothing."""
     if live.record.kind != "train":
         return []
-    return saved_of(live.state.checkpoints, done=live.status == "done")
+    return checkpoints_from(live.state.checkpoints, done=live.status == "done")
 
 
 def failure_of(live: LiveRun) -> dict[str, Any] | None:

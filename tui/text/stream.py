@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from remote.contract import events as ev
-from remote.contract.checkpoint_names import said_of
+from remote.contract.checkpoint_names import score_label
 from tui.store.episodes.scores import EPISODES, FAILED
 from tui.store.logs.event_text import restarted, taken_up
 from tui.store.logs.stream import LastSeq
@@ -123,7 +123,7 @@ class Narrator:
 
 
 def _checkpoint(event: ev.CheckpointEvent) -> str:
-    said = said_of(event.score, event.best)
+    said = score_label(event.score, event.best)
     return f"💾 checkpoint of step {event.step} · {event.path}" + (f" · {said}" if said else "")
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from remote.contract.builtin import BUILTIN, SMOLLM2, TINY_RANDOM
 from remote.contract.errors import ModelError
+from remote.contract.model_choice import BUILTIN, SMOLLM2, TINY_RANDOM
 from remote.contract.spec import ExperimentSpec
 from remote.models.load import check_code, damaged_advice, load_for_training, prepare_model, save_final
 

@@ -267,7 +267,7 @@ from remote.evaluation.scripted_model import ScriptedModel
 folder = Path(sys.argv[1])
 environments.activate(folder)
 spec = ExperimentSpec.model_validate({"training": {"episode_timeout": 1}})
-file = (folder / "logs" / "last_words.txt").open("w")
+file = (folder / "logs" / "thread_stacks.txt").open("w")
 rollouts = Rollouts("vfm_greedy", {}, spec, ScriptedModel(), last_words=file)
 rollouts.play(rollouts.tasks(), temperature=1.0)
 """
@@ -275,7 +275,7 @@ rollouts.play(rollouts.tasks(), temperature=1.0)
 
 def test_code_that_lets_no_python_run_ends_the_process_with_its_line(tmp_path: Path) -> None:
     from remote.contract.record import LaunchRequest
-    from remote.supervisor.verdict import Said, judge
+    from remote.supervisor.verdict import LastEvents, judge
 
     hooks = REWARD.format(body="__import__('re').match(r'(a+)+$', 'a' * 60 + 'b')")  # years, in C
     text = MODULE.format(hooks=textwrap.indent(hooks, "    "), more="", exported=["SayTaskset"])
@@ -288,11 +288,11 @@ def test_code_that_lets_no_python_run_ends_the_process_with_its_line(tmp_path: P
     names = {name: "x" for name in ("run_id", "environment", "model", "outputs", "cache")}
     spec = tiny_spec(training={"episode_timeout": 1})
     request = LaunchRequest(spec=spec, run_dir=str(tmp_path), **names)
-    error = judge(Said(), 1, None, request, "").error
+    error = judge(LastEvents(), 1, None, request, "").error
     assert error is not None
     assert "training.episode_timeout = 1 seconds" in error.message
     assert 'vfm_greedy.py", line' in error.cause
-    (tmp_path / "logs/last_words.txt").write_text("")
-    error = judge(Said(), 1, None, request, "").error
+    (tmp_path / "logs/thread_stacks.txt").write_text("")
+    error = judge(LastEvents(), 1, None, request, "").error
     assert error is not None
     assert "without saying why" in error.message

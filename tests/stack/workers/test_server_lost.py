@@ -10,11 +10,12 @@ import pytest
 
 from remote.contract import layout
 from remote.contract.errors import ServerError, VfmError
+from remote.contract.exit_codes import FAILED, SERVER_LOST
 from remote.contract.record import LaunchRequest
 from remote.output.emitter import Emitter
 from remote.output.run_dir import RunDir
 from remote.training import checkpoints
-from remote.workers.base import FAILED, GOES_ON, SERVER_LOST
+from remote.workers.base import GOES_ON
 from remote.workers.training import Training
 from tests.stack.conftest import tiny_spec
 

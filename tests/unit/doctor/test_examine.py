@@ -155,7 +155,7 @@ def test_the_settings_files_mistakes_are_a_problem(project: Path) -> None:
 
 def test_python_is_told(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert look(machine.python, project).state == "ok"
-    monkeypatch.setattr(machine, "PYTHONS", ((3, 99),))
+    monkeypatch.setattr(machine, "PYTHONS", ("3.99",))
     assert look(machine.python, project).state == "problem"
 
 

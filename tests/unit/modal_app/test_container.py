@@ -25,7 +25,7 @@ from remote.contract.spec import ExperimentSpec
 from remote.modal_app import container
 from remote.output.emitter import Emitter
 from remote.output.run_dir import RunDir, disk_error
-from remote.supervisor.__main__ import create
+from remote.supervisor.start import create
 
 PROJECT = Path(__file__).parents[3]
 WORKER = f"{sys.executable} {PROJECT / 'tests/backends/scripted_worker.py'}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from remote.contract.environment_package import suits_python
+from remote.contract.environment_package import allows_python
 from remote.contract.errors import ConfigError, EnvironmentMissing, ModelError
 from remote.contract.modal_resources import modal_options
 from remote.contract.model_choice import OURS
@@ -482,4 +482,4 @@ def test_modal_has_312_where_nobody_asks(project: Path) -> None:
     ],
 )
 def test_which_python_suits(wanted: str, suits: tuple[bool, bool]) -> None:
-    assert tuple(suits_python(wanted, version) for version in ("3.11", "3.12")) == suits
+    assert tuple(allows_python(wanted, version) for version in ("3.11", "3.12")) == suits

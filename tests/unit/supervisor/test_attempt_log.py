@@ -22,12 +22,12 @@ def test_here_the_time_to_save_costs_no_retry(backend: str, follows: bool) -> No
     assert attempt_log.goes_on(spec, record) == follows
 
 
-def test_the_last_words_of_an_attempt_are_not_those_of_the_next(tmp_path: Path) -> None:
+def test_thread_stacks_of_an_attempt_are_removed_before_the_next(tmp_path: Path) -> None:
     run_dir = RunDir(tmp_path / "run")
     names = {name: "x" for name in ("run_id", "environment", "model", "outputs", "cache")}
     record = attempt_log.begin(run_dir, run_dir.create(LaunchRequest(spec=ExperimentSpec(), **names)))
-    words = run_dir.path / layout.LAST_WORDS
-    words.parent.mkdir(exist_ok=True)
-    words.write_text("an episode")
-    attempt_log.another(run_dir, record)
-    assert not words.exists()
+    stacks = run_dir.path / layout.THREAD_STACKS
+    stacks.parent.mkdir(exist_ok=True)
+    stacks.write_text("an episode")
+    attempt_log.begin_next(run_dir, record)
+    assert not stacks.exists()

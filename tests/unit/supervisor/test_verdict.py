@@ -13,13 +13,15 @@ from remote.contract.record import LaunchRequest
 from remote.contract.spec import ExperimentSpec
 from remote.output.emitter import Emitter
 from remote.output.run_dir import RunDir
-from remote.supervisor.verdict import Asked, Said, conclude, judge
+from remote.supervisor.verdict import LastEvents, StopReason, conclude, judge
 
-DONE = Said(end=EndEvent(status="done", exit_code=0))
-FAILED = Said(FailureEvent(boundary="vllm", cause="", message="m"), EndEvent(status="failed", exit_code=1))
-STOPPED = Said(end=EndEvent(status="cancelled", exit_code=130))
-TOLD = Said(FailureEvent(boundary="vllm", cause="", message="m"))
-MUTE = Said()
+DONE = LastEvents(end=EndEvent(status="done", exit_code=0))
+FAILED = LastEvents(
+    FailureEvent(boundary="vllm", cause="", message="m"), EndEvent(status="failed", exit_code=1)
+)
+STOPPED = LastEvents(end=EndEvent(status="cancelled", exit_code=130))
+TOLD = LastEvents(FailureEvent(boundary="vllm", cause="", message="m"))
+MUTE = LastEvents()
 
 
 def request(**training: int) -> LaunchRequest:
@@ -46,11 +48,11 @@ def request_for(spec: dict[str, Any], **more: Any) -> LaunchRequest:
         (MUTE, 0, None, "failed", 1, "code 0"),
         (MUTE, 7, None, "failed", 7, "code 7"),
         (TOLD, 7, None, "failed", 7, None),
-        (Said(end=EndEvent(status="paused", exit_code=9)), 9, None, "failed", 9, None),
+        (LastEvents(end=EndEvent(status="paused", exit_code=9)), 9, None, "failed", 9, None),
     ],
 )
 def test_the_verdict(
-    said: Said, code: int, asked: Asked | None, status: str, exit_code: int, words: str | None
+    said: LastEvents, code: int, asked: StopReason | None, status: str, exit_code: int, words: str | None
 ) -> None:
     ending = judge(said, code, asked, request(), "last line")
     assert (ending.status, ending.exit_code) == (status, exit_code)

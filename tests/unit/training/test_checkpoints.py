@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from remote.contract import layout
-from remote.contract.checkpoint_names import best_of
+from remote.contract.checkpoint_names import best_checkpoint
 from remote.contract.events import CheckpointEvent
 from remote.models.load import save_final
 from remote.output import run_dir
@@ -171,11 +171,11 @@ def test_a_run_whose_best_score_was_no_number_has_its_highest_as_the_best() -> N
         CheckpointEvent(step=step, path=f"checkpoints/checkpoint-{step}", score=score, best=best)
         for step, score, best in ((1, nan, True), (2, 0.5, False), (3, 0.9, False), (4, 0.1, False))
     ]
-    best = best_of(events)
+    best = best_checkpoint(events)
     assert best is not None
     assert best.step == 3
-    assert best_of(events[:1]) is None
-    assert best_of(events[1:]) is None
+    assert best_checkpoint(events[:1]) is None
+    assert best_checkpoint(events[1:]) is None
 
 
 class Weights:

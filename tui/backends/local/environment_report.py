@@ -13,12 +13,11 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 from remote.contract import layout
-from remote.contract.errors import BackendError, Hint, ImageError
+from remote.contract.errors import BackendError, Hint, ImageError, error_from
 from remote.contract.json_text import from_json
 from remote.contract.record import LaunchRequest
 from remote.contract.redaction import Redactor
 from tui.backends.local.volumes import LocalVolumes
-from tui.backends.programs import error_of
 from tui.settings import Settings, environment, from_shell, surroundings
 
 _LAST = 12  # lines of what went wrong unexpectedly
@@ -105,7 +104,7 @@ def _answer(
         if "say" in message:
             say(message["say"])
         elif "error" in message:
-            raise error_of(message["error"])
+            raise error_from(message["error"])
         else:
             return dict(message["report"])
     child.wait()

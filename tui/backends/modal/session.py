@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from remote.contract.errors import BackendError, Hint
-from remote.contract.modal_refusals import CLIENT, advice
+from remote.contract.modal_refusals import UPDATE_CLIENT, advice
 from tui.backends.modal.sign_in import TOKENS
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _ours(error: Exception, what: str) -> BackendError | None:
         hint = Hint(told or "does your Modal user have access to this workspace and environment?")
         return BackendError(f"Modal does not let you {what}: {text}", hint=hint)
     if isinstance(error, modal.VersionError):
-        return BackendError("Modal wants a newer client", cause=text, hint=Hint(CLIENT))
+        return BackendError("Modal wants a newer client", cause=text, hint=Hint(UPDATE_CLIENT))
     if isinstance(error, modal.Error):
         hints = Hint(told) if told else None
         return BackendError(f"Modal could not {what}: {text or type(error).__name__}", hint=hints)

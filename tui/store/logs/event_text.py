@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from remote.contract import events as ev
-from remote.contract.checkpoint_names import said_of
+from remote.contract.checkpoint_names import score_label
 
 _WHY = {
     "timeout": "its timeout was reached",
@@ -43,7 +43,7 @@ def tell(event: ev.AnyEvent) -> str:
             sign = {"started": "▶", "done": "✓"}.get(event.status, "✗")
             return f"{sign} {event.phase}" + (f" · {event.detail}" if event.detail else "")
         case ev.CheckpointEvent():
-            said = said_of(event.score, event.best)
+            said = score_label(event.score, event.best)
             return f"💾 checkpoint of step {event.step} · {event.path}" + (f" · {said}" if said else "")
         case ev.FailureEvent():
             return f"✗ failed ({event.boundary}): {event.message}"
