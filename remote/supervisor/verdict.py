@@ -272,7 +272,8 @@ def timed_out(request: LaunchRequest) -> VfmError:
 
 
 def vanished(run_id: str, reached: Reached | None, last_line: str, written: float | None) -> VfmError:
-    """The processes of a run are gone without a verdict. `written`: when its log last grew, in Unix seconds."""
+    """The processes of a run are gone without a verdict. `written`: when its log last grew, in Unix
+    seconds."""
     return VfmError(
         f"the run was interrupted{_at(reached)}: its processes are gone (killed, or the machine restarted)",
         cause=_quote_log(last_line, written),

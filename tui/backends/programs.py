@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from remote.contract.errors import BackendError, error_from
+from remote.contract.errors import BackendError, Hint, error_from
 from remote.contract.json_text import from_json
 from tui.settings import environment
 

@@ -11,9 +11,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from remote.contract.model_choice import BUILTIN, is_builtin
 from remote.contract.errors import Hint, ModelError
-from remote.contract.model_choice import choose_model
+from remote.contract.model_choice import BUILTIN, choose_model, is_builtin
 from remote.contract.model_folder import check_model, code_of
 from tui.config.resolve import Resolved
 from tui.planning.checkpoint import Checkpoint

@@ -233,7 +233,7 @@ def test_gpus_go_by_modals_names_in_any_case(tmp_path: Path, name: str) -> None:
 def test_more_gpus_than_modal_has_are_told_where_they_are_asked_for(tmp_path: Path) -> None:
     text = "modal:\n  gpu:\n    type: A10G\n    count: 5\n"
     (there,) = problems(tmp_path, text)
-    assert there.startswith("x.yaml:4, x.yaml:3: modal.gpu.count = 5 is more than the 4 that Modal has of")
+    assert there.startswith("x.yaml:4, x.yaml:3: modal.gpu.count = 5 is more than the 4 that Modal allows of")
     (typed,) = problems(tmp_path, text.replace("5", "4"), "modal.gpu.count=8")
     assert typed.startswith("--set modal.gpu.count=8, x.yaml:3: modal.gpu.count = 8 is more")
     assert given(tmp_path, text.replace("A10G", "H100")).spec.modal.gpu.count == 5

@@ -217,7 +217,7 @@ def test_a_package_cannot_take_the_place_of_a_module_that_is_there(
     wheel(offline, module, "1.0")
     source = str(offline / f"{module}-1.0-py3-none-any.whl")
     where = resolve.Place(module, source, tmp_path / "environments", tmp_path / "cache")
-    with pytest.raises(EnvironmentMissing, match=f"is called {module}, as .* would be loaded in its place"):
+    with pytest.raises(EnvironmentMissing, match=f"is called {module}, as .* would be imported instead"):
         resolve.provide(where, lambda line: None)
 
 

@@ -216,7 +216,7 @@ def test_an_index_that_trickles_holds_nobody_for_ever(
         for name, value in {**variables, "UV_CACHE_DIR": str(tmp_path / "cache")}.items():
             monkeypatch.setenv(name, value)
         with pytest.raises(EnvironmentMissing) as refused:
-            environment_source.settle("some-env", "local", tmp_path)
+            environment_source.pin("some-env", "local", tmp_path)
     assert "`uv pip compile` had not ended after 1 s" in refused.value.message
     assert refused.value.hint is not None
     assert "UV_DEFAULT_INDEX" in refused.value.hint.text
