@@ -29,9 +29,8 @@ Read = Callable[[int, int], Awaitable[bytes]]
 async def load(read: Read, name: str, size: int) -> Preview:
     """The preview of a file of `size` bytes. Raises what `read` raises."""
     kind = _suffix(name)
-    if kind == ".parquet" and size > MOST_PARQUET:
-        limit = f"Parquet of more than {MOST_PARQUET // 2**20} MiB is not previewed: download it"
-        return Preview("Parquet", Lines(()), warnings=(limit,))
+    if kind == ".parquet" and (why_not := tables.parquet_missing() or _too_large(size)):
+        return Preview("Parquet", Lines(()), warnings=(why_not,))
     start = max(0, size - HEAD) if kind == ".log" else 0
     data = await read(start, wanted(name, size))
     if kind == ".safetensors" and (more := _header_left(data)):
@@ -58,6 +57,12 @@ def preview(name: str, size: int, data: bytes) -> Preview:
         shown = _sniffed(data)
         said = (str(error), *shown.warnings)
         return _left_out(replace(shown, warnings=said), len(data), whole)
+
+
+def _too_large(size: int) -> str:
+    if size <= MOST_PARQUET:
+        return ""
+    return f"Parquet of more than {MOST_PARQUET // 2**20} MiB is not previewed: download it"
 
 
 def _read(suffix: str, size: int, data: bytes, whole: bool) -> Preview:

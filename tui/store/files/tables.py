@@ -1,4 +1,4 @@
-"""Previews of tables: CSV, Parquet, and the header of safetensors. Pure; pyarrow is imported when needed."""
+"""Previews of tables: CSV, Parquet (where pyarrow is installed), and the header of safetensors. Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import csv
 import io
 import re
 import struct
+import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from itertools import islice
 from typing import Any
 
 from remote.contract.json_text import from_json
-from tui.store.files.model import MAX_ROWS, Damaged, Preview, Table, clean
+from tui.store.files.model import MAX_ROWS, Damaged, Lines, Preview, Table, clean
 from tui.store.files.text import decode
 
 MOST_HEADER = 16 * 2**20
@@ -53,8 +55,18 @@ def _delimiter(text: str) -> str:
     return max(",;\t|", key=head.count)
 
 
+def parquet_missing() -> str:
+    """Why Parquet cannot be previewed here, or an empty string."""
+    if find_spec("pyarrow") is not None:
+        return ""
+    install = f"uv pip install --python {sys.executable} 'pyarrow>=20'"
+    return f"Parquet is previewed once pyarrow is installed (the extra vfm-tui[parquet]): {install}"
+
+
 def parquet(data: bytes) -> Preview:
     """The first rows of a whole Parquet file. Raises `Damaged`."""
+    if missing := parquet_missing():
+        return Preview("Parquet", Lines(()), warnings=(missing,))
     import pyarrow
     import pyarrow.parquet
 

@@ -7,9 +7,9 @@ in time whatever is typed. Finding lines in a file is `search.py`'s.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from remote.contract.errors import ConfigError, Hint
@@ -25,8 +25,17 @@ CHOICES = ("all", *SOURCES)
 _LINES = "(?m)"
 _BY_LINE = re.compile(r"\\[AzZ]|\(\?[a-zA-Z]*-[a-zA-Z]*m|\(\?[a-zA-Z]*U")
 _SIMPLE = re.compile(r"(?:[^\[\\(]|\((?!\?)|\\[dDwWsSbB]|\\[^a-zA-Z0-9])*", re.ASCII)
+_PLAIN = r"[^\x00-\x1f\[\\(]|\((?!\?)|\(\?(?:i\)|:)|\\[dwbBS]|\\[^a-zA-Z0-9\s]"
+_CLASS = r"\[\^?(?!\])(?:[^\x00-\x1f\[\\\]]|\\[dw]|\\[^a-zA-Z0-9\s])+\]"
+_KNOWN = re.compile(rf"(?:{_PLAIN}|{_CLASS}|\\[sWD])*", re.ASCII)
+"""Patterns of which it is known what in them may match a newline."""
+_BREAKS = re.compile(rf"{_CLASS}|\\.", re.ASCII)
+_UNBROKEN = {r"\s": r"[\t\f\r ]", r"\W": r"[^\w\n]", r"\D": r"[^\d\n]"}
 _LETTER = re.compile(r"\\.|[a-zA-Z]")
 _ESCAPED = re.compile(r"\\(?:[pP]\{\w*\}|.)")
+
+Find = Callable[[bytes, int, int], list[tuple[int, int]]]
+"""`(data, start, end)` → the match's span, as the only one of a list; (-1, -1) where there is none."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,11 @@ class LogQuery:
     def regexes(self) -> list[Any]:
         """The compiled patterns. Raises `ConfigError` that says what is wrong with one."""
         return [compile_pattern(pattern) for pattern in self.patterns]
+
+    @cached_property
+    def finders(self) -> list[tuple[Find, Find | None]]:
+        """The patterns as they are looked for in many lines at once."""
+        return [compile_finder(pattern) for pattern in self.patterns]
 
     @cached_property
     def by_line(self) -> bool:
@@ -106,14 +120,11 @@ def compile_pattern(pattern: str) -> Any:
     """
     import re2
 
-    options = re2.Options()
-    options.log_errors = False
-    options.never_nl = True
-    options.case_sensitive = not _ignores_case(pattern)
+    options = _options(pattern)
     either = _either_case(pattern) if pattern.startswith("(?i)") or _ignores_case(pattern) else None
     try:
         # Lines are matched within chunks, so that ^ and $ must mean a line's own ends.
-        regex = re2.compile(f"{_LINES}{pattern}".encode(errors="replace"), options)
+        regex = _compile(f"{_LINES}{pattern}", options)
     except re2.error as error:
         said = error.args[0] if error.args else "not a pattern"
         text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
@@ -122,13 +133,30 @@ def compile_pattern(pattern: str) -> Any:
     if either is None:
         return regex
     options.case_sensitive = True
-    return re2.compile(f"{_LINES}{either}".encode(), options)
+    return _compile(f"{_LINES}{either}", options)
 
 
-def line_pattern(regex: Any) -> bytes:
-    """A compiled pattern for a line by itself: its ends are the text's, which is quicker to see."""
-    pattern: bytes = regex.pattern
-    return pattern.removeprefix(_LINES.encode())
+@lru_cache(maxsize=64)
+def compile_finder(pattern: str) -> tuple[Find, Find | None]:
+    """Find a pattern's next match; and, from the begin of a line, all lines in a row that match.
+
+    The second is None where a match cannot surely be kept within its line. Both are RE2's own calls:
+    `regex.search` wraps them in Python that takes three times their time.
+    """
+    import re2
+
+    regex = compile_pattern(pattern)._regexp
+    find = partial(regex.Match, type(regex).Anchor.UNANCHORED)
+    if not _KNOWN.fullmatch(pattern):
+        return find, None
+    options = _options(pattern)
+    options.never_nl = False
+    within = _BREAKS.sub(_unbroken, pattern)
+    try:
+        run = _compile(f"{_LINES}(?:.*(?:{within}).*\n)+", options)._regexp
+    except re2.error:  # too large with what was put around it
+        return find, None
+    return find, partial(run.Match, type(run).Anchor.ANCHOR_START)
 
 
 def why_not(pattern: str) -> str | None:
@@ -138,6 +166,29 @@ def why_not(pattern: str) -> str | None:
     except ConfigError as error:
         return f"{error.message} · {error.hint.text}" if error.hint else error.message
     return None
+
+
+def _unbroken(match: re.Match[str]) -> str:
+    """A class of characters without the newline."""
+    text = match[0]
+    return rf"[^\n{text[2:]}" if text.startswith("[^") else _UNBROKEN.get(text, text)
+
+
+def _options(pattern: str) -> Any:
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    options.never_nl = True
+    options.never_capture = True
+    options.case_sensitive = not _ignores_case(pattern)
+    return options
+
+
+def _compile(pattern: str, options: Any) -> Any:
+    import re2
+
+    return re2.compile(pattern.encode(errors="replace"), options)
 
 
 def _ignores_case(pattern: str) -> bool:

@@ -172,6 +172,10 @@ def test_any_growth_gives_the_same_lines(parts: list[bytes], torn: bool, data: s
 )
 @example([b"a", b"b"], None, [r"a\sb"], 0)
 @example([b"a", b"a"], None, ["[^a]"], 0)
+@example([b"a b", b"a", b"b", b"a b"], None, [r"a\sb"], 0)
+@example([b"ca", b"a", b"a", b"c"], None, ["[^a]"], 0)
+@example([b"-a", b"a", b"a", b"-"], None, [r"a\W|\Wa|\D\D\D"], 0)
+@example([b"a", b"a", b"\xffa", b"a", b"a\xff", b"a"], None, ["a"], 0)
 def test_matches_are_those_of_each_line_by_itself(
     parts: list[bytes], sources: frozenset[str] | None, patterns: list[str], cut: int
 ) -> None:

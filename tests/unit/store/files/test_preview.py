@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+import sys
 from typing import Any
 
 import pyarrow
@@ -55,6 +56,19 @@ def as_parquet(columns: dict[str, Any]) -> bytes:
 def as_safetensors(header: dict[str, Any], data: bytes = b"") -> bytes:
     head = json.dumps(header).encode()
     return struct.pack("<Q", len(head)) + head + data
+
+
+async def test_without_pyarrow_parquet_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing of the file is read for it."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+
+    async def read(offset: int, size: int) -> bytes:
+        raise AssertionError("read")
+
+    found = await load(read, "a.parquet", 1000)
+    assert found.kind == "Parquet"
+    assert "pip install" in found.warnings[0]
+    assert look("a.parquet", b"PAR1").warnings == found.warnings
 
 
 def test_text_keeps_colours_and_progress_bars_for_the_one_who_shows_it() -> None:
