@@ -14,7 +14,7 @@ FIND_PYTHON = for p in $(PYTHON) python3.12 python3.11 python3; do \
 		2>/dev/null; then command -v "$$p"; break; fi; done
 
 FORCE:
-.PHONY: help install dev image demo test test-light test-stack test-local check format \
+.PHONY: help install dev lock image demo test test-light test-stack test-local check format \
 	bench bench-cli bench-start bench-app bench-launch bench-step bench-run bench-modal \
 	learn-wordle learn-bfcl learn-gsm8k pictures smoke-modal storm clean
 
@@ -24,6 +24,7 @@ help:
 	@echo 'make test      every test, the real local run included'
 	@echo 'make check     format, lint, types, imports'
 	@echo 'make format    lay the code out as `make check` wants it'
+	@echo 'make lock      write the lock files anew and show what changed (UPGRADE=1: the newest of everything)'
 	@echo 'make storm     an hour of kills, a bad network, odd inputs and planted secrets (MINUTES=5 SEED=1)'
 	@echo 'make bench     the figures of the README'
 	@echo 'make learn-wordle, learn-bfcl, learn-gsm8k   three seeds each: does it learn? (docs/learning.md)'
@@ -46,16 +47,25 @@ dev: .venv/.dev
 	"$$python" -m venv --clear .venv
 	@touch $@
 
-.venv/.installed: pyproject.toml .venv/.made
-	@echo '==> installing the client into .venv (no torch: about 30 small packages)'
-	$(BIN)/python -m pip install --disable-pip-version-check -e .
+# The versions and hashes that are locked; then the checkout itself, built by the hatchling among them.
+LOCKED = $(BIN)/python -m pip install --disable-pip-version-check --quiet --require-hashes -r
+THIS = $(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation -e .
+
+.venv/.installed: pyproject.toml locks/client.txt .venv/.made
+	@echo '==> installing the client into .venv (no torch: about 50 small packages)'
+	$(LOCKED) locks/client.txt
+	$(THIS)
 	@echo '==> ready: $(BIN)/vfm and $(BIN)/vfm-tui'
 	@touch $@
 
-.venv/.dev: pyproject.toml .venv/.installed
+.venv/.dev: locks/dev.txt .venv/.installed
 	@echo '==> installing what tests and checks need into .venv'
-	$(BIN)/python -m pip install --disable-pip-version-check -e '.[dev]'
+	$(LOCKED) locks/dev.txt
 	@touch $@
+
+# Needs the package index, and no training stack: it is resolved and not installed.
+lock: install
+	@$(BIN)/python -m locks $(if $(UPGRADE),--upgrade) $(PACKAGES)
 
 # In a terminal the app shows the run. Elsewhere its stream is printed, and the exit code is the run's.
 demo: install
@@ -90,7 +100,7 @@ test-stack: .venv/.stack-tests
 .venv/.stack-tests: .venv/.dev .venv/.image
 	@echo '==> lending pytest to the image'
 	$(BIN)/python -m uv pip install --python "$$(cat .venv/.image)" --target .venv/stack-tests \
-		$$($(BIN)/python -m pip freeze | grep -E '^(pytest|pytest-asyncio|hypothesis)==')
+		--constraints locks/dev.txt pytest pytest-asyncio hypothesis
 	@touch $@
 
 test-local: dev image

@@ -45,8 +45,9 @@ class Build:
         self._uv(
             "venv", "--quiet", "--python", sys.executable if own else self.recipe.python, str(self.image)
         )
-        self._install(self.recipe.requirements, *self._overrides())
-        self._install(self.recipe.without_dependencies, "--no-deps")
+        locked = self._file("--constraints", self.recipe.constraints)
+        self._install(self.recipe.requirements, *locked, *self._file("--overrides", self.recipe.overrides))
+        self._install(self.recipe.without_dependencies, *locked, "--no-deps")
         for name, version in self.recipe.standins:
             write_standin(self.site, name, version)
         count = self.progress.packages()
@@ -67,12 +68,13 @@ class Build:
                 f"only {size_text(free)} are free on this disk: a build takes 3 to 7 GB, and may not fit"
             )
 
-    def _overrides(self) -> list[str]:
-        if not self.recipe.overrides:
+    def _file(self, option: str, lines: tuple[str, ...]) -> list[str]:
+        """The option with a file of these lines; nothing where there are none."""
+        if not lines:
             return []
-        path = self.image / "overrides.txt"
-        path.write_text("\n".join(self.recipe.overrides) + "\n", encoding="utf-8")
-        return ["--overrides", str(path)]
+        path = self.image / f"{option.strip('-')}.txt"
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return [option, str(path)]
 
     def _install(self, requirements: tuple[str, ...], *options: str) -> None:
         if requirements:

@@ -1,7 +1,9 @@
 """What the worker's image holds: the training stack's pins, once, for local and Modal both.
 
 Plain data, the lists made of it, and the image that Modal makes from them. Building the local image is
-`local_image`'s, having Modal's built the launcher's.
+`local_image`'s, having Modal's built the launcher's. The pins choose; `locks/{cuda,cpu}.txt` hold the version
+and the hashes of everything that comes with them (`make lock`), and `pyproject.toml` repeats the pins as its
+dependency groups `train` and `train-cpu`.
 
 Why these versions go together: verifiers 0.4 wants mcp 2.0.0, which vLLM 0.33 refuses, so vLLM stays at
 0.32; the extra `trl[vllm]` caps vLLM below that and is not used, since TRL's own vLLM code is not.
@@ -13,6 +15,8 @@ import hashlib
 import json
 import platform
 from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from remote.contract import layout
@@ -71,6 +75,8 @@ class Recipe:
     requirements: tuple[str, ...]
     overrides: tuple[str, ...] = ()
     without_dependencies: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    """The lock's lines: no other version of anything is installed, and no file with another hash."""
     standins: tuple[tuple[str, str], ...] = ()
     """Name and version of distributions that exist in metadata only."""
     checks: tuple[tuple[str, str], ...] = ()
@@ -112,6 +118,16 @@ def standins(device: Device) -> list[tuple[str, str]]:
     return [("vllm", f"{VLLM}+cpu")] if device == "cpu" else []
 
 
+def lock_file(device: Device) -> Path:
+    """The lock of an image's whole set: requirement lines with hashes."""
+    return Path(__file__).parent / "locks" / f"{device}.txt"
+
+
+@cache
+def _locked(device: Device) -> tuple[str, ...]:
+    return tuple(lock_file(device).read_text(encoding="utf-8").splitlines())
+
+
 def recipe(device: Device, python: str = MODAL_PYTHON) -> Recipe:
     """The local image's recipe for a device and a minor version of Python."""
     return Recipe(
@@ -120,6 +136,7 @@ def recipe(device: Device, python: str = MODAL_PYTHON) -> Recipe:
         requirements=tuple(requirements(device)),
         overrides=tuple(overrides(device)),
         without_dependencies=WITHOUT_DEPENDENCIES,
+        constraints=_locked(device),
         standins=tuple(standins(device)),
         checks=(("vLLM", _SERVER_CHECK), ("the trainer", _TRAINER_CHECK)),
     )
@@ -158,8 +175,11 @@ def modal_image() -> modal.Image:
 
     return (
         modal.Image.debian_slim(python_version=_asked[0] if _asked else MODAL_PYTHON)
-        .uv_pip_install(requirements("cuda"), uv_version=_UV)
-        .uv_pip_install(list(WITHOUT_DEPENDENCIES), extra_options="--no-deps", uv_version=_UV)
+        .uv_pip_install(
+            requirements=[str(lock_file("cuda"))],
+            extra_options="--no-deps --require-hashes",  # the lock is complete
+            uv_version=_UV,
+        )
         .env(
             {
                 **caches(layout.MODAL_CACHE),

@@ -143,6 +143,11 @@ _HINTS = (
         "the disk is full: free some space, or set VFM_HOME (and UV_CACHE_DIR) to a disk with 10 GB to spare",
     ),
     (
+        r"Hash mismatch",
+        "the package index has another file than the one that is locked (remote/image/locks): name an index "
+        "that holds what PyPI does in UV_DEFAULT_INDEX, or clear uv's cache (uv cache clean)",
+    ),
+    (
         r"HTTP status",
         "the package index answers with an error: check its address and password (UV_DEFAULT_INDEX)",
     ),

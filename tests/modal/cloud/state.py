@@ -141,6 +141,10 @@ class Image:
     image_id: str
     commands: list[str]
     base_ids: list[str]
+    files: dict[str, bytes]
+    """What its commands copy, by name."""
+    builder: str
+    """The version of Modal's image builder that the client asked for."""
     log: Log
     result: pb.GenericResult | None = None
     """How the build ended; None while it goes on."""
