@@ -44,7 +44,16 @@ class Tools:
             return "error: the arguments must be a JSON object"
         if name not in self._dispatch:
             return f"error: there is no tool {name!r}"
-        return await call_mcp(self._servers, self._dispatch, name, arguments)
+        try:
+            return await call_mcp(self._servers, self._dispatch, name, arguments)
+        except Exception as error:  # after six attempts; a tool that raises is an answer
+            raise ConnectionError(f"the server of the tool {name} is gone ({_innermost(error)})") from None
+
+
+def _innermost(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ Each environment here misbehaves in one way in the episodes of its task `bad`; t
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 
 from remote.contract.errors import EnvironmentMissing, VfmError
-from remote.evaluation.scripted_model import ScriptedModel, plausible
+from remote.evaluation.scripted_model import ScriptedModel, plausible, tool_call
 from remote.rollouts.player import Played, Rollouts
 from tests.stack.conftest import PROJECT, tiny_spec
 
@@ -102,6 +103,53 @@ def error_of(rollouts: Rollouts) -> str:
     assert bad.error is not None
     print(bad.error)
     return bad.error
+
+
+FRAGILE = """
+import os
+
+class Fragile(vf.Toolset[vf.ToolsetConfig]):
+    TOOL_PREFIX = "fragile"
+
+    @vf.tool
+    def say(self, word: str) -> str:
+        if word == "die":
+            os._exit(3)
+        return word
+
+if __name__ == "__main__":
+    Fragile.run()
+"""
+SERVED = """
+@classmethod
+def toolsets(cls, config):
+    return [Fragile(vf.ToolsetConfig())]
+
+@vf.reward(weight=1.0)
+async def part(self, trace: vf.Trace) -> float:
+    return 0.5
+"""
+
+
+def test_a_tool_server_that_dies_fails_its_episode_and_the_run_goes_on(
+    environment: Make, model: ScriptedModel
+) -> None:
+    words = iter(["die"])
+
+    def call_a_tool(request: dict[str, Any]) -> dict[str, Any]:
+        if request["messages"][-1]["role"] == "tool":
+            return {"content": "done"}
+        given = json.dumps({"word": next(words, "live")})
+        return {"tool_calls": [tool_call(request["tools"][0]["function"]["name"], given)]}
+
+    model.player = call_a_tool
+    rollouts = environment(hooks=SERVED, more=FRAGILE, limit=60.0)
+    errors = [played.error for played in play(rollouts) if played.error]
+    print(errors)
+    assert len(errors) == 1
+    assert "the server of the tool fragile_say is gone (ConnectError: " in errors[0]
+    assert "site-packages" not in errors[0]
+    assert [(played.error, played.reward) for played in play(rollouts)] == [(None, 0.5)] * 2
 
 
 @pytest.mark.parametrize(
