@@ -14,11 +14,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from types import ModuleType
 
-from tui.user.keymap import KnownBinding, Vocabulary
+from tui.user.keymap import KnownBinding, KnownNames
 
 
-def collect() -> Vocabulary:
-    """Import whatever draws, and look."""
+def collect() -> KnownNames:
+    """Import the app, its screens and its widgets, and list their bindings."""
     app = importlib.import_module("tui.app")
     found: dict[str, KnownBinding] = {}
     for module in [app, *_modules("tui.screens"), *_modules("tui.widgets")]:
@@ -28,7 +28,7 @@ def collect() -> Vocabulary:
     themes = importlib.import_module("textual.theme").BUILTIN_THEMES
     ours = importlib.import_module("tui.themes")
     names = {*themes, ours.DARK.name, ours.LIGHT.name}
-    return Vocabulary(tuple(found[name] for name in sorted(found)), tuple(sorted(names)))
+    return KnownNames(tuple(found[name] for name in sorted(found)), tuple(sorted(names)))
 
 
 def _modules(package: str) -> Iterator[ModuleType]:
@@ -52,12 +52,12 @@ def _bindings(module: ModuleType) -> Iterable[KnownBinding]:
 
 
 def main() -> None:
-    """Print the names, for people or (`--json`) for `ask`."""
-    vocabulary = collect()
+    """Print the names, for people or (`--json`) for `list_names`."""
+    known = collect()
     if "--json" in sys.argv:
-        print(json.dumps(asdict(vocabulary)))
+        print(json.dumps(asdict(known)))
     else:
-        for binding in vocabulary.bindings:
+        for binding in known.bindings:
             print(f"{binding.id:28} {binding.keys:20} {binding.description}")
 
 

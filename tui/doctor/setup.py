@@ -99,7 +99,7 @@ def project(around: Surroundings) -> Finding:
 
 def settings(around: Surroundings) -> Finding:
     """`settings.toml` and its mistakes. The app's names are asked of another process, if they matter."""
-    from tui.user.keymap import ask, mistakes
+    from tui.user.keymap import list_names, mistakes
     from tui.user.preferences import Preferences
 
     title, wished = "settings.toml", Preferences.read(around.config_dir)
@@ -109,7 +109,7 @@ def settings(around: Surroundings) -> Finding:
         return Finding("settings", title, "ok", told, act="settings")
     found = list(wished.mistakes)
     if wished.keys or wished.theme:
-        found += mistakes(wished, ask())
+        found += mistakes(wished, list_names())
     if found:
         lines = [f"in {path}:", *map(str, found)]
         return Finding("settings", title, "problem", "\n".join(lines), f"$EDITOR {_quoted(path)}")

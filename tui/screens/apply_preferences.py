@@ -53,10 +53,10 @@ class UserSettings:
         """Tell every mistake. Names of bindings take a second to look up, in another process."""
         wished = self._desk.preferences
         if wished.keys:
-            from tui.user.keymap import ask
+            from tui.user.keymap import list_names
             from tui.user.keymap import mistakes as mistakes_in
 
-            found = mistakes_in(wished, await asyncio.to_thread(ask))
+            found = mistakes_in(wished, await asyncio.to_thread(list_names))
         else:
             found = unknown(wished, (), self._desk.available_themes)
         mistakes = [*wished.mistakes, *found]
@@ -87,14 +87,14 @@ class UserSettings:
     def write(self) -> Path:
         """Write the commented file, and return where it lies. One that the user has is left as it is:
         the fresh one then lies beside it. Blocks for a second. Raises `OSError`."""
-        from tui.user.keymap import ask, template
+        from tui.user.keymap import list_names, template
 
         folder = self._desk.config_dir
         if folder is None:
             raise OSError("there is no config directory")
         path = folder / NAME
         path = folder / EXAMPLE if path.exists() else path
-        text = template(ask(), self._desk.preferences)
+        text = template(list_names(), self._desk.preferences)
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         return path

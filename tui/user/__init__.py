@@ -1,1 +1,1 @@
-"""What the user has set, and what the app remembers."""
+"""Settings that users write, and state that the app remembers."""

@@ -1,8 +1,8 @@
-"""What people set for themselves: `settings.toml` in the config directory.
+"""The user's `settings.toml`: theme, download directory, plain signs and keys.
 
-Owns its reading. A mistake costs what stands in its line and no more: it is told with file, line and the
-nearest name, and the rest applies. Which bindings and themes there are is the app's to know
-(`tui/screens/vocabulary.py`); `unknown` compares. Light: the app reads this before its first frame.
+Reads the file and checks its values, each mistake with its line. A file that is not TOML is not taken at all;
+a value that does not fit is left out. Names of bindings and themes are checked by `tui/user/keymap.py`.
+Light: the app reads this before its first frame.
 """
 
 from __future__ import annotations
@@ -12,14 +12,10 @@ import tomllib
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 NAME = "settings.toml"
-_LONGEST = 1_000_000  # bytes; what is longer was not written by hand
-_PATIENCE = 50  # damaged lines that are passed over before the file is given up
-_SETS = re.compile(r"""\s*\[?["']?([\w.-]+)["']?\s*[=\]]""")
 _AT_LINE = re.compile(r" \(at line (\d+), column \d+\)$")
 
 
@@ -38,7 +34,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Preferences:
-    """What the file says, as far as it can be followed."""
+    """The settings that apply, and what is wrong with the others."""
 
     path: Path | None = None
     """Where the file lies, or would."""
@@ -48,31 +44,41 @@ class Preferences:
     plain_signs: bool = False
     """Whether signs are to be plain ASCII, for terminals whose font lacks the others."""
     keys: Mapping[str, str] = field(default_factory=dict)
-    """Binding id → its key or keys, comma separated."""
+    """Binding id → its key or keys, comma separated, as `App.set_keymap` takes them."""
     mistakes: tuple[Mistake, ...] = ()
-    lines: Mapping[str, int] = field(default_factory=dict)
-    """Where each value stands."""
+    text: str = ""
+    """The file as it is written."""
 
     @classmethod
     def read(cls, config_dir: Path) -> Preferences:
-        """Read `settings.toml` of a directory. Never raises: what is wrong is among the mistakes."""
+        """Read `settings.toml` of a directory. Never raises: errors become mistakes."""
         path = config_dir / NAME
         try:
             raw = path.read_bytes()
+            text = raw.decode("utf-8-sig")
+            values, mistakes = _values(text, tomllib.loads(text))
         except FileNotFoundError:
             return cls(path)
         except OSError as error:
-            reason = error.strerror or str(error)
-            return cls(path, True, mistakes=(Mistake(NAME, f"cannot be read: {reason}"),))
-        return _Reader(path, raw).preferences()
+            mistake = Mistake(NAME, f"cannot be read: {error.strerror or error}")
+        except UnicodeDecodeError as error:
+            line = raw.count(b"\n", 0, error.start) + 1
+            mistake = Mistake(f"{NAME}:{line}", "is not UTF-8 text: none of the file applies")
+        except tomllib.TOMLDecodeError as error:
+            mistake = _damage(text, str(error))
+        except RecursionError:
+            mistake = Mistake(NAME, "is not TOML: nested too deeply")
+        else:
+            return cls(path, True, **values, mistakes=tuple(mistakes), text=text)
+        return cls(path, True, mistakes=(mistake,))
 
     def where(self, name: str) -> str:
         """`settings.toml:7` of a value."""
-        return f"{NAME}:{self.lines[name]}" if name in self.lines else NAME
+        return _where(self.text, name)
 
 
 def unknown(preferences: Preferences, ids: Iterable[str], themes: Iterable[str]) -> list[Mistake]:
-    """What the file names and the app does not have, each with the nearest name."""
+    """Bindings and themes that the file names and the app does not have, with the nearest name."""
     ids, themes = list(ids), list(themes)
     found = [
         Mistake(preferences.where(name), f"there is no key binding {name!r}", _nearest(name, ids))
@@ -86,117 +92,79 @@ def unknown(preferences: Preferences, ids: Iterable[str], themes: Iterable[str])
     return found
 
 
-class _Reader:
-    """One reading of the file."""
+def _damage(text: str, message: str) -> Mistake:
+    at = _AT_LINE.search(message)
+    # An error at the end of the document belongs to the last line that is not empty.
+    last = text.rstrip().count("\n") + 1
+    line = min(int(at[1]), last) if at else last
+    message = _AT_LINE.sub("", message).removesuffix(" (at end of document)")
+    return Mistake(f"{NAME}:{line}", f"is not TOML: {message}: none of the file applies")
 
-    def __init__(self, path: Path, raw: bytes) -> None:
-        self._path = path
-        self._mistakes: list[Mistake] = []
-        self._lines: dict[str, int] = {}
-        self._text = self._decode(raw)
 
-    def preferences(self) -> Preferences:
-        data = self._parse()
-        readers = {
-            "theme": lambda value: self._text_of("theme", value),
-            "download_dir": lambda value: self._text_of("download_dir", value),
-            "plain_signs": self._plain_signs,
-            "keys": self._keys,
-        }
-        values = {}
-        for name, value in data.items():
-            self._lines[name] = self._line_of(name)
-            if name in readers:
-                values[name] = readers[name](value)
-            else:
-                self._wrong(name, f"there is no setting {name!r}", _nearest(name, readers))
-        kept: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
-        return Preferences(self._path, True, **kept, mistakes=tuple(self._mistakes), lines=self._lines)
+def _where(text: str, name: str) -> str:
+    """The line that sets a value; the last part of a dotted name may stand under a header."""
+    for word in (name, name.rpartition(".")[2]):
+        found = re.search(rf"""^[ \t]*\[?["']?{re.escape(word)}["']?[ \t]*[=\]]""", text, re.MULTILINE)
+        if found:
+            return f"{NAME}:{text.count(chr(10), 0, found.start()) + 1}"
+    return NAME
 
-    def _decode(self, raw: bytes) -> str:
-        if len(raw) > _LONGEST:
-            self._mistakes.append(Mistake(NAME, f"is larger than {_LONGEST:,} bytes, and was not read"))
-            return ""
+
+def _values(text: str, data: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
+    """The values that fit, and the mistakes of the others."""
+    values: dict[str, Any] = {}
+    mistakes: list[Mistake] = []
+    readers = {"theme": _text, "download_dir": _text, "plain_signs": _switch}
+    for name, value in data.items():
         try:
-            return raw.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = raw.count(b"\n", 0, error.start) + 1
-            self._mistakes.append(Mistake(f"{NAME}:{line}", "is not UTF-8 text from here on"))
-            return raw[: error.start].rpartition(b"\n")[0].decode("utf-8-sig")
+            if name == "keys":
+                values["keys"], wrong = _keys(text, value)
+                mistakes += wrong
+            elif name in readers:
+                values[name] = readers[name](name, value)
+            else:
+                raise _WrongError(f"there is no setting {name!r}", _nearest(name, [*readers, "keys"]))
+        except _WrongError as error:
+            mistakes.append(Mistake(_where(text, name), *error.args))
+    return values, mistakes
 
-    def _parse(self) -> dict[str, Any]:
-        """The file without its damaged lines."""
-        lines = self._text.replace("\r\n", "\n").split("\n")
-        for _ in range(_PATIENCE):
-            try:
-                return tomllib.loads("\n".join(lines))
-            except tomllib.TOMLDecodeError as error:
-                at = _AT_LINE.search(str(error))
-                # An error at the end of the document belongs to the last line that says something.
-                last = max((n for n, line in enumerate(lines, 1) if line.strip()), default=1)
-                number = min(int(at[1]), last) if at else last
-                message = _AT_LINE.sub("", str(error)).removesuffix(" (at end of document)")
-                where = f"{NAME}:{number}"
-                self._mistakes.append(Mistake(where, f"is not TOML: {message}", 'as in: theme = "vfm-light"'))
-                lines[number - 1] = ""
-            except RecursionError:
-                break
-        self._mistakes.append(Mistake(NAME, "too much of it is not TOML: nothing of it was taken"))
-        return {}
 
-    def _line_of(self, name: str) -> int:
-        """The line that sets a value; the last part of a dotted name may stand under a header."""
-        return self._places.get(name) or self._places.get(name.rpartition(".")[2], 1)
+class _WrongError(Exception):
+    """A value that does not fit: what is wrong, and a hint."""
 
-    @cached_property
-    def _places(self) -> dict[str, int]:
-        """What stands before an equals sign or in a header, and the line where it does first."""
-        places: dict[str, int] = {}
-        for number, line in enumerate(self._text.splitlines(), 1):
-            if found := _SETS.match(line):
-                places.setdefault(found[1], number)
-        return places
 
-    def _wrong(self, name: str, message: str, hint: str = "") -> None:
-        self._mistakes.append(Mistake(f"{NAME}:{self._line_of(name)}", message, hint))
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise _WrongError(f"{name} is {_kind(value)}, not text", f'as in: {name} = "…"')
+    return value
 
-    def _text_of(self, name: str, value: Any) -> str | None:
-        if isinstance(value, str) and value:
-            return value
-        self._wrong(name, f"{name} is {_kind(value)}, not text", f'as in: {name} = "…"')
-        return None
 
-    def _plain_signs(self, value: Any) -> bool | None:
-        if isinstance(value, bool):
-            return value
-        self._wrong("plain_signs", f"plain_signs is {_kind(value)}, not true or false")
-        return None
+def _switch(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _WrongError(f"{name} is {_kind(value)}, not true or false")
+    return value
 
-    def _keys(self, value: Any) -> dict[str, str] | None:
-        if not isinstance(value, dict):
-            self._wrong(
-                "keys", f"keys is {_kind(value)}, not a table", 'as in: [keys], "runs.open" = "enter"'
-            )
-            return None
-        taken: dict[str, str] = {}
-        for name, keys in _flat(value):
-            self._lines[name] = self._line_of(name)
-            if good := self._good_keys(name, keys):
-                taken[name] = ",".join(good)
-        return taken
 
-    def _good_keys(self, name: str, value: Any) -> list[str]:
+def _keys(text: str, table: Any) -> tuple[dict[str, str], list[Mistake]]:
+    if not isinstance(table, dict):
+        raise _WrongError(f"keys is {_kind(table)}, not a table", 'as in: [keys], "runs.open" = "enter"')
+    keys: dict[str, str] = {}
+    mistakes: list[Mistake] = []
+    for name, value in _flat(table):
         words = value.split(",") if isinstance(value, str) else value
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            self._wrong(name, f"{name} is {_kind(value)}, not a key", f'as in: "{name}" = "ctrl+k,x"')
-            return []
+            hint = f'as in: "{name}" = "ctrl+k,x"'
+            mistakes.append(Mistake(_where(text, name), f"{name} is {_kind(value)}, not a key", hint))
+            continue
         words = [word.strip() for word in words if word.strip()]
         if not words:
-            self._wrong(name, f"{name} names no key: it keeps the one it has")
+            mistakes.append(Mistake(_where(text, name), f"{name} names no key: it keeps the one it has"))
         for word in words:
             if not is_key(word):
-                self._wrong(name, f"there is no key {word!r}", _nearest_key(word))
-        return [word for word in words if is_key(word)]
+                mistakes.append(Mistake(_where(text, name), f"there is no key {word!r}", _nearest_key(word)))
+        if good := [word for word in words if is_key(word)]:
+            keys[name] = ",".join(good)
+    return keys, mistakes
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,7 +1,7 @@
-"""What the app remembers between sessions: layouts, sort orders, filters, the theme.
+"""State of the app that outlives a session: layouts, sort orders, filters, the theme.
 
-Owns one small JSON file under the user's data directory. What users write themselves is `settings`';
-losing this file costs nobody more than a few key presses, so a damaged one is begun anew.
+One small JSON file under the user's data directory. A damaged one is started afresh: nothing in it is worth
+more than a few key presses.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ class UiState:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
-        """Where whatever the app keeps for itself may lie."""
+        """The app's own folder; None in tests and where there is no home."""
         self._values = self._read()
 
     def get(self, name: str, default: Any = None) -> Any:
-        """What was remembered under a name."""
+        """The value under a name."""
         return self._values.get(name, default)
 
     def put(self, name: str, value: Any) -> None:
-        """Remember a JSON value; a disk that refuses it only shortens the memory."""
+        """Set a JSON value and write the file; an `OSError` is ignored."""
         if self._values.get(name, ...) != value:
             self._values[name] = value
             with suppress(OSError):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tui.user.keymap import KnownBinding, Vocabulary, ask, mistakes
+from tui.user.keymap import KnownBinding, KnownNames, list_names, mistakes
 from tui.user.preferences import Preferences
 
-WORDS = Vocabulary(
+WORDS = KnownNames(
     (
         KnownBinding("app.quit", "ctrl+q", "Quit", ("VfmApp",)),
         KnownBinding("log.follow", "f", "Follow", ("LogPane",)),
@@ -53,9 +53,9 @@ def test_unknown_names_are_told(tmp_path: Path) -> None:
 
 
 def test_the_app_says_what_it_has() -> None:
-    vocabulary = ask()
-    quit_app = next(binding for binding in vocabulary.bindings if binding.id == "app.quit")
+    known = list_names()
+    quit_app = next(binding for binding in known.bindings if binding.id == "app.quit")
     assert (quit_app.keys, quit_app.description, quit_app.places) == ("ctrl+q", "Quit", ("VfmApp",))
-    assert {"vfm-dark", "vfm-light", "nord"} <= set(vocabulary.themes)
-    back = next(binding for binding in vocabulary.bindings if binding.id == "screen.back")
+    assert {"vfm-dark", "vfm-light", "nord"} <= set(known.themes)
+    back = next(binding for binding in known.bindings if binding.id == "screen.back")
     assert {"VfmScreen", "RunsScreen"} <= set(back.places)

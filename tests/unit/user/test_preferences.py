@@ -59,26 +59,28 @@ def test_a_mistake_costs_its_own_line_alone(tmp_path: Path) -> None:
     assert preferences.keys == {"runs.cancel": "x"}
 
 
-def test_a_damaged_line_is_passed_over(tmp_path: Path) -> None:
-    preferences = read(tmp_path, 'theme = vfm-light\n\ndownload_dir = "d"\n[keys\n')
-    assert [mistake.where for mistake in preferences.mistakes] == ["settings.toml:1", "settings.toml:4"]
-    assert "is not TOML" in preferences.mistakes[0].message
-    assert preferences.download_dir == "d"
-
-
-def test_what_is_no_text_is_told_with_its_line(tmp_path: Path) -> None:
-    preferences = read(tmp_path, b'theme = "a"\ndownload_dir = "\xff"\n')
-    assert told(preferences) == ["settings.toml:2: is not UTF-8 text from here on"]
-    assert preferences.theme == "a"
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('download_dir = "d"\ntheme = vfm-light\n', 2),
+        ('theme = "a"\n\n[keys\n\n\n', 3),
+        ('theme = "a"\r\ntheme = "b"\r\n', 2),
+        ('theme = """a\n', 1),
+        (b'theme = "a"\ndownload_dir = "\xff"\n', 2),
+    ],
+)
+def test_of_a_damaged_file_nothing_is_taken(tmp_path: Path, text: str | bytes, line: int) -> None:
+    """What is wrong is told once, with its line."""
+    preferences = read(tmp_path, text)
+    (mistake,) = preferences.mistakes
+    assert mistake.where == f"settings.toml:{line}"
+    assert mistake.message.endswith(": none of the file applies")
+    assert (preferences.exists, preferences.theme, preferences.download_dir) == (True, None, None)
 
 
 def test_a_folder_in_its_place_is_told(tmp_path: Path) -> None:
     (tmp_path / "settings.toml").mkdir()
     assert "cannot be read" in told(Preferences.read(tmp_path))[0]
-
-
-def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
-    assert "larger than" in told(read(tmp_path, b"#" * 1_000_001))[0]
 
 
 def test_names_that_the_app_lacks_are_told_with_the_nearest(tmp_path: Path) -> None:
