@@ -127,8 +127,12 @@ def _finished(way: str, env: dict[str, str], to: Path, source: Path) -> float:
 
 
 def _bytes(folder: Path) -> int:
-    """Bytes on disk, not lengths: a file may have holes."""
-    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
+    """Bytes on disk, not lengths: a file may have holes. Part files come and go meanwhile."""
+    found = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            found += path.stat().st_blocks * 512 if path.is_file() else 0
+    return found
 
 
 def _digests(folder: Path) -> dict[str, str]:

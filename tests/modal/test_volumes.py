@@ -22,8 +22,8 @@ from tests.modal.cloud import Cloud
 from tui.backends.base import Transfer
 from tui.backends.destination import Occupied, part_of
 from tui.backends.modal.session import Session
-from tui.backends.modal.volumes import block_source
-from tui.backends.modal.volumes.part_file import BLOCK, sums_of
+from tui.backends.modal.volumes import blocks
+from tui.backends.modal.volumes.part_file import BLOCK, digests_of
 from tui.backends.modal.volumes.volumes import ModalVolumes
 
 VOLUME = "verifiers-outputs-ann-modal"
@@ -92,7 +92,7 @@ async def test_one_that_never_comes_well_is_refused_and_the_rest_is_kept(
 
     # The block after the first ones comes when the fault is there.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tui.backends.modal.volumes.download.BUDGET", BLOCK)
+        patch.setattr("tui.backends.modal.volumes.blocks.AT_ONCE", 1)
         with pytest.raises(kind, match="runs/r1/weights") as error:
             async with asyncio.timeout(15):
                 await volumes.download(VOLUME, "runs/r1/weights", tmp_path / "weights", break_down)
@@ -112,7 +112,7 @@ async def test_a_cut_network_is_not_noticed_and_a_dead_one_is_told_in_time(
 ) -> None:
     await volumes.download(VOLUME, "runs/r1", tmp_path / "cut", lambda _: cloud.faults.reset())
     assert (tmp_path / "cut/r1/weights").read_bytes() == big
-    monkeypatch.setattr(block_source, "PATIENCE", 0.5)
+    monkeypatch.setattr(blocks, "PATIENCE", 0.5)
 
     def die(transfer: Transfer) -> None:
         cloud.faults.network = "stall"
@@ -276,7 +276,7 @@ async def test_a_download_that_was_killed_fetches_only_what_is_missing(cloud: Cl
     child.communicate()
     cloud.faults.block_delay = 0
     await until(lambda: cloud.state.serving == 0, "the server to notice")
-    sums = sums_of(part).read_text().count("\n") - 1
+    sums = digests_of(part).read_text().count("\n") - 1
     kept = min(part.stat().st_size // BLOCK, sums) * BLOCK
     missing = [f for f in range(100) if not (to / f"r1/small-{f}").exists()]
     before = served(cloud)

@@ -17,9 +17,10 @@ from pathlib import Path
 from remote.contract.errors import BackendError, ConfigError, Hint
 from remote.contract.record import LaunchRequest, RunRecord
 from tui.backends.base import Batch, Damaged, Volumes
+from tui.backends.modal.in_order import each
 from tui.backends.modal.runs import calls
 from tui.backends.modal.runs.fetch import Bringer
-from tui.backends.modal.runs.records import Records, each
+from tui.backends.modal.runs.records import TOGETHER, Records
 from tui.backends.modal.runs.settle import Settler
 from tui.backends.modal.runs.status import Standing
 from tui.backends.modal.runs.stream_copy import Journal
@@ -175,7 +176,7 @@ class ModalBackend:
 
     async def runs(self) -> list[RunRecord]:
         """Every run of every experiment, newest first; damaged records go to `notices`."""
-        return await each(await self._records.all(), self._standing.settled)
+        return await each(await self._records.all(), self._standing.settled, TOGETHER)
 
     async def billed(self, run: RunRecord) -> float | None:
         """What Modal says that the run has cost, in US dollars; None where it does not say."""

@@ -10,11 +10,10 @@ made here, which knows positions.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tui.backends.modal.session import PATIENCE, within
@@ -56,8 +55,10 @@ async def live(client: Client, app: str, position: str, seconds: float) -> Async
     Zero seconds give what there is. Raises `BackendError`; `NotFoundError` where there is no such app.
     """
     # The service ends the call itself: what does not come in that time was cut off in silence.
-    opened = _in_time(_opened().aio(client, app, position, seconds), seconds + PATIENCE)
-    async with aclosing(opened) as batches:
+    from tui.backends.modal import protocol
+
+    found = _in_time(protocol.get_logs.aio(client, app, position, seconds), seconds + PATIENCE)
+    async with aclosing(found) as batches:
         async for batch in batches:
             yield _batch(batch)
 
@@ -98,29 +99,15 @@ async def _in_time(items: AsyncGenerator[T, None], seconds: float) -> AsyncGener
             yield item
 
 
-@cache
-def _opened() -> Any:
-    """`AppGetLogs`, to be called from any event loop."""
-    from modal._utils.async_utils import synchronize_api
-    from modal_proto import api_pb2
-
-    async def app_get_logs(client: Client, app: str, position: str, seconds: float) -> AsyncIterator[Any]:
-        asked = api_pb2.AppGetLogsRequest(app_id=app, last_entry_id=position, timeout=seconds)
-        async for batch in client._stub.AppGetLogs.unary_stream(asked):
-            yield batch
-
-    return synchronize_api(app_get_logs, target_module=__name__)  # type: ignore[no-untyped-call]
-
-
 def _batch(batch: Any) -> LogBatch:
     entries = [_entry(item, batch) for item in batch.items if item.data]
     return LogBatch(entries, batch.entry_id, batch.app_done)
 
 
 def _entry(item: Any, batch: Any) -> Entry:
-    from modal_proto import api_pb2
+    from tui.backends.modal import protocol
 
-    names = {api_pb2.FILE_DESCRIPTOR_STDOUT: "stdout", api_pb2.FILE_DESCRIPTOR_STDERR: "stderr"}
+    names = {protocol.STDOUT: "stdout", protocol.STDERR: "stderr"}
     when = item.timestamp_ns / 1e9 if item.timestamp_ns else item.timestamp
     container = item.container_id or batch.task_id
     return Entry(item.data, names.get(item.file_descriptor, "system"), container, when)

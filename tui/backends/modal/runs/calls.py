@@ -6,7 +6,6 @@ Owns asking Modal. What a run's record says and what is made of a death is `stat
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from remote.contract.errors import BackendError
@@ -40,9 +39,13 @@ async def outcome(client: Client, call: str, seconds: float = 0.0) -> Outcome | 
     Nothing that it raised is raised here, not even `SystemExit`. Raises `BackendError`; `NotFoundError` where
     there is no such call.
     """
+    from tui.backends.modal import protocol
+
     async with within(seconds + PATIENCE, "ask how the run stands"):
-        found: Outcome | None = await _ask().aio(client, call, seconds)
-        return found
+        answer, raised = await protocol.get_outputs.aio(client, call, seconds)
+    if not answer.outputs:
+        return None if answer.num_unfinished_inputs else Outcome("expired")
+    return Outcome("returned") if raised is None else _judged(answer.outputs[0].result, raised)
 
 
 async def is_over(client: Client, app: str) -> bool:
@@ -84,35 +87,11 @@ async def stop(client: Client, app: str) -> None:
         await (await modal.App.lookup.aio(app, client=client)).stop.aio()
 
 
-@cache
-def _ask() -> Any:
-    """`FunctionCall.get`, but with the status that it keeps to itself, and with nothing raised."""
-    from modal._utils.async_utils import synchronize_api
-    from modal._utils.function_utils import _process_result
-    from modal_proto import api_pb2
-
-    async def function_get_outputs(client: Client, call: str, seconds: float) -> Outcome | None:
-        asked = api_pb2.FunctionGetOutputsRequest(
-            function_call_id=call, timeout=seconds, last_entry_id="0-0", requested_at=0.0
-        )
-        answer = await client._stub.FunctionGetOutputs(asked)
-        if not answer.outputs:
-            return None if answer.num_unfinished_inputs else Outcome("expired")
-        output = answer.outputs[0]
-        try:
-            await _process_result(output.result, output.data_format, client._stub, client)
-        except BaseException as error:
-            return _judged(output.result, error)
-        return Outcome("returned")
-
-    return synchronize_api(function_get_outputs, target_module=__name__)  # type: ignore[no-untyped-call]
-
-
 def _judged(result: Any, error: BaseException) -> Outcome:
     """What a call that did not return came to."""
-    from modal_proto import api_pb2
+    from tui.backends.modal import protocol
 
-    status = api_pb2.GenericResult.GenericStatus.Name(result.status).removeprefix("GENERIC_STATUS_")
+    status = protocol.status_name(result)
     known: dict[str, How] = {
         "TIMEOUT": "timeout",
         "TERMINATED": "cancelled",

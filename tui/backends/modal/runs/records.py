@@ -10,10 +10,8 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -22,6 +20,7 @@ from remote.contract.errors import DiskError, Hint, RunNotFound
 from remote.contract.json_text import to_portable_json
 from remote.contract.record import LaunchRequest, RunRecord
 from tui.backends.base import Damaged, Volumes
+from tui.backends.modal.in_order import each
 from tui.backends.stream_file import is_alive
 from tui.settings import make_private
 
@@ -32,9 +31,6 @@ COMPARE_EVERY = 60.0
 """Seconds between two looks for that."""
 TOGETHER = 24
 """Questions that are asked at once."""
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 class Records:
@@ -83,8 +79,8 @@ class Records:
         self.notices, self.damaged = [], []
         infos = await self._volumes.volumes()
         names = [info.name for info in infos if info.name.startswith(OUTPUTS)]
-        places = [place for found in await each(names, self._runs_of) for place in found]
-        records = [record for record in await each(places, self._one) if record is not None]
+        places = [place for found in await each(names, self._runs_of, TOGETHER) for place in found]
+        records = [record for record in await each(places, self._one, TOGETHER) if record is not None]
         known = {(record.outputs, record.run_id) for record in records}
         staged = await asyncio.to_thread(self._being_launched)
         records += [record for record in staged if (record.outputs, record.run_id) not in known]
@@ -176,25 +172,6 @@ class Records:
         alive = [path.parent for path in paths if is_alive(path.parent)]
         found = (self.here(path.parent.parent.name, path.name) for path in alive)
         return [record for record in found if record is not None]
-
-
-async def each(items: Iterable[T], ask: Callable[[T], Awaitable[R]]) -> list[R]:
-    """The answers about all of them, in order; so many are asked at once that a server bears it.
-
-    Raises the first error, and asks no more.
-    """
-    room = asyncio.Semaphore(TOGETHER)
-
-    async def one(item: T) -> R:
-        async with room:
-            return await ask(item)
-
-    tasks = [asyncio.ensure_future(one(item)) for item in items]
-    try:
-        return list(await asyncio.gather(*tasks))
-    finally:
-        for task in tasks:
-            task.cancel()
 
 
 def write(path: Path, data: bytes) -> None:

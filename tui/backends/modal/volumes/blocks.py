@@ -1,8 +1,7 @@
-"""What of Modal's volumes has no public API: where the blocks of a file are, and fetching one.
+"""Blocks of a volume's files: their addresses, and each block as it is in the volume.
 
-With `sending.py` the only module that uses Modal's own stubs. Its functions run on the event loop that
-Modal's library has, which holds its connections, and are called from any other. Import it off the event
-loop: it takes a moment.
+Owns verifying a block, fetching it again, and comparing a file of this machine with one of a volume. Import
+it off the event loop: aiohttp takes a moment.
 """
 
 from __future__ import annotations
@@ -10,207 +9,166 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import importlib
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import modal
-from modal._utils.async_utils import synchronize_api
-from modal_proto import api_pb2
+from aiohttp import ClientError, ClientTimeout
+from modal.exception import NotFoundError
 
-from tui.backends.modal.volumes import plain_get
-from tui.backends.modal.volumes.part_file import BLOCK
+from remote.contract.errors import BackendError, DiskError, Hint
+from tui.backends.modal import protocol
+from tui.backends.modal.in_order import in_order
+from tui.backends.modal.session import PATIENCE, within
+from tui.backends.modal.volumes.part_file import BLOCK, RemoteFile, block_digest
+from tui.backends.off_loop import off_loop
 
 if TYPE_CHECKING:
-    from modal.volume import _Volume
+    import modal
 
-on_modals_loop: Any = synchronize_api
+AT_ONCE = 4
+"""Blocks that are fetched at once: so many at most are held in memory, and lost with the process."""
+ATTEMPTS = 3
+CONNECT = 10.0
+"""Seconds until the store of blocks has to accept a connection."""
 _SHA256 = re.compile(r"(?:^|,)\s*sha-256=:([A-Za-z0-9+/]{43}=):")
-_IN_A_THREAD = 1 << 20
-"""Bytes from which a digest is worth a thread of its own."""
 
 
-class Damaged(Exception):
-    """A block did not come as it is in the volume."""
-
-
-Missing = modal.exception.NotFoundError
-"""There is no such file any more."""
-
-
-LOST = OSError
-"""What a connection to the store of blocks fails with."""
+class Damaged(DiskError):
+    """A block does not arrive as it is in the volume."""
 
 
 @dataclass(frozen=True)
-class Range:
-    """A part of a file and the addresses of its blocks, good for a while; `size` is the whole file's."""
+class Address:
+    """Where a block of a file is, or the part of it that was asked for: good for a while."""
 
-    size: int
+    url: str
     start: int
-    length: int
-    urls: Sequence[str]
-
-    def blocks(self) -> list[tuple[str, int]]:
-        """Each address and the bytes behind it: blocks are those of the file, the first may be cut.
-
-        Raises `Damaged` where the server's answer makes no sense.
-        """
-        end = self.start + self.length
-        cuts = [self.start, *range((self.start // BLOCK + 1) * BLOCK, end, BLOCK), end]
-        lengths = [b - a for a, b in pairwise(cuts) if b > a]
-        if len(lengths) != len(self.urls):
-            raise Damaged(f"{len(self.urls)} addresses for {len(lengths)} blocks")
-        return list(zip(self.urls, lengths, strict=True))
+    size: int
 
 
 @dataclass(frozen=True)
 class Block:
-    """A block as it came, and its SHA-256; `data` is None where the one known here is the same."""
+    """A verified block and its digest, see `block_digest`."""
 
-    data: bytearray | None
+    data: bytearray
     digest: bytes
 
 
-NOTHING = Block(bytearray(), hashlib.sha256().digest())
-"""All of an empty file."""
+class Blocks:
+    """Reads the blocks of a volume's files. A connection without a byte for `silence` seconds is given up."""
+
+    def __init__(self, volume: modal.Volume, silence: float) -> None:
+        self._volume, self._silence = volume, silence
+
+    async def locate(self, path: str, start: int = 0, size: int = 0) -> list[Address]:
+        """The blocks of a part of a file; `size` 0 is all the rest, beyond the file's end there are none.
+
+        Raises `NotFoundError` and `BackendError`.
+        """
+        async with within(PATIENCE, f"read {path}"):
+            found = await protocol.get_file.aio(self._volume, path, start, size)
+        if found.start != start or not found.len:
+            return []
+        end = start + found.len
+        cuts = [start, *range((start // BLOCK + 1) * BLOCK, end, BLOCK), end]
+        if len(found.get_urls) != len(cuts) - 1:
+            raise _damaged(path, f"{len(found.get_urls)} addresses for {len(cuts) - 1} blocks")
+        return [Address(url, a, b - a) for url, (a, b) in zip(found.get_urls, pairwise(cuts), strict=True)]
+
+    async def fetch(self, path: str, address: Address) -> Block:
+        """A block. Raises `Damaged`, `BackendError`, and `NotFoundError` where the file has gone since."""
+        block = await self._fetch(path, address)
+        assert block is not None
+        return block
+
+    async def identical(self, files: list[RemoteFile]) -> list[RemoteFile]:
+        """Those files whose `target` has the same contents.
+
+        A block is only carried over where the server does not name its digest. Raises as `fetch` does.
+        """
+        sized = await off_loop(lambda _: [file for file in files if file.has_size()])
+        requests = ((min(file.size, AT_ONCE * BLOCK), partial(self._compare, file)) for file in sized)
+        async with aclosing(in_order(requests, 64, AT_ONCE * BLOCK)) as answers:
+            return [file async for file, same in answers if same]
+
+    async def _compare(self, file: RemoteFile) -> tuple[RemoteFile, bool]:
+        try:
+            addresses = await self.locate(file.path, 0, file.size) if file.size else []
+            requests = ((BLOCK, partial(self._is_same, file, address)) for address in addresses)
+            async with aclosing(in_order(requests, AT_ONCE)) as answers:
+                async for same in answers:
+                    if not same:
+                        return file, False
+        except NotFoundError:
+            return file, False
+        return file, sum(address.size for address in addresses) == file.size
+
+    async def _is_same(self, file: RemoteFile, address: Address) -> bool:
+        known = await off_loop(lambda _: file.digest_of(address.start, address.size))
+        block = await self._fetch(file.path, address, known)
+        return block is None or block.digest == known
+
+    async def _fetch(self, path: str, address: Address, known: bytes = b"") -> Block | None:
+        """A block, or None where the server names `known` as its digest. The address of a second attempt is
+        a new one: the first may have become too old."""
+        url = address.url
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                block: Block | None = await get_block.aio(url, path, address.size, self._silence, known)
+                return block
+            except Damaged:
+                if attempt == ATTEMPTS:
+                    raise
+            except (ClientError, OSError) as error:
+                if attempt == ATTEMPTS:
+                    raise connection_lost(f"{path} was read", error) from error
+            await asyncio.sleep(0.1 * 3**attempt)
+            found = await self.locate(path, address.start, address.size)
+            url = next((again.url for again in found if again.size == address.size), url)
+        raise AssertionError
 
 
-async def locate(
-    volume: modal.Volume, path: str, start: int = 0, length: int = 0, *, exact: bool = False
-) -> Range:
-    """Where a range of a file is; `length` 0 is all the rest. `exact`: blocks come with their trailing zeros.
-
-    Raises Modal's errors; `Missing` where there is no such file.
-    """
-    found: Range = await _locate.aio(volume, path, start, length, exact)
-    return found
+def connection_lost(during: str, error: Exception) -> BackendError:
+    """The error of a connection to the store of blocks that was lost while `during`."""
+    hint = Hint("try again; https://status.modal.com says how Modal is")
+    cause = str(error) or type(error).__name__
+    return BackendError(f"the connection to Modal was lost while {during}", cause=cause, hint=hint)
 
 
-async def fetch(url: str, length: int, silence: float, known: frozenset[bytes] = frozenset()) -> Block:
-    """The block behind an address, verified as far as the server says what it is.
-
-    It is given up after `silence` seconds without a byte. `known`: the digests of what is here already; if
-    the server says the same, nothing is carried over. Raises `Damaged`, or `LOST`.
-    """
-    block: Block = await _fetch.aio(url, length, silence, known)
-    return block
-
-
-@dataclass(frozen=True)
-class Small:
-    """A file of one block that is asked for as a whole, and what the server may call the one that is here."""
-
-    path: str
-    size: int
-    known: frozenset[bytes]
+async def _get_block(url: str, path: str, size: int, silence: float, known: bytes) -> Block | None:
+    timeout = ClientTimeout(sock_connect=CONNECT, sock_read=silence)
+    async with protocol.http_session().get(url, timeout=timeout) as response:
+        if response.status >= 400:
+            raise ConnectionError(f"the store of blocks answered {response.status} {response.reason}")
+        found = _SHA256.search(response.headers.get("Repr-Digest", ""))
+        named = base64.b64decode(found[1]) if found else None
+        if known and named == known:
+            return None
+        data = bytearray()
+        async for chunk in response.content.iter_any():
+            data += chunk
+            if len(data) > size:
+                raise _damaged(path, f"more than {size} bytes")
+    return await asyncio.to_thread(_verified, path, data, size, named)
 
 
-async def fetch_all(volume: modal.Volume, files: list[Small], silence: float) -> list[Block | None]:
-    """Small files, all at once. None: it did not come well, whatever the reason; ask for it by itself."""
-    found: list[Block | None] = await _fetch_all.aio(volume, files, silence)
-    return found
+get_block = protocol.on_modals_loop(_get_block)
 
 
-async def digest_of(url: str, silence: float) -> bytes | None:
-    """What the server calls the block behind an address, if it says so. Nothing is carried over.
-
-    Raises `LOST`.
-    """
-    digest: bytes | None = await _digest_of.aio(url, silence)
-    return digest
-
-
-def digests(data: bytes | bytearray) -> frozenset[bytes]:
-    """What a server may call a block: it may come without the zeros at its end."""
-    return frozenset((hashlib.sha256(data).digest(), hashlib.sha256(data.rstrip(b"\0")).digest()))
-
-
-async def _locate_there(volume: _Volume, path: str, start: int, length: int, exact: bool) -> Range:
-    request = api_pb2.VolumeGetFile2Request(
-        volume_id=volume.object_id, path=path, start=start, len=length, client_pads_blocks=not exact
-    )
-    answer = await volume.client._stub.VolumeGetFile2(request)
-    return Range(answer.size, answer.start, answer.len, list(answer.get_urls))
-
-
-async def _fetch_there(url: str, length: int, silence: float, known: frozenset[bytes]) -> Block:
-    try:
-        named, data = await _get(url, length, silence, known)
-    except plain_get.TooLong as error:
-        raise Damaged(str(error)) from error
-    if data is None and named:
-        return Block(None, named)
-    data = data or bytearray()
-    digest = await _digest(data)
+def _verified(path: str, data: bytearray, size: int, named: bytes | None) -> Block:
+    digest = hashlib.sha256(data).digest()
     if named not in (None, digest):
-        raise Damaged("its checksum is not the one that the server names")
-    if len(data) < length:
-        if named is None:
-            raise Damaged(f"{len(data)} bytes of {length}")
-        data.extend(bytes(length - len(data)))
-        digest = await _digest(data)
+        raise _damaged(path, "a block's SHA-256 is not the one that the server names")
+    if data.endswith(b"\0"):
+        digest = block_digest(data)
+    data.extend(bytes(size - len(data)))  # the server may leave out zeros at a block's end
     return Block(data, digest)
 
 
-async def _get(
-    url: str, length: int, silence: float, known: frozenset[bytes] | None
-) -> tuple[bytes | None, bytearray | None]:
-    """What the server calls a block, and the block, unless it is known here (None: no block is wanted)."""
-    try:
-        answer = await plain_get.get(url, length, silence)
-        named = _named(answer.fields)
-        if known is None or named in known:
-            answer.leave()
-            return named, None
-        return named, await answer.body(silence)
-    except plain_get.NotPlain:
-        http = await asyncio.to_thread(importlib.import_module, "tui.backends.modal.volumes.http")
-        fields, data = await http.get(url, length, silence)
-        return _named(fields), data
-
-
-async def _fetch_all_there(volume: _Volume, files: list[Small], silence: float) -> list[Block | None]:
-    return await asyncio.gather(*(_fetch_small(volume, file, silence) for file in files))
-
-
-async def _fetch_small(volume: _Volume, file: Small, silence: float) -> Block | None:
-    request = api_pb2.VolumeGetFile2Request(
-        volume_id=volume.object_id, path=file.path, len=file.size, client_pads_blocks=True
-    )
-    with suppress(Exception):  # each has its say when the file is asked for by itself
-        async with asyncio.timeout(
-            silence
-        ):  # the bare call: what Modal wraps around it is a third of its cost
-            answer = await volume.client._stub.VolumeGetFile2.wrapped_method(request)
-        if (answer.start, answer.len, len(answer.get_urls)) == (0, file.size, 1):
-            return await _fetch_there(answer.get_urls[0], file.size, silence, file.known)
-    return None
-
-
-async def _digest_of_there(url: str, silence: float) -> bytes | None:
-    try:
-        return (await _get(url, BLOCK, silence, None))[0]
-    except plain_get.TooLong:
-        return None
-
-
-_locate = on_modals_loop(_locate_there)
-_fetch = on_modals_loop(_fetch_there)
-_fetch_all = on_modals_loop(_fetch_all_there)
-_digest_of = on_modals_loop(_digest_of_there)
-
-
-async def _digest(data: bytearray) -> bytes:
-    if len(data) < _IN_A_THREAD:
-        return hashlib.sha256(data).digest()
-    return await asyncio.to_thread(lambda: hashlib.sha256(data).digest())
-
-
-def _named(fields: dict[str, str]) -> bytes | None:
-    found = _SHA256.search(fields.get("repr-digest", ""))
-    return base64.b64decode(found[1]) if found else None
+def _damaged(path: str, cause: str) -> Damaged:
+    hint = Hint("try again; if a run is just writing it, wait for the run's end")
+    return Damaged(f"{path} does not arrive as it is in the volume", cause=cause, hint=hint)

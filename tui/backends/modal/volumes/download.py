@@ -1,215 +1,180 @@
-"""Files of a volume on their way to this machine: at once, in blocks, resumed, verified.
+"""Download of a volume's files: resumed, verified, identical files skipped.
 
-Owns what is fetched, in which order, and what is left alone because it is here. What lies on disk meanwhile
-is `part.py`'s, and how a block is asked for `source.py`'s.
+Owns which files are fetched and in which order. What lies on disk meanwhile is `part_file.py`'s, fetching a
+block `blocks.py`'s.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias, TypeVar
 
-from remote.contract.errors import DiskError, Hint
+from modal.exception import NotFoundError
+
+from remote.contract.errors import BackendError, DiskError, Hint
 from tui.backends.base import Entry, LeftOut, Progress, Transfer
 from tui.backends.destination import Occupied
-from tui.backends.modal.volumes.block_source import GO_ON, GONE, Gone, Source, changed, gone
-from tui.backends.modal.volumes.blocks import Block
-from tui.backends.modal.volumes.identical import identical, together
-from tui.backends.modal.volumes.ordered_gather import Job, in_turn
-from tui.backends.modal.volumes.part_file import BLOCK, Part, Wanted, is_marked, mark, write_whole
+from tui.backends.modal.in_order import in_order
+from tui.backends.modal.volumes import blocks
+from tui.backends.modal.volumes.blocks import Address, Blocks, Damaged
+from tui.backends.modal.volumes.part_file import BLOCK, Part, RemoteFile, write_whole
 from tui.backends.off_loop import off_loop
 
-AT_ONCE = 8
-"""Blocks and groups of small files under way together."""
-BUDGET = 4 * BLOCK
-"""Bytes on their way together: what is lost at most when the process is killed, and held in memory."""
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A block of a large file, that goes to its part file."""
-
-    wanted: Wanted
-    start: int
-    size: int
-    part: Part
-
-    @property
-    def is_last(self) -> bool:
-        """Whether the file is whole with it."""
-        return self.start + self.size == self.wanted.size
-
-
-Tag: TypeAlias = Piece | tuple[Wanted, ...]
-"""What an answer is for: a block, or small files that are asked for together."""
+SMALL_AT_ONCE = 128
+"""Files of one block that are fetched at once, where together they are not larger than `blocks.AT_ONCE`."""
+RESUMES = "start it again: it goes on where it broke off"
 
 
 class Download:
-    """One download. `look` asks the server for a file's entry as it is now."""
+    """One download. `look` asks the server for a file's entry as it is now, None where there is none."""
 
     def __init__(
         self,
-        source: Source,
+        source: Blocks,
         transfer: Transfer,
         progress: Progress,
-        look: Callable[[str], Awaitable[Entry]],
+        look: Callable[[str], Awaitable[Entry | None]],
     ) -> None:
-        self._source, self._transfer, self._progress, self._look = source, transfer, progress, look
+        self._blocks, self._transfer, self._progress, self._look = source, transfer, progress, look
         self._force = False
-        self._parts: list[Part] = []
-        self._gone: list[Gone] = []
+        self._gone: list[str] = []
 
-    async def run(self, files: list[Wanted], *, force: bool = False) -> None:
-        """Bring these files here, but for those that are here, identical.
+    async def run(self, files: list[RemoteFile], *, force: bool = False) -> None:
+        """Fetch these files, except those whose targets are identical.
 
-        One that is gone from the volume meanwhile is left out. Raises `Occupied`, before anything is
-        written, where files are here that differ, unless `force` says to replace them; `ConfigError` where
-        something is in the way; `DiskError` and `BackendError`, which say that the download can go on.
+        Small files come first, so half a download has most of the files. A file that has gone from the
+        volume meanwhile is left out. Raises `Occupied`, before anything is written, where targets differ,
+        unless `force` replaces them; `ConfigError` where a target cannot be written; `DiskError` and
+        `BackendError`, after which the download can be resumed.
         """
-        self._transfer.total = sum(file.size for file in files)
+        self._transfer.total, self._force = sum(file.size for file in files), force
         try:
-            lacking = await self._not_here(files, force)
-            self._force = force
-            await self._bring(lacking)
+            missing = await self._missing(files)
+            await self._fetch_small([file for file in missing if file.size <= BLOCK])
+            for file in missing:
+                if file.size > BLOCK:
+                    await self._fetch_large(file)
             if files and len(self._gone) == len(files):
-                raise self._gone[0]
+                raise DiskError(
+                    f"{self._gone[0]} is no longer in the volume",
+                    hint=Hint(
+                        "`vfm ls` shows what there is; if a run is just writing it, wait for the run's end"
+                    ),
+                )
+        except (BackendError, Damaged) as error:
+            raise resumable(error) from error
         except OSError as error:
             raise DiskError(
                 f"cannot write {error.filename or self._transfer.path}: {error.strerror or error}",
                 cause=str(error),
-                hint=Hint(f"mend that and {GO_ON}"),
+                hint=Hint(f"mend that and {RESUMES}"),
             ) from error
-        finally:
-            for part in self._parts:
-                part.close()
 
-    async def _not_here(self, files: list[Wanted], force: bool) -> list[Wanted]:
-        files = await off_loop(lambda _: [file.really() for file in files])
-        here = await off_loop(lambda _: [file for file in files if file.is_taken()])
-        marked = await off_loop(lambda _: {file.path for file in here if is_marked(file)})
-        same = {file.path: file for file in here if file.path in marked}
-        asked = [file for file in here if file.path not in marked]
-        await identical(self._source, asked, lambda file: same.update({file.path: file}))
-        differing = [str(file.target) for file in here if file.path not in same]
-        if differing and not force:
+    async def _missing(self, files: list[RemoteFile]) -> list[RemoteFile]:
+        files = await off_loop(lambda _: [file.resolved() for file in files])
+        taken = await off_loop(lambda _: [file for file in files if file.target.exists()])
+        marked = await off_loop(lambda _: {file for file in taken if file.is_marked()})
+        unmarked = await self._blocks.identical([file for file in taken if file not in marked])
+        same = marked.union(unmarked)
+        differing = [str(file.target) for file in taken if file not in same]
+        if differing and not self._force:
             raise Occupied(differing)
-        for file in same.values():
-            if file.path not in marked:
-                await self._on_disk(file, lambda _, file=file: mark(file, file.target))  # type: ignore[misc]
-            self._skip(file)
-        return [file for file in files if file.path not in same]
+        for file in unmarked:
+            await off_loop(lambda _, file=file: file.mark(file.target))  # type: ignore[misc]
+        for file in taken:
+            if file in same:
+                self._transfer.skipped.append(str(file.target))
+                self._advance(file, file.size)
+        return [file for file in files if file not in same]
 
-    async def _bring(self, files: list[Wanted]) -> None:
-        async with aclosing(in_turn(self._jobs(files), AT_ONCE, BUDGET)) as answers:
-            async for tag, found in answers:
-                if isinstance(tag, Piece):
-                    await self._take(tag, *found)
+    async def _fetch_small(self, files: list[RemoteFile]) -> None:
+        requests = ((file.size, partial(self._fetch_whole, file)) for file in files)
+        async with aclosing(in_order(requests, SMALL_AT_ONCE, blocks.AT_ONCE * BLOCK)) as answers:
+            async for file, is_there in answers:
+                if is_there:
+                    self._advance(file, file.size, fetched=file.size)
                 else:
-                    await self._take_small(tag, found)
+                    self._leave_out(file)
 
-    async def _jobs(self, files: list[Wanted]) -> AsyncGenerator[Job[Tag, Sequence[Block]], None]:
-        """Small files first: they are most of the files and few of the bytes, so half a download has them."""
-        for group in together(file for file in files if file.size <= BLOCK):
-            yield Job(group, partial(self._source.fetch_small, group), sum(file.size for file in group))
-        for wanted in files:
-            if wanted.size > BLOCK:
-                async for job in self._large(wanted):
-                    yield job
-
-    async def _large(self, wanted: Wanted) -> AsyncGenerator[Job[Tag, Sequence[Block]], None]:
-        part = Part(wanted)
-        self._parts.append(part)
-        kept = await self._on_disk(wanted, part.open)
-        if kept == wanted.size and not await self._finish(wanted, part):
-            return
-        self._transfer.done += kept
-        self._progress(self._transfer)
-        if kept == wanted.size:
-            return
+    async def _fetch_whole(self, file: RemoteFile) -> tuple[RemoteFile, bool]:
+        """Fetch a file of one block; false where it has gone from the volume."""
+        data = bytearray()
         try:
-            urls = await self._source.addresses(wanted, kept, wanted.size - kept)
-        except Gone:
-            self._transfer.done -= kept
-            await self._on_disk(wanted, lambda _: part.forget())
-            self._leave_out(wanted)
-            return
-        for (start, size), url in zip(wanted.blocks(kept), urls, strict=True):
-            piece = Piece(wanted, start, size, part)
-            yield Job(piece, partial(self._block, piece, url), size)
+            for address in await self._locate(file, 0):
+                data += (await self._blocks.fetch(file.path, address)).data
+        except NotFoundError:
+            return file, False
+        self._transfer.path = str(file.target)
+        await off_loop(lambda _: write_whole(file, data, force=self._force))
+        return file, True
 
-    async def _block(self, piece: Piece, url: str) -> Sequence[Block]:
-        return [await self._source.fetch(piece.wanted, piece.start, piece.size, url)]
-
-    async def _take(self, piece: Piece, block: Block) -> None:
-        """Put a block where it belongs."""
-        wanted, part, data = piece.wanted, piece.part, block.data or b""
-        await self._on_disk(wanted, lambda _: part.append(data, block.digest))
-        if piece.is_last and not await self._finish(wanted, part):
-            self._transfer.done -= piece.start
-            return
-        self._came(wanted, piece.size)
-
-    async def _take_small(self, files: Sequence[Wanted], found: Sequence[Block]) -> None:
-        pairs = list(zip(files, found, strict=True))
-        await self._on_disk(files[0], lambda _: _write(pairs, self._force))
-        for wanted, block in pairs:
-            if block is GONE:
-                self._leave_out(wanted)
-            elif block.data is None:
-                self._skip(wanted)
+    async def _fetch_large(self, file: RemoteFile) -> None:
+        part, before = Part(file), self._transfer.done
+        self._transfer.path = str(file.target)
+        try:
+            start = await off_loop(part.open)
+            self._advance(file, start)
+            now = await self._fetch_blocks(file, start, part)
+            if now is None:
+                self._transfer.done = before
+                self._leave_out(file)
+                await off_loop(lambda _: part.forget())
             else:
-                self._came(wanted, wanted.size)
+                await self._finish(file, part, now)
+        finally:
+            await off_loop(lambda _: part.close())
 
-    async def _finish(self, wanted: Wanted, part: Part) -> bool:
-        """A file that became another one meanwhile is not taken; one that was appended to is, as it was.
-
-        False where it is gone from the volume by now, and left out.
-        """
+    async def _fetch_blocks(self, file: RemoteFile, start: int, part: Part) -> Entry | None:
+        """Fetch a file from `start` on; its entry after that, or None where it has gone from the volume."""
         try:
-            now = await self._look(wanted.path)
-        except FileNotFoundError:
-            await self._on_disk(wanted, lambda _: part.forget())
-            self._leave_out(wanted)
-            return False
-        if now.size < wanted.size or (now.size == wanted.size and now.modified != wanted.modified):
-            await self._on_disk(wanted, lambda _: part.forget())
-            raise changed(wanted, "became another file while it was downloaded")
-        await self._on_disk(wanted, lambda _: part.finish(force=self._force))
-        return True
+            addresses = await self._locate(file, start)
+            requests = ((a.size, partial(self._blocks.fetch, file.path, a)) for a in addresses)
+            async with aclosing(in_order(requests, blocks.AT_ONCE)) as answers:
+                async for block in answers:
+                    await off_loop(lambda _, b=block: part.append(b.data, b.digest))  # type: ignore[misc]
+                    self._advance(file, len(block.data), fetched=len(block.data))
+        except NotFoundError:
+            return None
+        return await self._look(file.path)
 
-    async def _on_disk(self, wanted: Wanted, work: Callable[[threading.Event], T]) -> T:
-        self._transfer.path = str(wanted.target)
-        return await off_loop(work)
+    async def _finish(self, file: RemoteFile, part: Part, now: Entry) -> None:
+        """Take the part file for the file, unless the volume has another one by now. One that was appended to
+        is taken as it was."""
+        if now.size < file.size or (now.size == file.size and now.modified != file.modified):
+            await off_loop(lambda _: part.forget())
+            raise _changed(file, "became another file while it was downloaded")
+        await off_loop(lambda _: part.finish(force=self._force))
 
-    def _came(self, wanted: Wanted, size: int) -> None:
-        self._transfer.path = str(wanted.target)
+    async def _locate(self, file: RemoteFile, start: int) -> list[Address]:
+        if start == file.size:
+            return []
+        found = await self._blocks.locate(file.path, start, file.size - start)
+        if sum(address.size for address in found) != file.size - start:
+            raise _changed(file, "became shorter while it was downloaded")
+        return found
+
+    def _advance(self, file: RemoteFile, size: int, *, fetched: int = 0) -> None:
+        self._transfer.path = str(file.target)
         self._transfer.done += size
-        self._transfer.fetched += size
+        self._transfer.fetched += fetched
         self._progress(self._transfer)
 
-    def _leave_out(self, wanted: Wanted) -> None:
-        """It was listed, and has gone from the volume since."""
-        self._gone.append(gone(wanted))
-        self._transfer.left_out.append(LeftOut(wanted.path, "no longer in the volume"))
-        self._transfer.total -= wanted.size
-
-    def _skip(self, wanted: Wanted) -> None:
-        self._transfer.path = str(wanted.target)
-        self._transfer.done += wanted.size
-        self._transfer.skipped.append(str(wanted.target))
-        self._progress(self._transfer)
+    def _leave_out(self, file: RemoteFile) -> None:
+        """Note a file that was listed and has gone from the volume since."""
+        self._gone.append(file.path)
+        self._transfer.left_out.append(LeftOut(file.path, "no longer in the volume"))
+        self._transfer.total -= file.size
 
 
-def _write(pairs: Sequence[tuple[Wanted, Block]], force: bool) -> None:
-    for wanted, block in pairs:
-        if block is GONE:
-            continue
-        if block.data is None:
-            mark(wanted, wanted.target)
-        else:
-            write_whole(wanted, block.data, force=force)
+def resumable(error: BackendError | Damaged) -> BackendError | Damaged:
+    """The same error of a transfer that can be resumed."""
+    hint = f"{error.hint.text}; {RESUMES}" if error.hint else RESUMES
+    return type(error)(error.message, cause=error.cause, hint=Hint(hint))
+
+
+def _changed(file: RemoteFile, what: str) -> DiskError:
+    return DiskError(
+        f"{file.path} {what}",
+        hint=Hint("download it again; if a run is just writing it, wait for the run's end"),
+    )

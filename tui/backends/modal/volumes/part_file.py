@@ -1,7 +1,7 @@
-"""A file on its way to this machine: its part file, and beside it the sums of what is in it.
+"""A download on this machine's disk: its part file, and beside it the digests of the blocks in it.
 
 Owns what is on disk at any moment, so that whatever kills the process, what has arrived is found again:
-whole blocks, in order, each as its sum says. Where the blocks come from is the download's.
+whole blocks, in order, each as its digest says. Where blocks come from is `blocks.py`'s.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ from tui.backends.off_loop import Stopped
 BLOCK = 8 * 1024 * 1024
 """Bytes of a block, which Modal keeps its files in."""
 JUST_NOW = 2.0
-"""Seconds within which a file may change again and bear the same time."""
+"""Seconds within which a file may change again and keep its time of change."""
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A file of a volume as it was listed, and where it goes."""
+class RemoteFile:
+    """A file of a volume as it was listed, and the file of this machine that it is compared with or becomes.
+
+    Its methods do disk work: call them off the event loop.
+    """
 
     volume: str
     path: str
@@ -37,143 +40,133 @@ class Wanted:
 
     @property
     def part(self) -> Path:
-        """Where it grows until it is whole."""
+        """Where a download grows until it is whole."""
         return part_of(self.target, f"{self.volume}:{self.path}")
 
-    def is_taken(self) -> bool:
-        """Whether something is where it goes."""
-        return os.path.lexists(self.target)
-
-    def really(self) -> Wanted:
+    def resolved(self) -> RemoteFile:
         """The same with the target that is written to: where a link leads. Raises `ConfigError`."""
         return replace(self, target=written_to(self.target))
 
-    def blocks(self, first: int = 0) -> Iterator[tuple[int, int]]:
-        """Where each block begins, from one of them on, and how many bytes it has."""
-        for start in range(first, self.size, BLOCK):
-            yield start, min(BLOCK, self.size - start)
+    def has_size(self) -> bool:
+        """Whether the target is a file of this size."""
+        return self.target.is_file() and self.target.stat().st_size == self.size
+
+    def is_marked(self) -> bool:
+        """Whether the target has this size and, to the nanosecond, the time that `mark` gave it."""
+        return self.has_size() and self.target.stat().st_mtime_ns == self._ns
+
+    def mark(self, place: Path | int) -> None:
+        """Give a downloaded file the volume's time of change, by which it is known the next time.
+
+        A file that has just changed may change again within the same second: it gets no mark.
+        """
+        if time.time() - self.modified > JUST_NOW:
+            os.utime(place, ns=(self._ns, self._ns))
+
+    def digest_of(self, start: int, size: int) -> bytes:
+        """The digest of a block of the target."""
+        with self.target.open("rb") as file:
+            file.seek(start)
+            return block_digest(file.read(size))
+
+    @property
+    def _ns(self) -> int:
+        return int(self.modified) * 10**9
 
 
 class Part:
     """The part file of one download. Every method does disk work: call them off the event loop."""
 
-    def __init__(self, wanted: Wanted) -> None:
-        self._wanted = wanted
-        self._part = wanted.part
-        self._sums = sums_of(wanted.part)
-        self._files: list[BinaryIO] = []
+    def __init__(self, file: RemoteFile) -> None:
+        self._remote, self._path, self._digests = file, file.part, digests_of(file.part)
+        self._file: BinaryIO | None = None
 
     def open(self, stop: threading.Event) -> int:
-        """Bytes that are there and are what they were when they came; all the others are thrown away.
-
-        Nobody else can write it until it is closed, finished or forgotten.
-        """
-        self._file = open_part(self._part)
-        self._files.append(self._file)
-        sums = list(self._kept(stop))
-        fresh = self._sums.with_name(self._sums.name + "~")
+        """Lock the part file; returns the bytes that are as they arrived. All others are thrown away."""
+        self._file = open_part(self._path)
+        digests = list(self._intact(self._file, stop))
+        fresh = self._digests.with_name(self._digests.name + "~")
         with open_part(fresh) as file:
             file.truncate(0)
-            file.write("".join(f"{line}\n" for line in (self._whose(), *sums)).encode())
-        os.replace(fresh, self._sums)
-        kept = min(len(sums) * BLOCK, self._wanted.size)
-        self._file.truncate(kept)
-        return kept
+            file.write("".join(f"{line}\n" for line in (self._origin(), *digests)).encode())
+        os.replace(fresh, self._digests)
+        size = min(len(digests) * BLOCK, self._remote.size)
+        self._file.truncate(size)
+        return size
 
     def append(self, block: bytes | bytearray, digest: bytes) -> None:
-        """One block more. Its sum is written after it: without one, a block counts as not there."""
+        """Add a block. Its digest is written after it: a block without one counts as missing."""
+        assert self._file is not None
         self._file.write(block)
         self._file.flush()
-        with open_part(self._sums) as file:
+        with open_part(self._digests) as file:
             file.write(f"{digest.hex()}\n".encode())
 
     def finish(self, *, force: bool) -> None:
-        """Give it its name. Raises `OSError` where it is not as long as it should be, and `Occupied`."""
-        if self._part.stat().st_size != self._wanted.size:
-            raise OSError(f"{self._part} is not as long as it should be: somebody else wrote into it")
-        os.fsync(self._file.fileno())  # the mark is trusted later: what it vouches for is on the disk before
-        mark(self._wanted, self._part)
-        give_name(self._part, self._wanted.target, force=force)
-        self._sums.unlink(missing_ok=True)
-        self.close()
+        """Rename it to the target. Raises `OSError` where its size is wrong, and `Occupied`."""
+        assert self._file is not None
+        if self._path.stat().st_size != self._remote.size:
+            raise OSError(f"{self._path} has the wrong size: another program wrote to it")
+        os.fsync(self._file.fileno())  # the mark vouches for what is on the disk
+        self._remote.mark(self._path)
+        give_name(self._path, self._remote.target, force=force)
+        self._digests.unlink(missing_ok=True)
 
     def forget(self) -> None:
-        """Throw away what has come."""
-        self._part.unlink(missing_ok=True)
-        self._sums.unlink(missing_ok=True)
-        self.close()
+        """Throw away what has arrived."""
+        self._path.unlink(missing_ok=True)
+        self._digests.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let another download write it."""
-        for file in self._files:
-            file.close()
+        """Unlock the part file."""
+        if self._file is not None:
+            self._file.close()
 
-    def _whose(self) -> str:
-        wanted = self._wanted
-        return json.dumps([wanted.volume, wanted.path, wanted.size, wanted.modified])
+    def _origin(self) -> str:
+        """The first line of the digests: the version of the file that the blocks are of."""
+        file = self._remote
+        return json.dumps([file.volume, file.path, file.size, file.modified])
 
-    def _kept(self, stop: threading.Event) -> Iterator[str]:
-        """The sums of the leading blocks that are what their sums say."""
-        if not self._sums.is_file() or not self._part.is_file():
+    def _intact(self, part: BinaryIO, stop: threading.Event) -> Iterator[str]:
+        """The digests of the leading blocks that are as their digests say."""
+        if not self._digests.is_file():
             return
-        whose, *sums = self._sums.read_text(errors="replace").split("\n")[:-1] or [""]
-        if whose != self._whose():
+        origin, *digests = self._digests.read_text(errors="replace").split("\n")[:-1] or [""]
+        if origin != self._origin():
             return
-        with self._part.open("rb") as file:
-            for (_, size), line in zip(self._wanted.blocks(), sums, strict=False):
-                if stop.is_set():
-                    raise Stopped
-                block = file.read(size)
-                if len(block) != size or hashlib.sha256(block).hexdigest() != line:
-                    return
-                yield line
+        part.seek(0)
+        for start, line in zip(range(0, self._remote.size, BLOCK), digests, strict=False):
+            if stop.is_set():
+                raise Stopped
+            block = part.read(min(BLOCK, self._remote.size - start))
+            if start + len(block) != min(start + BLOCK, self._remote.size):
+                return
+            if block_digest(block).hex() != line:
+                return
+            yield line
 
 
-def write_whole(wanted: Wanted, data: bytes | bytearray, *, force: bool) -> None:
-    """Write a small file in one go; whoever looks sees all of it or nothing, and an error leaves nothing."""
-    part = wanted.part
-    with open_part(part) as file:
+def write_whole(file: RemoteFile, data: bytes | bytearray, *, force: bool) -> None:
+    """Write a small file at once: a reader sees all of it or nothing, and an error leaves nothing."""
+    path = file.part
+    with open_part(path) as part:
         try:
-            file.truncate(0)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            mark(wanted, file.fileno())
-            give_name(part, wanted.target, force=force)
+            part.truncate(0)
+            part.write(data)
+            part.flush()
+            os.fsync(part.fileno())
+            file.mark(part.fileno())
+            give_name(path, file.target, force=force)
         except BaseException:
-            part.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
             raise
 
 
-def mark(wanted: Wanted, place: Path | int) -> None:
-    """Give a downloaded file the volume's time of change, by which it is known the next time.
-
-    A file that has just changed may change again within the same second: it bears no mark.
-    """
-    if time.time() - wanted.modified > JUST_NOW:
-        os.utime(place, ns=(_ns(wanted),) * 2)
+def block_digest(block: bytes | bytearray) -> bytes:
+    """The SHA-256 by which Modal knows a block: without the zeros at its end."""
+    return hashlib.sha256(block.rstrip(b"\0") if block.endswith(b"\0") else block).digest()
 
 
-def is_marked(wanted: Wanted) -> bool:
-    """Whether the file is there, as it came: of this size and with the volume's time to the nanosecond."""
-    stat = _stat(wanted.target)
-    return stat is not None and stat.st_size == wanted.size and stat.st_mtime_ns == _ns(wanted)
-
-
-def has_the_size(wanted: Wanted) -> bool:
-    """Whether a file of this size is there; what is in it is another question."""
-    stat = _stat(wanted.target)
-    return stat is not None and stat.st_size == wanted.size
-
-
-def sums_of(part: Path) -> Path:
-    """Where the sums of a part file are."""
+def digests_of(part: Path) -> Path:
+    """Where the digests of a part file's blocks are."""
     return part.with_name(part.name + ".sums")
-
-
-def _stat(path: Path) -> os.stat_result | None:
-    return path.stat() if path.is_file() else None
-
-
-def _ns(wanted: Wanted) -> int:
-    return int(wanted.modified) * 10**9

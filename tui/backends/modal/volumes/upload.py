@@ -1,8 +1,8 @@
-"""Files of this machine on their way into a volume: only what the server lacks.
+"""Upload into a volume: only what the server lacks, identical files skipped.
 
-Owns the two ways that Modal has. Into a volume of version 2 files go block by block, and blocks that the
-server has are not sent again: what broke off goes on. Into one of version 1 they go file by file, through
-Modal's public upload; a file that broke off begins anew.
+Owns Modal's two ways. A volume of version 2 takes files block by block, and blocks that the server has are
+not sent again: an upload that broke off is resumed. One of version 1 takes whole files, by
+`Volume.batch_upload`.
 """
 
 from __future__ import annotations
@@ -11,223 +11,206 @@ import asyncio
 import hashlib
 import os
 import threading
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
+
+from aiohttp import ClientError, ClientTimeout
 
 from remote.contract.errors import BackendError, ConfigError, DiskError, Hint
 from tui.backends.base import Entry, Progress, Transfer
-from tui.backends.copy_files import Copy, digest
+from tui.backends.copy_files import Copy
 from tui.backends.destination import Occupied
-from tui.backends.modal.session import PATIENCE, within
-from tui.backends.modal.volumes import blocks, http, sending
-from tui.backends.modal.volumes.block_source import GO_ON, Source, goes_on
-from tui.backends.modal.volumes.identical import identical
-from tui.backends.modal.volumes.ordered_gather import Job, in_turn
-from tui.backends.modal.volumes.part_file import BLOCK, Wanted
+from tui.backends.modal import protocol
+from tui.backends.modal.in_order import in_order
+from tui.backends.modal.protocol import HashedFile
+from tui.backends.modal.session import within
+from tui.backends.modal.volumes.blocks import ATTEMPTS, CONNECT, Blocks, connection_lost
+from tui.backends.modal.volumes.download import RESUMES, resumable
+from tui.backends.modal.volumes.part_file import BLOCK, RemoteFile, block_digest
 from tui.backends.off_loop import Stopped, off_loop
 
 if TYPE_CHECKING:
     import modal
 
 AT_ONCE = 4
-ATTEMPTS = 3
+"""Blocks that are sent at once."""
 FILES, BYTES = 200, 16 * BLOCK
-"""How many files and bytes are made a volume's together: what they have reached stays if the rest fails."""
+"""Files and bytes that are committed together: what was committed stays if the rest fails."""
 COMMIT = 60.0
-"""Seconds that the server may take to make files a volume's."""
-
-
-@dataclass(frozen=True)
-class Given:
-    """A file of this machine, and where it goes in the volume."""
-
-    source: Path
-    path: str
-    size: int
+"""Seconds that the server may take for that."""
+SLOWEST = 50_000
+"""Bytes a second below which the connection counts as lost."""
 
 
 class Upload:
     """One upload."""
 
-    def __init__(self, volume: modal.Volume, transfer: Transfer, progress: Progress, silence: float) -> None:
-        self._volume, self._transfer, self._progress = volume, transfer, progress
-        self._silence = silence
+    def __init__(
+        self, volume: modal.Volume, blocks: Blocks, transfer: Transfer, progress: Progress, silence: float
+    ) -> None:
+        self._volume, self._blocks, self._silence = volume, blocks, silence
+        self._transfer, self._progress = transfer, progress
 
     async def run(
-        self, volume: str, copies: list[Copy], there: Mapping[str, Entry], source: Source, *, force: bool
+        self, volume: str, copies: list[Copy], present: Mapping[str, Entry], *, force: bool
     ) -> None:
-        """Bring these files there, but for those that are there, identical; `there`: what is, by path.
+        """Send these files, except those that are there, identical; `present`: entries of the volume by path.
 
-        Raises `Occupied`, before anything is sent, where files are there that differ, unless `force` says to
-        replace them; `ConfigError` where something is in the way; `DiskError` and `BackendError`.
+        Raises `Occupied`, before anything is sent, where files are there that differ, unless `force` replaces
+        them; `ConfigError` where something is in the way; `DiskError` and `BackendError`, after which the
+        upload can be resumed.
         """
-        files = [Given(copy.source, str(copy.target), copy.size) for copy in copies]
-        self._transfer.total = sum(file.size for file in files)
-        await self._send(await self._not_there(volume, files, there, source, force))
+        self._transfer.total = sum(copy.size for copy in copies)
+        try:
+            missing = await self._missing(volume, copies, present, force)
+            send = self._send_files if await protocol.is_version_1.aio(self._volume) else self._send_blocks
+            for batch in _batches(missing):
+                await send(batch)
+        except BackendError as error:
+            raise resumable(error) from error
+        except OSError as error:
+            raise DiskError(
+                f"cannot read {error.filename or self._transfer.path}: {error.strerror or error}",
+                cause=str(error),
+                hint=Hint(f"mend that and {RESUMES}"),
+            ) from error
 
-    async def _not_there(
-        self, volume: str, files: list[Given], there: Mapping[str, Entry], source: Source, force: bool
-    ) -> list[Given]:
-        for given in files:
-            if why := _in_the_way(given, there):
-                raise ConfigError(why, hint=Hint("name another place, or remove it first"))
-        taken = {given.path: given for given in files if given.path in there}
-        asked = [
-            Wanted(volume, path, there[path].size, there[path].modified, given.source)
-            for path, given in taken.items()
-            if not there[path].special
+    async def _missing(
+        self, volume: str, copies: list[Copy], present: Mapping[str, Entry], force: bool
+    ) -> list[Copy]:
+        for copy in copies:
+            if obstacle := _obstacle(copy, present):
+                raise ConfigError(obstacle, hint=Hint("name another place, or remove it first"))
+        taken = {str(copy.target): copy for copy in copies if str(copy.target) in present}
+        files = [
+            RemoteFile(volume, path, present[path].size, present[path].modified, copy.source)
+            for path, copy in taken.items()
+            if not present[path].special
         ]
-        same = set[str]()
-        await identical(source, asked, lambda wanted: same.add(wanted.path))
+        same = {file.path for file in await self._blocks.identical(files)}
         if (differing := [path for path in taken if path not in same]) and not force:
             raise Occupied(differing)
         for path in same:
             self._transfer.skipped.append(path)
-            self._arrived(taken[path], taken[path].size)
-        return [given for given in files if given.path not in same]
+            self._advance(taken[path], taken[path].size)
+        return [copy for copy in copies if str(copy.target) not in same]
 
-    async def _send(self, files: list[Given]) -> None:
-        send = self._in_blocks if await sending.in_blocks(self._volume) else self._as_files
-        try:
-            for batch in _batches(files):
-                await send(batch)
-        except OSError as error:
-            raise DiskError(
-                f"cannot read {self._transfer.path}: {error.strerror or error}",
-                cause=str(error),
-                hint=Hint(f"mend that and {GO_ON}"),
-            ) from error
-
-    async def _in_blocks(self, batch: list[Given]) -> None:
-        sums = [await self._sums(given) for given in batch]
+    async def _send_blocks(self, batch: list[Copy]) -> None:
+        files = [await off_loop(partial(_hashed, copy)) for copy in batch]
         receipts: dict[bytes, bytes] = {}
-        gaps = await self._write_down(sums, receipts)
-        lacking = {(file, block): url for file, block, url in gaps}
-        for number, given in enumerate(batch):
-            there = [b.size for i, b in enumerate(sums[number].blocks) if (number, i) not in lacking]
-            self._arrived(given, sum(there))
-        async with aclosing(in_turn(self._puts(batch, sums, lacking), AT_ONCE, AT_ONCE * BLOCK)) as answers:
-            async for (number, block), receipt in answers:
-                receipts[block.digest] = receipt
-                self._sent(batch[number], block.size)
-        if lacking and await self._write_down(sums, receipts):
+        missing = {(file, block): url for file, block, url in await self._put(files, receipts)}
+        for number, copy in enumerate(batch):
+            blocks = range(len(files[number].digests))
+            self._advance(copy, sum(_size(copy, block) for block in blocks if (number, block) not in missing))
+        requests = (
+            (BLOCK, partial(self._put_block, batch[file], block, url))
+            for (file, block), url in missing.items()
+        )
+        async with aclosing(in_order(requests, AT_ONCE)) as answers:
+            async for copy, block, digest, receipt in answers:
+                receipts[digest] = receipt
+                self._advance(copy, _size(copy, block), sent=_size(copy, block))
+        if missing and await self._put(files, receipts):
             raise DiskError(
-                f"the server still lacks blocks of {batch[0].path} and what was sent with it",
-                hint=Hint("did the files change meanwhile? Start it again"),
+                f"the server still lacks blocks of {batch[0].target} or files sent with it",
+                hint=Hint(f"did the files change meanwhile? {RESUMES}"),
             )
 
-    async def _puts(
-        self, batch: list[Given], sums: list[sending.Sums], lacking: dict[tuple[int, int], str]
-    ) -> AsyncGenerator[Job[tuple[int, sending.Sum], bytes], None]:
-        for (number, index), url in lacking.items():
-            block = sums[number].blocks[index]
-            yield Job((number, block), partial(self._put, batch[number], block, url), block.size)
+    async def _put(
+        self, files: list[HashedFile], receipts: Mapping[bytes, bytes]
+    ) -> list[tuple[int, int, str]]:
+        async with within(COMMIT, f"upload {files[0].path}"):
+            missing: list[tuple[int, int, str]] = await protocol.put_files.aio(self._volume, files, receipts)
+        return missing
 
-    async def _put(self, given: Given, block: sending.Sum, url: str) -> bytes:
-        data = await asyncio.to_thread(_read, given.source, block)
+    async def _put_block(self, copy: Copy, block: int, url: str) -> tuple[Copy, int, bytes, bytes]:
+        data = await asyncio.to_thread(_read, copy, block)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return await sending.put(url, data, self._silence)
-            except blocks.LOST as error:
+                return (
+                    copy,
+                    block,
+                    hashlib.sha256(data).digest(),
+                    await put_block.aio(url, data, self._silence),
+                )
+            except (ClientError, OSError) as error:
                 if attempt == ATTEMPTS:
-                    where = f"the connection to Modal was lost while {given.source} was uploaded"
-                    cause = str(error) or type(error).__name__
-                    raise BackendError(where, cause=cause, hint=Hint(GO_ON)) from error
+                    raise connection_lost(f"{copy.source} was uploaded", error) from error
                 await asyncio.sleep(0.1 * 3**attempt)
         raise AssertionError
 
-    async def _as_files(self, batch: list[Given]) -> None:
-        """All of them are given to Modal's own upload, which sends those whose contents the server lacks."""
-        digests = [await off_loop(partial(_whole, given)) for given in batch]
-        async with within(PATIENCE, f"upload {batch[0].source}"):
-            lacking = await sending.lacking(self._volume, digests)
-        sent = [given for given, digest in zip(batch, digests, strict=True) if digest in lacking]
-        seconds = COMMIT + sum(given.size for given in sent) / http.SLOWEST
-        try:
-            async with (
-                within(seconds, f"upload {batch[0].source}"),
-                self._volume.batch_upload.aio(force=True) as upload,
-            ):
-                for given in batch:
-                    upload.put_file(given.source, "/" + given.path)
-        except BackendError as error:
-            raise goes_on(error) from error
-        for given in batch:
-            if given in sent:
-                self._sent(given, given.size)
-            else:
-                self._arrived(given, given.size)
+    async def _send_files(self, batch: list[Copy]) -> None:
+        seconds = COMMIT + sum(copy.size for copy in batch) / SLOWEST
+        async with (
+            within(seconds, f"upload {batch[0].source}"),
+            self._volume.batch_upload.aio(force=True) as upload,
+        ):
+            for copy in batch:
+                upload.put_file(copy.source, f"/{copy.target}")
+        for copy in batch:
+            self._advance(copy, copy.size, sent=copy.size)
 
-    async def _write_down(
-        self, sums: list[sending.Sums], receipts: dict[bytes, bytes]
-    ) -> list[tuple[int, int, str]]:
-        try:
-            async with within(COMMIT, f"upload {sums[0].path}"):
-                return await sending.write_down(self._volume, sums, receipts)
-        except BackendError as error:
-            raise goes_on(error) from error
-
-    async def _sums(self, given: Given) -> sending.Sums:
-        self._transfer.path = str(given.source)
-        return await off_loop(partial(_sums, given))
-
-    def _arrived(self, given: Given, size: int) -> None:
-        """So much of a file was there before."""
-        self._transfer.path = str(given.source)
+    def _advance(self, copy: Copy, size: int, *, sent: int = 0) -> None:
+        self._transfer.path = str(copy.source)
         self._transfer.done += size
-        self._progress(self._transfer)
-
-    def _sent(self, given: Given, size: int) -> None:
-        self._transfer.path = str(given.source)
-        self._transfer.done += size
-        self._transfer.fetched += size
+        self._transfer.fetched += sent
         self._progress(self._transfer)
 
 
-def _in_the_way(given: Given, there: Mapping[str, Entry]) -> str:
-    """Why no file can be written to a path: a folder is there, or a file where a folder would be."""
-    if given.path in there and there[given.path].is_dir:
-        return f"{given.path} is a folder in the volume: no file is written there"
-    for above in map(str, PurePosixPath(given.path).parents):
-        if above in there and not there[above].is_dir:
+async def _put_block(url: str, data: bytes, silence: float) -> bytes:
+    """Send a block; returns the store's receipt."""
+    timeout = ClientTimeout(total=silence + len(data) / SLOWEST, sock_connect=CONNECT)
+    async with protocol.http_session().put(url, data=data, timeout=timeout) as response:
+        if response.status >= 400:
+            raise ConnectionError(f"the store of blocks answered {response.status} {response.reason}")
+        return await response.read()
+
+
+put_block = protocol.on_modals_loop(_put_block)
+
+
+def _obstacle(copy: Copy, present: Mapping[str, Entry]) -> str:
+    """Why a file cannot be written to its path: a folder is there, or a file where a folder has to be."""
+    path = str(copy.target)
+    if path in present and present[path].is_dir:
+        return f"{path} is a folder in the volume: no file is written there"
+    for above in map(str, PurePosixPath(path).parents):
+        if above in present and not present[above].is_dir:
             return f"{above} is a file in the volume: no folder can be made there"
     return ""
 
 
-def _batches(files: list[Given]) -> Iterator[list[Given]]:
-    batch: list[Given] = []
-    for given in files:
-        if batch and (len(batch) == FILES or sum(g.size for g in batch) + given.size > BYTES):
+def _batches(copies: list[Copy]) -> Iterator[list[Copy]]:
+    batch: list[Copy] = []
+    for copy in copies:
+        if batch and (len(batch) == FILES or sum(c.size for c in batch) + copy.size > BYTES):
             yield batch
             batch = []
-        batch.append(given)
+        batch.append(copy)
     if batch:
         yield batch
 
 
-def _sums(given: Given, stop: threading.Event) -> sending.Sums:
-    """Sizes and digests of a file's blocks as they are now."""
-    found = []
-    with given.source.open("rb") as file:
+def _hashed(copy: Copy, stop: threading.Event) -> HashedFile:
+    digests = []
+    with copy.source.open("rb") as file:
         mode = os.fstat(file.fileno()).st_mode & 0o7777
-        for start in range(0, given.size, BLOCK):
+        for start in range(0, copy.size, BLOCK):
             if stop.is_set():
                 raise Stopped
-            data = file.read(min(BLOCK, given.size - start))
-            sent = data.rstrip(b"\0")
-            found.append(sending.Sum(start, len(data), len(sent), hashlib.sha256(sent).digest()))
-    return sending.Sums(given.path, mode, given.size, found)
+            digests.append(block_digest(file.read(min(BLOCK, copy.size - start))))
+    return HashedFile(str(copy.target), copy.size, mode, digests)
 
 
-def _read(source: Path, block: sending.Sum) -> bytes:
-    with source.open("rb") as file:
-        file.seek(block.start)
-        return file.read(block.length)
+def _size(copy: Copy, block: int) -> int:
+    return min(BLOCK, copy.size - block * BLOCK)
 
 
-def _whole(given: Given, stop: threading.Event) -> str:
-    return digest(given.source, given.size, stop).hexdigest()
+def _read(copy: Copy, block: int) -> bytes:
+    """A block as it is sent: without the zeros at its end."""
+    with copy.source.open("rb") as file:
+        file.seek(block * BLOCK)
+        return file.read(_size(copy, block)).rstrip(b"\0")

@@ -18,7 +18,7 @@ from remote.contract.errors import ConfigError, Hint
 from tui.backends.base import Entry, LeftOut, Progress, Transfer, VolumeInfo
 from tui.backends.copy_plan import given, make_folders
 from tui.backends.modal.session import PATIENCE, Session, within
-from tui.backends.modal.volumes.part_file import Wanted
+from tui.backends.modal.volumes.part_file import RemoteFile
 from tui.backends.modal.volumes.paths import below, inside
 
 if TYPE_CHECKING:
@@ -73,10 +73,16 @@ class ModalVolumes:
     async def read(self, volume: str, path: str, offset: int = 0, size: int = -1) -> bytes:
         """A range of a file; `size` -1 is all the rest. Only this range is carried over."""
         place = inside(volume, path)
-        await _prepared()
-        from tui.backends.modal.volumes.read import read
+        await _import_transfers()
+        from tui.backends.modal.volumes.blocks import Blocks
 
-        return await self._on(volume, place, lambda found: read(found, place, offset, size))
+        async def ask(found: modal.Volume) -> bytes:
+            blocks = Blocks(found, self._silence)
+            addresses = await blocks.locate(place, offset, max(size, 0))
+            data = b"".join([(await blocks.fetch(place, address)).data for address in addresses])
+            return data if size < 0 else data[:size]
+
+        return await self._on(volume, place, ask)
 
     async def download(
         self,
@@ -104,12 +110,12 @@ class ModalVolumes:
         name = PurePosixPath(place).name or volume
         target = dest / name if not is_file or await asyncio.to_thread(dest.is_dir) else dest
         files, folders = _sorted_out(entries, volume, place, target, transfer)
-        await _prepared()
-        from tui.backends.modal.volumes.block_source import Source
+        await _import_transfers()
+        from tui.backends.modal.volumes.blocks import Blocks
         from tui.backends.modal.volumes.download import Download
 
-        source = Source(await self._volume(volume), self._silence)
-        download = Download(source, transfer, progress or _nobody, partial(self._look, volume))
+        blocks = Blocks(await self._volume(volume), self._silence)
+        download = Download(blocks, transfer, progress or _ignore, partial(self._look, volume))
         await download.run(files, force=force)
         await asyncio.to_thread(make_folders, folders)
         return transfer
@@ -138,13 +144,14 @@ class ModalVolumes:
             for folder in folders
             if PurePosixPath(folder) != target
         ]
-        there = await self._there(volume, str(target))
-        await _prepared("upload")
-        from tui.backends.modal.volumes.block_source import Source
+        present = await self._present(volume, str(target))
+        await _import_transfers()
+        from tui.backends.modal.volumes.blocks import Blocks
         from tui.backends.modal.volumes.upload import Upload
 
-        upload = Upload(found, transfer, progress or _nobody, self._silence)
-        await upload.run(volume, copies, there, Source(found, self._silence), force=force)
+        blocks = Blocks(found, self._silence)
+        upload = Upload(found, blocks, transfer, progress or _ignore, self._silence)
+        await upload.run(volume, copies, present, force=force)
         return transfer
 
     async def remove(self, volume: str, path: str) -> None:
@@ -165,15 +172,18 @@ class ModalVolumes:
 
         await self._on(volume, place, ask)
 
-    async def _there(self, volume: str, path: str) -> dict[str, Entry]:
-        """What is there under a path, if there is such a path."""
+    async def _present(self, volume: str, path: str) -> dict[str, Entry]:
+        """The entries under a path, by their paths; empty where there is none."""
         try:
             return {entry.path: entry for entry in await self.list(volume, path, recursive=True)}
         except FileNotFoundError:
             return {}
 
-    async def _look(self, volume: str, path: str) -> Entry:
-        return (await self.list(volume, path))[0]
+    async def _look(self, volume: str, path: str) -> Entry | None:
+        try:
+            return (await self.list(volume, path))[0]
+        except FileNotFoundError:
+            return None
 
     async def _on(self, name: str, path: str, ask: Callable[[modal.Volume], Awaitable[T]]) -> T:
         """Ask a volume; one that was looked up before may have been deleted and made again since."""
@@ -216,12 +226,12 @@ def _entry(path: str, kind: int, size: int, modified: float) -> Entry:
 
 def _sorted_out(
     entries: _Entries, volume: str, place: str, target: Path, transfer: Transfer
-) -> tuple[list[Wanted], list[Path]]:
+) -> tuple[list[RemoteFile], list[Path]]:
     """The files to be brought, and folders that none of them makes. What can be no file is left out."""
     transfer.left_out += [LeftOut(entry.path, entry.special) for entry in entries if entry.special]
     entries = [entry for entry in entries if entry.path == place or not layout.is_lock(entry.path)]
     files = [
-        Wanted(volume, e.path, e.size, e.modified, target / below(place, e.path))
+        RemoteFile(volume, e.path, e.size, e.modified, target / below(place, e.path))
         for e in entries
         if not e.is_dir and not e.special
     ]
@@ -232,10 +242,10 @@ def _sorted_out(
     return files, [folder for folder in folders if folder not in made]
 
 
-def _nobody(_: Transfer) -> None:
-    """Ignore progress."""
+def _ignore(_: Transfer) -> None:
+    """Report no progress."""
 
 
-async def _prepared(module: str = "blocks") -> None:
-    """Import what speaks to the store of blocks, off the event loop."""
-    await asyncio.to_thread(importlib.import_module, f"tui.backends.modal.volumes.{module}")
+async def _import_transfers() -> None:
+    """Import what transfers need, aiohttp among it, off the event loop."""
+    await asyncio.to_thread(importlib.import_module, "tui.backends.modal.volumes.upload")

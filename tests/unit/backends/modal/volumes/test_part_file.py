@@ -1,12 +1,11 @@
-"""What Modal's downloads rest on: paths that stay inside, part files that survive, answers in turn."""
+"""What Modal's downloads rest on: paths that stay inside, part files that survive, answers in order."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -14,8 +13,15 @@ from pathlib import Path
 import pytest
 
 from remote.contract.errors import ConfigError, DiskError
-from tui.backends.modal.volumes.ordered_gather import Job, in_turn
-from tui.backends.modal.volumes.part_file import BLOCK, Part, Wanted, is_marked, sums_of, write_whole
+from tui.backends.modal.in_order import each, in_order
+from tui.backends.modal.volumes.part_file import (
+    BLOCK,
+    Part,
+    RemoteFile,
+    block_digest,
+    digests_of,
+    write_whole,
+)
 from tui.backends.modal.volumes.paths import below, inside
 
 GO = threading.Event()
@@ -38,14 +44,14 @@ def test_a_name_of_the_servers_stays_in_its_folder(named: str) -> None:
         below("runs/r1", named)
 
 
-def filled(folder: Path, size: int = 2 * BLOCK + 5) -> tuple[Wanted, list[bytes]]:
+def filled(folder: Path, size: int = 2 * BLOCK + 5) -> tuple[RemoteFile, list[bytes]]:
     """A part file with all of its blocks."""
-    wanted = Wanted("verifiers-x", "a", size, 1000.0, folder / "a")
-    blocks = [bytes([65 + number]) * length for number, (_, length) in enumerate(wanted.blocks())]
+    wanted = RemoteFile("verifiers-x", "a", size, 1000.0, folder / "a")
+    blocks = [bytes([65 + number]) * length for number, length in enumerate((BLOCK, BLOCK, size - 2 * BLOCK))]
     part = Part(wanted)
     part.open(GO)
     for block in blocks:
-        part.append(block, hashlib.sha256(block).digest())
+        part.append(block, block_digest(block))
     part.close()
     return wanted, blocks
 
@@ -57,7 +63,7 @@ def test_a_part_file_keeps_what_has_come_and_gets_its_name(tmp_path: Path) -> No
     part.finish(force=False)
     assert (tmp_path / "a").read_bytes() == b"".join(blocks)
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
-    assert is_marked(wanted)
+    assert wanted.is_marked()
 
 
 def cut(path: Path, size: int) -> None:
@@ -78,8 +84,8 @@ def damage(path: Path, at: int) -> None:
         (lambda part: cut(part, BLOCK + 7), BLOCK),
         (lambda part: damage(part, BLOCK + 7), BLOCK),
         (lambda part: damage(part, 0), 0),
-        (lambda part: cut(sums_of(part), sums_of(part).stat().st_size - 66), BLOCK),
-        (lambda part: sums_of(part).unlink(), 0),
+        (lambda part: cut(digests_of(part), digests_of(part).stat().st_size - 66), BLOCK),
+        (lambda part: digests_of(part).unlink(), 0),
         (lambda part: part.unlink(), 0),
     ],
 )
@@ -91,14 +97,14 @@ def test_only_whole_blocks_as_they_came_are_kept(
     part = Part(wanted)
     assert part.open(GO) == kept
     for block in blocks[kept // BLOCK :]:
-        part.append(block, hashlib.sha256(block).digest())
+        part.append(block, block_digest(block))
     part.finish(force=False)
     assert wanted.target.read_bytes() == b"".join(blocks)
 
 
 def test_another_files_part_is_not_continued(tmp_path: Path) -> None:
     wanted, _ = filled(tmp_path)
-    later = Wanted(wanted.volume, wanted.path, wanted.size, 2000.0, wanted.target)
+    later = RemoteFile(wanted.volume, wanted.path, wanted.size, 2000.0, wanted.target)
     part = Part(later)
     assert part.open(GO) == 0
     part.close()
@@ -117,7 +123,7 @@ def test_two_downloads_of_a_file_do_not_write_one_part_file(tmp_path: Path) -> N
 
 def test_the_longest_names_have_part_files(tmp_path: Path) -> None:
     for length in (255, 250, 245):
-        wanted = Wanted("verifiers-x", "a", 1, 1000.0, tmp_path / ("n" * length))
+        wanted = RemoteFile("verifiers-x", "a", 1, 1000.0, tmp_path / ("n" * length))
         part = Part(wanted)
         part.open(GO)
         part.close()
@@ -131,14 +137,9 @@ class Asked:
     def __init__(self, sizes: list[int]) -> None:
         self.sizes, self.begun, self.ended = sizes, list[int](), list[int]()
         self.answers = [asyncio.get_running_loop().create_future() for _ in sizes]
-        self.closed = False
 
-    async def jobs(self) -> AsyncGenerator[Job[int, str], None]:
-        try:
-            for number, size in enumerate(self.sizes):
-                yield Job(number, partial(self.ask, number), size)
-        finally:
-            self.closed = True
+    def requests(self) -> Iterator[tuple[int, Callable[[], Awaitable[str]]]]:
+        return ((size, partial(self.ask, number)) for number, size in enumerate(self.sizes))
 
     async def ask(self, number: int) -> str:
         self.begun.append(number)
@@ -152,14 +153,14 @@ async def test_answers_come_in_the_order_of_their_questions() -> None:
     asked = Asked([1, 1, 1])
     for number in (2, 1, 0):
         asked.answers[number].set_result(f"{number}!")
-    async with aclosing(in_turn(asked.jobs(), 3, 100)) as found:
-        assert [pair async for pair in found] == [(0, "0!"), (1, "1!"), (2, "2!")]
+    async with aclosing(in_order(asked.requests(), 3, 100)) as found:
+        assert [answer async for answer in found] == ["0!", "1!", "2!"]
 
 
 async def test_no_more_is_under_way_than_may_be() -> None:
     few, small = Asked([1] * 5), Asked([40] * 5)
     for asked, at_once in ((few, 2), (small, 5)):
-        async with aclosing(in_turn(asked.jobs(), at_once, 100)) as found:
+        async with aclosing(in_order(asked.requests(), at_once, 100)) as found:
             first = asyncio.ensure_future(anext(found))
             for _ in range(20):
                 await asyncio.sleep(0)
@@ -172,7 +173,14 @@ async def test_one_that_fails_ends_the_others_before_it_is_told() -> None:
     asked = Asked([1] * 3)
     asked.answers[0].set_exception(OSError("no"))
     with pytest.raises(OSError, match="no"):
-        async with aclosing(in_turn(asked.jobs(), 3, 100)) as found:
+        async with aclosing(in_order(asked.requests(), 3, 100)) as found:
             await anext(found)
     assert sorted(asked.ended) == sorted(asked.begun)
-    assert asked.closed
+
+
+async def test_answers_about_all_of_some_things_are_in_their_order() -> None:
+    async def twice(number: int) -> int:
+        await asyncio.sleep(0)
+        return 2 * number
+
+    assert await each(range(5), twice, 2) == [0, 2, 4, 6, 8]

@@ -1,19 +1,26 @@
-"""The lean GET for blocks: connections that are used again, and answers that are not plain."""
+"""A block from a store that answers badly: only what is whole and verified is taken."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import ClientError
 
-from tui.backends.modal.volumes import blocks, plain_get
+from remote.contract.errors import DiskError
+from tui.backends.modal.volumes import blocks
 
 DATA = bytes(range(256)) * 1000
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(DATA), DATA)
+LONGER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s0" % (len(DATA) + 1, DATA)
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(DATA), DATA)
+NAMED = WHOLE.replace(
+    b"\r\n\r\n", b"\r\nRepr-Digest: sha-256=:%s:\r\n\r\n" % b64encode(hashlib.sha256(DATA).digest()), 1
+)
 GONE = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -44,49 +51,43 @@ async def store(*connections: list[bytes]) -> AsyncIterator[Store]:
         yield made
 
 
-async def fetched(url: str, length: int = len(DATA)) -> bytes | None:
-    block = await blocks.fetch(url, length, 2.0)
-    assert block.data is not None
+async def fetched(url: str) -> bytes:
+    block = await blocks.get_block.aio(url, "runs/r1/a", len(DATA), 2.0, b"")
     assert block.digest == hashlib.sha256(block.data).digest()
     return bytes(block.data)
 
 
-async def test_a_connection_is_used_again_and_one_that_was_closed_meanwhile_is_not_missed() -> None:
+@pytest.mark.parametrize("answer", [WHOLE, CHUNKED, NAMED], ids=["whole", "chunked", "named"])
+async def test_a_block_is_taken_whichever_way_it_comes(answer: bytes) -> None:
+    async with store([answer]) as made:
+        assert await fetched(made.url) == DATA
+
+
+async def test_a_connection_is_used_again() -> None:
     async with store([WHOLE, WHOLE], [WHOLE]) as made:
         for _ in range(3):
             assert await fetched(made.url) == DATA
         assert made.asked == [2, 2, 1]
 
 
-@pytest.mark.parametrize("answer", [CHUNKED, WHOLE.replace(b"HTTP/1.1", b"HTTP/1.0")])
-async def test_what_is_not_plain_is_fetched_by_modals_own_client(answer: bytes) -> None:
-    async with store([answer], [answer]) as made:
-        assert await fetched(made.url) == DATA
-        assert made.asked == [2, 1]
-
-
-async def test_a_proxy_is_asked_by_modals_own_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain_get._has_proxy.cache_clear()
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    with pytest.raises(plain_get.NotPlain):
-        await plain_get.get("http://store.invalid/block", 1, 1.0)
-    plain_get._has_proxy.cache_clear()
+async def test_a_block_that_is_here_already_is_not_carried_over() -> None:
+    head = NAMED.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"  # nothing comes after it
+    async with store([head]) as made:
+        digest = hashlib.sha256(DATA).digest()
+        assert await blocks.get_block.aio(made.url, "runs/r1/a", len(DATA), 2.0, digest) is None
 
 
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
         (GONE, OSError),
-        (WHOLE.replace(b"\r\n\r\n", b"0\r\n\r\n", 1), blocks.Damaged),
-        (WHOLE[:-1], OSError),
-        (b"", OSError),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n12345", blocks.Damaged),
-        (
-            WHOLE.replace(b"\r\n\r\n", b"\r\nRepr-Digest: sha-256=:" + b"A" * 43 + b"=:\r\n\r\n", 1),
-            blocks.Damaged,
-        ),
+        (LONGER, DiskError),
+        (WHOLE[:-1], (OSError, ClientError)),
+        (b"", (OSError, ClientError)),
+        (CHUNKED[:-5], (OSError, ClientError)),
+        (NAMED.replace(DATA[:9], b"another !"), DiskError),
     ],
-    ids=["refused", "too long", "cut", "nothing", "too short", "another digest"],
+    ids=["refused", "too long", "cut", "nothing", "cut in chunks", "another digest"],
 )
 async def test_no_other_answer_is_taken(answer: bytes, error: type[Exception]) -> None:
     async with store([answer], [answer]) as made:
