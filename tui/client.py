@@ -124,7 +124,7 @@ class Client:
             from tui.backends.modal import sign_in
             from tui.settings import surroundings
 
-            return name != "modal" or bool(sign_in.how(settings.secrets, surroundings()))
+            return name != "modal" or bool(sign_in.describe(settings.secrets, surroundings()))
 
         return cls(settings, LazyBackends({"local": local, "modal": modal}, is_listed))
 

@@ -169,7 +169,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("STREAM", "OUTCOME"):
         monkeypatch.setattr(watch, name, 0.5)
     for module in (app_logs, calls):
-        monkeypatch.setattr(module, "PATIENCE", 1.0)
+        monkeypatch.setattr(module, "CALL_SECONDS", 1.0)
 
 
 async def test_from_the_form_to_the_files_with_every_line_once(

@@ -317,7 +317,7 @@ async def test_what_cannot_be_asked_about_stays_as_it_is(
     bench: ModalBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (calls, volumes, session):
-        monkeypatch.setattr(module, "PATIENCE", 2.0)
+        monkeypatch.setattr(module, "CALL_SECONDS", 2.0)
     backend, run = await waiting(bench, tmp_path)
     bench.cloud.faults.network = "refuse"
     with pytest.raises(BackendError, match="cannot reach Modal"):

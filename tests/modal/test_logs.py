@@ -136,7 +136,7 @@ async def test_a_run_that_ends_while_it_cannot_be_heard_is_complete(
     for name in ("STREAM", "OUTCOME"):
         monkeypatch.setattr(watch, name, 0.5)
     for module in (app_logs, calls):
-        monkeypatch.setattr(module, "PATIENCE", 2.0)
+        monkeypatch.setattr(module, "CALL_SECONDS", 2.0)
     faults = told.bench.cloud.faults
     await told.launch()
     async with watching(told.backend, told.run) as looking:

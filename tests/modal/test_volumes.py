@@ -112,7 +112,7 @@ async def test_a_cut_network_is_not_noticed_and_a_dead_one_is_told_in_time(
 ) -> None:
     await volumes.download(VOLUME, "runs/r1", tmp_path / "cut", lambda _: cloud.faults.reset())
     assert (tmp_path / "cut/r1/weights").read_bytes() == big
-    monkeypatch.setattr(blocks, "PATIENCE", 0.5)
+    monkeypatch.setattr(blocks, "CALL_SECONDS", 0.5)
 
     def die(transfer: Transfer) -> None:
         cloud.faults.network = "stall"

@@ -109,7 +109,7 @@ def _failure(stream: str) -> str:
 def modal(around: Surroundings) -> Finding:
     """Whether Modal knows who this is. Nothing of Modal is imported, and nobody is asked."""
     secrets = around.settings.secrets if around.settings else {}
-    if signed_in := sign_in.how(secrets, around.environ):
+    if signed_in := sign_in.describe(secrets, around.environ):
         return Finding("modal", "Modal", "ok", signed_in)
     told = "not signed in: runs on Modal cannot be launched or listed"
     return Finding("modal", "Modal", "note", told, "modal setup")

@@ -1,5 +1,4 @@
 """The Modal backend: runs are detached apps on Modal's machines, volumes are Modal's.
 
-Importing this package costs nothing: Modal's own library is imported, in a thread, when somebody first asks
-for something that is on Modal.
+Importing this package is cheap: Modal's library is imported, in a thread, by the first request to Modal.
 """

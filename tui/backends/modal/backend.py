@@ -1,7 +1,7 @@
-"""The Modal backend: a run is a detached app of its own, its files lie in a volume.
+"""The Modal backend: a run is a detached app of its own, its files are in a volume.
 
-Owns putting the parts together, and what may be launched. What runs on Modal's machines, and the program that
-gets it there, are `remote/`'s: processes that are started, never imported.
+Owns putting the parts together, and what may be launched. What runs on Modal, and the program that launches
+it, belong to `remote/`: processes that are started, never imported.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from remote.contract.record import LaunchRequest, RunRecord
 from tui.backends.base import Batch, Damaged, Volumes
 from tui.backends.modal.in_order import each
 from tui.backends.modal.runs import calls
-from tui.backends.modal.runs.fetch import Bringer
+from tui.backends.modal.runs.fetch import StreamFetcher
 from tui.backends.modal.runs.records import TOGETHER, Records
 from tui.backends.modal.runs.settle import Settler
-from tui.backends.modal.runs.status import Standing
-from tui.backends.modal.runs.stream_copy import Journal
+from tui.backends.modal.runs.status import StatusReader
+from tui.backends.modal.runs.stream_copy import StreamCopy
 from tui.backends.modal.runs.watch import Watch
 from tui.backends.modal.session import Session
 from tui.backends.modal.volumes.volumes import ModalVolumes
@@ -33,9 +33,9 @@ from tui.planning import workspace_prices
 from tui.settings import environment, from_shell
 
 PRICES = 3.0
-"""Seconds that Modal has to tell its prices: without them there is the table."""
+"""Seconds to wait for the workspace's prices: without them the table of prices counts."""
 LAUNCHING = 3 * 3600.0
-"""Seconds after which a run without an app has no launcher any more: an image takes minutes to build."""
+"""Seconds after which a run without an app has no launcher any more: building an image takes minutes."""
 _ASSIGNMENT = re.compile(rb"^\s*(?:export\s+)?[A-Za-z_]\w*\s*=", re.MULTILINE)
 _Key = tuple[str, str]
 
@@ -43,8 +43,7 @@ _Key = tuple[str, str]
 class ModalBackend:
     """Runs on Modal.
 
-    `env` holds the secrets of `env_file` that runs get. Modal's own tokens among them are for this machine's
-    processes alone: no container sees them.
+    env: the secrets of `env_file`, which runs get; Modal's tokens among them never leave this machine.
     """
 
     name = "modal"
@@ -71,29 +70,29 @@ class ModalBackend:
             given=environment(self._session.tokens, modal=True),
         )
         settler = Settler(
-            self._session, self._records, self.volumes, self._launcher, self._bringer, self._env
+            self._session, self._records, self.volumes, self._launcher, self._fetcher, self._env
         )
-        self._standing = Standing(self._session, self._records, settler.settle)
-        self._bringers: dict[_Key, Bringer] = {}
+        self._status = StatusReader(self._session, self._records, settler.settle)
+        self._fetchers: dict[_Key, StreamFetcher] = {}
         self._watches: dict[_Key, Watch] = {}
 
     @property
     def notices(self) -> list[str]:
-        """What `runs` passed over at its last call, a sentence each; also Modal's other environments."""
+        """What `runs` left out at its last call, a sentence each; also Modal's other environments."""
         name = self._session.environment
-        told = f"Modal: runs of the environment {name}; of others with MODAL_ENVIRONMENT=NAME"
+        notice = f"Modal: runs of the environment {name}; of others with MODAL_ENVIRONMENT=NAME"
         usual = name in ("", "main")
-        return [*([] if usual else [told]), *self._records.notices]
+        return [*([] if usual else [notice]), *self._records.notices]
 
     @property
     def damaged(self) -> list[Damaged]:
-        """The runs among that whose record cannot be read."""
+        """The runs among them whose record cannot be read."""
         return self._records.damaged
 
     async def launch(self, request: LaunchRequest) -> RunRecord:
-        """Start a run that outlives this process; returns once it is on record in its volume.
+        """Start a run that outlives this process; returns once its record is in its volume.
 
-        Raises `ConfigError` where there is no `.env` to give it, and `BackendError`.
+        Raises `ConfigError` where there is no `.env`, and `BackendError`.
         """
         await asyncio.to_thread(self._check_env_file)
         request = request.model_copy(update={"backend": self.name})
@@ -103,27 +102,26 @@ class ModalBackend:
         return RunRecord.model_validate(answer["record"])
 
     async def resume(self, request: LaunchRequest) -> RunRecord:
-        """Have a run that is over go on, by another call of its function.
+        """Continue a run that is over, by another call of its function; returns once that is made.
 
-        Returns once that is made: where the image has to be built anew, that takes as long. Raises
-        `ConfigError` where there is no `.env` to give it, and `BackendError`.
+        An image that has to be built anew is built before. Raises `ConfigError` where there is no `.env`, and
+        `BackendError`.
         """
         await asyncio.to_thread(self._check_env_file)
         env = {**self._env, **from_shell(request.spec.training.environment_secrets)}
         document = {"home": str(self.home), "env": env, "request": request.model_dump(mode="json")}
         answer = await asyncio.to_thread(self._launcher.start, document, "--resume")
         record = RunRecord.model_validate(answer["record"])
-        await asyncio.to_thread(self._bringer(record).journal.reopen)
-        self._watches.pop((record.outputs, record.run_id), None)  # it has read the logs of the app before
-        return self._records.keep(record)
+        await asyncio.to_thread(self._fetcher(record).copy.reopen)
+        self._watches.pop((record.outputs, record.run_id), None)  # it reads the logs of the app before
+        return self._records.save(record)
 
     async def follow(
         self, run: RunRecord, position: int = 0, *, live: bool = True
     ) -> AsyncGenerator[Batch, None]:
-        """The run's output from a byte position of its journal; ends with the run.
+        """The run's output from a byte position of its copy; ends with the run, or at once unless `live`.
 
-        Where `live` is false it ends with what there is now. A last line without its newline is given only
-        once the run is over.
+        A last line without its newline comes only once the run is over.
         """
         if not live:
             await self._watch(run).catch_up()
@@ -142,50 +140,50 @@ class ModalBackend:
             yield batch
 
     def log_path(self, run: RunRecord) -> Path:
-        """The copy of the run's output that watching keeps on this machine."""
-        return self._bringer(run).journal.path
+        """The copy of the run's output on this machine, which `watch` keeps up to date."""
+        return self._fetcher(run).copy.path
 
     def watch(self, run: RunRecord) -> AsyncIterator[int]:
-        """Keep the journal up to date across every break of the connection; ends when all of it is there."""
+        """Keep the copy up to date across every break of the connection; ends when all of it is present."""
         return self._watch(run).sizes()
 
     def trouble(self, run: RunRecord) -> str:
-        """What keeps the journal of a watched run from growing, in words; empty where nothing does."""
+        """Why the output of a watched run is stalled, or an empty string."""
         watch = self._watches.get((run.outputs, run.run_id))
         return watch.trouble if watch else ""
 
     async def remembered(self, run_id: str) -> RunRecord | None:
-        """A run as this machine last knew it, by its whole id; None where it does not."""
+        """A run as this machine last knew it, by its whole id; None if it does not."""
         return await asyncio.to_thread(self._records.remembered, run_id)
 
     async def cancel(self, run: RunRecord, *, now: bool = False) -> None:
-        """Ask a run to stop; it has a minute to save what it has, or with `now` no time at all.
+        """Ask a run to stop; it has a minute to save, or with `now` no time.
 
         A run that is over is left alone.
         """
         if await asyncio.to_thread(self._records.launching, run):
             await asyncio.to_thread(self._launcher.ask, "--stop", str(self._records.run_dir(run)))
             return
-        record = await self._standing.of(run)
+        record = await self._status.current(run)
         if not record.ended_already:
             await self._cancel(record, now)
 
     async def status(self, run: RunRecord) -> RunRecord:
-        """The record as it stands now; a run that nobody is left of is put on record as it ended."""
-        return await self._standing.of(run)
+        """The record as it is now; that of a run whose call is over is completed."""
+        return await self._status.current(run)
 
     async def runs(self) -> list[RunRecord]:
-        """Every run of every experiment, newest first; damaged records go to `notices`."""
-        return await each(await self._records.all(), self._standing.settled, TOGETHER)
+        """Every run of every experiment, newest first; damaged records are in `notices`."""
+        return await each(await self._records.all(), self._status.settled, TOGETHER)
 
     async def billed(self, run: RunRecord) -> float | None:
-        """What Modal says that the run has cost, in US dollars; None where it does not say."""
+        """US dollars that Modal billed for the run; None where its report does not say."""
         from tui.backends.modal.runs.billing import billed
 
         return await billed(self._session, run)
 
     async def bring_prices(self) -> None:
-        """Have the workspace's own prices kept for plans, where none of the last day are; raises nothing."""
+        """Store the workspace's prices for plans, if those stored are older than a day; raises nothing."""
         from tui.backends.modal.runs.billing import rates
 
         if await asyncio.to_thread(workspace_prices.read, self.home) is None:
@@ -202,14 +200,14 @@ class ModalBackend:
         try:
             if call and now:
                 await calls.terminate(client, call, app)
-                await self._standing.settled(await self._records.fetch(record))
+                await self._status.settled(await self._records.fetch(record))
             elif call:
                 await calls.cancel(client, call)
-            elif app:  # no container has it yet, and only the machine that launched it knows its call
+            elif app:  # no container runs yet, and only the machine that launched it knows its call
                 await calls.stop(client, app)
-                await self._standing.cancelled(record)
+                await self._status.cancelled(record)
             elif time.time() - record.created > LAUNCHING:
-                await self._standing.cancelled(record)
+                await self._status.cancelled(record)
             else:
                 raise BackendError(
                     f"{record.run_id} is being launched on another machine",
@@ -221,37 +219,37 @@ class ModalBackend:
             ) from error
 
     async def _read(self, run: RunRecord, position: int, over: bool) -> Batch | None:
-        """The next lines of the journal; None where there are no more now."""
-        journal = self._bringer(run).journal
-        if not await asyncio.to_thread(journal.size):
+        """The next lines of the copy; None if there are no more now."""
+        copy = self._fetcher(run).copy
+        if not await asyncio.to_thread(copy.size):
             return None
-        batch = await asyncio.to_thread(read_batch, journal.path, position, over)
+        batch = await asyncio.to_thread(read_batch, copy.path, position, over)
         return batch if batch.position != position else None
 
     async def _complete(self, run: RunRecord) -> bool:
-        return (await asyncio.to_thread(self._bringer(run).journal.cursor)).complete
+        return (await asyncio.to_thread(self._fetcher(run).copy.cursor)).complete
 
-    def _bringer(self, run: RunRecord) -> Bringer:
+    def _fetcher(self, run: RunRecord) -> StreamFetcher:
         key = (run.outputs, run.run_id)
-        if key not in self._bringers:
-            journal = Journal(self._records.run_dir(run))
-            self._bringers[key] = Bringer(self._session, self.volumes, journal)
-        return self._bringers[key]
+        if key not in self._fetchers:
+            copy = StreamCopy(self._records.run_dir(run))
+            self._fetchers[key] = StreamFetcher(self._session, self.volumes, copy)
+        return self._fetchers[key]
 
     def _watch(self, run: RunRecord) -> Watch:
         key = (run.outputs, run.run_id)
         if key not in self._watches:
-            parts = (self._session, self._records, self._standing, self._bringer(run), run)
+            parts = (self._session, self._records, self._status, self._fetcher(run), run)
             self._watches[key] = Watch(*parts)
         return self._watches[key]
 
     def _check_env_file(self) -> None:
-        """Modal makes an empty secret of a missing file in silence: keys would be missing an hour later."""
+        """Modal makes an empty secret of a missing file: its keys would be missing an hour later."""
         hint = Hint(f"cp .env.example .env, then put your names and keys into {self._env_file}")
         try:
             text = self._env_file.read_bytes()
         except OSError as error:
-            said = f"there is no {self._env_file}, which a run on Modal gets its keys from"
-            raise ConfigError(said, cause=error.strerror or str(error), hint=hint) from error
+            message = f"there is no {self._env_file}, which a run on Modal gets its keys from"
+            raise ConfigError(message, cause=error.strerror or str(error), hint=hint) from error
         if not _ASSIGNMENT.search(text):
             raise ConfigError(f"{self._env_file} names no variable", hint=hint)

@@ -1,7 +1,7 @@
-"""The connection to Modal: its library, one client a process, and what its errors mean to people.
+"""The connection to Modal: its library, one client for the process, and its errors in the users' words.
 
-Owns importing `modal` off the event loop, the deadline that every group of calls has (Modal's own is a
-minute), and the translation of its exceptions, by class. What is asked is up to the other modules here.
+Owns importing `modal` off the event loop, the deadline of every group of calls (Modal's own is a minute), and
+the translation of Modal's exceptions.
 """
 
 from __future__ import annotations
@@ -21,51 +21,48 @@ from tui.backends.modal.sign_in import TOKENS
 if TYPE_CHECKING:
     from modal.client import Client
 
-PATIENCE = 7.0
+CALL_SECONDS = 7.0
 """Seconds that a group of calls may take; together with the import less than ten."""
 
 _clients: dict[tuple[str, str, str], Client] = {}
-_one_at_a_time = threading.Lock()
+_import_lock = threading.Lock()
 
 
 class NotSignedIn(BackendError):
-    """Modal does not know who asks: only the user can change that."""
+    """The user is not signed in to Modal: no retry helps."""
 
 
 class Session:
-    """How this user is known to Modal: by tokens of `.env`, or else as Modal's own library finds out."""
+    """The user's credentials: the tokens of `.env`, or else those that Modal's library finds."""
 
     def __init__(self, env: Mapping[str, str] | None = None) -> None:
         given = env or {}
         self.tokens = {name: given[name] for name in TOKENS if given.get(name)}
-        """The tokens of `.env`, where both are there: never for a container."""
+        """The tokens of `.env`, if it has both: never for a container."""
         if len(self.tokens) < len(TOKENS):
             self.tokens = {}
         self.environment = ""
-        """Modal's environment that MODAL_ENVIRONMENT or the profile names, once a client was asked for."""
+        """Modal's environment that MODAL_ENVIRONMENT or the profile names; known with the first client."""
 
     async def client(self) -> Client:
-        """The client, of which a process has one a user and server. Raises `BackendError`.
-
-        The first call connects; it takes as long as `within` allows where the server does not answer.
-        """
-        key = await asyncio.to_thread(self._who)
+        """The client, one for each user and server. Raises `BackendError`. The first call connects."""
+        key = await asyncio.to_thread(self._credentials)
         known = _clients.get(key)
         if known is not None and not known.is_closed():
             return known
         import modal
 
-        async with within(PATIENCE, "sign in"):
+        async with within(CALL_SECONDS, "sign in"):
             if all(key):
                 client = await modal.Client.from_credentials.aio(*key[1:])
-            else:  # by OAuth, or not at all: Modal's own library says which.
+            else:  # by OAuth, or not at all: Modal's library finds out
                 client = await modal.Client.from_env.aio()
         _clients[key] = client
         return client
 
-    def _who(self) -> tuple[str, str, str]:
-        """Server and tokens. Importing takes up to a second, and is never twice under way."""
-        with _one_at_a_time, translated("sign in"):
+    def _credentials(self) -> tuple[str, str, str]:
+        """Server and tokens, by Modal's library: importing that takes up to a second."""
+        with _import_lock, translated("sign in"):
             config = importlib.import_module("modal").config.config
             self.environment = str(config["environment"] or "")
             values = [self.tokens.get(name) or config[name[6:].lower()] or "" for name in TOKENS]
@@ -74,11 +71,10 @@ class Session:
 
 @asynccontextmanager
 async def within(seconds: float, what: str) -> AsyncIterator[None]:
-    """Let the calls in its body take so long together; `what` ("list the volumes") says what they do.
+    """Give the calls in its body so much time together; `what` ("list the volumes") names what they do.
 
-    Raises `BackendError` for a server that does not answer or answers nonsense, and where nobody is signed
-    in. `NotFoundError` and builtin exceptions other than of the network pass: what is missing is the
-    caller's to say.
+    Raises `BackendError` where the server does not answer or refuses, and where the user is not signed in.
+    `NotFoundError` passes: the caller knows what is missing.
     """
     try:
         async with asyncio.timeout(seconds) as deadline:
@@ -92,37 +88,37 @@ async def within(seconds: float, what: str) -> AsyncIterator[None]:
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Modal's exceptions as ours; see `within`."""
+    """Raise ours in place of Modal's exceptions; see `within`."""
     try:
         yield
     except (BackendError, asyncio.CancelledError, TimeoutError):
         raise
     except Exception as error:
-        if (ours := _ours(error, what)) is not None:
+        if (ours := _translation(error, what)) is not None:
             raise ours from error
         raise
 
 
 def server() -> str:
-    """The server that is asked, as people know it."""
+    """The server's host name."""
     url = str(importlib.import_module("modal.config").config["server_url"])
     return url.partition("://")[2] or url
 
 
 def unreachable(what: str, cause: str) -> BackendError:
-    """What to say of a server that does not answer."""
+    """The error of a server that does not answer."""
     hint = Hint("is this machine online? https://status.modal.com says how Modal is")
     return BackendError(f"cannot reach Modal ({server()}) to {what}", cause=cause, hint=hint)
 
 
 def not_signed_in(cause: str = "") -> NotSignedIn:
-    """What to say where Modal does not know who asks."""
+    """The error of a user who is not signed in."""
     hint = Hint("run `modal setup`, or put MODAL_TOKEN_ID and MODAL_TOKEN_SECRET into .env")
     return NotSignedIn("not signed in to Modal", cause=cause, hint=hint)
 
 
-def _ours(error: Exception, what: str) -> BackendError | None:
-    """What Modal's error is to us; None for those that are the caller's business."""
+def _translation(error: Exception, what: str) -> BackendError | None:
+    """Our exception for one of Modal's; None for those that pass."""
     from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
     from modal import exception as modal
 
@@ -134,16 +130,16 @@ def _ours(error: Exception, what: str) -> BackendError | None:
     lost = (modal.ConnectionError, modal.ServiceError, modal.InternalError, modal.ClientClosed)
     if isinstance(error, lost):
         return unreachable(what, text)
-    told = advice(str(error))
+    hint_text = advice(str(error))
     if isinstance(error, modal.PermissionDeniedError):
-        hint = Hint(told or "does your Modal user have access to this workspace and environment?")
+        hint = Hint(hint_text or "does your Modal user have access to this workspace and environment?")
         return BackendError(f"Modal does not let you {what}: {text}", hint=hint)
     if isinstance(error, modal.VersionError):
         return BackendError("Modal wants a newer client", cause=text, hint=Hint(UPDATE_CLIENT))
     if isinstance(error, modal.Error):
-        hints = Hint(told) if told else None
+        hints = Hint(hint_text) if hint_text else None
         return BackendError(f"Modal could not {what}: {text or type(error).__name__}", hint=hints)
-    # After Modal's own, since what it refuses is a GRPCError as well.
+    # After Modal's own exceptions, some of which are GRPCErrors as well.
     network = (ConnectionError, socket.gaierror, GRPCError, ProtocolError, StreamTerminatedError)
     return unreachable(what, text) if isinstance(error, network) or _lost_in_the_middle(error) else None
 

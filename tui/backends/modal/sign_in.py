@@ -1,6 +1,7 @@
-"""Whether this user is signed in to Modal, by what lies on this machine: nobody is asked, nothing imported.
+"""Whether the user is signed in to Modal, by the files and variables of this machine alone.
 
-Owns reading Modal's own file of profiles. Whether the server agrees shows with the first question.
+Owns reading Modal's file of profiles without importing Modal. Whether the server agrees shows with the first
+request.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ TOKENS = ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET")
 _OAUTH = "oauth_refresh_token"
 
 
-def how(secrets: Mapping[str, str], environ: Mapping[str, str]) -> str:
-    """How Modal would know who this is, in words; empty where it would not.
+def describe(secrets: Mapping[str, str], environ: Mapping[str, str]) -> str:
+    """By what the user is signed in, or an empty string.
 
-    `secrets` are those of `.env`; `environ` is what `tui.settings.surroundings` says.
+    secrets: those of `.env`. environ: as `tui.settings.surroundings` returns it.
     """
     if all(name in environ or name in secrets for name in TOKENS):
         return "signed in by MODAL_TOKEN_ID and MODAL_TOKEN_SECRET"
@@ -24,12 +25,12 @@ def how(secrets: Mapping[str, str], environ: Mapping[str, str]) -> str:
     try:
         profiles = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return ""  # a file that is not there, or that Modal cannot read either
+        return ""  # missing, or a file that Modal cannot read either
     environment = environ.get("MODAL_ENVIRONMENT", "")
     whole = {
         n: p for n, p in profiles.items() if isinstance(p, dict) and (p.get("token_id") or p.get(_OAUTH))
     }
-    chosen = environ.get("MODAL_PROFILE")  # before the file's own choice, as Modal has it
+    chosen = environ.get("MODAL_PROFILE")  # Modal prefers it to the file's choice, too
     first = next(iter(whole), "")
     active = chosen or next((name for name, profile in whole.items() if profile.get("active")), first)
     if active not in whole:

@@ -1,10 +1,9 @@
-"""What an app has logged: batches from where one left off, and pieces of the past.
+"""An app's logs: live from a position, or of the past.
 
-Owns reading Modal's log service. It may repeat, reorder or drop what it carries, and end quietly: putting a
-run's output together again is `journal.py`'s, going on after a break `watch.py`'s.
-
-`App.logs.stream()` always begins at the beginning and hides where it is; so its call of Modal's protocol is
-made here, which knows positions.
+Owns reading Modal's log service, which may repeat, reorder or drop entries and end without a sign:
+`stream_copy.py` puts the output together again, `watch.py` reconnects. Past logs come from
+`modal.App.logs.fetch`, live ones from `protocol.get_logs`, since `App.logs.stream` has no positions: after
+each break it would begin with the app's first entry.
 """
 
 from __future__ import annotations
@@ -16,19 +15,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tui.backends.modal.session import PATIENCE, within
+from tui.backends.modal.session import CALL_SECONDS, within
 
 if TYPE_CHECKING:
     from modal.client import Client
 
 T = TypeVar("T")
 _REACH = 34 * 86400.0
-"""Seconds: Modal refuses to look back for more than 35 days."""
+"""Seconds: Modal refuses to look back more than 35 days."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Some text that a container printed, or Modal about it."""
+    """Text that a container printed, or Modal about it."""
 
     text: str
     source: str
@@ -40,43 +39,43 @@ class Entry:
 
 @dataclass(frozen=True)
 class LogBatch:
-    """Entries in the order in which they came."""
+    """Entries in the order of their arrival."""
 
     entries: list[Entry]
     position: str
-    """Where to go on; empty where the service does not say."""
+    """Where to continue after them; empty where the service names none."""
     done: bool
-    """Whether the app is over and this is the last of its logs."""
+    """Whether the app is over and these are its last entries."""
 
 
 async def live(client: Client, app: str, position: str, seconds: float) -> AsyncGenerator[LogBatch, None]:
-    """Batches after a position (empty: from the first) as they come, for so many seconds at most.
+    """The batches after a position (empty: all), as they come for so many seconds; 0 gives those of the past.
 
-    Zero seconds give what there is. Raises `BackendError`; `NotFoundError` where there is no such app.
+    Raises `BackendError`, and `NotFoundError` where there is no such app.
     """
-    # The service ends the call itself: what does not come in that time was cut off in silence.
+    # The service ends the call itself: if it does not, the connection was cut without a sign.
     from tui.backends.modal import protocol
 
-    found = _in_time(protocol.get_logs.aio(client, app, position, seconds), seconds + PATIENCE)
+    found = _in_time(protocol.get_logs.aio(client, app, position, seconds), seconds + CALL_SECONDS)
     async with aclosing(found) as batches:
         async for batch in batches:
             yield _batch(batch)
 
 
 async def past(client: Client, app: str, since: float) -> list[Entry]:
-    """What was logged since a moment (Unix seconds). Raises as `live` does."""
+    """The entries since a time (Unix seconds). Raises as `live` does."""
     import modal
 
-    async with within(PATIENCE, "read logs"):
+    async with within(CALL_SECONDS, "read logs"):
         logs = (await modal.App.lookup.aio(app, client=client)).logs
-    # Until later than now: the containers' clocks may be ahead of this machine's.
+    # The containers' clocks may be ahead of this machine's.
     begin, end = max(since, time.time() - _REACH), time.time() + 600
     found = logs.fetch.aio(since=datetime.fromtimestamp(begin, UTC), until=datetime.fromtimestamp(end, UTC))
-    return [_from_the_past(entry) async for entry in _in_time(_as_far_as_kept(found), PATIENCE)]
+    return [_from_the_past(entry) async for entry in _in_time(_until_refused(found), CALL_SECONDS)]
 
 
-async def _as_far_as_kept(entries: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
-    """The entries; no more where Modal refuses them, for their age or number: the volume has the rest."""
+async def _until_refused(entries: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+    """The entries, until Modal refuses more for their age or number: the volume has the rest."""
     from modal import exception
 
     try:
@@ -88,7 +87,7 @@ async def _as_far_as_kept(entries: AsyncGenerator[Any, None]) -> AsyncGenerator[
 
 
 async def _in_time(items: AsyncGenerator[T, None], seconds: float) -> AsyncGenerator[T, None]:
-    """The items; each may be that long in coming."""
+    """The items; each may take so many seconds to come."""
     async with aclosing(items):
         while True:
             try:

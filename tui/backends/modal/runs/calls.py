@@ -1,6 +1,6 @@
-"""A run's function call and app: whether they go on, what became of them, and how they are stopped.
+"""A run's function call and app on Modal: whether they run, how they ended, and stopping them.
 
-Owns asking Modal. What a run's record says and what is made of a death is `status.py`'s.
+What follows for the run's record is `status.py`'s.
 """
 
 from __future__ import annotations
@@ -9,39 +9,39 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from remote.contract.errors import BackendError
-from tui.backends.modal.session import PATIENCE, within
+from tui.backends.modal.session import CALL_SECONDS, within
 
 if TYPE_CHECKING:
     from modal.client import Client
 
-# `expired`: Modal has forgotten; `launch`: it was never called, and nobody is left who would.
-How = Literal["returned", "raised", "timeout", "memory", "cancelled", "lost", "expired", "launch"]
+# expired: Modal no longer knows; launch: the launcher is gone and the function was never called.
+OutcomeKind = Literal["returned", "raised", "timeout", "memory", "cancelled", "lost", "expired", "launch"]
 
 
 TERMINATED = 20.0
-"""Seconds until a container that is terminated has to be gone."""
+"""Seconds that a container may take to end once it is terminated."""
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a call ended."""
 
-    how: How
+    kind: OutcomeKind
     text: str = ""
-    """What was raised, in one line."""
+    """The exception, in one line."""
     exit_code: int | None = None
-    """Of a function that left by `sys.exit`."""
+    """Of a function that called `sys.exit`."""
 
 
 async def outcome(client: Client, call: str, seconds: float = 0.0) -> Outcome | None:
-    """How a call ended; None where it goes on after so many seconds.
+    """How a call ended; None if it still runs after so many seconds.
 
-    Nothing that it raised is raised here, not even `SystemExit`. Raises `BackendError`; `NotFoundError` where
-    there is no such call.
+    What the function raised is not raised here. Raises `BackendError`, and `NotFoundError` where there is no
+    such call.
     """
     from tui.backends.modal import protocol
 
-    async with within(seconds + PATIENCE, "ask how the run stands"):
+    async with within(seconds + CALL_SECONDS, "ask how the run stands"):
         answer, raised = await protocol.get_outputs.aio(client, call, seconds)
     if not answer.outputs:
         return None if answer.num_unfinished_inputs else Outcome("expired")
@@ -49,29 +49,31 @@ async def outcome(client: Client, call: str, seconds: float = 0.0) -> Outcome | 
 
 
 async def is_over(client: Client, app: str) -> bool:
-    """Whether an app is stopped. Raises `BackendError`; `NotFoundError` where there is no such app."""
+    """Whether an app is stopped. Raises `BackendError`, and `NotFoundError` where there is no such app."""
     import modal
     from modal.types import AppState
 
-    async with within(PATIENCE, "ask how the run stands"):
+    async with within(CALL_SECONDS, "ask how the run stands"):
         info = await (await modal.App.lookup.aio(app, client=client)).info.aio()
     return info.lifecycle.state in (AppState.STOPPED, AppState.DISABLED)
 
 
 async def cancel(client: Client, call: str) -> None:
-    """Cancel a call; its function may save what it has. Raises as `outcome` does."""
+    """Cancel a call; its function has time to save. Raises as `outcome` does."""
     import modal
 
-    async with within(PATIENCE, "stop the run"):
+    async with within(CALL_SECONDS, "stop the run"):
         await modal.FunctionCall.from_id(call, client=client).cancel.aio()
 
 
 async def terminate(client: Client, call: str, app: str | None) -> None:
-    """Cancel a call and end its container, which has no time to save anything; where that does not end in
-    time, stop the app. Raises as `outcome` does, and `BackendError` where it goes on all the same."""
+    """Cancel a call and end its container, which has no time to save; if that fails, stop the app.
+
+    Raises as `outcome` does, and `BackendError` where the call still runs.
+    """
     import modal
 
-    async with within(PATIENCE, "stop the run"):
+    async with within(CALL_SECONDS, "stop the run"):
         await modal.FunctionCall.from_id(call, client=client).cancel.aio(terminate_containers=True)
     if await outcome(client, call, TERMINATED) is None and app:
         await stop(client, app)
@@ -80,19 +82,19 @@ async def terminate(client: Client, call: str, app: str | None) -> None:
 
 
 async def stop(client: Client, app: str) -> None:
-    """Stop an app and all that runs in it, at once. Raises as `is_over` does."""
+    """Stop an app and all of its containers, at once. Raises as `is_over` does."""
     import modal
 
-    async with within(PATIENCE, "stop the run"):
+    async with within(CALL_SECONDS, "stop the run"):
         await (await modal.App.lookup.aio(app, client=client)).stop.aio()
 
 
 def _judged(result: Any, error: BaseException) -> Outcome:
-    """What a call that did not return came to."""
+    """The outcome of a call that did not return."""
     from tui.backends.modal import protocol
 
     status = protocol.status_name(result)
-    known: dict[str, How] = {
+    known: dict[str, OutcomeKind] = {
         "TIMEOUT": "timeout",
         "TERMINATED": "cancelled",
         "INTERNAL_FAILURE": "lost",
@@ -104,7 +106,7 @@ def _judged(result: Any, error: BaseException) -> Outcome:
     if status in known:
         return Outcome(known[status], _line(result.exception or str(error)))
     if not result.data and not result.data_blob_id:
-        return Outcome("lost", _line(result.exception))  # The container died with no word of the function's.
+        return Outcome("lost", _line(result.exception))  # the container died, the function raised nothing
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else int(error.code is not None)
         return Outcome("raised", f"SystemExit: {error.code}", code)

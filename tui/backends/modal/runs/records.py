@@ -1,7 +1,8 @@
-"""Runs' records: in the volumes, where they are the truth, and the copies on this machine.
+"""Records of runs: in the volumes, and their copies on this machine.
 
-Owns finding them all and the copies in `<home>/modal/<volume>/runs/<id>/`, which spare asking again for runs
-that are over. While a run is being launched here, that directory is the launcher's.
+Owns finding all of them, and the copies in `<home>/modal/<volume>/runs/<id>/`, which spare requests for runs
+that are over; the volume's record counts. While a run is being launched here, its directory is the
+launcher's.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from tui.settings import make_private
 
 OUTPUTS = "verifiers-outputs-"
 RESUMABLE = 7 * 86400.0
-"""Seconds after its end for which a run may turn out to have been resumed from another machine."""
+"""Seconds after its end in which a run may have been resumed from another machine."""
 COMPARE_EVERY = 60.0
-"""Seconds between two looks for that."""
+"""Seconds between two checks for that."""
 TOGETHER = 24
-"""Questions that are asked at once."""
+"""Requests that are made at once."""
 
 
 class Records:
@@ -39,67 +40,67 @@ class Records:
     def __init__(self, root: Path, volumes: Volumes) -> None:
         self.root, self._volumes = root, volumes
         self.notices: list[str] = []
-        """What `all` passed over at its last call, a sentence each."""
+        """What `all` left out at its last call, a sentence each."""
         self.damaged: list[Damaged] = []
-        """The runs among that whose record cannot be read."""
+        """The runs among them whose record cannot be read."""
         self._known: dict[tuple[str, str], RunRecord] = {}
         self._compared: dict[tuple[str, str], float] = {}
-        """When a final record was last compared with the volume's (Unix seconds)."""
+        """Unix seconds of the last comparison of a final record with the volume's."""
 
     def run_dir(self, run: RunRecord | LaunchRequest) -> Path:
-        """Where what is here of a run lies."""
+        """The run's directory on this machine."""
         return self._dir(run.outputs, run.run_id)
 
     def launching(self, run: RunRecord) -> bool:
-        """Whether a launcher on this machine is at work on it."""
+        """Whether a launcher on this machine works on the run."""
         return is_alive(self.run_dir(run))
 
-    def here(self, outputs: str, run_id: str) -> RunRecord | None:
-        """The record as this machine knows it; None where it knows nothing that can be read."""
+    def local(self, outputs: str, run_id: str) -> RunRecord | None:
+        """The copy of a record; None where there is none or it cannot be read."""
         try:
             text = (self._dir(outputs, run_id) / layout.RECORD).read_bytes()
-            return self._same(RunRecord.model_validate_json(text))
+            return self._cached(RunRecord.model_validate_json(text))
         except (OSError, ValidationError):
             return None
 
     def remembered(self, run_id: str) -> RunRecord | None:
-        """The same, of whatever experiment the run is."""
+        """The copy of a run's record, whichever experiment the run is of."""
         volumes = (path.name for path in self.root.glob(f"{OUTPUTS}*"))
-        return next((found for name in volumes if (found := self.here(name, run_id))), None)
+        return next((found for name in volumes if (found := self.local(name, run_id))), None)
 
     async def fetch(self, run: RunRecord) -> RunRecord:
-        """The volume's record, with what only this machine knows of it. Never changes once it is final.
+        """The volume's record, with the identifiers that only this machine knows.
 
         Raises `RunNotFound`, `DiskError` for one that is damaged, and `BackendError`.
         """
         return await self._fetch(run.outputs, run.run_id)
 
     async def all(self) -> list[RunRecord]:
-        """Every run's record, newest first; damaged ones go to `notices`. Raises `BackendError`."""
+        """Every run's record, newest first; damaged ones are in `notices`. Raises `BackendError`."""
         self.notices, self.damaged = [], []
         infos = await self._volumes.volumes()
         names = [info.name for info in infos if info.name.startswith(OUTPUTS)]
         places = [place for found in await each(names, self._runs_of, TOGETHER) for place in found]
-        records = [record for record in await each(places, self._one, TOGETHER) if record is not None]
+        records = [record for record in await each(places, self._record, TOGETHER) if record is not None]
         known = {(record.outputs, record.run_id) for record in records}
-        staged = await asyncio.to_thread(self._being_launched)
-        records += [record for record in staged if (record.outputs, record.run_id) not in known]
+        launching = await asyncio.to_thread(self._being_launched)
+        records += [record for record in launching if (record.outputs, record.run_id) not in known]
         return sorted(records, key=lambda record: record.created, reverse=True)
 
-    def keep(self, record: RunRecord) -> RunRecord:
-        """Write the copy of a record, unless a launcher is at work on it; gives the record."""
+    def save(self, record: RunRecord) -> RunRecord:
+        """Write the copy of a record, unless a launcher works on the run; returns the record."""
         path = self.run_dir(record) / layout.RECORD
-        # A copy that cannot be written is asked for again.
+        # What cannot be written is fetched again the next time.
         with suppress(OSError):
-            if self.here(record.outputs, record.run_id) != record and not self.launching(record):
+            if self.local(record.outputs, record.run_id) != record and not self.launching(record):
                 write(path, to_portable_json(record.model_dump(mode="json")).encode() + b"\n")
-        return self._same(record)
+        return self._cached(record)
 
     def _dir(self, outputs: str, run_id: str) -> Path:
         return self.root / outputs / layout.run_path(run_id)
 
-    def _same(self, record: RunRecord) -> RunRecord:
-        """The very object that was given out before, where nothing has changed since."""
+    def _cached(self, record: RunRecord) -> RunRecord:
+        """The object that was returned before, if nothing has changed since."""
         known = self._known.get((record.outputs, record.run_id))
         if known == record:
             return known
@@ -114,26 +115,26 @@ class Records:
         names = [Path(entry.path).name for entry in entries if entry.is_dir]
         return [(volume, name) for name in names if name not in ("", ".", "..")]
 
-    async def _one(self, place: tuple[str, str]) -> RunRecord | None:
+    async def _record(self, place: tuple[str, str]) -> RunRecord | None:
         try:
-            here = await asyncio.to_thread(self.here, *place)
-            return here if here is not None and self._stays(here) else await self._fetch(*place)
+            local = await asyncio.to_thread(self.local, *place)
+            return local if local is not None and self._is_fresh(local) else await self._fetch(*place)
         except RunNotFound:
-            return None  # a folder without a record: a launch that was broken off at once
+            return None  # a folder without a record: its launch was interrupted at once
         except DiskError as error:
             self.damaged.append(Damaged(*place, error.message))
             self.notices.append(error.message)
             return None
 
-    def _stays(self, here: RunRecord) -> bool:
-        """Whether the copy of a record does not have to be compared with the volume's just now.
+    def _is_fresh(self, local: RunRecord) -> bool:
+        """Whether the copy of a record need not be compared with the volume's just now.
 
-        One that is final changes where another machine has the run resumed, which a run of long ago is not.
+        A final record changes when another machine resumes the run, which happens soon or never.
         """
-        if not here.ended_already:
+        if not local.ended_already:
             return False
-        key, now = (here.outputs, here.run_id), time.time()
-        if now - (here.ended or 0.0) > RESUMABLE or now - self._compared.get(key, 0.0) < COMPARE_EVERY:
+        key, now = (local.outputs, local.run_id), time.time()
+        if now - (local.ended or 0.0) > RESUMABLE or now - self._compared.get(key, 0.0) < COMPARE_EVERY:
             return True
         self._compared[key] = now
         return False
@@ -154,28 +155,28 @@ class Records:
     async def _read(self, outputs: str, path: str) -> RunRecord:
         try:
             return RunRecord.model_validate_json(await self._volumes.read(outputs, path))
-        except ValidationError:  # It may have been replaced while it was read.
+        except ValidationError:  # it may have been replaced while it was read
             return RunRecord.model_validate_json(await self._volumes.read(outputs, path))
 
     def _merged(self, record: RunRecord) -> RunRecord:
-        here = self.here(record.outputs, record.run_id)
-        if here is None:
-            return self.keep(record)
-        if here.ended_already and not record.ended_already and record.resumed_after <= here.resumed_after:
-            return here
-        identifiers = {**here.identifiers, **record.identifiers}
-        return self.keep(record.model_copy(update={"identifiers": identifiers}))
+        local = self.local(record.outputs, record.run_id)
+        if local is None:
+            return self.save(record)
+        if local.ended_already and not record.ended_already and record.resumed_after <= local.resumed_after:
+            return local
+        identifiers = {**local.identifiers, **record.identifiers}
+        return self.save(record.model_copy(update={"identifiers": identifiers}))
 
     def _being_launched(self) -> list[RunRecord]:
-        """Runs that a launcher on this machine has not put into a volume yet, or cannot."""
+        """Records of runs that a launcher on this machine has not put into a volume yet."""
         paths = self.root.glob(f"{OUTPUTS}*/runs/*/{layout.LOCK}")
         alive = [path.parent for path in paths if is_alive(path.parent)]
-        found = (self.here(path.parent.parent.name, path.name) for path in alive)
+        found = (self.local(path.parent.parent.name, path.name) for path in alive)
         return [record for record in found if record is not None]
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a file that a reader sees whole: old or new, never half."""
+    """Replace a file atomically."""
     make_private(path.parent)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

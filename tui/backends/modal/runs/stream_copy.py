@@ -1,12 +1,10 @@
-"""A run's whole output on this machine, put together from pieces that come doubled, late or not at all.
+"""The copy of a run's output on this machine, put together from frames that come twice, late or never.
 
-Owns the journal file and what places each piece in it: frames name the attempt that they belong to and their
-place in it, so bytes that are there are passed over, and those before which some are missing wait. Where
-pieces come from is `watch.py`'s.
+Owns the copy's file and the place of each frame in it. A frame names its attempt and its offset there, so
+bytes that are present are skipped, and a frame waits while bytes before it are missing. `fetch.py` fetches.
 
-Several programs may write the same journal: what is there counts anew at each piece, under a lock that is
-held for no longer than the writing takes. Killed at any moment, a writer leaves a journal that another goes
-on with.
+Several programs may write one copy: each looks at the file anew for each frame, under a lock that is held
+while it writes. A writer that is killed at any moment leaves a copy that another continues.
 """
 
 from __future__ import annotations
@@ -25,12 +23,12 @@ from remote.contract.log_frames import Frame
 from tui.settings import make_private
 
 CURSOR = "cursor.json"
-_GUARD = ".journal.lock"
+_GUARD = ".copy.lock"
 
 
 @dataclass(frozen=True)
 class Mark:
-    """From byte `base` on the journal holds attempt `attempt`'s bytes from `at` on; `text` stands before."""
+    """From byte `base` on the copy holds attempt `attempt`'s bytes from `at` on; before it comes `text`."""
 
     attempt: int = 1
     at: int = 0
@@ -40,7 +38,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Place:
-    """Up to where an attempt's bytes are there."""
+    """The attempt that the copy ends with, and the offset up to which its bytes are present."""
 
     attempt: int
     at: int
@@ -48,84 +46,84 @@ class Place:
 
 @dataclass(frozen=True)
 class Cursor:
-    """What places pieces, and where the log service goes on."""
+    """What is known of a copy besides its bytes: kept beside it, in `cursor.json`."""
 
     marks: tuple[Mark, ...] = (Mark(),)
     position: str = ""
+    """Where to read the app's logs on from."""
     seen: float = 0.0
-    """Unix seconds: all that was logged before is there."""
+    """Unix seconds: all that was logged before is present."""
     complete: bool = False
-    """Whether the run is over and all that it said is there."""
+    """Whether the run is over and all of its output is present."""
 
     def fitting(self, size: int) -> Cursor:
-        """Without marks beyond the journal's end: the file has lost what they speak of."""
+        """The same without marks beyond the copy's end, which a truncated file no longer has."""
         marks = self.marks
         while len(marks) > 1 and marks[-1].base - len(marks[-1].text.encode()) > size:
             marks = marks[:-1]
         return self if size and marks == self.marks else Cursor(marks)
 
     def place(self, size: int) -> Place:
-        """What is there, in a journal of that size."""
+        """The place that a copy of `size` bytes ends at."""
         last = self.marks[-1]
         return Place(last.attempt, last.at + size - last.base)
 
     def fit(self, frames: Iterable[Frame], size: int) -> tuple[bytes, list[Frame]]:
-        """The bytes that go on where the journal ends, and the frames that cannot be placed yet."""
-        here = self.place(size)
-        new, at, kept = bytearray(), here.at, list[Frame]()
+        """The bytes to append to a copy of `size` bytes, and the frames that have to wait."""
+        end = self.place(size)
+        new, at, waiting = bytearray(), end.at, list[Frame]()
         for frame in sorted(frames, key=lambda frame: (frame.attempt, frame.at)):
-            if frame.attempt == here.attempt and frame.at <= at:
+            if frame.attempt == end.attempt and frame.at <= at:
                 new += frame.data[at - frame.at :]
                 at = max(at, frame.at + len(frame.data))
-            elif frame.attempt >= here.attempt:
-                kept.append(frame)
-        return bytes(new), kept
+            elif frame.attempt >= end.attempt:
+                waiting.append(frame)
+        return bytes(new), waiting
 
     def jumped(self, attempt: int, at: int, text: str, size: int) -> Cursor:
-        """Going on at another place, after a text of ours."""
+        """The cursor of a copy of `size` bytes that continues at another place, after a text of ours."""
         mark = Mark(attempt, at, size + len(text.encode()), text)
         return replace(self, marks=(*self.marks, mark))
 
 
-class Journal:
-    """The journal of a run whose directory is on this machine."""
+class StreamCopy:
+    """The copy in a run's directory on this machine. Every method does disk work."""
 
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
         self.path = run_dir / layout.STREAM
 
     def size(self) -> int:
-        """Bytes that are there; 0 where there is none yet."""
+        """Bytes that are present."""
         try:
             return self.path.stat().st_size
         except FileNotFoundError:
             return 0
 
     def place(self) -> Place:
-        """Up to where bytes are there."""
+        """The place that the copy ends at."""
         with self._open() as fd:
             return self._cursor(fd).place(_size(fd))
 
     def cursor(self) -> Cursor:
-        """What is known of it."""
         with self._open() as fd:
             return self._cursor(fd)
 
     def take(self, frames: Sequence[Frame]) -> list[Frame]:
-        """Append what is new; gives back the frames that have to wait for others."""
+        """Append what is new; returns the frames that have to wait for others."""
         with self._open() as fd:
-            new, kept = self._cursor(fd).fit(frames, _size(fd))
+            new, waiting = self._cursor(fd).fit(frames, _size(fd))
             _append(fd, new)
-        return kept
+        return waiting
 
     def add(self, attempt: int, at: int, data: bytes) -> None:
-        """Append what is new of an attempt's bytes, where they follow on those that are there."""
+        """Append what is new of an attempt's bytes, if they follow on those that are present."""
         self.take([Frame(attempt, at, data)])
 
     def begin(self, attempt: int, *, ends_line: bool = False) -> None:
-        """Another attempt follows: nothing more comes of the one before. Begun already: nothing happens.
+        """Begin another attempt's part, unless it has begun: no more of the one before will come.
 
-        `ends_line` says that what follows begins by ending a line that was torn.
+        ends_line: the attempt's own bytes end the line that the one before left without its end.
         """
         with self._open() as fd:
             cursor, size = self._cursor(fd), _size(fd)
@@ -134,53 +132,53 @@ class Journal:
                 self._jump(fd, cursor, Place(attempt, 0), text)
 
     def skip(self, attempt: int, at: int) -> None:
-        """Bytes of an attempt are nowhere to be had: say how many, and go on after them."""
+        """Give up an attempt's bytes before `at`: append a line that says how many, and continue there."""
         with self._open() as fd:
             cursor, size = self._cursor(fd), _size(fd)
-            here = cursor.place(size)
-            if (here.attempt, here.at < at) == (attempt, True):
-                told = (
-                    f"[modal] {at - here.at} bytes of the output are missing: the log service has lost them\n"
+            end = cursor.place(size)
+            if end.attempt == attempt and end.at < at:
+                line = (
+                    f"[modal] {at - end.at} bytes of the output are missing: the log service has lost them\n"
                 )
-                self._jump(fd, cursor, Place(attempt, at), _rest_of_line(fd, size) + told)
+                self._jump(fd, cursor, Place(attempt, at), _rest_of_line(fd, size) + line)
 
     def remember(self, position: str, seen: float) -> None:
-        """Where the log service goes on, and since when not all that was logged is there."""
+        """Note where to read the logs on from, and the time (Unix seconds) before which all is present."""
         with self._open() as fd:
             cursor = self._cursor(fd)
             self._save(replace(cursor, position=position, seen=max(seen, cursor.seen)))
 
     def complete(self) -> None:
-        """Nothing more will come."""
+        """Note that all of the run's output is present."""
         with self._open() as fd:
             self._save(replace(self._cursor(fd), complete=True))
 
     def reopen(self) -> None:
-        """More will come, of another app: where its logs begin is not known yet."""
+        """Note that more will come, in the logs of another app."""
         with self._open() as fd:
             self._save(replace(self._cursor(fd), complete=False, position="", seen=0.0))
 
     def _jump(self, fd: int, cursor: Cursor, to: Place, text: str) -> None:
-        # The cursor first: where the text is missing after a crash, the next to open the journal writes it.
+        # The cursor first: the next program to open the copy writes a text that a crash left out.
         cursor = cursor.jumped(to.attempt, to.at, text, _size(fd))
         self._save(cursor)
         self._write_text(fd, cursor)
 
     def _cursor(self, fd: int) -> Cursor:
-        """The cursor on file, once the journal is as it says."""
+        """The cursor on file, after the copy was made to agree with it."""
         cursor = _read(self.run_dir / CURSOR).fitting(_size(fd))
         self._write_text(fd, cursor)
         return cursor
 
     def _write_text(self, fd: int, cursor: Cursor) -> None:
-        """Write what a crash has left out of the last mark's text."""
+        """Write what a crash left out of the last mark's text."""
         last = cursor.marks[-1]
         if (missing := last.base - _size(fd)) > 0:
             _append(fd, last.text.encode()[-missing:])
 
     @contextmanager
     def _open(self) -> Iterator[int]:
-        """The journal's descriptor, with nobody else writing."""
+        """The copy's file descriptor, locked against other writers."""
         make_private(self.path.parent)
         guard = os.open(self.run_dir / _GUARD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -195,13 +193,13 @@ class Journal:
 
     def _save(self, cursor: Cursor) -> None:
         path = self.run_dir / CURSOR
-        temporary = path.with_name(f".{CURSOR}.new")  # nobody else writes: the guard is ours
+        temporary = path.with_name(f".{CURSOR}.new")  # the lock keeps others from it
         temporary.write_text(json.dumps(asdict(cursor)), encoding="utf-8")
         temporary.replace(path)
 
 
 def _read(path: Path) -> Cursor:
-    """The cursor on file; the first one where there is none or it is damaged."""
+    """The cursor on file; that of an empty copy where it is missing or damaged."""
     try:
         data = from_json(path.read_bytes())
         marks = tuple(Mark(**mark) for mark in data["marks"])
@@ -221,5 +219,5 @@ def _append(fd: int, data: bytes) -> None:
 
 
 def _rest_of_line(fd: int, size: int) -> str:
-    """What ends the journal's last line, where it is torn."""
+    """A newline where the copy's last line has none."""
     return "\n" if size and os.pread(fd, 1, size - 1) != b"\n" else ""

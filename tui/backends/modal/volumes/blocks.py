@@ -22,7 +22,7 @@ from modal.exception import NotFoundError
 from remote.contract.errors import BackendError, DiskError, Hint
 from tui.backends.modal import protocol
 from tui.backends.modal.in_order import in_order
-from tui.backends.modal.session import PATIENCE, within
+from tui.backends.modal.session import CALL_SECONDS, within
 from tui.backends.modal.volumes.part_file import BLOCK, RemoteFile, block_digest
 from tui.backends.off_loop import off_loop
 
@@ -69,7 +69,7 @@ class Blocks:
 
         Raises `NotFoundError` and `BackendError`.
         """
-        async with within(PATIENCE, f"read {path}"):
+        async with within(CALL_SECONDS, f"read {path}"):
             found = await protocol.get_file.aio(self._volume, path, start, size)
         if found.start != start or not found.len:
             return []

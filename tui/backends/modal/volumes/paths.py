@@ -1,7 +1,7 @@
-"""Paths of a volume, as people type them and as the server names them.
+"""Paths in a volume, typed by users and named by the server. Pure functions.
 
-Owns that neither leaves its folder: what is typed stays in the volume, and what a server calls a file stays
-in the folder that it is downloaded to. Nothing here asks anybody.
+Owns the checks that neither leaves its folder: a typed path stays in the volume, a file that the server names
+in the folder of its download.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from remote.contract.errors import ConfigError, DiskError, Hint
 
 
 def inside(volume: str, path: str) -> str:
-    """A typed path, tidied; the volume's root is the empty one. Raises `ConfigError` where it leaves."""
+    """A typed path, normalised; the root is empty. Raises `ConfigError` if it leaves the volume."""
     relative = PurePosixPath(path)
     if relative.is_absolute() or ".." in relative.parts or "\0" in path:
         raise leaves(volume, path)
@@ -20,7 +20,7 @@ def inside(volume: str, path: str) -> str:
 
 
 def leaves(volume: str, path: str) -> ConfigError:
-    """What to say of a path that is not in the volume."""
+    """The error of a path that leaves the volume."""
     return ConfigError(
         f"{path!r} leaves the volume {volume}",
         hint=Hint("name a path inside the volume, as `vfm ls` shows it"),
@@ -28,9 +28,9 @@ def leaves(volume: str, path: str) -> ConfigError:
 
 
 def below(folder: str, named: str) -> PurePosixPath:
-    """Where a file that the server names lies below a folder. Raises `DiskError` where it does not.
+    """The path of a file that the server names, relative to a folder. Raises `DiskError` if it is outside.
 
-    A server that is wrong, or worse, must not choose where on this machine a file is written.
+    No server may choose where on this machine a file is written.
     """
     path, base = PurePosixPath(named), PurePosixPath(folder)
     if path.is_absolute() or ".." in path.parts or "\0" in named or not path.is_relative_to(base):

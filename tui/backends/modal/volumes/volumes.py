@@ -1,4 +1,4 @@
-"""Modal's volumes: listed, read in ranges, downloaded, uploaded to, removed from.
+"""Modal's volumes: list, read, download, upload, remove.
 
 Owns finding a volume and keeping every path inside it. Downloads are `download.py`'s, uploads `upload.py`'s.
 """
@@ -17,7 +17,7 @@ from remote.contract import layout
 from remote.contract.errors import ConfigError, Hint
 from tui.backends.base import Entry, LeftOut, Progress, Transfer, VolumeInfo
 from tui.backends.copy_plan import given, make_folders
-from tui.backends.modal.session import PATIENCE, Session, within
+from tui.backends.modal.session import CALL_SECONDS, Session, within
 from tui.backends.modal.volumes.part_file import RemoteFile
 from tui.backends.modal.volumes.paths import below, inside
 
@@ -28,11 +28,11 @@ PREFIX = "verifiers-"
 SILENCE = 10.0
 """Seconds without a byte after which a block counts as lost."""
 LISTING = 60.0
-"""Seconds that a recursive listing may take: there may be many thousand files."""
+"""Seconds that a recursive listing may take: a volume may have many thousand files."""
 T = TypeVar("T")
 _FOLDER, _LINK = 2, 3
 _SPECIAL = {0: "neither a file nor a folder", _LINK: "a link", 4: "a pipe", 5: "a socket"}
-"""Types of entries as Modal's protocol numbers them, but for files and folders."""
+"""Modal's types of entries besides files and folders."""
 
 # Within the class `list` is the method.
 _Infos: TypeAlias = list[VolumeInfo]
@@ -40,7 +40,10 @@ _Entries: TypeAlias = list[Entry]
 
 
 class ModalVolumes:
-    """The volumes of the workspace, as `tui.backends.base.Volumes` says."""
+    """The workspace's volumes; see `tui.backends.base.Volumes`.
+
+    silence: seconds without a byte after which a connection is given up.
+    """
 
     def __init__(self, session: Session, silence: float = SILENCE) -> None:
         self._session, self._silence = session, silence
@@ -51,7 +54,7 @@ class ModalVolumes:
         client = await self._session.client()
         import modal
 
-        async with within(PATIENCE, "list the volumes"):
+        async with within(CALL_SECONDS, "list the volumes"):
             found = [v for v in await modal.Volume.objects.list.aio(client=client) if _is_ours(v.name)]
             infos = [await volume.info.aio() for volume in found]
         self._found |= {volume.name: volume for volume in found if volume.name}
@@ -59,11 +62,11 @@ class ModalVolumes:
         return sorted(named, key=lambda info: info.name)
 
     async def list(self, volume: str, path: str = "", *, recursive: bool = False) -> _Entries:
-        """What lies under a path, folders first, then by name; a file lists itself."""
+        """The entries in a folder, folders first, then by name; a file lists itself."""
         place = inside(volume, path)
 
         async def ask(found: modal.Volume) -> _Entries:
-            async with within(LISTING if recursive else PATIENCE, f"list {volume}"):
+            async with within(LISTING if recursive else CALL_SECONDS, f"list {volume}"):
                 entries = await found.listdir.aio(place or "/", recursive=recursive)
             return [_entry(e.path, int(e.type), e.size, e.mtime) for e in entries]
 
@@ -71,7 +74,7 @@ class ModalVolumes:
         return sorted(entries, key=lambda entry: (not entry.is_dir, entry.path))
 
     async def read(self, volume: str, path: str, offset: int = 0, size: int = -1) -> bytes:
-        """A range of a file; `size` -1 is all the rest. Only this range is carried over."""
+        """A range of a file; `size` -1 is all the rest. Only this range is fetched."""
         place = inside(volume, path)
         await _import_transfers()
         from tui.backends.modal.volumes.blocks import Blocks
@@ -93,14 +96,13 @@ class ModalVolumes:
         *,
         force: bool = False,
     ) -> Transfer:
-        """Copy a folder to `dest/<its name>`, or a file to `dest` (into it where that is a folder).
+        """Copy a folder to `dest/<its name>`, or a file to `dest` (into it if that is a folder).
 
-        What broke off goes on: large files from their part file, block by block. Every block is verified
-        by the SHA-256 that the server names, where it names one, and by its size. A file that is here
+        A large file that was interrupted continues from its part file, block by block. Every block is
+        verified by its size and by the SHA-256 that the server names, if it names one. A file of this machine
         counts as identical by its size and the time of change that its download gave it, or else by its
-        contents. What is neither file nor folder (a link) is left out, as Modal's own tools do: the server
-        tells nothing of where it leads. Raises `Occupied`, `DiskError` and `BackendError`, and
-        `ConfigError` where there is nothing to copy.
+        contents. Links and special files are left out: the server does not say where a link leads. Raises
+        `Occupied`, `DiskError` and `BackendError`, and `ConfigError` where there is nothing to copy.
         """
         place, transfer = inside(volume, path), Transfer()
         entries = await self.list(volume, place, recursive=True)
@@ -129,11 +131,11 @@ class ModalVolumes:
         *,
         force: bool = False,
     ) -> Transfer:
-        """Copy a file, or a folder and what is in it, to `path/<its name>`, as `download` does.
+        """Copy a file or a folder to `path/<its name>`, as `download` does.
 
-        Links are followed wherever they lead; folders without a file are left out, since a volume of
-        Modal's takes files only. Raises `Occupied`, `DiskError` and `BackendError`, and `ConfigError` where
-        the path leaves the volume or there is nothing to copy.
+        Links are followed wherever they lead; empty folders are left out, since Modal's volumes take only
+        files. Raises `Occupied`, `DiskError` and `BackendError`, and `ConfigError` where the path leaves the
+        volume or there is nothing to copy.
         """
         place, source, transfer = inside(volume, path), Path(os.path.abspath(source)), Transfer()
         target = PurePosixPath(place) / source.name
@@ -155,7 +157,7 @@ class ModalVolumes:
         return transfer
 
     async def remove(self, volume: str, path: str) -> None:
-        """Delete a file or a folder; never a whole volume. A link goes itself, not what it points to."""
+        """Delete a file or a folder, never a whole volume; of a link only the link."""
         place = inside(volume, path)
         if not place:
             raise ConfigError(
@@ -186,7 +188,7 @@ class ModalVolumes:
             return None
 
     async def _on(self, name: str, path: str, ask: Callable[[modal.Volume], Awaitable[T]]) -> T:
-        """Ask a volume; one that was looked up before may have been deleted and made again since."""
+        """Ask a volume. It is found anew if it was deleted and made again since it was found."""
         known = name in self._found
         volume = await self._volume(name)
         from modal.exception import NotFoundError
@@ -207,7 +209,7 @@ class ModalVolumes:
             import modal
 
             try:
-                async with within(PATIENCE, f"find the volume {name}"):
+                async with within(CALL_SECONDS, f"find the volume {name}"):
                     self._found[name] = await modal.Volume.from_name(name, client=client).hydrate.aio()
             except (modal.exception.NotFoundError, modal.exception.InvalidError) as error:
                 raise FileNotFoundError(f"there is no volume {name!r}") from error
@@ -227,7 +229,7 @@ def _entry(path: str, kind: int, size: int, modified: float) -> Entry:
 def _sorted_out(
     entries: _Entries, volume: str, place: str, target: Path, transfer: Transfer
 ) -> tuple[list[RemoteFile], list[Path]]:
-    """The files to be brought, and folders that none of them makes. What can be no file is left out."""
+    """The files to fetch, and folders that none of them makes. Links and special files are left out."""
     transfer.left_out += [LeftOut(entry.path, entry.special) for entry in entries if entry.special]
     entries = [entry for entry in entries if entry.path == place or not layout.is_lock(entry.path)]
     files = [
