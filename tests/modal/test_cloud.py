@@ -380,3 +380,12 @@ def _places() -> list[str]:
         with suppress(OSError):
             found.append(os.readlink(place))
     return found
+
+
+def test_its_paper_names_every_part_and_every_switch(cloud: Cloud) -> None:
+    folder = Path(__file__).with_name("cloud")
+    paper = (folder / "README.md").read_text()
+    switches = [name for name in (*vars(cloud.faults), *vars(type(cloud.faults))) if not name.startswith("_")]
+    assert [name for name in switches if f"`{name}`" not in paper and f"`{name}()`" not in paper] == []
+    parts = [path.name for path in folder.glob("*.py") if not path.name.startswith("__")]
+    assert [name for name in parts if f"`{name}`" not in paper] == []
