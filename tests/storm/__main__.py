@@ -16,6 +16,7 @@ import random
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 from tests.storm import canaries, fuzz, kills, network, real_kills
@@ -31,7 +32,7 @@ REAL_FROM = 10.0
 
 
 async def storm(minutes: float, seed: int, home: Path, only: str | None = None) -> Report:
-    """Every part in turn, each with choices of its own."""
+    """Every part in turn, each with choices of its own; a part that breaks off is a violation."""
     report = Report(seed)
     parts = [each for each in SHARES if each[0] is not real_kills.storm or minutes >= REAL_FROM]
     if only is not None:
@@ -39,7 +40,13 @@ async def storm(minutes: float, seed: int, home: Path, only: str | None = None) 
     whole = sum(share for _, share in parts)
     for number, (part, share) in enumerate(parts):
         deadline = time.monotonic() + minutes * 60 * share / whole
-        await part(random.Random(f"{seed}-{number}"), deadline, home / part.__module__, report)
+        try:
+            await part(random.Random(f"{seed}-{number}"), deadline, home / part.__module__, report)
+        except Exception as error:
+            traceback.print_exc()
+            report.violate(
+                "unforeseen errors", f"{part.__module__} broke off: {type(error).__name__}: {error}"
+            )
         print(f"{part.__module__}: {dict(report.counts)}", file=sys.stderr, flush=True)
     return report
 

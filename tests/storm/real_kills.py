@@ -63,9 +63,17 @@ def _run(rng: random.Random, shell: Vfm, python: str, report: Report) -> None:
         report.violate("resumes failed", f"{where}: {record['status']} ({record['failure']})")
     if record["status"] == "failed" and killed:
         report.add("resumes")
-        told = shell("resume", run, **real)
-        if told.returncode:
-            report.violate("resumes failed", f"{where}: {told.stderr[-300:]}")
+        resumed = shell("resume", run, "--detach", **real)
+        if resumed.returncode:
+            report.violate("resumes failed", f"{where}: {resumed.stderr[-300:]}")
+        elif not _over(run_dir):
+            report.violate("processes left", f"{where}: resumed, and the run does not end")
+            _end(run_dir)
+            return
+        else:
+            record = json.loads(shell("show", run, "--json", **real).stdout)
+            if record["status"] != "done":
+                report.violate("resumes failed", f"{where}: {record['status']} ({record['failure']})")
     look(run_dir, [[0]], report)
 
 
