@@ -12,7 +12,7 @@ import time
 import urllib.request
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,11 @@ from typing import Any
 import pytest
 
 from remote.contract import layout
+from remote.contract.exit_codes import FAILED, SERVER_LOST
 from remote.contract.record import LaunchRequest
 from remote.contract.spec import ExperimentSpec
 from remote.output.emitter import Emitter
+from remote.processes import guardian
 from tests.stack.conftest import PROJECT, tiny_spec
 
 pytestmark = [pytest.mark.stack, pytest.mark.vllm]
@@ -114,13 +116,13 @@ SCRIPT = "examples/grpo/train_wordle.py"
 """What the two train by; the one has the built-in training, which is to be the same."""
 
 
-def prepare(folder: Path) -> None:
+def prepare(folder: Path, spec: ExperimentSpec | None = None) -> LaunchRequest:
     """A run directory, and the environment where the worker puts it."""
     from remote.output.run_dir import RunDir
 
     request = LaunchRequest(
         run_id="two",
-        spec=spec_of(),
+        spec=spec or spec_of(),
         model="builtin/tiny-random",
         environment="vf_wordle",
         script=SCRIPT,
@@ -141,6 +143,7 @@ def prepare(folder: Path) -> None:
     )
     env = {**os.environ, "PYTHONPATH": str(PROJECT)}
     subprocess.run([sys.executable, "-c", program, str(folder / layout.REQUEST)], check=True, env=env)
+    return request
 
 
 @contextmanager
@@ -314,6 +317,63 @@ def test_a_trainer_that_is_killed_costs_no_step(tmp_path: Path, tape: Tape, tiny
     assert newest is not None
     last = max(event["step"] for event in events(tmp_path, "metrics"))
     assert checkpoints.step_of(newest) == last
+
+
+def kill_engine_after(step: int, folder: Path) -> None:
+    """Kill vLLM's engine as soon as so many steps are trained."""
+
+    def watch() -> None:
+        until(lambda: trained(folder)[-1:] >= [step], f"step {step}")
+        for pid in guardian.descendants(os.getpid()):
+            with suppress(OSError):
+                if "VLLM::" in Path(f"/proc/{pid}/cmdline").read_text():
+                    os.kill(pid, signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def trained(folder: Path) -> list[int]:
+    return [event["step"] for event in events(folder, "metrics") if "loss" in event["values"]]
+
+
+def test_a_server_that_dies_once_too_often_is_followed_by_an_attempt_and_then_by_the_way_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole worker, with its own vLLM and two trainers."""
+    from remote.output.run_dir import RunDir
+    from remote.training import checkpoints
+    from remote.workers.base import GOES_ON
+    from remote.workers.training import Training
+
+    spec = spec_of()
+    training = spec.training.model_copy(update={"steps": 50, "eval_examples": 0})
+    vllm = spec.vllm.model_copy(update={"restarts": 0})
+    request = prepare(tmp_path, spec.model_copy(update={"training": training, "vllm": vllm}))
+    run_dir = RunDir(tmp_path)
+    run_dir.write_record(run_dir.record().moved("running"))
+    monkeypatch.setattr("remote.workers.base.ignore_signals", lambda: None)
+    monkeypatch.setenv("VFM_TRAINERS", "2")
+    kept = 0
+    for goes_on, code in (("1", SERVER_LOST), ("", FAILED)):
+        monkeypatch.setenv(GOES_ON, goes_on)
+        kill_engine_after(kept + 1, tmp_path)
+        fd = os.open(tmp_path / layout.STREAM, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        try:
+            assert Training(request, Emitter(tmp_path, fd)).run() == code
+        finally:
+            os.close(fd)
+        newest = checkpoints.newest(tmp_path)
+        assert newest is not None
+        assert trained(tmp_path) == list(range(1, checkpoints.step_of(newest) + 1)), (
+            "no step lost or repeated"
+        )
+        assert checkpoints.step_of(newest) > kept
+        kept = checkpoints.step_of(newest)
+        assert run_dir.record().status == ("running" if goes_on else "failed")
+    (failure,) = events(tmp_path, "failure")
+    assert failure["boundary"] == "vllm"
+    assert failure["message"].startswith("vLLM died")
+    assert f"go on from the checkpoint of step {kept}: vfm resume two" in failure["hint"]["text"]
 
 
 def same_events_and_episodes(two: Path, one: Path) -> None:
