@@ -23,6 +23,7 @@ from tui.backends.environment_pin import settled
 from tui.store.charts.series import Metrics
 from tui.store.logs.stream import Item, classify, events_of
 from tui.store.runs.state import RunState
+from tui.text.format import listed
 
 if TYPE_CHECKING:
     from tui.planning.plan import Plan
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row")
 _SHOWN = 8  # candidates that an error names
-_ORDER = {"run": "the newest runs", "volume": "the volumes that there are"}
+_ORDER = {"run": "the newest runs", "volume": "the volumes"}
 _PIECE = 8 * 1024 * 1024
 _SOON = 1.0  # seconds that a run is looked for before what this machine remembers of it is good enough
 
@@ -415,7 +416,7 @@ def _damaged(text: str, found: list[RunRecord], listing: Listing[RunRecord]) -> 
 def _not_found(text: str, found: list[RunRecord], listing: Listing[RunRecord]) -> RunNotFound:
     unasked = "".join(f"\n  {name} could not be asked: {e.message}" for name, e in listing.errors.items())
     if found:
-        names = ", ".join(run.run_id for run in found[:_SHOWN]) + (" …" if len(found) > _SHOWN else "")
+        names = listed([run.run_id for run in found], _SHOWN)
         return RunNotFound(
             f"{text!r} may be any of {len(found)} runs{unasked}", hint=Hint(f"type more of the name: {names}")
         )
@@ -431,5 +432,6 @@ def _not_found(text: str, found: list[RunRecord], listing: Listing[RunRecord]) -
 def _nearest(text: str, names: list[str], what: str) -> Hint:
     if near := difflib.get_close_matches(text, names, n=3, cutoff=0.5):
         return Hint(f"the nearest {what}s: {', '.join(near)}")
-    some = ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
-    return Hint(f"{_ORDER[what]}: {some}" if names else f"there is no {what} yet: the first run makes some")
+    if not names:
+        return Hint(f"there is no {what} yet: the first run creates some")
+    return Hint(f"{_ORDER[what]}: {listed(names, _SHOWN)}")

@@ -147,7 +147,7 @@ def test_links_are_shown_and_go_by_themselves(used: Vfm, planted: Path) -> None:
     assert "planted/nowhere  (a link that leads nowhere)" in used("ls", f"{OUTPUTS}:planted").stdout
     asked = used("rm", f"{OUTPUTS}:planted/in")
     assert asked.returncode == 2
-    assert "planted/in: a link; what it leads to stays" in asked.stderr
+    assert "planted/in: a link; its target stays" in asked.stderr
     whole = used("rm", f"{OUTPUTS}:planted").stderr
     assert "planted: 5 files, 3 B" in whole
     for name in ("out", "in", "nowhere"):

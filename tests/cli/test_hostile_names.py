@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 
 from remote.contract.events import CheckpointEvent, FailureEvent, MetricsEvent, PhaseEvent
 from tests.cli.conftest import Vfm, command
 from tests.cli.terminal import Terminal
 from tests.pilot.conftest import make_run, story
-from tui.text.cells import cell_len
 
 NASTY = "a\x1b[31mred\x1b]0;owned\x07\tb\x9b2J\u202ec\x85\u2028\udcff漢"
 SHOWN = r"a\x1b[31mred\x1b]0;owned\x07\tb\x9b2J\u202ec\x85\u2028\udcff漢"

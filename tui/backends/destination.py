@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from remote.contract.errors import ConfigError, Hint
+from tui.text.format import listed
 
 PART = ".part"
 T = TypeVar("T")
-_NAMED = 5  # paths that a refusal names; of more it says how many
 KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
@@ -40,12 +40,6 @@ class Occupied(ConfigError):
             hint=Hint(f"--force replaces {'them' if many else 'it'}; or name another place"),
         )
         self.paths = list(paths)
-
-
-def listed(paths: Sequence[str]) -> str:
-    """The first few names, and how many more there are."""
-    more = len(paths) - _NAMED
-    return ", ".join(paths[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def written_to(target: Path) -> Path:

@@ -87,8 +87,8 @@ def _goes_on(run: RunRecord, key: str | None) -> bool:
 
 
 def _cost(run: RunRecord) -> str:
+    from tui.planning.price_text import estimated
     from tui.services.price import estimate
-    from tui.text.price import estimated
 
     cost = estimate(run, run.ended) if run.ended else None
     return "" if cost is None else f", {estimated(cost)}"

@@ -194,7 +194,7 @@ def _price_dict(plan: Plan) -> dict[str, Any]:
 
 def price_text(plan: Plan) -> str:
     """The price of an hour, and of the whole run at most."""
-    from tui.text import price as costs
+    from tui.planning import price_text as costs
 
     price = plan.price
     if price is None:
@@ -206,8 +206,8 @@ def plan_text(plan: Plan) -> str:
     """The plan as text for `--dry-run`."""
     from tui.cli.config import spec_table
     from tui.config.overrides import spell
+    from tui.planning import price_text as costs
     from tui.planning.training_scripts import BUILT_IN
-    from tui.text import price as costs
     from tui.text.format import plain
 
     request, reasons = plan.request, plan.reasons

@@ -72,7 +72,7 @@ def _estimate(record: RunRecord) -> float | None:
 
 
 def _cost(record: RunRecord) -> str:
-    from tui.text.price import usd
+    from tui.planning.price_text import usd
 
     cost = _estimate(record)
     return "–" if cost is None else usd(cost)

@@ -155,7 +155,7 @@ def _checkpoints(state: RunState) -> list[str]:
 
 
 def _cost(cost: Cost) -> str:
-    from tui.text.price import billed, estimated, usd
+    from tui.planning.price_text import billed, estimated, usd
 
     said = []
     if cost.estimated is not None and cost.hour is not None and cost.seconds is not None:

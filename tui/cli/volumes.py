@@ -109,8 +109,8 @@ def put(source: Path, where: str, force: bool, as_json: bool) -> int:
 
 
 def _tell_copied(source: str, dest: str, transfer: Transfer, as_json: bool) -> int:
-    from tui.backends.destination import listed
     from tui.cli.common import print_json
+    from tui.text.format import listed
 
     if as_json:
         left = [{"path": one.path, "why": one.why} for one in transfer.left_out]
@@ -122,7 +122,7 @@ def _tell_copied(source: str, dest: str, transfer: Transfer, as_json: bool) -> i
         many = "a link leads" if len(led) == 1 else f"{len(led):,} links lead"
         were = "was" if len(led) == 1 else "were"
         exit_codes.say(f"note: {many} out of {source}, and {were} followed: {listed(led)}")
-    _say_left_out(transfer)
+    _print_left_out(transfer)
     return exit_codes.DONE
 
 
@@ -157,11 +157,11 @@ def rm(where: str, yes: bool, as_json: bool) -> int:
     """
     from tui.cli import common as shared
     from tui.services.transfers import to_remove
-    from tui.text.format import plain, removed
+    from tui.text.format import plain
 
     client, (volume, path) = shared.connect(), split(where)
     goes = shared.run(to_remove(client, volume, path))
-    what = plain(f"{where if path else f'the whole volume {volume}'}: {removed(goes)}")
+    what = plain(f"{where if path else f'the whole volume {volume}'}: {goes}")
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError(f"deleting {what} needs --yes where nobody can be asked")
@@ -179,16 +179,13 @@ def rm(where: str, yes: bool, as_json: bool) -> int:
     return exit_codes.DONE
 
 
-def _say_left_out(transfer: Transfer) -> None:
+def _print_left_out(transfer: Transfer) -> None:
+    from tui.text.format import first_lines
 
-    left = transfer.left_out
-    if not left:
-        return
-    exit_codes.say(f"note: {len(left):,} {'entry was' if len(left) == 1 else 'entries were'} left out:")
-    for one in left[:_NAMED]:
-        exit_codes.say(f"  {one.path}: {one.why}")
-    if len(left) > _NAMED:
-        exit_codes.say(f"  and {len(left) - _NAMED:,} more")
+    if left := [f"{entry.path}: {entry.why}" for entry in transfer.left_out]:
+        exit_codes.say(f"note: {len(left):,} {'entry was' if len(left) == 1 else 'entries were'} left out:")
+        for line in first_lines(left, _NAMED):
+            exit_codes.say(f"  {line}")
 
 
 def _how_much(transfer: Transfer) -> str:

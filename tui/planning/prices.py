@@ -2,7 +2,7 @@
 
 Owns the table (`prices.toml`, dated), and laying the workspace's and the user's own over it. How long a run
 really takes is nobody's to know before it runs; a local run costs nothing here. The words are
-`tui/text/price.py`'s.
+`tui/planning/price_text.py`'s.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ class Desk(App[None]):
 
     def _transfer_ended(self, job: Job) -> None:
         from tui.backends.destination import Occupied
-        from tui.text.format import one_line, plain, size
+        from tui.text.format import first_lines, one_line, plain, size
 
         if job.error:
             if not isinstance(job.error, Occupied):  # asked about by whoever started it
@@ -162,9 +162,8 @@ class Desk(App[None]):
         text = f"{job.name} is in {job.where} ({', '.join([size(job.done), *job.notes])})"
         self.tell(plain(text), "warning" if job.left_out else "information", f"✓ {job.direction}ed")
         if job.left_out:
-            named = [f"{one.path}: {one.why}" for one in job.left_out[:_NAMED]]
-            more = [f"and {len(job.left_out) - _NAMED:,} more"] if len(job.left_out) > _NAMED else []
-            self.tell(plain("; ".join([*named, *more])), "warning", "! left out")
+            entries = first_lines([f"{entry.path}: {entry.why}" for entry in job.left_out], _NAMED)
+            self.tell(plain("; ".join(entries)), "warning", "! left out")
 
     def _make_client(self) -> Client:
         from tui.client import Client

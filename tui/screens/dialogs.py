@@ -17,7 +17,7 @@ from textual.screen import ModalScreen, ScreenResultType
 from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from tui.text.format import plain
+from tui.text.format import first_lines, plain
 from tui.widgets.common.line_input import LineInput
 from tui.widgets.common.path_input import PathInput, Role
 
@@ -123,7 +123,8 @@ class Confirm(Dialog[bool]):
     def question(self) -> ComposeResult:
         """What it is about, a line each."""
         if self._what:
-            yield Static(Content("\n").join(map(Content, shown(self._what))), id="what")
+            lines = first_lines([plain(line) for line in self._what], MOST_LINES)
+            yield Static(Content("\n").join(map(Content, lines)), id="what")
 
     def answer(self) -> bool:
         """Yes."""
@@ -237,12 +238,6 @@ class AskPath(AskText):
         path.value = str(event.option_id)
         path.cursor_position = len(path.value)
         path.focus()
-
-
-def shown(what: Sequence[str]) -> list[str]:
-    """The first lines, made safe, and how many more there are."""
-    lines = [plain(line) for line in what[:MOST_LINES]]
-    return [*lines, f"… and {len(what) - MOST_LINES} more"] if len(what) > MOST_LINES else lines
 
 
 def _label(text: str, key: str) -> Content:

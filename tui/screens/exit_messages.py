@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tui.screens.ended_runs import FINAL, Seen
+from tui.text.format import listed
 
 if TYPE_CHECKING:
     from tui.client import Client
@@ -21,7 +22,7 @@ def farewell(runs: Iterable[Seen]) -> str:
     live = [run.run_id for run in runs if run.status not in FINAL]
     if not live:
         return ""
-    names = _names(live)
+    names = listed(live, _SHOWN)
     many = len(live) > 1
     what = f"{len(live)} runs go on" if many else "1 run goes on"
     return f"{what}: {names} · vfm-tui or vfm logs RUN --follow joins {'them' if many else 'it'} again"
@@ -35,7 +36,7 @@ def left_half_way(jobs: Sequence[Job]) -> str:
     kind, many = kinds.pop() if len(kinds) == 1 else "transfer", len(jobs) > 1
     what = f"{len(jobs)} {kind}s were" if many else f"1 {kind} was"
     again = "started again, they go on from there" if many else "started again, it goes on from there"
-    return f"{what} left half way: {_names([job.name for job in jobs])} · {again}"
+    return f"{what} left half way: {listed([job.name for job in jobs], _SHOWN)} · {again}"
 
 
 async def still_going(rows: Iterable[Any], client: Client | None) -> list[Seen]:
@@ -48,9 +49,3 @@ async def still_going(rows: Iterable[Any], client: Client | None) -> list[Seen]:
     except Exception:
         return rows  # the last listing is told; nobody is left to tell why it could not be renewed
     return [*here, *(row for row in rows if row.backend != "local")]
-
-
-def _names(names: Sequence[str]) -> str:
-    """The first few of them, and how many more there are."""
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

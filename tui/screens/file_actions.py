@@ -18,7 +18,7 @@ from tui.backends.destination import Occupied
 from tui.screens.app_base import Desk
 from tui.screens.dialogs import AskPath, Confirm
 from tui.services.transfers import Job, Removal, Transfers, to_remove
-from tui.text.format import files_and_bytes, plain, removed
+from tui.text.format import files_and_bytes, plain
 
 if TYPE_CHECKING:
     from tui.widgets.files.pane import FilesPane
@@ -62,8 +62,8 @@ class FileActions:
         client = await self._desk.connect()
         goes = [(path, await to_remove(client, pane.volume, path, pane.backend)) for path in paths]
         total = Removal(sum(gone.count for _, gone in goes), sum(gone.bytes for _, gone in goes))
-        what = [f"{path}  {removed(gone)}" for path, gone in goes]
-        title = f"Delete {removed(total)} of {pane.volume}? There is no way back."
+        what = [f"{path}  {gone}" for path, gone in goes]
+        title = f"Delete {total} of {pane.volume}? There is no way back."
         if await self._desk.push_screen_wait(Confirm(title, what, yes="Delete")):
             deleted = []
             for path in paths:

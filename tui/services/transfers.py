@@ -18,6 +18,7 @@ from remote.contract import layout
 from remote.contract.errors import ConfigError, Hint, VfmError
 from tui.backends.base import LeftOut
 from tui.backends.copy_plan import make_folders
+from tui.text.format import files_and_bytes
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
@@ -148,7 +149,10 @@ class Removal:
     """Files, and links, which go by themselves."""
     bytes: int
     is_link: bool = False
-    """Nothing but a link goes: what it leads to stays."""
+    """Only a link is deleted: its target stays."""
+
+    def __str__(self) -> str:
+        return "a link; its target stays" if self.is_link else files_and_bytes(self.count, self.bytes)
 
 
 class Transfers:

@@ -8,15 +8,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from remote.contract.errors import VfmError
 from remote.contract.json_text import OBEYED
 from tui.store.episodes.scores import scores_of
-from tui.text.cells import cell_len, fit, wrapped
-
-if TYPE_CHECKING:
-    from tui.services.transfers import Removal
 
 RESET = "\x1b[0m"
 NO_NAME = "(no name)"
@@ -54,6 +49,36 @@ def plain(text: str) -> str:
     return _CONTROL_OR_TAB.sub(_escape, text)
 
 
+def fit(text: str, width: int) -> str:
+    """Text in exactly `width` cells: padded, or its end cut for a `…`."""
+    from rich.cells import cell_len, set_cell_size
+
+    text = plain(text)
+    if cell_len(text) <= width:
+        return set_cell_size(text, width)
+    return set_cell_size(set_cell_size(text, width - 1).rstrip() + "…", width)
+
+
+def pad(text: str, width: int) -> str:
+    """Text padded to `width` cells, never cut."""
+    from rich.cells import cell_len
+
+    text = plain(text)
+    return text + " " * (width - cell_len(text))
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first `most` names, and how many more there are: `a, b and 3 more`."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def first_lines(lines: Sequence[str], most: int) -> list[str]:
+    """The first `most` lines, and one that says how many more there are."""
+    more = len(lines) - most
+    return [*lines[:most], *([f"… and {more:,} more"] if more > 0 else [])]
+
+
 def named(name: str) -> str:
     """A name as it is shown; an empty one as `(no name)`."""
     return plain(name) if name else NO_NAME
@@ -83,11 +108,6 @@ def counted(count: int, what: str) -> str:
 def files_and_bytes(files: int, bytes_: int) -> str:
     """`1 file, 12 B`."""
     return f"{counted(files, 'file')}, {size(bytes_)}"
-
-
-def removed(goes: Removal) -> str:
-    """How much deleting takes away."""
-    return "a link; what it leads to stays" if goes.is_link else files_and_bytes(goes.count, goes.bytes)
 
 
 def duration(seconds: float) -> str:
@@ -160,6 +180,8 @@ def table(
     Where they do not fit, columns between the first and the last are cut, or wrapped. The first one is
     never, since it names the row, and the last one is left as long as it is.
     """
+    from rich.cells import cell_len
+
     lines = [[plain(cell) for cell in line] for line in (header, *rows)]
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     if width is not None:
@@ -182,8 +204,13 @@ def _narrowed(widths: list[int], room: int) -> list[int]:
 
 def _table_rows(line: Sequence[str], widths: Sequence[int], wrap: bool) -> Iterator[str]:
     """A line of a table: one row, or as many as its longest wrapped cell."""
+    from rich.cells import chop_cells
+
     *cells, last = line
-    padded = [wrapped(cell, width) if wrap else [cell] for cell, width in zip(cells, widths, strict=False)]
+    padded = [
+        (chop_cells(cell, max(width, 2)) or [""]) if wrap else [cell]
+        for cell, width in zip(cells, widths, strict=False)
+    ]
     for at in range(max(map(len, padded), default=1)):
         row = [
             fit(rows[at] if at < len(rows) else "", width)

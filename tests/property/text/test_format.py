@@ -8,13 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tests.property.text.test_cells import LETTERS
 from tui.store.episodes.files import Episode, EpisodeRow
-from tui.text.format import plain, table
-from tui.widgets.common.cells import fit, pad
+from tui.text.format import fit, pad, plain, table
 from tui.widgets.episodes.layout import row_text, worth
 from tui.widgets.runs.columns import middle
 
+LETTERS = st.characters(exclude_categories=("Cn", "Cs"), exclude_characters="\u200d\ufe0f")
 _NAMES = st.text(
     LETTERS | st.characters(min_codepoint=0xD800, max_codepoint=0xDFFF, exclude_categories=())
 ) | st.sampled_from(

@@ -21,11 +21,10 @@ from textual.widgets import Static
 from tui.store.charts import axes
 from tui.store.charts.system_metrics import Figure, MachineHistory, figures, has_gpu, label_of
 from tui.store.charts.window import nearest, step_cursor
-from tui.text.format import plain
+from tui.text.format import pad, plain
 from tui.widgets.charts.chart import Chart
 from tui.widgets.charts.grid import ChartGrid
 from tui.widgets.charts.plot import ChartView
-from tui.widgets.common.cells import pad
 
 _EMPTY = "no samples yet: the machine is looked at every few seconds while the run is under way"
 _NO_GPU = "no GPU was sampled: the machine has none, or nvidia-smi is not installed on it"

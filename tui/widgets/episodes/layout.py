@@ -15,8 +15,7 @@ from textual.content import Content
 
 from remote.contract.json_text import from_json
 from tui.store.episodes.files import Episode, EpisodeRow, text_of
-from tui.text.format import escape_controls, named, number, plain
-from tui.widgets.common.cells import fit, pad
+from tui.text.format import escape_controls, fit, named, number, pad, plain
 
 LONGEST = 20_000
 """Characters of one message that are shown; copying takes all of it."""

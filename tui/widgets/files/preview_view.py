@@ -19,8 +19,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.store.files.model import Line, Lines, Preview, Table
-from tui.text.format import escape_controls, plain
-from tui.widgets.common.cells import fit
+from tui.text.format import escape_controls, fit, plain
 from tui.widgets.logs.ansi import read_terminal
 
 _WIDEST_CELL = 48

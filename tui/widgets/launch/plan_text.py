@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from tui.planning import price_text as costs
 from tui.planning.prices import WORKSPACE
 from tui.planning.training_scripts import BUILT_IN
-from tui.text import price as costs
 from tui.text.format import plain
 
 if TYPE_CHECKING:

@@ -14,8 +14,7 @@ from itertools import pairwise
 from rich.cells import cell_len, set_cell_size
 
 from tui.store.runs.row import RunRow
-from tui.text.format import age, plain, status_words
-from tui.widgets.common.cells import fit
+from tui.text.format import age, fit, plain, status_words
 
 Cell = list[tuple[str, str]]
 MARK = "◆"

@@ -21,10 +21,9 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.text.format import plain
+from tui.text.format import fit, plain
 from tui.widgets.charts.braille import PATTERNS
 from tui.widgets.charts.palette import run_colour, run_letter
-from tui.widgets.common.cells import fit
 
 _NARROWEST, _WIDEST = 14, 60
 _WIDEST_KEY = 38

@@ -23,8 +23,7 @@ from textual.widgets.option_list import Option
 from remote.contract import layout
 from remote.contract.errors import VfmError
 from remote.contract.json_text import from_json
-from tui.text.format import duration, moment, plain
-from tui.widgets.common.cells import pad
+from tui.text.format import duration, moment, pad, plain
 from tui.widgets.common.clipboard import copy
 from tui.widgets.common.filter_input import FilterLine
 
@@ -163,7 +162,7 @@ class ConfigPane(Vertical):
 
     @work(group="bill", description="ask what the run was billed", exit_on_error=False)
     async def _fetch_bill(self) -> None:
-        from tui.text.price import billed
+        from tui.planning.price_text import billed
 
         try:
             amount = await self._client.billed(self._record)
@@ -288,9 +287,9 @@ def _on_record(record: RunRecord) -> Iterator[Fact]:
 
 def _costs(record: RunRecord, bill: str) -> Iterator[Fact]:
     """Attempts, and what they cost; of a run under way the screen's status line says how much by now."""
+    from tui.planning.price_text import usd
     from tui.services.price import estimate
     from tui.store.logs.event_text import because
-    from tui.text.price import usd
 
     for number, attempt in enumerate(record.attempts, 1):
         took = "" if attempt.ended is None else f"{duration(attempt.ended - attempt.started)} · "

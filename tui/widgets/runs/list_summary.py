@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from textual.content import Content
 
+from tui.planning.price_text import estimated
 from tui.services.run_list import RunList
 from tui.store.runs.row import RunRow
 from tui.text.format import STATUS_SIGNS, duration, moment, plain, status_words
-from tui.text.price import estimated
 
 _STYLES = {"running": "$primary", "pending": "$warning", "failed": "$error", "done": "$success"}
 _ORDER = ("running", "pending", "failed", "cancelled", "done")

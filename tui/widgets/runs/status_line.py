@@ -16,8 +16,8 @@ from textual.content import Content
 from textual.geometry import Size
 from textual.widget import Widget
 
+from tui.planning.price_text import estimated
 from tui.text.format import age, duration, number, plain, status_words
-from tui.text.price import estimated
 
 STATUS_STYLES = {
     "pending": "$text-muted",

@@ -20,7 +20,7 @@ from textual.message import Message
 
 from tui.store.runs.filter import RunFilter
 from tui.store.runs.row import Key, RunRow, sort_rows
-from tui.widgets.common.cells import fit
+from tui.text.format import fit
 from tui.widgets.common.row_list import CursorRows, moving
 from tui.widgets.runs.columns import BY_NAME, MARK, MARK_WIDTH, Layout, cell, lay_out, longest
 

@@ -11,8 +11,7 @@ from rich.cells import cell_len
 from textual.content import Content
 
 from tui.store.runs.phases import Span, under_way
-from tui.text.format import duration, plain
-from tui.widgets.common.cells import pad
+from tui.text.format import duration, pad, plain
 
 AGAIN = "↻"
 """The sign of an attempt that is not the first."""

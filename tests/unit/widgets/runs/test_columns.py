@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from remote.contract.events import MetricsEvent, encode_line
 from tui.store.runs.row import RunRow
 from tui.store.runs.row_fold import RunFold
-from tui.widgets.common.cells import fit
+from tui.text.format import fit
 from tui.widgets.runs.columns import (
     COLUMNS,
     MARK_WIDTH,
