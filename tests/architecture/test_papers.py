@@ -154,6 +154,7 @@ def test_every_command_has_help() -> None:
 def test_make_names_the_python_that_it_misses(tmp_path: Path) -> None:
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "locks", tmp_path / "locks")
     make = shutil.which("make") or "make"
     done = subprocess.run(
         [make, "install"],
