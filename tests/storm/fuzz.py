@@ -26,7 +26,7 @@ from tests.backends.conftest import PROJECT, request
 from tests.storm.report import Report
 from tui.config.overrides import parse_one
 from tui.config.resolve import resolve
-from tui.config.yaml_edit import drop, put
+from tui.config.yaml_edit import edit
 from tui.store.charts.series import Metrics
 from tui.store.logs.log_file import LogFile
 from tui.store.logs.query import LogQuery
@@ -180,8 +180,8 @@ class Fuzz:
         """A value put into a config and taken out again."""
         text = self.mutated(self._rng.choice(self._configs))
         key = ("training", self._rng.choice(("steps", "environment", "seed")))
-        new = put(text, key, self._rng.choice((3, "x: y", None, 1e-6)))
-        drop(new, key)
+        new = edit(text, [(key, self._rng.choice((3, "x: y", None, 1e-6)))])
+        edit(new, gone=[key])
 
     def json(self) -> None:
         """JSON of anybody's."""

@@ -1,217 +1,164 @@
-"""A value put into a config's text, or taken out, with every other character left as it is.
+"""Set or remove one key in a config's text: comments, order, quotes and layout of the rest stay.
 
-Owns where in the text a change goes: PyYAML's marks say where each value stands, so that comments,
-order, quotes and layout stay. It does not judge the outcome: save reads it again.
+ruamel.yaml changes the document and writes it; only the lines that the change alters are taken over from what
+it writes. `tui/planning/save_draft.py` reads the result again, to check that it means what it should.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import re
+from collections.abc import Callable, Iterable
+from difflib import SequenceMatcher
 from typing import Any
 
 from tui.config.field_text import number
-from tui.config.overrides import spell
-from tui.config.problems import ConfigProblems, refuse
-from tui.config.yaml_files import Key, compose
+from tui.config.problems import refuse
+from tui.config.yaml_files import Key
+from tui.config.yaml_scalars import read_plain
 
-_STEP = 2  # columns that a section is indented by, where the file does not say
-_NAME = "the config"
-_DOCUMENT_END = re.compile(r"^\.\.\.(?=\s|$)", re.MULTILINE)
+_WORDS = re.compile(r"\w(?:[\w./+-]| (?=\w))*")
+"""Text that every reader of YAML takes for the same text without quotes, inside braces too."""
 
 
-def put(text: str, key: Key, value: Any) -> str:
-    """The text with a key set. Raises `ConfigProblems` where the file's form does not allow it."""
-    root = compose(text, _NAME)
-    if root is None:
-        return _append(text, key, value)
+def edit(text: str, values: Iterable[tuple[Key, Any]] = (), gone: Iterable[Key] = ()) -> str:
+    """Return the text with some keys set and others removed, where they are there.
+
+    Raises `ConfigProblems` where the file's form does not allow it.
+    """
+
+    def change(root: Any) -> None:
+        for key, value in values:
+            _put(root, key, value)
+        for key in gone:
+            _drop(root, key)
+
+    newline = "\r\n" if "\r\n" in text else "\n"
+    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    before, after = _written(lines, lambda root: None), _written(lines, change)
+    if len(before) != len(lines):  # braces over several lines, the mark of the document's end
+        if text.count("#") != "\n".join(before).count("#"):
+            raise refuse("saving would lose comments inside braces or after the document's end")
+        lines = before
+    return newline.join([*_merged(lines, before, after), ""])
+
+
+def _put(root: Any, key: Key, value: Any) -> None:
     node = root
-    for depth, part in enumerate(key):
-        found = _entry(node, part)
-        rest = key[depth + 1 :]
-        if found is None:
-            return _insert(text, node, root, key[depth:], value)
-        if not rest:
-            return _replace(text, *found, value)
-        if _is_alias(*found):
-            raise refuse(f"{'.'.join(key[: depth + 1])} is an alias of another part of the file")
-        if found[1].id != "mapping":
-            return _replace_by_mapping(text, *found, rest, value)
-        node = found[1]
-    return text
+    for depth, part in enumerate(key[:-1]):
+        if not isinstance(node.get(part), dict):
+            node[part] = type(node)()
+        node = node[part]
+        _refuse_shared(node, key[: depth + 1])
+    node[key[-1]] = _node(value, type(root), type(node.get(key[-1])))
 
 
-def drop(text: str, key: Key) -> str:
-    """The text without a key; as it is where there is no such key."""
-    parent, node = None, compose(text, _NAME)
-    for part in key[:-1]:
-        parent = _entry(node, part) if node is not None else None
-        if parent is None or parent[1].id != "mapping" or _is_alias(*parent):
-            return text
-        node = parent[1]
-    found = _entry(node, key[-1])
-    if found is None:
-        return text
-    if len(node.value) == 1 and parent is not None:
-        return _replace(text, *parent, {})
-    return _cut_flow(text, node, found) if node.flow_style else _cut_lines(text, found)
+def _drop(root: Any, key: Key) -> None:
+    parent, node = None, root
+    for depth, part in enumerate(key[:-1]):
+        parent, node = node, node.get(part)
+        if not isinstance(node, dict):
+            return
+        _refuse_shared(node, key[: depth + 1])
+    if key[-1] in node and len(node) == 1 and parent is not None:
+        parent[key[-2]] = _node({}, type(root))
+    else:
+        node.pop(key[-1], None)
 
 
-def written(value: Any, style: str | None = None, *, flow: bool = False) -> str:
-    """A value as YAML on one line, text in the quotes that stood there before."""
+def _refuse_shared(node: Any, key: Key) -> None:
+    if node.anchor.value is not None:
+        raise refuse(f"{'.'.join(key)} has an anchor or is an alias: a change would reach other keys")
+
+
+def _node(value: Any, mapping: type, old: type = str) -> Any:
+    """A value as ruamel.yaml writes it: collections in braces, text in the quotes that stood there before."""
+    from ruamel.yaml.comments import CommentedSeq
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString, ScalarString, SingleQuotedScalarString
+
     if isinstance(value, str):
-        return _text(value, style, flow)
+        is_plain = _WORDS.fullmatch(value) and isinstance(read_plain(value), str)
+        quoted = old if old is SingleQuotedScalarString and value.isprintable() else DoubleQuotedScalarString
+        return value if is_plain and not issubclass(old, ScalarString) else quoted(value)
+    if isinstance(value, dict):
+        node = mapping({_node(str(name), mapping): _node(part, mapping) for name, part in value.items()})
+        node.fa.set_flow_style()
+        return node
+    if isinstance(value, list):
+        items = CommentedSeq([_node(part, mapping) for part in value])
+        items.fa.set_flow_style()
+        return items
     if isinstance(value, float):
         short = number(value)
         return short if any(c in short for c in ".e") else f"{short}.0"
-    if isinstance(value, dict):
-        inside = (f"{_text(k, None, True)}: {written(v, flow=True)}" for k, v in value.items())
-        return f"{{{', '.join(inside)}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(written(v, flow=True) for v in value)}]"
     return json.dumps(value)
 
 
-def _text(value: str, style: str | None, flow: bool) -> str:
-    if style == "'" and value.isprintable():
-        return "'" + value.replace("'", "''") + "'"
-    if style != '"' and _is_plain(value, flow):
-        return value
-    quoted = spell(value)
-    return quoted if quoted.startswith('"') and quoted != value else json.dumps(value, ensure_ascii=False)
+def _merged(lines: list[str], before: list[str], after: list[str]) -> list[str]:
+    """`lines`, with the differences between `before`, which is the same line for line, and `after`."""
+    merged: list[str] = []
+    for tag, i, j, k, m in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        old, new = lines[i:j], after[k:m]
+        # ruamel.yaml counts the comments below a key as that key's: a new key goes above them,
+        # and they stay when the key goes.
+        if tag == "equal":
+            merged += old
+        elif tag == "insert":
+            at = len(merged)
+            while new[0].startswith(" ") and at and _is_comment(merged[at - 1]):
+                at -= 1
+            merged[at:at] = _spaced(merged[at - 1 : at], new)
+        else:
+            merged += [*new, *(line for line in old if _is_comment(line) and line not in new)]
+    return merged
 
 
-def _is_plain(value: str, flow: bool) -> bool:
-    """Whether YAML reads the bare word as that text."""
-    if not value.isprintable() or value != value.strip() or spell(value) != value:
-        return False
+def _spaced(above: list[str], new: list[str]) -> list[str]:
+    """New lines with an empty one before each section."""
+    pairs = zip([*above, *new] if above else ["", *new], new, strict=False)
+    return [x for last, line in pairs for x in ([""] if last and line[0] != " " else []) + [line]]
+
+
+def _is_comment(line: str) -> bool:
+    return not line.strip() or line.lstrip().startswith("#")
+
+
+def _written(lines: list[str], change: Callable[[Any], None]) -> list[str]:
+    from ruamel.yaml.comments import CommentedMap
+    from ruamel.yaml.error import YAMLError
+
+    yaml, out = _yaml(), io.StringIO()
+    columns = [len(x) - len(x.lstrip(" ")) for x in lines if not _is_comment(x)]
+    yaml.indent(mapping=min((n for n in columns if n), default=2))
     try:
-        node = compose(f"{{k: {value}}}" if flow else f"k: {value}", _NAME)
-    except ConfigProblems:
-        return False
-    entries = node.value if node.id == "mapping" else []
-    return len(entries) == 1 and entries[0][1].id == "scalar" and entries[0][1].value == value
+        root = yaml.load("\n".join(lines))
+        if root is None:
+            out.write("\n".join([*lines, ""]))
+            root = CommentedMap()
+        change(root)
+        if root:
+            yaml.dump(root, out)
+    except YAMLError as error:
+        raise refuse(f"the layout cannot be kept: {error}") from error
+    return out.getvalue().removesuffix("\n").split("\n")
 
 
-def _entry(node: Any, name: str) -> tuple[Any, Any] | None:
-    return next(((n, v) for n, v in node.value if n.id == "scalar" and n.value == name), None)
+def _yaml() -> Any:
+    from ruamel.yaml import YAML, resolver
 
+    base: Any = resolver.BaseResolver
 
-def _is_alias(name: Any, value: Any) -> bool:
-    """Whether the value stands elsewhere in the text: before its own key."""
-    return bool(value.start_mark.index < name.end_mark.index)
+    class PlainText(base):  # type: ignore[misc]
+        """Takes every plain word for text, written as it was: `yaml_scalars.py` knows what words mean."""
 
+        processing_version = (1, 2)
 
-def _end(name: Any, value: Any) -> int:
-    """Where an entry's last character is behind: block collections claim what follows them too."""
-    if _is_alias(name, value):
-        return int(name.end_mark.index)
-    if value.id == "mapping" and not value.flow_style and value.value:
-        return max(_end(*entry) for entry in value.value)
-    if value.id == "sequence" and not value.flow_style and value.value:
-        return int(max(_end(value.value[-1], value.value[-1]), name.end_mark.index))
-    return int(value.end_mark.index)
+        def __init__(self, version: Any = None, loader: Any = None, loadumper: Any = None) -> None:
+            super().__init__(loadumper or loader)
 
-
-def _line_end(text: str, at: int) -> int:
-    """The end of the line that holds the character before `at`."""
-    while at > 0 and text[at - 1] in "\r\n":
-        at -= 1
-    found = text.find("\n", at)
-    return len(text) if found < 0 else found - (1 if text[found - 1 : found] == "\r" else 0)
-
-
-def _replace(text: str, name: Any, value: Any, new: Any) -> str:
-    if _is_alias(name, value):
-        raise refuse(f"{name.value} is an alias of another part of the file")
-    colon = text.index(":", name.end_mark.index) + 1
-    is_inline = value.id == "scalar" and value.style not in ("|", ">") and value.end_mark.index > colon
-    if not is_inline and not (value.id != "scalar" and value.flow_style):
-        end = _end(name, value)
-        tail = _newline(text) if text[end - 1] == "\n" and end > colon else ""
-        return f"{text[:colon]} {written(new)}{tail}{text[max(end, colon) :]}"
-    start, end = value.start_mark.index, value.end_mark.index
-    style = value.style if value.id == "scalar" else None
-    said = written(new, style, flow=_in_flow(text, name))
-    return text[:start] + said + _padded(text[end:], len(said) - (end - start))
-
-
-def _padded(rest: str, grown: int) -> str:
-    """What follows a value, with an aligned comment kept in its column."""
-    gap = len(rest) - len(rest.lstrip(" "))
-    if gap <= 2 or not rest.lstrip(" ").startswith("#"):
-        return rest
-    return " " * max(gap - grown, 2) + rest.lstrip(" ")
-
-
-def _replace_by_mapping(text: str, name: Any, value: Any, rest: Key, new: Any) -> str:
-    """Something that is no mapping, most likely an empty section, becomes one."""
-    if value.id == "scalar" and value.value == "" and not _in_flow(text, name):
-        at = _line_end(text, name.end_mark.index)
-        return text[:at] + _block(rest, new, name.start_mark.column + _STEP, _newline(text)) + text[at:]
-    return _replace(text, name, value, _nested(rest, new))
-
-
-def _insert(text: str, node: Any, root: Any, key: Key, value: Any) -> str:
-    """A key that a mapping lacks, behind its last one."""
-    if node.flow_style:
-        inside = written(_nested(key, value), flow=True)[1:-1]
-        if not node.value:
-            at = node.end_mark.index - 1
-            return text[:at].rstrip(" ") + inside + text[at:]
-        at = _end(*node.value[-1])  # what follows may be a comma, a comment, and the next lines
-        return f"{text[:at]}, {inside}{text[at:]}"
-    if node is root and len(key) > 1:
-        return _append(text, key, value)
-    at = _line_end(text, _end(*node.value[-1]))
-    column = node.value[0][0].start_mark.column
-    return text[:at] + _block(key, value, column, _newline(text)) + text[at:]
-
-
-def _append(text: str, key: Key, value: Any) -> str:
-    """A section that the file lacks, at its end: before the mark of it, where there is one."""
-    newline = _newline(text)
-    ends = _DOCUMENT_END.search(text)
-    text, rest = (text[: ends.start()], text[ends.start() :]) if ends else (text, "")
-    body = text.rstrip("\r\n")
-    gap = newline if body else ""
-    lines = _block(key, value, 0, newline).removeprefix("" if body else newline)
-    return body + gap + lines + newline + rest
-
-
-def _block(key: Key, value: Any, column: int, newline: str) -> str:
-    """`\\n  section:\\n    key: value`, beginning with the line break."""
-    lines = [f"{' ' * (column + _STEP * depth)}{_text(part, None, False)}:" for depth, part in enumerate(key)]
-    return "".join(newline + line for line in lines) + f" {written(value)}"
-
-
-def _cut_lines(text: str, entry: tuple[Any, Any]) -> str:
-    start = entry[0].start_mark.index - entry[0].start_mark.column
-    end = _line_end(text, _end(*entry))
-    after = text.find("\n", end)
-    return text[:start] + (text[after + 1 :] if after >= 0 else "")
-
-
-def _cut_flow(text: str, node: Any, entry: tuple[Any, Any]) -> str:
-    at = node.value.index(entry)
-    if len(node.value) == 1:
-        return text[: entry[0].start_mark.index] + text[node.end_mark.index - 1 :]
-    if at > 0:
-        return text[: _end(*node.value[at - 1])] + text[_end(*entry) :]
-    return text[: entry[0].start_mark.index] + text[node.value[1][0].start_mark.index :]
-
-
-def _in_flow(text: str, name: Any) -> bool:
-    """Whether a key stands inside braces on its line, rather than at the line's beginning."""
-    before = text[: name.start_mark.index].rpartition("\n")[2]
-    return bool(before.strip())
-
-
-def _nested(key: Key, value: Any) -> Any:
-    for part in reversed(key):
-        value = {part: value}
-    return value
-
-
-def _newline(text: str) -> str:
-    return "\r\n" if "\r\n" in text else "\n"
+    yaml: Any = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 1_000_000
+    yaml.Resolver = PlainText
+    return yaml

@@ -63,11 +63,8 @@ def save(draft: Draft, path: Path, project_dir: Path, *, overwrite: bool = False
 
 def edited(text: str, resolved: Resolved) -> str:
     """A config's text with what was typed written into it. Raises `ConfigProblems`."""
-    for key, value in _changes(resolved):
-        text = yaml_edit.put(text, key, value)
-    for key in _gone(resolved):
-        text = yaml_edit.drop(text, key)
-    return text
+    values, gone = list(_changes(resolved)), list(_gone(resolved))
+    return yaml_edit.edit(text, values, gone) if values or gone else text
 
 
 def _changes(resolved: Resolved) -> Iterator[tuple[Key, Any]]:

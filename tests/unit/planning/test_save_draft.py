@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from remote.contract.errors import ConfigError
 from tui.config import schema
 from tui.config.resolve import resolve
-from tui.config.yaml_edit import drop, put
+from tui.config.yaml_edit import edit
 from tui.config.yaml_files import list_configs, load
 from tui.planning.draft import Draft
 from tui.planning.save_draft import config_path, save
@@ -138,20 +138,27 @@ def test_what_typing_took_away_goes(tmp_path: Path) -> None:
     assert "environment_args: {reply: plain}" in after
 
 
-def test_an_alias_is_left_alone(tmp_path: Path) -> None:
+def test_a_value_with_an_alias_changes_alone(tmp_path: Path) -> None:
     source = tmp_path / "x.yaml"
     source.write_text("evaluation:\n  temperature: &t 0.5\ntraining:\n  temperature: *t\n  steps: 5\n")
-    _, after = saved(source, tmp_path, **{"training.steps": "6"})
-    assert "temperature: *t\n  steps: 6\n" in after
+    for name, key in enumerate(("training.steps", "training.temperature", "evaluation.temperature")):
+        draft = Draft.load(str(source), ROOT)
+        draft.put(key, "1")
+        assert draft.resolved is not None
+        save(draft, tmp_path / f"{name}.yaml", ROOT)
+        assert resolve(tmp_path / f"{name}.yaml").values == draft.resolved.values
+    assert "temperature: *t\n  steps: 1\n" in (tmp_path / "0.yaml").read_text()
+
+
+def test_a_mapping_with_an_alias_is_not_changed(tmp_path: Path) -> None:
+    """Who changes the one would change the other."""
+    source = tmp_path / "x.yaml"
+    source.write_text("model:\n  overrides: &o {a: b/c}\ntraining:\n  environment_args: *o\n")
     draft = Draft.load(str(source), ROOT)
-    draft.put("training.temperature", "0.7")
+    draft.put_value("training.environment_args", {"a": "b/d"})
     with pytest.raises(ConfigError, match="alias"):
-        save(draft, tmp_path / "other.yaml", ROOT)
-    draft = Draft.load(str(source), ROOT)
-    draft.put("evaluation.temperature", "0.7")
-    with pytest.raises(ConfigError, match="cannot take this change"):
-        save(draft, tmp_path / "other.yaml", ROOT)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["new.yaml", "x.yaml"]
+        save(draft, tmp_path / "new.yaml", ROOT)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["x.yaml"]
 
 
 def test_nothing_is_overwritten_in_silence(tmp_path: Path) -> None:
@@ -237,11 +244,11 @@ def test_whatever_an_environment_takes_is_read_again(source: Path, args: dict[st
 def test_a_key_that_the_file_lacks_can_be_put_and_dropped(key: tuple[str, ...], source: Path) -> None:
     text = source.read_text()
     if key in load(source).lines:
-        assert key not in _lines(drop(text, key))
+        assert key not in _lines(edit(text, gone=[key]))
     else:
-        with_it = put(text, key, 5)
+        with_it = edit(text, [(key, 5)])
         assert key in _lines(with_it)
-        again = [x for x in drop(with_it, key).splitlines() if x and x in text]
+        again = [x for x in edit(with_it, gone=[key]).splitlines() if x and x in text]
         assert again == [x for x in text.splitlines() if x]
 
 
