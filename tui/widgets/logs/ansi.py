@@ -1,15 +1,17 @@
-"""Log text as a terminal would show it: colours, and progress bars that draw over themselves.
+"""Draw a line of a log as a terminal would: colours, and progress bars that draw over themselves. Pure.
 
-Owns reading one line. Whatever else a terminal would obey (titles, the clipboard, clearing the screen,
-moving about) is shown as visible escapes, and does nothing. Pure.
+rich reads the colours. Its `AnsiDecoder` alone would not do: of a bar it keeps the last state only, and it
+drops other escapes. Here, whatever else a terminal would obey (titles, the clipboard, clearing the screen)
+is shown as visible escapes, and does nothing.
 """
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
+from rich.ansi import AnsiDecoder
 from rich.cells import cell_len, get_character_cell_size
-from rich.color import Color
 from rich.style import Style
 from rich.text import Text
 
@@ -21,8 +23,9 @@ _MOVES = re.compile(r"\r|\x08|\x1b\[[0-9;:]*[KCDG]")
 _JOINERS = re.compile("[\u200d\ufe00-\ufe0f]")
 _TAB = 8
 _PLAIN = Style.null()
-_FLAGS = {1: "bold", 2: "dim", 3: "italic", 4: "underline", 7: "reverse", 9: "strike"}
-_OFF = {22: ("bold", "dim"), 23: ("italic",), 24: ("underline",), 27: ("reverse",), 29: ("strike",)}
+_FLAGS = ("bold", "dim", "italic", "underline", "reverse", "strike")
+_LONGEST = 100
+"""Characters of an SGR sequence that is applied."""
 MAX_COLUMNS = 2_000
 """How far a cursor movement may go: a log does not get to allocate a screen."""
 LAST_STATES = 4_000
@@ -78,56 +81,30 @@ def _coloured(text: str) -> Text:
 
 
 class _Pen:
-    """What SGR sequences have set: colours and attributes."""
+    """The style that SGR sequences have set."""
 
     def __init__(self) -> None:
-        self.style = _PLAIN
-        self._colours: dict[str, Color] = {}
-        self._flags: set[str] = set()
+        self.style = self._set = _PLAIN
 
-    def paint(self, given: str) -> None:
-        """Obey one sequence's numbers."""
-        codes = [int(part[:6] or 0) for part in given.replace(":", ";").split(";")]
-        while codes:
-            code = codes.pop(0)
-            if code in (38, 48):
-                self._palette("color" if code == 38 else "bgcolor", codes)
-            else:
-                self._simple(code)
-        on = {name: name in self._flags or None for name in _FLAGS.values()}
-        self.style = Style(
-            color=self._colours.get("color"),
-            bgcolor=self._colours.get("bgcolor"),
-            bold=on["bold"],
-            dim=on["dim"],
-            italic=on["italic"],
-            underline=on["underline"],
-            reverse=on["reverse"],
-            strike=on["strike"],
-        )
+    def paint(self, codes: str) -> None:
+        """Apply one sequence's numbers; of an endless one, nothing."""
+        if len(codes) <= _LONGEST:
+            self._set, self.style = _painted(self._set, codes)
 
-    def _simple(self, code: int) -> None:
-        if code == 0:
-            self._colours.clear()
-            self._flags.clear()
-        elif code in _FLAGS:
-            self._flags.add(_FLAGS[code])
-        elif code in _OFF:
-            self._flags -= set(_OFF[code])
-        elif code in (39, 49):
-            self._colours.pop("color" if code == 39 else "bgcolor", None)
-        elif 30 <= code <= 37 or 90 <= code <= 97:
-            self._colours["color"] = Color.from_ansi(code - 30 if code < 90 else code - 82)
-        elif 40 <= code <= 47 or 100 <= code <= 107:
-            self._colours["bgcolor"] = Color.from_ansi(code - 40 if code < 100 else code - 92)
 
-    def _palette(self, what: str, codes: list[int]) -> None:
-        kind = codes.pop(0) if codes else 0
-        if kind == 5 and codes:
-            self._colours[what] = Color.from_ansi(min(codes.pop(0), 255))
-        elif kind == 2 and len(codes) >= 3:
-            red, green, blue = (min(codes.pop(0), 255) for _ in range(3))
-            self._colours[what] = Color.from_rgb(red, green, blue)
+@lru_cache(maxsize=1000)
+def _painted(before: Style, codes: str) -> tuple[Style, Style]:
+    """The style that is set after a sequence, and how it is shown.
+
+    The default colour is shown as none, so that the line's own stays; what would blink or hide does not.
+    """
+    decoder = AnsiDecoder()
+    decoder.style = before
+    decoder.decode_line(f"\x1b[{codes.replace(':', ';')}m")
+    style = decoder.style
+    colours = {name: getattr(style, name) for name in ("color", "bgcolor")}
+    flags = {name: getattr(style, name) or None for name in _FLAGS}
+    return style, Style(**{name: x for name, x in colours.items() if x and not x.is_default}, **flags)
 
 
 class _Cells:

@@ -60,6 +60,14 @@ def test_colours() -> None:
     ]
 
 
+def test_nothing_blinks_hides_or_leaves_the_theme() -> None:
+    """Text that a log hides is shown, and its default colour is the theme's, not the terminal's."""
+    text = read_terminal("\x1b[8;5;6;31;41mx\x1b[39;49my\x1b[" + "9" * 5000 + "mz")
+    assert text.plain == "xyz"
+    looks = [text.get_style_at_offset(Console(), at) for at in (0, 1, 2)]
+    assert [str(look) for look in looks] == ["color(1) on color(1)", "none", "none"]
+
+
 def test_a_colour_survives_its_bar() -> None:
     text = read_terminal("\x1b[32m 1%\r 2%\x1b[0m done")
     assert text.plain == " 2% done"
