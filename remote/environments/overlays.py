@@ -1,6 +1,7 @@
 """Overlays: folders that environments are installed into, named after what they were installed from.
 
-An overlay is filled under a name of its own and renamed when it is whole; from then on nobody writes into it.
+An overlay is filled under a name of its own and renamed when it is whole; from then on nobody writes into it,
+and one that was written into all the same is installed anew.
 So an environment that is edited, or installed anew, gets another overlay, and runs that are under way keep
 theirs. Owns the digest of a package's files, taking an overlay or making it, and removing those that have not
 been used for a week. What goes into one is `environment_packages`'.
@@ -27,8 +28,8 @@ from remote.output.run_dir import sync
 UNUSED = 7 * 86400.0
 """Seconds after which an overlay that no run holds is removed. An attempt on Modal ends after one day."""
 _LEFTOVER = 86400.0  # seconds after which what an interrupted install left is removed
-_ABOUT = ".vfm-overlay.json"  # in an overlay: its module; whoever uses the overlay holds a lock of this file
-_VERSION = 2  # counts changes of how an overlay is filled
+_ABOUT = ".vfm-overlay.json"  # in an overlay: module and files; whoever uses the overlay holds a lock of it
+_VERSION = 3  # counts changes of how an overlay is filled
 _TRIES = 5  # installs of a package whose files change meanwhile
 _NOT_SOURCE = {
     *("__pycache__", ".git", ".hg", ".venv", "venv", "node_modules", "dist", "build", ".tox"),
@@ -69,8 +70,11 @@ def _add_files(total: Any, folder: Path) -> None:
             total.update(f"\0{'/'.join(parts)}\0{len(content)}\0".encode() + content)
 
 
-def take(overlay: Path) -> str | None:
-    """The module of an overlay that is there, which is now in use until this process ends; else None."""
+def take(overlay: Path, say: Callable[[str], None] = lambda _: None) -> str | None:
+    """The module of an overlay that is there, which is now in use until this process ends; else None.
+
+    One whose files were changed or removed since they were installed is set aside, which `say` is told.
+    """
     about = overlay / _ABOUT
     try:
         fd = os.open(about, os.O_RDONLY)
@@ -85,10 +89,35 @@ def take(overlay: Path) -> str | None:
     with suppress(OSError):
         os.utime(about)
     try:
-        return str(from_json(about.read_bytes())["module"])
-    except (ValueError, KeyError, TypeError):  # half of it was written when the power went
-        _set_aside(overlay)
-        return None
+        known = from_json(about.read_bytes())
+        if not (damage := _damage(overlay, known.get("files", {}))):
+            return str(known["module"])
+        say(f"{overlay.name} is not as it was installed ({damage}): installing it anew")
+    except (ValueError, KeyError, TypeError, AttributeError):  # half of it was written when the power went
+        pass
+    _set_aside(overlay)
+    return None
+
+
+def _files(overlay: Path) -> dict[str, str]:
+    """Relative path → SHA-256 of each file that was installed; what Python compiles of them is none."""
+    return {
+        str(path.relative_to(overlay)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(overlay.rglob("*"))
+        if path.is_file() and path.suffix != ".pyc"
+    }
+
+
+def _damage(overlay: Path, files: dict[str, str]) -> str:
+    """What differs from the files that were installed, in words; empty where nothing does."""
+    for name, known in files.items():
+        try:
+            content = (overlay / name).read_bytes()
+        except OSError as error:
+            return f"{name}: {error.strerror}"
+        if hashlib.sha256(content).hexdigest() != known:
+            return f"{name} was changed"
+    return ""
 
 
 def make(
@@ -108,7 +137,7 @@ def make(
             module = fill(part)
             if digest(*sources()) != before:
                 continue
-            about = {"module": module, "source": str(sources()[-1])}
+            about = {"module": module, "source": str(sources()[-1]), "files": _files(part)}
             (part / _ABOUT).write_text(to_json(about) + "\n", encoding="utf-8")
             try:
                 sync(part / _ABOUT)

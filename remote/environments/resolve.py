@@ -74,7 +74,7 @@ def provide(where: Place, say: Say) -> str:
     A run keeps what it began with: a later attempt takes the same overlay, whatever became of the source.
     """
     began = _noted(where)
-    if began and (module := overlays.take(where.overlays / began)) is not None:
+    if began and (module := overlays.take(where.overlays / began, say)) is not None:
         activate(where.overlays / began)
         return module
     if not where.source and where.path is None:
@@ -100,7 +100,7 @@ def _noted(where: Place) -> str:
 
 def _installed(where: Place, say: Say) -> tuple[Path, str]:
     overlay = where.overlays / f"{where.name}@{overlays.digest(*where.sources())}"
-    if (module := overlays.take(overlay)) is not None:
+    if (module := overlays.take(overlay, say)) is not None:
         say(f"{where.source or where.name} is unchanged since it was installed")
         return overlay, module
 

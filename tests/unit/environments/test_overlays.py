@@ -152,6 +152,40 @@ def test_a_run_whose_overlay_is_gone_says_what_it_gets(tmp_path: Path, begin: Ca
     assert again.said[-1].startswith("vf_lazy is not what this run began with, which is gone")
 
 
+def _remove_module(overlay: Path) -> None:
+    shutil.rmtree(overlay / "vf_lazy")
+
+
+def _empty_file(overlay: Path) -> None:
+    (overlay / "vf_lazy" / "extra.py").write_text("")
+
+
+def _change_dependency(overlay: Path) -> None:
+    """As long as before: sizes tell nothing."""
+    path = overlay / "vf_base" / "extra.py"
+    path.write_text(path.read_text().replace("1", "7"))
+
+
+@pytest.mark.parametrize("damage", [_remove_module, _empty_file, _change_dependency])
+@pytest.mark.parametrize("resumed", [False, True])
+def test_what_was_changed_after_it_was_installed_is_installed_anew(
+    tmp_path: Path, begin: Callable[..., Run], damage: Callable[[Path], None], resumed: bool
+) -> None:
+    package(tmp_path / "environments", "vf_base")
+    source = package(tmp_path / "environments", "vf_lazy", needs=["vf-base"])
+    edit(tmp_path / "environments" / "vf_base", 1)
+    edit(source, 1)
+    run_dir = tmp_path / "run" if resumed else None
+    begin("vf_lazy", run_dir=run_dir).end()
+    (name,) = overlays(tmp_path)
+    damage(tmp_path / "cache" / name)
+    again = begin("vf_lazy", run_dir=run_dir)
+    assert again.later("extra") == "1"
+    assert any(f"{name} is not as it was installed" in line for line in again.said)
+    again.end()
+    assert not any("anew" in line for line in begin("vf_lazy", run_dir=run_dir).said)
+
+
 def test_files_that_change_during_the_install_are_installed_again(
     tmp_path: Path, offline: Path, begin: Callable[..., Run]
 ) -> None:
@@ -217,7 +251,9 @@ def test_a_package_cannot_take_the_place_of_a_module_that_is_there(
     wheel(offline, module, "1.0")
     source = str(offline / f"{module}-1.0-py3-none-any.whl")
     where = resolve.Place(module, source, tmp_path / "environments", tmp_path / "cache")
-    with pytest.raises(EnvironmentMissing, match=f"is called {module}, as .* would be imported instead"):
+    with pytest.raises(
+        EnvironmentMissing, match=f"is called {module}, as .* would be (imported instead|loaded in its place)"
+    ):
         resolve.provide(where, lambda line: None)
 
 
