@@ -33,8 +33,7 @@ class Build:
         self.image, self.emit, self.recipe, self.lock = image, emit, recipe, lock
         self.python = image / "bin" / "python"
         self.site = image / "lib" / f"python{recipe.python}" / "site-packages"
-        also = len(recipe.without_dependencies) + len(recipe.standins)
-        self.progress = BuildProgress(emit, self.site, also)
+        self.progress = BuildProgress(emit)
         self.env = uv.environment(os.environ)
         self.uv = uv.command()
 
@@ -50,7 +49,7 @@ class Build:
         self._install(self.recipe.without_dependencies, *locked, "--no-deps")
         for name, version in self.recipe.standins:
             write_standin(self.site, name, version)
-        count = self.progress.packages()
+        count = len(distributions(self.site))
         self._check()
         size = sum(file.lstat().st_size for file in self.image.rglob("*") if not file.is_symlink())
         self._mark(size)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,74 +182,52 @@ def test_a_failure_is_named_with_uvs_own_words_and_what_to_do(output: str, advic
 # --- progress -------------------------------------------------------------------------------------
 
 
-class Said:
-    """A progress over a folder, and what it reported."""
-
-    def __init__(self, tmp_path: Path) -> None:
-        self.site = tmp_path / "site-packages"
-        self.site.mkdir()
-        self._out = tmp_path / "out"
-        self._fd = os.open(self._out, os.O_WRONLY | os.O_CREAT)
-        self.progress = BuildProgress(Emitter(None, self._fd), self.site, also=2)
-
-    def install(self, *names: str) -> None:
-        for name in names:
-            (self.site / f"{name}-1.0.dist-info").mkdir()
-
-    def last(self, what: str) -> tuple[float, float]:
-        events = map(decode_line, self._out.read_text().split("\n"))
-        told = [e for e in events if isinstance(e, ProgressEvent) and e.what == what]
-        return told[-1].done, told[-1].total
-
-    @property
-    def text(self) -> str:
-        return self._out.read_text()
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """The stream that a progress writes."""
+    return tmp_path / "out"
 
 
-def test_packages_are_counted_of_all_that_will_be_installed(tmp_path: Path) -> None:
-    said = Said(tmp_path)
-    said.progress.line("Resolved 3 packages in 12ms")
-    said.install("one")
-    said.progress.tick(0)
-    assert said.last("packages") == (1, 5)
-    said.progress.line("Resolved 1 package in 2ms")  # the second install: already counted
-    said.install("two", "three", "four", "five")
-    said.progress.tick(0)
-    assert said.last("packages") == (5, 5)
+@pytest.fixture
+def progress(out: Path) -> Iterator[BuildProgress]:
+    """The progress of a build that has just begun."""
+    with out.open("wb") as file:
+        yield BuildProgress(Emitter(None, file.fileno()))
 
 
-def test_downloads_and_bytes_are_told_while_nothing_is_installed(tmp_path: Path) -> None:
-    said = Said(tmp_path)
-    for line in (
-        "Resolved 3 packages in 12ms",
-        "Downloading torch (502.2MiB)",
-        "Downloading numpy (16.1MiB)",
-    ):
-        said.progress.line(line)
-    said.progress.line(" Downloaded numpy")
-    said.progress.tick(120_000_000)
-    assert said.last("downloads") == (1, 2)
-    assert said.last("bytes") == (120_000_000, 0)
+def test_uvs_lines_are_printed_and_downloads_counted(progress: BuildProgress, out: Path) -> None:
+    lines = ["Resolved 3 packages in 12ms", "Downloading torch (502.2MiB)", "Downloading numpy (16.1MiB)"]
+    for line in [*lines, " Downloaded numpy", ""]:
+        progress.line(line)
+    shown = out.read_text().split("\n")
+    assert [line for line in shown if line.startswith("[image]")] == [
+        *(f"[image] {line}" for line in lines),
+        "[image]  Downloaded numpy",
+    ]
+    (event,) = [e for e in map(decode_line, shown) if isinstance(e, ProgressEvent)]
+    assert (event.what, event.done, event.total) == ("downloads", 1, 2)
 
 
+@pytest.mark.parametrize(
+    ("lines", "says"),
+    [
+        ([], "choosing versions · 1.2 GB written · 0 s"),
+        (["Resolved 3 packages in 12ms"], "installing 3 packages · 1.2 GB written · 0 s"),
+        (
+            ["Downloading torch (502.2MiB)", "Building x"],
+            "downloading torch (502.2MiB) and 1 more · 1.2 GB",
+        ),
+        (["Building x", " Built x", "Downloading torch (502.2MiB)"], "downloading torch (502.2MiB) · 1.2 GB"),
+    ],
+)
 def test_a_long_silence_is_broken_by_what_is_under_way(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    progress: BuildProgress, out: Path, lines: list[str], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = Said(tmp_path)
-    said.progress.line("Downloading numpy (16.1MiB)")
-    said.progress.line("Downloading torch (502.2MiB)")
-    said.progress.tick(5_000_000)
-    assert "[image] downloading" not in said.text
+    for line in lines:
+        progress.line(line)
+    before = out.read_text()
+    progress.tick(1_200_000_000)
+    assert out.read_text() == before
     monkeypatch.setattr("remote.image.progress._QUIET", 0.0)
-    said.progress.tick(1_200_000_000)
-    assert "[image] downloading torch (502.2MiB) and 1 more · 1.2 GB written · " in said.text
-
-
-def test_the_same_state_is_not_told_twice(tmp_path: Path) -> None:
-    said = Said(tmp_path)
-    said.progress.tick(5)
-    said.progress.tick(5)
-    assert (
-        len([line for line in said.text.split("\n") if line and json.loads(line[1:])["type"] == "progress"])
-        == 1
-    )
+    progress.tick(1_200_000_000)
+    assert f"[image] {says}" in out.read_text()
