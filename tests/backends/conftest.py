@@ -11,8 +11,7 @@ import os
 import shlex
 import signal
 import sys
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -21,13 +20,13 @@ import pytest
 
 from remote.contract.record import LaunchRequest, RunRecord, new_run_id
 from remote.contract.spec import ExperimentSpec
+from tests.waiting import DEADLINE
 from tui.backends.base import Backend
 from tui.backends.local.backend import LocalBackend
 from tui.backends.modal.backend import ModalBackend
 
 PROJECT = Path(__file__).parents[2]
 WORKER = Path(__file__).parent / "scripted_worker.py"
-DEADLINE = 20.0
 VOLUME = "verifiers-outputs-ann-files"
 
 
@@ -43,17 +42,6 @@ def request(experiment: str = "tests", **spec: dict[str, object]) -> LaunchReque
         outputs=f"verifiers-outputs-ann-{experiment}",
         cache=f"verifiers-cache-ann-{experiment}",
     )
-
-
-async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], what: str) -> None:
-    """Wait for a condition; fail when it does not come true before the deadline."""
-    deadline = time.monotonic() + DEADLINE
-    while True:
-        found = condition()
-        if found if isinstance(found, bool) else await found:
-            return
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        await asyncio.sleep(0.01)
 
 
 async def lines(backend: Backend, run: RunRecord, position: int = 0, *, live: bool = True) -> list[str]:

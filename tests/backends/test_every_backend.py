@@ -12,7 +12,8 @@ from remote.contract import layout
 from remote.contract.errors import BackendError, ConfigError
 from remote.contract.events import EndEvent, FailureEvent
 from remote.contract.record import LaunchRequest, RunRecord
-from tests.backends.conftest import VOLUME, Bench, lines, request, until
+from tests.backends.conftest import VOLUME, Bench, lines, request
+from tests.waiting import until
 from tui.backends.base import Backend, Batch, Transfer
 from tui.backends.destination import Occupied
 from tui.store.logs.stream import Text, classify, events_of

@@ -18,8 +18,9 @@ from remote.contract.errors import BackendError, DiskError, VfmError
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.processes import lifecycle
 from remote.supervisor import start
-from tests.backends.conftest import PROJECT, LocalBench, lines, request, until
+from tests.backends.conftest import PROJECT, LocalBench, lines, request
 from tests.unit.training.test_checkpoints import killed_at
+from tests.waiting import until
 from tui.store.logs.stream import events_of
 from tui.store.runs.state import RunState
 

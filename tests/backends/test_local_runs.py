@@ -23,7 +23,8 @@ from remote.contract.errors import BackendError, DiskError, ImageError
 from remote.contract.events import EndEvent, FailureEvent
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.processes import lifecycle
-from tests.backends.conftest import PROJECT, WORKER, LocalBench, lines, request, until
+from tests.backends.conftest import PROJECT, WORKER, LocalBench, lines, request
+from tests.waiting import until
 from tui.backends.local.backend import LocalBackend
 from tui.backends.stream_file import is_alive
 from tui.store.logs.stream import events_of

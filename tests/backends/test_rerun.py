@@ -9,7 +9,8 @@ import pytest
 from remote.contract import layout
 from remote.contract.errors import ConfigError, RunNotFound
 from remote.contract.record import RunRecord
-from tests.backends.conftest import PROJECT, Bench, until
+from tests.backends.conftest import PROJECT, Bench
+from tests.waiting import until
 from tui.client import Client
 from tui.planning.draft import Draft
 from tui.services.rerun import draft_of, plan_again, rerun

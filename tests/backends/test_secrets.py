@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.backends.conftest import Bench, LocalBench, lines, request, until
+from tests.backends.conftest import Bench, LocalBench, lines, request
+from tests.waiting import until
 
 CANARIES = {
     "HF_TOKEN": "hf_canary0123456789abcdefABCDEF",

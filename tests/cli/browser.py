@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import subprocess
-import time
 from base64 import b64decode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,7 +13,8 @@ from typing import Any
 
 import aiohttp
 
-DEADLINE = 60.0
+from tests.waiting import DEADLINE, until
+
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = (
     "--headless",
@@ -72,14 +71,15 @@ class Page:
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
         """Take in what the browser says until a condition holds."""
-        deadline = time.monotonic() + DEADLINE
-        while not condition():
-            assert time.monotonic() < deadline, (
-                f"waited in vain for {what}; there was {self.received[-2000:]!r}"
-            )
-            message = await self._socket.receive(DEADLINE)
-            assert message.type is aiohttp.WSMsgType.TEXT, f"the browser left before {what}"
-            self._take(json.loads(message.data))
+
+        async def told() -> bool:
+            if not condition():
+                message = await self._socket.receive(DEADLINE)
+                assert message.type is aiohttp.WSMsgType.TEXT, f"the browser left before {what}"
+                self._take(json.loads(message.data))
+            return condition()
+
+        await until(told, what, shows=lambda: repr(self.received[-2000:]))
 
     async def evaluate(self, script: str) -> Any:
         """A script's value."""
@@ -89,9 +89,7 @@ class Page:
 
     async def until_script(self, script: str) -> None:
         """Ask a script again and again until it is true."""
-        deadline = time.monotonic() + DEADLINE
-        while not await self.evaluate(script):
-            assert time.monotonic() < deadline, f"waited in vain for {script}"
+        await until(lambda: self.evaluate(script), script)
 
     async def press(self, key: str, code: int, *, ctrl: bool = False, text: str = "") -> None:
         """One key, down and up."""
@@ -148,10 +146,7 @@ async def browse(address: str, folder: Path) -> AsyncIterator[Page]:
 
 
 async def _target(session: aiohttp.ClientSession, port_file: Path) -> str:
-    deadline = time.monotonic() + DEADLINE
-    while not (port_file.exists() and port_file.read_text().count("\n")):
-        assert time.monotonic() < deadline, "the browser did not start"
-        await asyncio.sleep(0.05)
+    await until(lambda: port_file.exists() and port_file.read_text().count("\n"), "the browser's start")
     port = port_file.read_text().split("\n")[0]
     async with session.get(f"http://127.0.0.1:{port}/json/list") as answer:
         pages = [target for target in await answer.json() if target["type"] == "page"]

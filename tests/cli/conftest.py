@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import DEADLINE
+
 ROOT = Path(__file__).parents[2]
 WORKER = ROOT / "tests" / "backends" / "scripted_worker.py"
-DEADLINE = 60.0  # seconds that a machine under load may take over what takes one
 
 
 def command() -> list[str]:

@@ -9,12 +9,11 @@ import select
 import struct
 import subprocess
 import termios
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-DEADLINE = 60.0  # seconds that a machine under load may take over what takes one
+from tests.waiting import block_until
 
 
 class Terminal:
@@ -53,8 +52,8 @@ class Terminal:
         self._read(lambda: text in self.written, f"{text!r}")
 
     def wait_end(self) -> int:
-        """Read on until the program is over; returns its exit code."""
-        self._read(lambda: self.process.poll() is not None, "the end")
+        """Read on until the program is over and all that it wrote is read; returns its exit code."""
+        self._read(lambda: self.process.poll() is not None and not self._has_more(), "the end")
         return self.process.wait()
 
     def attributes(self) -> list[Any]:
@@ -76,12 +75,16 @@ class Terminal:
             if fd >= 0:
                 os.close(fd)
 
-    def _read(self, enough: Any, what: str) -> None:
-        deadline = time.monotonic() + DEADLINE
-        while not enough():
+    def _read(self, enough: Callable[[], bool], what: str) -> None:
+        def read() -> bool:
             over = self.process.poll() is not None
-            if select.select([self.leader], [], [], 0.05)[0]:
+            if self._has_more(0.05):
                 self.written += os.read(self.leader, 65536)
             elif over and not enough():
                 raise AssertionError(f"it ended with {self.process.poll()} before {what}:\n{self.written!r}")
-            assert time.monotonic() < deadline, f"waited in vain for {what}; there was:\n{self.written!r}"
+            return enough()
+
+        block_until(read, what, shows=lambda: repr(self.written))
+
+    def _has_more(self, seconds: float = 0.0) -> bool:
+        return bool(select.select([self.leader], [], [], seconds)[0])

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Vfm
-from tests.cli.terminal import DEADLINE, Terminal
+from tests.cli.terminal import Terminal
+from tests.waiting import DEADLINE
 
 TUI = [sys.executable, "-m", "tui"]
 DRAWN = b"\x1b[?1049h"  # the alternate screen: the app is up

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import DEADLINE, ROOT, Vfm, wait_for
+from tests.cli.conftest import ROOT, Vfm, wait_for
+from tests.waiting import DEADLINE
 
 
 def test_ctrl_c_leaves_the_run_going_and_says_how_to_join_it(vfm: Vfm) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import DEADLINE, ROOT
+from tests.cli.conftest import ROOT
 from tests.cli.terminal import Terminal
+from tests.waiting import DEADLINE
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
 

@@ -16,7 +16,8 @@ import aiohttp
 import pytest
 
 from tests.cli.browser import CHROMIUM, browse
-from tests.cli.conftest import DEADLINE, Vfm
+from tests.cli.conftest import Vfm
+from tests.waiting import DEADLINE, until
 from tui.web import STATICS, WebServer
 
 
@@ -146,9 +147,9 @@ async def page_of(web: Web) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
 async def gone(pid: int) -> None:
     """Wait until a process is over; one that its parent has not waited for is over all the same."""
     stat = Path(f"/proc/{pid}/stat")
-    async with asyncio.timeout(DEADLINE):
-        while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z":
-            await asyncio.sleep(0.02)
+    await until(
+        lambda: not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z", f"{pid} to end"
+    )
 
 
 async def test_the_socket_carries_the_app(web: Web) -> None:
@@ -258,8 +259,6 @@ async def test_chromium_takes_copied_text_and_files(tmp_path: Path) -> None:
         await page.until_script("navigator.clipboard.readText().then(text => text == 'copied ✓')")
         await page.press("d", 68, text="d")
         file = tmp_path / "ü file.txt"
-        async with asyncio.timeout(DEADLINE):
-            while not (file.exists() and file.read_text()):
-                await asyncio.sleep(0.05)
+        await until(lambda: file.exists() and file.read_text(), "the download")
         assert file.read_text() == "delivered ✓"
     await server.stop()

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.waiting import block_until
 
 ROOT = Path(__file__).parents[2]
 VFM = Path(sys.executable).with_name("vfm")
@@ -89,22 +90,18 @@ class Shell:
             assert found or not any(e["type"] == "end" for e in events), "the run ended without saying it"
             return bool(found)
 
-        until(said, "an event")
+        block_until(said, "an event", seconds=DEADLINE)
         return found
 
     def await_end(self, run_id: str) -> dict[str, Any]:
         """Wait for the run's last event, then return its record."""
         self.await_event(run_id, lambda e: e["type"] == "end")
-        until(lambda: self.record(run_id)["status"] not in ("pending", "running"), "the record")
+        block_until(
+            lambda: self.record(run_id)["status"] not in ("pending", "running"),
+            "the record",
+            seconds=DEADLINE,
+        )
         return self.record(run_id)
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Look again and again until a condition holds."""
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.1)
 
 
 def processes_of(home: Path) -> dict[int, str]:

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
@@ -25,9 +24,9 @@ from remote.image.build import MARKER
 from remote.image.local import ensure, find, folder, prune, this_recipe
 from remote.image.pins import Recipe
 from remote.output.emitter import Emitter
+from tests.waiting import DEADLINE, block_until
 
 PROJECT = Path(__file__).parents[2]
-DEADLINE = 60.0
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 RECIPE = Recipe(
     device="cpu",
@@ -195,14 +194,6 @@ def launch(home: Path, tmp_path: Path) -> Iterator[Callable[..., subprocess.Pope
             process.wait()
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Look until a condition holds."""
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-
-
 def leftovers(home: Path) -> list[str]:
     """What lies among the images, locks aside."""
     return sorted(path.name for path in (home / "images").glob("*") if path.suffix != ".lock")
@@ -367,7 +358,9 @@ def test_two_launches_at_once_build_once(
     first = launch("first.log")
     assert index.asked.wait(DEADLINE)
     second = launch("second.log")
-    until(lambda: "is building this image: waiting" in (tmp_path / "second.log").read_text(), "the notice")
+    block_until(
+        lambda: "is building this image: waiting" in (tmp_path / "second.log").read_text(), "the notice"
+    )
     assert f"process {first.pid} is building" in (tmp_path / "second.log").read_text()
     index.gate.set()
     assert (first.wait(DEADLINE), second.wait(DEADLINE)) == (0, 0)

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from tests.local.conftest import ROOT, SMOKE_RUN, Shell, layout_of, until
+from tests.local.conftest import DEADLINE, ROOT, SMOKE_RUN, Shell, layout_of
 from tests.modal.cloud import Cloud
+from tests.waiting import block_until
 
 pytestmark = pytest.mark.local
 
@@ -45,7 +46,11 @@ def cloud(tmp_path: Path, shell: Shell) -> Iterator[Cloud]:
 def test_a_run_on_modal_from_launch_to_download(shell: Shell, cloud: Cloud, tmp_path: Path) -> None:
     elsewhere = Shell(tmp_path / "another machine", shell.project)
     launcher = shell.start(*LAUNCH, **cloud.env)
-    until(lambda: has_said(cloud, "🌐 Starting vLLM server") or launcher.poll() is not None, "the server")
+    block_until(
+        lambda: has_said(cloud, "🌐 Starting vLLM server") or launcher.poll() is not None,
+        "the server",
+        seconds=DEADLINE,
+    )
     assert launcher.poll() is None, launcher.communicate()
     run_id = next(cloud.volumes_dir.glob("*/runs/*")).name
     joined = elsewhere("logs", run_id, "--follow", **cloud.env)

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from remote.contract import layout
-from tests.local.conftest import Shell, alive, processes_of, until
+from tests.local.conftest import DEADLINE, Shell, alive, processes_of
 from tests.stack.service import Service
+from tests.waiting import block_until
 
 pytestmark = pytest.mark.local
 
@@ -50,11 +51,15 @@ def test_a_killed_evaluation_is_gone_on_with_by_another_run(shell: Shell) -> Non
     service.answer = five_then_none
     try:
         killed = launched(shell, service)
-        until(lambda: len(episodes(killed)) == 5 and len(service.bodies) == 7, "five episodes, and two more")
+        block_until(
+            lambda: len(episodes(killed)) == 5 and len(service.bodies) == 7,
+            "five episodes, and two more",
+            seconds=DEADLINE,
+        )
         running = processes_of(shell.home)
         os.kill(int(shell.record(killed.name)["identifiers"]["worker_pid"]), signal.SIGKILL)
         assert "SIGKILL" in shell.await_end(killed.name)["failure"]["message"]
-        until(lambda: not alive(running), "every process to end")
+        block_until(lambda: not alive(running), "every process to end")
         gate.set()
         done = shell("rerun", killed.name, OPENAI_API_KEY=KEY)
         assert done.returncode == 0, done.stderr

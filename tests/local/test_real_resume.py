@@ -12,7 +12,8 @@ import pytest
 
 from remote.contract import layout
 from remote.training import checkpoints
-from tests.local.conftest import Shell, alive, processes_of, until
+from tests.local.conftest import Shell, alive, processes_of
+from tests.waiting import block_until
 
 STEPS = 5
 HOW = (
@@ -42,7 +43,7 @@ def kill_everything(shell: Shell) -> None:
     for pid in alive(processes_of(shell.home)):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    until(lambda: not alive(processes_of(shell.home)), "the end of every process")
+    block_until(lambda: not alive(processes_of(shell.home)), "the end of every process")
 
 
 def test_a_training_that_is_killed_and_resumed_equals_one_that_was_not(shell: Shell) -> None:

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.local.conftest import ROOT, SMOKE_RUN, Shell, alive, layout_of, processes_of, until
+from tests.local.conftest import DEADLINE, ROOT, SMOKE_RUN, Shell, alive, layout_of, processes_of
+from tests.waiting import block_until
 
 pytestmark = pytest.mark.local
 
@@ -45,7 +46,7 @@ def first_step(event: dict[str, Any]) -> bool:
 def test_the_whole_story_and_a_launcher_that_is_killed_in_the_middle(shell: Shell, tmp_path: Path) -> None:
     with listening(8000):
         launcher = shell.start("launch", "configs/local_smoke.yaml")
-        until(lambda: any(shell.home.glob("volumes/*/runs/*/events.jsonl")), "the run")
+        block_until(lambda: any(shell.home.glob("volumes/*/runs/*/events.jsonl")), "the run")
         launcher.kill()
         followed = shell("logs", "last", "--follow")
     assert followed.returncode == 0, followed.stderr
@@ -92,7 +93,7 @@ def test_the_whole_story_and_a_launcher_that_is_killed_in_the_middle(shell: Shel
     fetched = shell("get", f"{record['outputs']}:runs/{run_id}/checkpoints/final", str(tmp_path / "out"))
     assert fetched.returncode == 0, fetched.stderr
     assert list((tmp_path / "out").rglob("adapter_model.safetensors"))
-    until(lambda: not alive(processes_of(shell.home)), "every process to end")
+    block_until(lambda: not alive(processes_of(shell.home)), "every process to end")
 
 
 def test_a_worker_that_is_killed_leaves_nothing_running_and_says_so(shell: Shell) -> None:
@@ -106,7 +107,7 @@ def test_a_worker_that_is_killed_leaves_nothing_running_and_says_so(shell: Shell
     record = shell.await_end(run_id)
     assert record["status"] == "failed"
     assert "SIGKILL" in record["failure"]["message"]
-    until(lambda: not alive(running), "every process to end")
+    block_until(lambda: not alive(running), "every process to end")
 
 
 def test_a_server_that_is_killed_in_mid_run_is_started_again(shell: Shell) -> None:
@@ -125,12 +126,16 @@ def test_a_server_that_is_killed_in_mid_run_is_started_again(shell: Shell) -> No
     assert "started again 1 time (last: vLLM died" in shell("show", run_id).stdout
     running = processes_of(shell.home)
     kill_engine()  # a step has come through since, so the count begins anew
-    until(lambda: len([e for e in shell.events(run_id) if e["type"] == "restart"]) == 2, "the second restart")
+    block_until(
+        lambda: len([e for e in shell.events(run_id) if e["type"] == "restart"]) == 2,
+        "the second restart",
+        seconds=DEADLINE,
+    )
     steps = [e["step"] for e in shell.events(run_id) if e["type"] == "metrics"]
     assert steps == sorted(set(steps)), "a step was counted twice"
     assert shell("cancel", run_id).returncode == 0
     shell.await_end(run_id)
-    until(lambda: not alive(running), "every process to end")
+    block_until(lambda: not alive(running), "every process to end")
 
 
 def test_a_server_that_may_not_be_started_again_is_the_cause_and_the_last_step_is_kept(shell: Shell) -> None:
@@ -148,7 +153,7 @@ def test_a_server_that_may_not_be_started_again_is_the_cause_and_the_last_step_i
     assert (
         f"go on from the checkpoint of step {step}: vfm resume {run_id}" in record["failure"]["hint"]["text"]
     )
-    until(lambda: not alive(running), "every process to end")
+    block_until(lambda: not alive(running), "every process to end")
 
 
 def test_a_cancelled_run_saves_its_record_and_leaves_nothing_running(shell: Shell) -> None:
@@ -160,7 +165,7 @@ def test_a_cancelled_run_saves_its_record_and_leaves_nothing_running(shell: Shel
     assert (shell.run_dir(run_id) / "checkpoints/stopped/adapter_model.safetensors").exists()
     (checkpoint,) = (shell.run_dir(run_id) / "checkpoints").glob("checkpoint-*")
     assert {"complete.json", "optimizer.pt"} <= {file.name for file in checkpoint.iterdir()}
-    until(lambda: not alive(running), "every process to end")
+    block_until(lambda: not alive(running), "every process to end")
 
 
 def test_a_fixed_port_that_is_taken_names_its_holder_and_stops_the_run(shell: Shell) -> None:
@@ -193,7 +198,7 @@ def test_an_environment_that_raises_is_named_with_its_own_line(shell: Shell, tmp
     assert failure["boundary"] == "environment"
     assert f"taskset.py:{line}: LookupError: no words today" in failure["cause"]
     assert "Traceback" not in done.stderr
-    until(lambda: not alive(processes_of(shell.home)), "every process to end")
+    block_until(lambda: not alive(processes_of(shell.home)), "every process to end")
 
 
 def test_a_training_script_of_ones_own_trains_and_fails_by_its_own_name(shell: Shell, tmp_path: Path) -> None:
@@ -222,7 +227,7 @@ def test_a_training_script_of_ones_own_trains_and_fails_by_its_own_name(shell: S
     said = tagged(done.stdout.split("\n"))
     assert "[train] mine took 3 steps" in said
     assert f'[train]   File "examples/grpo/train_mine.py", line {line}, in train' in said
-    assert not [text for text in said if "training_script.py" in text]
+    assert not [text for text in said if "remote/training/script.py" in text]
     # The report to Weights & Biases, written offline, comes along.
     fetched = shell("get", f"{run.parent.parent.name}:runs/{run.name}", str(tmp_path / "out"))
     assert fetched.returncode == 0, fetched.stderr
@@ -273,6 +278,6 @@ def test_a_full_disk_is_named_and_what_was_saved_stays(shell: Shell, tmp_path: P
         assert done.returncode == 1
         assert "disk is full" in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
-        until(lambda: not alive(processes_of(shell.home)), "every process to end")
+        block_until(lambda: not alive(processes_of(shell.home)), "every process to end")
     finally:
         subprocess.run(["umount", "-l", str(small)], check=True)

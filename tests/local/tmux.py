@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import time
 from collections.abc import Mapping
 from pathlib import Path
+
+from tests.waiting import block_until
 
 TMUX = shutil.which("tmux")
 PROMPT = "ready> "
@@ -82,12 +83,12 @@ class Tmux:
         self._do("kill-server")
 
     def _await(self, pattern: str, seconds: float, *, there: bool) -> str:
-        deadline = time.monotonic() + seconds
-        while bool(re.search(pattern, screen := self.screen(), re.M)) is not there:
-            what = "come" if there else "go"
-            assert time.monotonic() < deadline, f"{pattern!r} did not {what} in {seconds:.0f} s:\n{screen}"
-            time.sleep(0.1)
-        return screen
+        def seen() -> str:
+            screen = self.screen()
+            return screen if bool(re.search(pattern, screen, re.M)) is there else ""
+
+        what = f"{pattern!r} to {'come' if there else 'go'}"
+        return block_until(seen, what, seconds=seconds, shows=self.screen)
 
     def _do(self, *words: str) -> str:
         command = [TMUX or "tmux", "-S", str(self._socket), *words]

@@ -18,8 +18,9 @@ from textual.widgets import Input
 
 from remote.contract import layout
 from remote.contract.record import RunRecord
-from tests.backends.conftest import PROJECT, LocalBench, ModalBench, request, until
+from tests.backends.conftest import PROJECT, LocalBench, ModalBench, request
 from tests.modal.cloud.faults import Faults
+from tests.waiting import until
 from tui.app import VfmApp
 from tui.backends.base import Backend
 from tui.backends.modal.runs import app_logs, calls, watch
@@ -106,10 +107,7 @@ class Shown:
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait for it; in vain, what there is to be seen tells why."""
-        try:
-            await until(condition, what)
-        except AssertionError as error:
-            raise AssertionError(f"{error}; there is\n{self.picture}") from None
+        await until(condition, what, shows=lambda: self.picture)
         await self.pilot.pause()
 
     async def sees(self, *words: str) -> None:

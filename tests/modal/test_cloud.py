@@ -21,8 +21,8 @@ from grpclib import Status
 from modal.exception import AuthError, FunctionTimeoutError, ImageBuildError, NotFoundError, RemoteError
 from modal.types import InputStatus
 
-from tests.backends.conftest import until
 from tests.modal.cloud import Call, Cloud
+from tests.waiting import until
 
 MODAL = Path(sys.executable).with_name("modal")
 DEADLINE = 30.0

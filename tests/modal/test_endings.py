@@ -19,8 +19,9 @@ from remote.contract.json_text import from_json
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.contract.spec import ExperimentSpec
 from remote.output.run_dir import RunDir
-from tests.backends.conftest import PROJECT, ModalBench, lines, request, until
+from tests.backends.conftest import PROJECT, ModalBench, lines, request
 from tests.modal.cloud.faults import Faults
+from tests.waiting import until
 from tui.backends.modal import session, sign_in
 from tui.backends.modal.backend import ModalBackend
 from tui.backends.modal.runs import calls

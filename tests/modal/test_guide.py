@@ -12,8 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ import pytest
 
 from remote.contract.record import LaunchRequest, RunRecord
 from tests.modal.cloud import Cloud
+from tests.waiting import block_until
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = Path(sys.executable).parent
@@ -134,14 +134,6 @@ def shell(tmp_path: Path, cloud: Cloud) -> Iterator[Shell]:
         child.communicate()
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Look again and again until a condition holds."""
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
-
-
 def test_every_command_line_of_the_guide(shell: Shell) -> None:
     done = shell.all([*TRAININGS, *EVALUATIONS])
     for line, said in done.items():
@@ -245,7 +237,7 @@ def test_ctrl_c_leaves_the_run_going_and_says_how_to_rejoin(shell: Shell, tmp_pa
     assert f"Run {run_dir.name} goes on. Join it again: vfm logs {run_dir.name} --follow" in err
     assert "Traceback" not in err
     go_on.touch()
-    until(lambda: record_of(run_dir).status == "done", "the run's end")
+    block_until(lambda: record_of(run_dir).status == "done", "the run's end", seconds=DEADLINE)
 
 
 def test_a_connection_that_is_lost_while_the_run_ends_costs_nothing(shell: Shell, tmp_path: Path) -> None:
@@ -257,8 +249,10 @@ def test_a_connection_that_is_lost_while_the_run_ends_costs_nothing(shell: Shell
     assert any("line 0" in line for line in child.stdout)
     shell.cloud.faults.network = "refuse"
     go_on.touch()
-    until(
-        lambda: over.exists() and all(one.ended for one in shell.cloud.containers.values()), "the run's end"
+    block_until(
+        lambda: over.exists() and all(one.ended for one in shell.cloud.containers.values()),
+        "the run's end",
+        seconds=DEADLINE,
     )
     shell.cloud.faults.network = "open"
     out, err = child.communicate(timeout=DEADLINE)

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,18 +27,11 @@ from remote.modal_app.client import plain
 from remote.modal_app.launcher import BUILDER
 from tests.modal.cloud import Cloud, Container
 from tests.modal.cloud.objects import WORKSPACE_BUILDER
+from tests.waiting import DEADLINE, block_until
 
 PROJECT = Path(__file__).parents[2]
 WORKER = f"{sys.executable} {PROJECT / 'tests/backends/scripted_worker.py'}"
-DEADLINE = 40.0
 OUTPUTS, CACHE = "verifiers-outputs-ann-tests", "verifiers-cache-ann-tests"
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
 
 
 @dataclass
@@ -122,8 +115,8 @@ class Run:
         return [item for item in items if not isinstance(item, str)]
 
     def await_end(self) -> RunRecord:
-        until(lambda: self.record().ended_already, "the run's end")
-        until(lambda: not self.containers(), "its containers' end")
+        block_until(lambda: self.record().ended_already, "the run's end")
+        block_until(lambda: not self.containers(), "its containers' end")
         return self.record()
 
     def containers(self) -> list[Container]:
@@ -334,7 +327,7 @@ def test_a_launch_that_is_stopped_while_the_image_is_built_is_cancelled(desk: De
     desk.cloud.faults.build_delay = 0.2
     desk.cloud.faults.build_lines = ["one more line"] * 500
     run = desk.launch("end:done")
-    until(lambda: "[image] one more line" in run.stream(run.staged), "the build")
+    block_until(lambda: "[image] one more line" in run.stream(run.staged), "the build")
     stopping = subprocess.run(
         [sys.executable, "-m", "remote.modal_app.launcher", "--stop", str(run.staged)],
         cwd=PROJECT,
@@ -352,7 +345,7 @@ def test_a_launch_that_is_stopped_while_the_image_is_built_is_cancelled(desk: De
 def test_a_run_goes_on_after_a_preemption_and_after_a_timeout(desk: Desk) -> None:
     script = "lines:3 attempt:1=pause:60 attempt:2=pause:60 steps:2 end:done"
     run = desk.launch(script, {"VFM_TIMEOUT": "12"}, modal={"retries": 1})
-    until(lambda: "line 2" in run.stream(), "the first attempt")
+    block_until(lambda: "line 2" in run.stream(), "the first attempt")
     desk.cloud.faults.preempt()
     record = run.await_end()
     assert record.status == "done", record
@@ -373,7 +366,7 @@ def test_a_call_that_is_cancelled_saves_and_ends_cancelled(desk: Desk) -> None:
     import modal
 
     run = desk.launch("polite lines:1 pause:60")
-    until(lambda: "line 0" in run.stream(), "the worker")
+    block_until(lambda: "line 0" in run.stream(), "the worker")
     modal.FunctionCall.from_id(run.record().identifiers["call"]).cancel()
     record = run.await_end()
     assert record.status == "cancelled"
@@ -406,9 +399,9 @@ def test_what_keeps_a_launch_from_beginning_is_answered_within_ten_seconds(desk:
 
 def test_a_run_whose_container_died_speechless_is_settled_here_and_in_its_volume(desk: Desk) -> None:
     run = desk.launch("steps:1 lines:2 pause:60", modal={"retries": 0})
-    until(lambda: "line 1" in run.stream(), "the worker")
+    block_until(lambda: "line 1" in run.stream(), "the worker")
     desk.cloud.faults.crash()
-    until(lambda: not run.containers(), "the container's end")
+    block_until(lambda: not run.containers(), "the container's end")
     assert run.record().status == "running"
     (run.staged / "logs/stream.log").write_text(run.stream() + "half a li")
     secret = "canary0123456789abcdef"

@@ -15,8 +15,9 @@ import pytest
 from remote.contract import layout
 from remote.contract.record import RunRecord
 from remote.modal_app import container
-from tests.backends.conftest import PROJECT, ModalBench, lines, request, until
+from tests.backends.conftest import PROJECT, ModalBench, lines, request
 from tests.modal.cloud.faults import Faults
+from tests.waiting import until
 from tui.backends.modal.backend import ModalBackend
 from tui.backends.modal.runs import app_logs, calls, watch
 

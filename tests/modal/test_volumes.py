@@ -17,8 +17,9 @@ import pytest
 from modal_proto import api_pb2 as pb
 
 from remote.contract.errors import BackendError, DiskError, VfmError
-from tests.backends.conftest import PROJECT, until
+from tests.backends.conftest import PROJECT
 from tests.modal.cloud import Cloud
+from tests.waiting import until
 from tui.backends.base import Transfer
 from tui.backends.destination import Occupied, part_of
 from tui.backends.modal.session import Session

@@ -20,9 +20,7 @@ from remote.contract.events import EndEvent, Event, MetricsEvent, PhaseEvent, Pr
 from remote.contract.record import RunRecord
 from remote.contract.spec import ExperimentSpec
 from remote.output.run_dir import RunDir
-from tests.backends.conftest import DEADLINE as DEADLINE
 from tests.backends.conftest import LocalBench
-from tests.backends.conftest import until as until
 from tui.backends.base import Backend, Volumes
 from tui.backends.local.backend import LocalBackend
 from tui.client import Client

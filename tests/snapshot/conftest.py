@@ -20,7 +20,8 @@ from textual.message import Message
 from textual.pilot import Pilot
 
 from remote.contract.events import CheckpointEvent, FailureEvent, MetricsEvent, PhaseEvent, SystemEvent
-from tests.pilot.conftest import DEADLINE, NOW, ROOT, make_run, story
+from tests.pilot.conftest import NOW, ROOT, make_run, story
+from tests.waiting import until
 from tui.app import VfmApp
 from tui.backends.base import VolumeInfo
 from tui.backends.local.backend import LocalBackend
@@ -96,18 +97,22 @@ class Threads:
 
 
 TO_THREAD = asyncio.to_thread
+STILL = 0.3
+"""Seconds without a change after which a screen is taken for drawn."""
 
 
 async def calm(app: App[Any], *texts: str) -> None:
-    """The texts are on the screen, and nothing has moved for five looks at which no thread was at work."""
-    deadline, before, same = time.monotonic() + DEADLINE, "", 0
-    while same < 5:
+    """The texts are on the screen, and for a while nothing has moved and no thread was at work."""
+    before, since = "", time.monotonic()
+
+    def unmoved() -> bool:
+        nonlocal before, since
         now = text_of(app)
-        calm_now = now == before and all(text in now for text in texts)
-        same = same + (not Threads.away) if calm_now else 0
-        before = now
-        assert time.monotonic() < deadline, f"waited in vain for {texts} on:\n{now}"
-        await asyncio.sleep(0.06)
+        if now != before or Threads.away or not all(text in now for text in texts):
+            before, since = now, time.monotonic()
+        return time.monotonic() - since > STILL
+
+    await until(unmoved, str(texts), shows=lambda: text_of(app))
 
 
 @pytest.fixture(autouse=True)

@@ -26,6 +26,7 @@ from remote.contract.record import FINAL, LaunchRequest, RunRecord
 from remote.processes import lifecycle, scratch
 from tests.backends.conftest import PROJECT, LocalBench, request
 from tests.storm.report import Report
+from tests.waiting import until
 
 LAUNCHER = PROJECT / "tests/backends/launcher.py"
 VICTIMS = ("launcher", "supervisor", "worker", "worker's group", "supervisor and worker", "nobody")
@@ -100,8 +101,8 @@ class Killed:
         await asyncio.to_thread(_end_of, launcher)
 
     async def _on_record(self, launcher: subprocess.Popen[bytes]) -> None:
-        while launcher.poll() is None and not (self.run_dir / layout.RECORD).exists():
-            await asyncio.sleep(0.01)
+        record = self.run_dir / layout.RECORD
+        await until(lambda: launcher.poll() is not None or record.exists(), "the record", seconds=PATIENCE)
 
     def _kill(self, victim: str) -> None:
         who = _record(self.run_dir).get("identifiers", {})

@@ -18,6 +18,7 @@ from remote.contract.record import RunRecord
 from tests.backends.conftest import ModalBench, request
 from tests.modal.cloud.faults import Faults
 from tests.storm.report import Report
+from tests.waiting import until
 from tui.backends.modal.backend import ModalBackend
 from tui.backends.modal.runs import watch
 
@@ -70,9 +71,7 @@ async def _run(rng: random.Random, bench: ModalBench, report: Report) -> None:
 async def _under_way(backend: ModalBackend, run: RunRecord) -> None:
     """Until the worker has said something: a launch that cannot reach Modal fails, and says so."""
     log = backend.log_path(run)
-    async with asyncio.timeout(PATIENCE):
-        while not (log.exists() and b"[train] line" in await asyncio.to_thread(log.read_bytes)):
-            await asyncio.sleep(0.05)
+    await until(lambda: log.exists() and b"[train] line" in log.read_bytes(), "the worker", seconds=PATIENCE)
 
 
 async def _watch(backend: ModalBackend, run: RunRecord) -> None:

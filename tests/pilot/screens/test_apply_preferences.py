@@ -9,7 +9,7 @@ import pytest
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
-from tests.pilot.conftest import until
+from tests.waiting import until
 from tui.app import VfmApp
 from tui.client import Client
 from tui.screens.frame import VfmScreen

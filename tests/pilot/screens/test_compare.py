@@ -14,7 +14,8 @@ from textual.widgets import Static
 from remote.contract.events import Event, MetricsEvent
 from tests.backends.conftest import LocalBench
 from tests.backends.conftest import request as request_for
-from tests.pilot.conftest import NOW, make_run, story, until
+from tests.pilot.conftest import NOW, make_run, story
+from tests.waiting import until
 from tui.client import Client
 from tui.screens.app_base import Desk
 from tui.screens.compare import CompareScreen

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from remote.contract.record import LaunchRequest, RunRecord
-from tests.pilot.conftest import NOW, ROOT, make_run, story, until
+from tests.pilot.conftest import NOW, ROOT, make_run, story
+from tests.waiting import until
 from tui.app import VfmApp
 from tui.backends.local.backend import LocalBackend
 from tui.client import Client

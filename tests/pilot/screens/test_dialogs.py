@@ -10,7 +10,7 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 from textual.widgets import Button, Input, OptionList, Static
 
-from tests.pilot.conftest import until
+from tests.waiting import until
 from tui.screens.dialogs import AskPath, AskText, Confirm, ConfirmStop, Dialog
 from tui.widgets.common.path_input import Role
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pilot.conftest import until
+from tests.waiting import until
 from tui.app import VfmApp
 from tui.backends.local.backend import LocalBackend
 from tui.client import Client

@@ -10,7 +10,8 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from remote.contract.events import CheckpointEvent, Event, MetricsEvent, ProgressEvent
-from tests.pilot.conftest import NOW, make_run, story, until
+from tests.pilot.conftest import NOW, make_run, story
+from tests.waiting import until
 from tui.app import VfmApp
 from tui.client import Client
 from tui.screens.launch import LaunchScreen

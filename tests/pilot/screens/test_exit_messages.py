@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pty
-import select
-import signal
-import struct
-import subprocess
 import sys
-import termios
-import time
 from collections.abc import Iterator
 from dataclasses import replace
-from fcntl import ioctl
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -28,7 +20,9 @@ from textual.widget import Widget
 
 from remote.contract.errors import ConfigError
 from tests.backends.conftest import LocalBench, request
-from tests.pilot.conftest import ROOT, until
+from tests.cli.terminal import Terminal
+from tests.pilot.conftest import ROOT
+from tests.waiting import until
 from tui.app import VfmApp
 from tui.client import Client
 from tui.screens import requests as ask
@@ -228,58 +222,17 @@ async def test_tests_see_an_error_that_nobody_foresaw(client: Client, settings: 
         await run()
 
 
-class Terminal:
-    """The real program in a terminal of 100 × 30."""
+def app_in(home: Path) -> Terminal:
+    """The real program in a terminal."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    more = {"VFM_HOME": str(home), "VFM_CONFIG_DIR": str(home / "config"), "VFM_PROJECT": str(ROOT)}
+    return Terminal([sys.executable, "-m", "tui"], ROOT, {**kept, **more})
 
-    def __init__(self, home: Path, *words: str) -> None:
-        ours, theirs = pty.openpty()
-        ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        more = {"VFM_HOME": str(home), "VFM_CONFIG_DIR": str(home / "config"), "TERM": "xterm-256color"}
-        self._fd = ours
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tui", *words],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            cwd=ROOT,
-            env={**kept, **more, "VFM_PROJECT": str(ROOT)},
-            start_new_session=True,
-        )
-        os.close(theirs)
-        self.said = ""
 
-    def press(self, keys: str) -> None:
-        os.write(self._fd, keys.encode())
-
-    def until(self, words: str) -> None:
-        deadline = time.monotonic() + 30
-        while words not in self.said:
-            assert time.monotonic() < deadline, f"{words!r} never came:\n{self.said[-2000:]}"
-            self._read()
-
-    def end(self) -> str:
-        """What was said after the terminal had been given back."""
-        deadline = time.monotonic() + 30
-        while self._read() or self.process.poll() is None:
-            assert time.monotonic() < deadline, "it does not end"
-        return self.said.rpartition("\x1b[?1049l")[2]
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        os.close(self._fd)
-
-    def _read(self) -> bool:
-        if not select.select([self._fd], [], [], 0.1)[0]:
-            return False
-        try:
-            data = os.read(self._fd, 65536)
-        except OSError:  # the other side is gone
-            return False
-        self.said += data.decode(errors="replace")
-        return bool(data)
+def farewell_of(terminal: Terminal) -> bytes:
+    """What is said after the terminal has been given back."""
+    assert terminal.wait_end() == 0
+    return terminal.written.rpartition(b"\x1b[?1049l")[2]
 
 
 @pytest.fixture
@@ -295,18 +248,16 @@ async def test_quitting_says_which_runs_go_on(
     bench: LocalBench, tmp_path: Path, terminals: list[Terminal]
 ) -> None:
     run = await bench.backend(f"wait:{tmp_path / 'go'} end:done").launch(request())
-    terminals.append(terminal := Terminal(bench.home))
-    terminal.until(run.run_id)
-    terminal.press("\x11")
-    said = terminal.end()
-    assert f"1 run goes on: {run.run_id} · vfm-tui or vfm logs RUN --follow joins it again" in said
-    assert terminal.process.returncode == 0
+    terminals.append(terminal := app_in(bench.home))
+    terminal.wait_for(run.run_id.encode())
+    terminal.type(b"\x11")
+    said = farewell_of(terminal)
+    assert f"1 run goes on: {run.run_id} · vfm-tui or vfm logs RUN --follow joins it again".encode() in said
     (tmp_path / "go").touch()
 
 
 def test_quitting_with_nothing_under_way_says_nothing(home: Path, terminals: list[Terminal]) -> None:
-    terminals.append(terminal := Terminal(home))
-    terminal.until("runs")
-    terminal.press("\x11")
-    assert "goes on" not in terminal.end()
-    assert terminal.process.returncode == 0
+    terminals.append(terminal := app_in(home))
+    terminal.wait_for(b"runs")
+    terminal.type(b"\x11")
+    assert b"goes on" not in farewell_of(terminal)

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import Input, Markdown, Static
 
-from tests.pilot.conftest import until
+from tests.waiting import until
 from tui.app import VfmApp
 from tui.client import Client
 from tui.screens.frame import VfmScreen

@@ -19,7 +19,8 @@ from textual.widgets import Button, Static
 
 from remote.contract.record import RunRecord
 from tests.backends.conftest import LocalBench
-from tests.pilot.conftest import NOW, ROOT, until
+from tests.pilot.conftest import NOW, ROOT
+from tests.waiting import until
 from tui.app import VfmApp
 from tui.client import Client
 from tui.planning.plan import Plan

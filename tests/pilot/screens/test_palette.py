@@ -14,7 +14,8 @@ from textual.message import Message
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tests.pilot.conftest import make_run, story, until
+from tests.pilot.conftest import make_run, story
+from tests.waiting import until
 from tui.app import VfmApp
 from tui.client import Client
 from tui.screens import palette

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from remote.contract.record import RunRecord
 from tests.backends.conftest import LocalBench, lines, request
-from tests.pilot.conftest import until
+from tests.waiting import until
 from tui.app import VfmApp
 from tui.client import Client
 from tui.screens.run import RunScreen

@@ -28,7 +28,8 @@ from remote.contract.events import (
 )
 from remote.contract.record import Attempt, RunRecord
 from tests.backends.conftest import LocalBench, request
-from tests.pilot.conftest import NOW, ROOT, SilentBackend, make_run, story, until
+from tests.pilot.conftest import NOW, ROOT, SilentBackend, make_run, story
+from tests.waiting import until
 from tui.app import VfmApp
 from tui.backends.local.backend import LocalBackend
 from tui.client import Client

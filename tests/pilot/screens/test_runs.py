@@ -18,7 +18,8 @@ from remote.contract.events import AttemptEvent, FailureEvent, MetricsEvent, Pro
 from remote.contract.record import Attempt, RunRecord
 from remote.contract.spec import ExperimentSpec
 from tests.backends.conftest import LocalBench, request
-from tests.pilot.conftest import NOW, ROOT, SignedOutBackend, SilentBackend, make_run, story, until
+from tests.pilot.conftest import NOW, ROOT, SignedOutBackend, SilentBackend, make_run, story
+from tests.waiting import until
 from tui.app import VfmApp
 from tui.backends.base import Backend, Batch
 from tui.backends.local.backend import LocalBackend

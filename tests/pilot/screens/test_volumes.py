@@ -16,7 +16,8 @@ from textual.widgets import Input, Static
 
 from remote.contract.errors import BackendError, Hint
 from remote.contract.record import RunRecord
-from tests.pilot.conftest import NOW, make_run, story, until
+from tests.pilot.conftest import NOW, make_run, story
+from tests.waiting import until
 from tui.app import VfmApp
 from tui.backends.base import Entry, VolumeInfo
 from tui.client import Client

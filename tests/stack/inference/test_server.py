@@ -8,7 +8,6 @@ import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from remote.contract.spec import ExperimentSpec
 from remote.inference.server import VllmServer
 from remote.output.emitter import Emitter
 from remote.processes import guardian
+from tests.waiting import block_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.vllm]
 
@@ -32,14 +32,6 @@ SPEC = {
 
 def serve(model: Path, emitter: Emitter) -> VllmServer:
     return VllmServer(ExperimentSpec.model_validate(SPEC), str(model), emitter)
-
-
-def until(what: Callable[[], Any], seconds: float) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-    return found
 
 
 def named(name: str) -> set[int]:
@@ -89,7 +81,7 @@ def test_it_answers_and_a_killed_engine_is_named(tiny_model: Path, emitter: Emit
         for pid in named("VLLM::") - before:
             os.kill(pid, signal.SIGKILL)
         with pytest.raises(ServerError, match=r"died while running: its process .* was killed"):
-            until(lambda: server.check(), 30)
+            block_until(server.check, "the failure")
     assert set(guardian.descendants(os.getpid())) <= before
     events = [decode_line(line) for line in (tmp_path / "stream.log").read_text().split("\n")]
     steps = [event.detail for event in events if isinstance(event, PhaseEvent) and event.status == "done"]
@@ -164,7 +156,7 @@ def test_a_server_that_is_stopped_while_it_starts_leaves_no_process(
     before = set(guardian.descendants(os.getpid()))
     server = serve(tiny_model, emitter)
     server.start()
-    until(lambda: named("VLLM::") - before, 180)
+    block_until(lambda: named("VLLM::") - before, "the engine", seconds=180)
     began = time.monotonic()
     server.stop()
     assert time.monotonic() - began < 10

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from remote.contract.spec import ExperimentSpec
 from remote.output.emitter import Emitter
 from remote.processes import guardian
 from tests.stack.conftest import PROJECT, tiny_spec
+from tests.waiting import block_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.vllm]
 
@@ -165,13 +165,6 @@ def two_trainers(folder: Path, model: Path, tape: Tape) -> Iterator[Any]:
         os.close(fd)
 
 
-def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 300
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
-
-
 def by_one(folder: Path, model_dir: Path, tape: Tape) -> None:
     """The same training in this process, on the episodes that the two trained on."""
     from remote.models.load import load_for_training, save_final
@@ -229,7 +222,7 @@ def test_two_trainers_that_are_interrupted_learn_what_one_learns_in_one_go(
         folder.mkdir()
     prepare(two)
     with two_trainers(two, tiny_model, tape) as trainers:
-        until(lambda: len(events(two, "metrics")) > 1, "the first step")
+        block_until(lambda: len(events(two, "metrics")) > 1, "the first step")
         trainers.save_and_stop(signal.SIGUSR2)
     (kept,) = [event["step"] for event in events(two, "checkpoint")]
     assert 1 <= kept < STEPS
@@ -309,7 +302,7 @@ def test_a_trainer_that_is_killed_costs_no_step(tmp_path: Path, tape: Tape, tiny
 
     prepare(tmp_path)
     with two_trainers(tmp_path, tiny_model, tape) as trainers:
-        until(lambda: len(events(tmp_path, "metrics")) > 1, "the first step")
+        block_until(lambda: len(events(tmp_path, "metrics")) > 1, "the first step")
         os.kill(trainers._processes[1].group, signal.SIGKILL)
         with pytest.raises(VfmError, match="trainer 2 of 2 was killed"):
             trainers.wait()
@@ -323,7 +316,7 @@ def kill_engine_after(step: int, folder: Path) -> None:
     """Kill vLLM's engine as soon as so many steps are trained."""
 
     def watch() -> None:
-        until(lambda: trained(folder)[-1:] >= [step], f"step {step}")
+        block_until(lambda: trained(folder)[-1:] >= [step], f"step {step}", seconds=300)
         for pid in guardian.descendants(os.getpid()):
             with suppress(OSError):
                 if "VLLM::" in Path(f"/proc/{pid}/cmdline").read_text():

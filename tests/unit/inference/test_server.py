@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -27,6 +26,7 @@ from remote.inference.server import VllmServer
 from remote.inference.stall_watch import StallWatch, is_healthy, stall_limit
 from remote.output.emitter import Emitter
 from remote.processes import guardian, ports
+from tests.waiting import block_until
 
 LOGS = Path(__file__).parents[2] / "data" / "vllm_logs"
 STAND_IN = Path(__file__).parent / "stand_in_vllm.py"
@@ -145,9 +145,7 @@ def test_a_server_that_takes_too_long_is_stopped(make: Make, monkeypatch: pytest
 
 
 def check_until_it_fails(server: VllmServer) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        server.check()
+    block_until(server.check, "the failure")
 
 
 @pytest.mark.parametrize("behaviour", ["ends", "lingers"])
@@ -221,9 +219,7 @@ def test_a_guardian_that_is_killed_leaves_no_server(make: Make) -> None:
     server.wait_ready()
     pids = sorted(set(tree()) - before)
     os.kill(pids[0], signal.SIGKILL)  # the guardian is the eldest
-    deadline = time.monotonic() + 20
-    while set(pids) & set(guardian.processes()):
-        assert time.monotonic() < deadline
+    block_until(lambda: not set(pids) & set(guardian.processes()), "the server's end")
     with pytest.raises(ServerError, match="killed by SIGKILL"):
         server.check()
 

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,21 +25,14 @@ from remote.modal_app import container
 from remote.output.emitter import Emitter
 from remote.output.run_dir import RunDir, disk_error
 from remote.supervisor.start import create
+from tests.waiting import block_until
 
 PROJECT = Path(__file__).parents[3]
 WORKER = f"{sys.executable} {PROJECT / 'tests/backends/scripted_worker.py'}"
-DEADLINE = 30.0
 
 
 class Cancelled(BaseException):
     """Stands for Modal's InputCancellation."""
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.01)
 
 
 @dataclass
@@ -106,7 +98,7 @@ class Stage:
             raise error
 
         def wait_and_signal() -> None:
-            until(when, "the moment to interrupt")
+            block_until(when, "the moment to interrupt")
             os.kill(os.getpid(), signal.SIGUSR1)
 
         before = signal.signal(signal.SIGUSR1, raise_it)
@@ -188,7 +180,7 @@ def test_an_attempt_is_on_record_before_it_prints_and_a_checkpoint_while_it_goes
 
     def commit() -> None:
         if not printed_before:
-            until(lambda: b"line 0" in stage.stream(), "the worker")
+            block_until(lambda: b"line 0" in stage.stream(), "the worker")
         elif b'"checkpoint"' in stage.stream():
             go.touch()
         else:
@@ -354,11 +346,11 @@ def test_nothing_is_left_of_an_attempt_whose_container_is_gone(stage: Stage, tmp
             stage.attempt(f"lines:1 child:{tmp_path / 'child'} pause:60")
         finally:
             os._exit(1)
-    until((tmp_path / "child").exists, "the worker")
+    block_until((tmp_path / "child").exists, "the worker")
     child = int((tmp_path / "child").read_text() or 0)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    until(lambda: not Path(f"/proc/{child}/cmdline").exists(), "the worker's child to be gone")
+    block_until(lambda: not Path(f"/proc/{child}/cmdline").exists(), "the worker's child to be gone")
     record = json.loads((stage.run_dir / layout.RECORD).read_text())
     assert record["status"] == "running"
     assert record["attempts"][-1]["ended"] is None

@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from remote.processes import guardian
+from tests.waiting import block_until
 
 GUARDIAN = guardian.__file__
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="process trees are read from /proc")
@@ -42,13 +42,6 @@ guardian.wait()
 """
 
 
-def until(what: Callable[[], object], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
-
-
 def living(pids: list[int]) -> list[int]:
     return [pid for pid in pids if pid in guardian.processes()]
 
@@ -63,7 +56,7 @@ def pids_file(tmp_path: Path) -> Iterator[Path]:
 
 
 def pids_of(path: Path) -> list[int]:
-    until(path.exists)
+    block_until(path.exists, "the command")
     return [int(word) for word in path.read_text().split()]
 
 
@@ -111,7 +104,7 @@ def test_a_parent_that_is_killed_takes_the_whole_tree_along(pids_file: Path, tmp
             pids = pids_of(pids_file)
         finally:
             parent.kill()
-    until(lambda: not living([*pids, int(note.read_text())]))
+    block_until(lambda: not living([*pids, int(note.read_text())]), "the end of all")
 
 
 def test_the_end_of_standard_input_ends_the_tree(pids_file: Path) -> None:
@@ -144,4 +137,4 @@ def test_a_guardian_that_is_killed_takes_the_command_along(pids_file: Path) -> N
         command = pids_of(pids_file)[0]
         process.kill()
         process.wait()
-        until(lambda: not living([command]))
+        block_until(lambda: not living([command]), "the command's end")

@@ -8,7 +8,6 @@ import signal
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +21,7 @@ from remote.output.emitter import Emitter
 from remote.output.run_dir import RunDir
 from remote.training.gpu_placement import Placement
 from remote.training.rank_launcher import Trainers
+from tests.waiting import block_until
 
 SERVER = SimpleNamespace(weight_sync="adapter", device="cuda", served_name="policy", key="k")
 HEAD = """
@@ -29,6 +29,7 @@ import os, signal, sys, time
 from pathlib import Path
 from remote.contract.events import FailureEvent, MetricsEvent, PhaseEvent, encode_line
 from remote.contract.events import CheckpointEvent
+from tests.waiting import block_until
 
 rank, folder = int(os.environ["RANK"]), Path(sys.argv[2])
 here = Path(sys.argv[1]).parent
@@ -41,8 +42,7 @@ def fail(message, **more):
     sys.exit(1)
 
 def wait_for(path):
-    while not path.exists():
-        time.sleep(0.01)
+    block_until(path.exists, str(path), seconds=600)
 
 (here / f"pid-{rank}").write_text(str(os.getpid()))
 """
@@ -73,13 +73,6 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 def events(run_dir: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (run_dir / layout.EVENTS).read_text().splitlines()]
-
-
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 30
-    while not path.exists():
-        assert time.monotonic() < deadline, f"waited in vain for {path}"
-        time.sleep(0.01)
 
 
 def alive(run_dir: Path) -> list[int]:
@@ -164,7 +157,7 @@ wait_for(folder / "never")
 
 def test_a_stop_lets_the_first_save_while_the_others_keep_it_company(make: Make, tmp_path: Path) -> None:
     trainers = make(STOPPABLE)
-    wait_for(tmp_path / layout.EVENTS)
+    block_until((tmp_path / layout.EVENTS).exists, "events")
     trainers.save_and_stop(signal.SIGTERM)
     assert [e["type"] for e in events(tmp_path)] == ["metrics", "checkpoint"]
     assert not alive(tmp_path)
@@ -183,7 +176,7 @@ def test_a_machine_that_is_taken_away_ends_no_phase(make: Make, tmp_path: Path) 
         wait_for(folder / "never")
         """
     )
-    wait_for(tmp_path / layout.EVENTS)
+    block_until((tmp_path / layout.EVENTS).exists, "events")
     trainers.save_and_stop(signal.SIGUSR2)
     assert [e["type"] for e in events(tmp_path)] == ["phase", "checkpoint"]
     assert not alive(tmp_path)
@@ -257,7 +250,7 @@ def test_a_trainer_that_misses_the_server_is_told_where_it_is(make: Make, tmp_pa
 
 def test_those_that_are_ended_for_a_failure_elsewhere_save_nothing(make: Make, tmp_path: Path) -> None:
     trainers = make(STOPPABLE)
-    wait_for(tmp_path / layout.EVENTS)
+    block_until((tmp_path / layout.EVENTS).exists, "events")
     trainers.stop()
     assert [e["type"] for e in events(tmp_path)] == ["metrics"]
     assert not alive(tmp_path)
@@ -270,7 +263,7 @@ def test_waiting_can_be_interrupted_as_sigterm_does_it(make: Make, tmp_path: Pat
         raise InterruptedError
 
     before = signal.signal(signal.SIGUSR1, interrupt)
-    wait_for(tmp_path / "pid-1")
+    block_until((tmp_path / "pid-1").exists, "the second trainer")
     threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGUSR1)).start()
     try:
         with pytest.raises(InterruptedError):

@@ -11,7 +11,7 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
-from tests.pilot.conftest import until
+from tests.waiting import until
 from tui.client import Client
 from tui.widgets.episodes import pane as rollouts_pane
 from tui.widgets.episodes.pane import EpisodeList, EpisodeView, RolloutsPane

@@ -17,7 +17,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from remote.contract.events import MetricsEvent, PhaseEvent, encode_line
-from tests.pilot.conftest import NOW, until
+from tests.pilot.conftest import NOW
+from tests.waiting import until
 from tui.store.logs import search
 from tui.store.logs.log_file import LogFile
 from tui.store.logs.search import LogMatches

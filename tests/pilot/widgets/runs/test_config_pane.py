@@ -10,7 +10,8 @@ import pytest
 from textual.app import App, ComposeResult
 
 from remote.contract.record import RunRecord
-from tests.pilot.conftest import NOW, ROOT, make_run, until
+from tests.pilot.conftest import NOW, ROOT, make_run
+from tests.waiting import until
 from tui.client import Client
 from tui.config.resolve import resolve
 from tui.widgets.runs.config_pane import ConfigPane, FactList
