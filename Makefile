@@ -16,7 +16,7 @@ FIND_PYTHON = for p in $(PYTHON) python3.12 python3.11 python3; do \
 FORCE:
 .PHONY: help install dev lock image demo test test-light test-stack test-local check format \
 	bench bench-cli bench-start bench-app bench-launch bench-step bench-run bench-modal \
-	learn-wordle learn-bfcl learn-gsm8k pictures smoke-modal storm clean
+	learn-wordle learn-bfcl learn-gsm8k pictures smoke-modal storm mutants clean
 
 help:
 	@echo 'make install   the client: .venv/bin/vfm and .venv/bin/vfm-tui'
@@ -26,6 +26,7 @@ help:
 	@echo 'make format    lay the code out as `make check` wants it'
 	@echo 'make lock      write the lock files anew and show what changed (UPGRADE=1: the newest of everything)'
 	@echo 'make storm     an hour of kills, a bad network, odd inputs and planted secrets (MINUTES=5 SEED=1)'
+	@echo 'make mutants   do the tests notice a change of the code? a sample, drawn at random (MINUTES=10 SEED=1)'
 	@echo 'make bench     the figures of the README'
 	@echo 'make learn-wordle, learn-bfcl, learn-gsm8k   three seeds each: does it learn? (docs/learning.md)'
 	@echo 'make pictures  docs/screens: every screen of the app over real runs'
@@ -178,6 +179,10 @@ smoke-modal: install
 # Loopback and a temporary folder only; `make test` has three minutes of the same.
 storm: dev
 	$(BIN)/python -m tests.storm --minutes $(or $(MINUTES),60) $(if $(SEED),--seed $(SEED))
+
+# Runs tests in a copy of the checkout, nothing of which is changed.
+mutants: dev
+	$(BIN)/python -m tests.mutants --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
