@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -39,17 +38,6 @@ def test_each_turn_of_each_episode_has_a_seed_of_its_own_and_the_same_one_every_
     assert all(isinstance(seed, int) and 0 <= seed < 2**31 for _, seed in first)
     assert len({seed for _, seed in first}) == 12, "numbers of one call again choose the same ranks again"
     assert sent(model, keys) == first, "another process, or an attempt that goes on, sends the same"
-
-
-def test_seeds_depend_on_run_step_task_place_and_purpose() -> None:
-    keys = [
-        key
-        for seed in (1, 2)
-        for purpose in ("train", "held-out")
-        for step in (1, 2)
-        for key in episode_keys(seed, purpose, step, [5, 5, 9])
-    ]
-    assert max(Counter(keys).values()) == 1
 
 
 def test_a_play_of_a_scripts_own_is_seeded_too(model: ScriptedModel, wordle: None) -> None:
