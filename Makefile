@@ -93,10 +93,15 @@ test-light: dev
 	$(BIN)/python -m pytest --ignore=tests/stack --ignore=tests/local --ignore-glob='environments/*/tests/stack' \
 		-n 2 --dist loadfile
 
-# These import torch, so they run with the image's Python; pytest is lent to it from a side folder.
+# These import torch, so they run with the image's Python; pytest is lent to it from a side folder. Tests with a real
+# vLLM server wait for it most of the time: the others run beside them, and say so when both are through.
+STACK_TESTS = "$$(cat .venv/.image)" tests/run_in_image.py .venv/stack-tests tests/stack environments/*/tests/stack
+
 test-stack: .venv/.stack-tests
-	@echo '==> the suite of the training stack, inside the local image'
-	"$$(cat .venv/.image)" tests/run_in_image.py .venv/stack-tests tests/stack environments/*/tests/stack
+	@echo '==> the suite of the training stack, inside the local image: with real vLLM servers, and without'
+	@log=$$(mktemp); $(STACK_TESTS) -m 'not vllm' > "$$log" 2>&1 & beside=$$!; \
+	$(STACK_TESTS) -m vllm; code=$$?; \
+	wait $$beside || code=$$?; cat "$$log"; rm -f "$$log"; exit $$code
 
 .venv/.stack-tests: .venv/.dev .venv/.image
 	@echo '==> lending pytest to the image'
