@@ -53,6 +53,7 @@ def text(messages: list[dict[str, Any]], width: int = 60) -> str:
         ("runs/x/rollouts/step-000012.jsonl", "step 12"),
         ("runs/x/rollouts/held-out-000012.jsonl", "held-out, step 12"),
         ("runs/x/evaluation/rollouts.jsonl", "evaluation"),
+        ("/home/ann/downloads/x/evaluation/rollouts.jsonl", "evaluation"),
     ],
 )
 def test_files_are_told_by_their_step(path: str, label: str) -> None:
