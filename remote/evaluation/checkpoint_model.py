@@ -1,8 +1,7 @@
-"""A checkpoint that is evaluated: what its folder holds, and the form in which a server takes it.
+"""Check a checkpoint that is to be evaluated, and prepare it for the server.
 
-Owns judging the folder (an adapter, whole weights, torn, missing), that an adapter meets the model it was
-trained on, and the merged copy that a CPU needs. Which checkpoint it is was decided when the run was planned;
-what makes a training's checkpoint whole is `checkpoints`'.
+Its folder holds an adapter or whole weights, and may be torn or missing; an adapter must belong to the model;
+on a CPU it is merged into a copy. Which checkpoint it is was chosen when the run was planned.
 """
 
 from __future__ import annotations
@@ -41,14 +40,15 @@ def served(
     checkpoint: str,
     name: str,
     base: Path,
+    *,
     spec: ExperimentSpec,
     device: Device,
     stack: ExitStack,
     say: Callable[[str], None],
-) -> tuple[str, Fixed]:
-    """What a server is started with for a checkpoint of the model `name`, which lies in `base`.
+) -> tuple[Path, Fixed]:
+    """The folder and options with which to start a server for a checkpoint of the model `name` in `base`.
 
-    An adapter is merged into a copy on a CPU, where an active one slows vLLM many times over, and wherever
+    An adapter is merged into a copy on a CPU, where an active one makes vLLM many times slower, and where
     vLLM cannot apply it; `stack` removes the copy. Raises `ModelError` on a checkpoint that is missing or
     torn, and on an adapter of another model.
     """
@@ -56,20 +56,20 @@ def served(
     check_code(folder, str(folder), spec.model.trust_remote_code, say)
     own = str(folder) if (folder / "tokenizer_config.json").is_file() else ""
     if not (folder / ADAPTER_CONFIG).is_file():
-        return str(folder), Fixed(tokenizer="" if own else str(base))
+        return folder, Fixed(tokenizer="" if own else str(base))
     config = _adapter(folder)
     _check_base(folder, str(config.get("base_model_name_or_path") or ""), name, base)
     if device == "cuda" and _vllm_applies(config):
-        return str(base), Fixed(own, str(folder), int(config["r"]))
+        return base, Fixed(own, str(folder), int(config["r"]))
     say(f"merging the adapter of {folder.name} into a copy of {name}")
     copy = Path(tempfile.mkdtemp(prefix="vfm-merged-"))
     stack.callback(shutil.rmtree, copy, ignore_errors=True)
     _merge(folder, base, spec, copy)
-    return str(copy), Fixed()
+    return copy, Fixed()
 
 
 def _named(folder: Path) -> Path:
-    """`checkpoints/best` is no folder: which one it is, only the run directory may know."""
+    """The folder; for `checkpoints/best`, which is none, the best checkpoint of its run directory."""
     if folder.name != "best" or folder.exists():
         return folder
     best = checkpoints.best(folder.parent.parent)
@@ -79,11 +79,11 @@ def _named(folder: Path) -> Path:
 
 
 def _whole(folder: Path) -> Path:
-    """The folder, if it holds an adapter or weights, complete."""
+    """The folder, if it holds a complete adapter or complete weights. Raises `ModelError`."""
     if not folder.is_dir():
         raise ModelError(f"there is no checkpoint {folder}", hint=_others(folder))
     if _torn(folder):
-        message = f"the checkpoint {folder} is torn: its run was killed while it was written, or removed"
+        message = f"the checkpoint {folder} is incomplete: its run was killed while writing or removing it"
         raise ModelError(message, hint=_others(folder))
     if missing := _missing(folder):
         raise ModelError(
@@ -93,35 +93,35 @@ def _whole(folder: Path) -> Path:
 
 
 def _torn(folder: Path) -> bool:
-    """Whether a training marks its checkpoints, and this one has no mark or not all that it promises."""
+    """Whether it is a training's checkpoint without its mark, or without a file that the mark lists."""
     ours = _STEP.fullmatch(folder.name) is not None and folder.parent.name == layout.CHECKPOINTS
     return (ours or (folder / checkpoints.MARK).exists()) and not checkpoints.is_whole(folder)
 
 
 def _missing(folder: Path) -> str:
     if (folder / ADAPTER_CONFIG).is_file():
-        there = any((folder / f"adapter_model.{kind}").is_file() for kind in ("safetensors", "bin"))
-        return "" if there else "adapter_model.safetensors"
+        complete = any((folder / f"adapter_model.{kind}").is_file() for kind in ("safetensors", "bin"))
+        return "" if complete else "adapter_model.safetensors"
     if not (folder / "config.json").is_file():
         return f"{ADAPTER_CONFIG} (an adapter) and no config.json (whole weights)"
     for index in folder.glob("*.index.json"):
         parts = set(from_json(index.read_bytes()).get("weight_map", {}).values())
         if absent := sorted(str(part) for part in parts if not (folder / part).is_file()):
             return absent[0]
-    there = any(any(folder.glob(pattern)) for pattern in ("*.safetensors", "*.bin"))
-    return "" if there else "model.safetensors"
+    complete = any(any(folder.glob(pattern)) for pattern in ("*.safetensors", "*.bin"))
+    return "" if complete else "model.safetensors"
 
 
 def _others(folder: Path) -> Hint:
-    """What there is in its place."""
+    """A hint with the checkpoints in the same folder."""
     key = "evaluation.checkpoint"
     if not folder.parent.is_dir():
         run = folder.parent.parent
-        return Hint(f"there is no {run}: a run of another experiment's volume comes here by `vfm get`", key)
+        return Hint(f"there is no {run}: copy a run of another experiment's volume here with `vfm get`", key)
     folders = [path for path in folder.parent.iterdir() if path.is_dir()]
-    there = sorted(path.name for path in folders if not _torn(path) and not _missing(path))
+    evaluable = sorted(path.name for path in folders if not _torn(path) and not _missing(path))
     best = checkpoints.best(folder.parent.parent)
-    names = [f"{name} (best)" if best and best.path.endswith(f"/{name}") else name for name in there]
+    names = [f"{name} (best)" if best and best.path.endswith(f"/{name}") else name for name in evaluable]
     return Hint(f"{folder.parent} holds {', '.join(names) or 'no checkpoint'}", key)
 
 
@@ -136,24 +136,24 @@ def _adapter(folder: Path) -> dict[str, Any]:
 
 
 def _check_base(folder: Path, trained_on: str, name: str, base: Path) -> None:
-    """An adapter of another model of the same shape would be taken without a word."""
-    theirs = known_as(trained_on)
+    """Refuse an adapter of another model, which would load without an error where the shapes are equal."""
+    trained_model = known_as(trained_on)
     if (
-        not theirs
-        or theirs in (name, str(base), known_as(str(base)))
-        or _last(theirs) in (_last(name), base.name)
+        not trained_model
+        or trained_model in (name, str(base), known_as(str(base)))
+        or _last(trained_model) in (_last(name), base.name)
     ):
         return
     raise ModelError(
-        f"the adapter in {folder} was trained on {theirs}, and the model of this evaluation is {name}",
-        hint=Hint(f"evaluate it on {theirs}", "model.base_model", name, theirs),
+        f"the adapter in {folder} was trained on {trained_model}, and the model of this evaluation is {name}",
+        hint=Hint(f"evaluate it on {trained_model}", "model.base_model", name, trained_model),
     )
 
 
 def known_as(path: str) -> str:
-    """The hub id of a model that lies in the hub's cache; of others the path itself."""
-    found = _HUB.search(f"{path}/")
-    return f"{found[1]}/{found[2]}" if found else path.rstrip("/")
+    """The hub id of a model in the hub's cache; of others, the path itself."""
+    match = _HUB.search(f"{path}/")
+    return f"{match[1]}/{match[2]}" if match else path.rstrip("/")
 
 
 def _last(name: str) -> str:
@@ -167,7 +167,7 @@ def _vllm_applies(config: dict[str, Any]) -> bool:
 
 
 def _merge(folder: Path, base: Path, spec: ExperimentSpec, target: Path) -> None:
-    """W + (alpha / rank) · B A, with everything else as it is beside the base weights."""
+    """Write the merged weights, W + (alpha / rank) · B A, with the base model's other files."""
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 

@@ -1,9 +1,9 @@
-"""What an environment is, and whether it plays: a program that the image's Python runs for `vfm env`.
+"""Describe an environment, and check that it plays: a program that `vfm env` runs with the image's Python.
 
-    python -m remote.evaluation.environment_check     the question on stdin: {request, check, env}
+    python -m remote.evaluation.environment_check     stdin: {request, check, env}
 
-Owns reading options, rewards, splits and a prompt off the loaded environment, and three episodes against
-a scripted model. Answers in lines of JSON: {say} while it works, at last {report} or {error}.
+Reads options, rewards, splits and a prompt from the loaded environment; a check plays three episodes against
+a scripted model. Answers in lines of JSON: {say} while it works, finally {report} or {error}.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import textwrap
 import traceback
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
@@ -31,35 +31,41 @@ from remote.environments.install import Say
 from remote.output import redact
 from remote.output.answers import answer, answer_failure
 
+if TYPE_CHECKING:
+    from remote.rollouts.player import Rollouts
+
 EPISODES = 3
-CHECKED_FOR = 120.0
-"""Seconds that an episode of a check may take, where the config says nothing else."""
+EPISODE_TIMEOUT = 120.0
+"""Seconds that an episode of a check may take, where the config has the default."""
 _README = 20_000  # characters
 
 
 def report(request: LaunchRequest, check: bool, say: Say) -> dict[str, Any]:
-    """Install and load the environment and look at it. Raises `EnvironmentMissing`."""
+    """Install, load and describe the environment; with `check`, play episodes too. Raises
+    `EnvironmentMissing`."""
     module = resolve.provide(resolve.place(request), say)
     from remote.evaluation.scripted_model import ScriptedModel, plausible
     from remote.rollouts.player import Rollouts  # imports verifiers: seconds
 
     model = ScriptedModel()
     model.player = plausible()
-    spec = _impatient(request.spec)
+    spec = _with_short_timeout(request.spec)
     say(f"loading {module}")
-    rollouts = Rollouts(module, spec.training.environment_args, spec, model, say=say, last_words=sys.stderr)
+    rollouts = Rollouts(
+        module, spec.training.environment_args, spec, model, say=say, thread_stacks=sys.stderr
+    )
     try:
-        told = _described(module, rollouts)
+        description = _described(module, rollouts)
         episodes = _episodes(rollouts, say) if check else []
-        problems = _problems(told["rewards"], episodes)
+        problems = _problems(description["rewards"], episodes)
         warnings = [] if problems else _warnings(episodes)
-        return {**told, "episodes": episodes, "problems": problems, "warnings": warnings}
+        return {**description, "episodes": episodes, "problems": problems, "warnings": warnings}
     finally:
         rollouts.close()
         model.close()
 
 
-def _described(module: str, rollouts: Any) -> dict[str, Any]:
+def _described(module: str, rollouts: Rollouts) -> dict[str, Any]:
     from verifiers.v1.utils.loaders import import_taskset, taskset_class, taskset_config_type
 
     from remote.environments.task_split import MOST_TASKS
@@ -70,7 +76,7 @@ def _described(module: str, rollouts: Any) -> dict[str, Any]:
         endless = bool(taskset_class(module).INFINITE)
     if not tasks:
         raise EnvironmentMissing(
-            f"the environment {module} has no task to train on", hint=Hint("look at its options")
+            f"the environment {module} has no task to train on", hint=Hint("check its options")
         )
     return {
         "module": module,
@@ -108,15 +114,15 @@ def options(config: type[BaseModel], inside: str = "") -> list[dict[str, str]]:
     from verifiers.v1.configs.taskset import TasksetConfig
 
     common = {*TasksetConfig.model_fields, *TaskConfig.model_fields} - {"task"}
-    helps, found = _helps(config), []
+    helps, keys = _helps(config), []
     for name, field in config.model_fields.items():
         kind = field.annotation
         if name == "task":
             default = field.get_default(call_default_factory=True)
-            found += options(type(default), "task.") if isinstance(default, BaseModel) else []
+            keys += options(type(default), "task.") if isinstance(default, BaseModel) else []
         elif name not in common:
             default = field.get_default(call_default_factory=True)
-            found.append(
+            keys.append(
                 {
                     "name": f"{inside}{name}",
                     "type": kind.__name__
@@ -126,22 +132,22 @@ def options(config: type[BaseModel], inside: str = "") -> list[dict[str, str]]:
                     "help": " ".join((field.description or helps.get(name, "")).split()),
                 }
             )
-    return found
+    return keys
 
 
 def _helps(config: type) -> dict[str, str]:
-    """Field → the text under it, of the class and those that it comes from."""
-    found: dict[str, str] = {}
-    for one in reversed(config.__mro__):
+    """Field → the docstring under it, of the class and its bases."""
+    helps: dict[str, str] = {}
+    for cls in reversed(config.__mro__):
         try:
-            body = ast.parse(textwrap.dedent(inspect.getsource(one))).body[0]
+            body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
         except (OSError, TypeError, SyntaxError):
             continue  # built in, or its source is not at hand
         lines = body.body if isinstance(body, ast.ClassDef) else []
         for field, text in itertools.pairwise(lines):
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and _is_text(text):
-                found[field.target.id] = text.value.value  # type: ignore[attr-defined]
-    return found
+                helps[field.target.id] = text.value.value  # type: ignore[attr-defined]
+    return helps
 
 
 def _is_text(node: ast.stmt) -> bool:
@@ -158,7 +164,8 @@ def _shown(value: Any) -> str:
 
 
 def _rewards(task: Any) -> list[dict[str, Any]]:
-    """The parts that the task's class declares; those that an episode records show in a check alone."""
+    """The reward parts that the task's class declares; those that an episode adds are seen only in a
+    check."""
     return [
         {
             "name": hook.__name__,
@@ -170,7 +177,7 @@ def _rewards(task: Any) -> list[dict[str, Any]]:
 
 
 def _prompt(task: Any) -> list[dict[str, Any]]:
-    """The conversation as it begins; empty where the environment opens it once an episode runs."""
+    """The first messages; empty where the environment writes them during the episode."""
     from verifiers.v1.dialects.chat import message_to_wire
 
     data = task.data
@@ -180,25 +187,25 @@ def _prompt(task: Any) -> list[dict[str, Any]]:
     return [*head, *(message_to_wire(message) for message in data.prompt or [])]
 
 
-def _episodes(rollouts: Any, say: Say) -> list[dict[str, Any]]:
+def _episodes(rollouts: Rollouts, say: Say) -> list[dict[str, Any]]:
     tasks = list(itertools.islice(itertools.cycle(rollouts.tasks()), EPISODES))
     say(f"playing {EPISODES} episodes against a scripted model")
     names = ("task", "messages", "rewards", "reward", "metrics", "not_finite", "error")
     played = rollouts.play(tasks, temperature=1.0)
-    return [{name: getattr(one, name) for name in names} for one in played]
+    return [{name: getattr(episode, name) for name in names} for episode in played]
 
 
-def _impatient(spec: ExperimentSpec) -> ExperimentSpec:
-    """A check waits for no episode as long as a training does, unless it is told to."""
+def _with_short_timeout(spec: ExperimentSpec) -> ExperimentSpec:
+    """The spec with the shorter episode timeout of a check, unless the config sets one."""
     default = type(spec.training).model_fields["episode_timeout"].default
     if spec.training.episode_timeout != default:
         return spec
-    training = spec.training.model_copy(update={"episode_timeout": CHECKED_FOR})
+    training = spec.training.model_copy(update={"episode_timeout": EPISODE_TIMEOUT})
     return spec.model_copy(update={"training": training})
 
 
 def _problems(declared: list[dict[str, Any]], episodes: list[dict[str, Any]]) -> list[str]:
-    """Why a training would learn nothing, whatever the model says."""
+    """Why a training would learn nothing, whatever the model replies."""
     played = [episode for episode in episodes if not episode["error"]]
     parts = {part for episode in played for part in episode["rewards"]}
     weights = {reward["name"]: reward["weight"] for reward in declared}

@@ -1,8 +1,8 @@
-"""An evaluation: episodes of held-out tasks, on file as they finish, and what they add up to.
+"""An evaluation: play the episodes of held-out tasks, save each as it finishes, and score them.
 
-Owns which episodes are played, and their files: verifiers' own traces, from which an evaluation that was
-interrupted goes on, and ours, which are made of them. Nothing is sent anywhere: of verifiers' own command
-only the writing and reading of traces is used. Episodes are played by `rollouts`, summed up by `scores`.
+Episodes are saved twice: as verifiers' traces, from which an interrupted evaluation is resumed, and in the
+format of a training's episodes. Nothing is uploaded: of verifiers' own command only reading and writing
+traces is used.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from remote.rollouts.player import Played, Rollouts, all_failed
 from remote.rollouts.recorder import Recorder
 from remote.rollouts.seeds import episode_key
 
-EVERY = 1.0  # seconds between two looks at the numbers
+EVERY = 1.0  # seconds between two reports of the scores
 
 
 def evaluate(
@@ -39,21 +39,21 @@ def evaluate(
     run_id: str,
     endpoint: Endpoint | None = None,
 ) -> dict[str, float]:
-    """Play what is missing of the held-out tasks' episodes; returns what `scores` makes of all of them.
+    """Play the missing episodes of the held-out tasks; returns the scores of all.
 
     Raises `VfmError` where there is no task, no episode succeeds, or the endpoint refuses.
     """
     options = spec.evaluation
     tasks = rollouts.evaluated()[: options.num_examples]
     progress = Progress(recorder, len(tasks) * options.rollouts_per_example)
-    _say_what_is_odd(spec, len(tasks), recorder)
+    _check_options(spec, len(tasks), recorder)
     folder = recorder.run_dir / layout.EVALUATION
     folder.mkdir(exist_ok=True)
-    kept = rollouts.take_up(folder, tasks, options.rollouts_per_example)
-    progress.take_up([episodes for episodes, _ in kept])
-    owed = [
+    earlier = rollouts.load_finished(folder, tasks, options.rollouts_per_example)
+    progress.add_earlier([episodes for episodes, _ in earlier])
+    missing = [
         (task, len(episodes) + sample)
-        for task, (episodes, count) in enumerate(kept)
+        for task, (episodes, count) in enumerate(earlier)
         for sample in range(count)
     ]
     lock = asyncio.Lock()
@@ -63,21 +63,21 @@ def evaluate(
             _censor(episode, played, endpoint)
         episode.record_run(EvalRunInfo(id=run_id))
         await run_shielded(_append(folder, episode, lock))
-        progress.add(Finished(*owed[place], played))
+        progress.add(Finished(*missing[place], played))
 
-    if owed:
+    if missing:
         seed = spec.training.seed
         rollouts.play(
-            [tasks[task] for task, _ in owed],
+            [tasks[task] for task, _ in missing],
             temperature=options.temperature,
             on_episode=on_episode,
-            keys=[episode_key(seed, "evaluate", 0, task, sample) for task, sample in owed],
+            keys=[episode_key(seed, "evaluate", 0, task, sample) for task, sample in missing],
         )
     return progress.conclude(endpoint)
 
 
 async def _append(folder: Path, episode: vf.Episode[Any, Any, Any], lock: asyncio.Lock) -> None:
-    """Write an episode as verifiers does, without secrets: a line of its file of traces."""
+    """Append an episode to verifiers' file of traces, without secrets."""
     async with lock:
         await asyncio.to_thread(_write, folder, episode)
 
@@ -91,7 +91,7 @@ def _write(folder: Path, episode: vf.Episode[Any, Any, Any]) -> None:
 
 
 class Progress:
-    """The episodes that are over, as files and events."""
+    """Saves the finished episodes, and reports their scores."""
 
     def __init__(self, recorder: Recorder, total: int) -> None:
         self._recorder = recorder
@@ -99,31 +99,31 @@ class Progress:
         self._finished: list[Finished] = []
         self._last = time.monotonic()
 
-    def take_up(self, kept: Sequence[Sequence[Played]]) -> None:
-        """Begin with the episodes of each task that are there already."""
-        self._recorder.forget(layout.EVALUATION_EPISODES)
-        for task, episodes in enumerate(kept):
+    def add_earlier(self, finished: Sequence[Sequence[Played]]) -> None:
+        """Begin with the episodes that an earlier attempt has finished: those of each task."""
+        self._recorder.remove_episodes(layout.EVALUATION_EPISODES)
+        for task, episodes in enumerate(finished):
             for sample, played in enumerate(episodes):
                 self._save(Finished(task, sample, played))
         if self._finished:
             count = len(self._finished)
-            self._recorder.emitter.say("worker", f"{count} of {self._total} episodes are there already")
+            self._recorder.emitter.say("worker", f"{count} of {self._total} episodes are finished already")
             self._show()
 
     def add(self, episode: Finished) -> None:
-        """One more is over; at most once a second it is said how they stand."""
+        """Add a finished episode; reports the scores at most once a second."""
         self._save(episode)
         if time.monotonic() - self._last >= EVERY:
             self._show()
 
     def conclude(self, endpoint: Endpoint | None) -> dict[str, float]:
-        """Say what they add up to; raises where that is nothing."""
+        """Report and return the final scores. Raises `VfmError` where every episode failed."""
         played = [episode.played for episode in self._finished]
         if (errors := [p.error for p in played if p.error]) and len(errors) == len(played):
             raise (
                 all_failed(played, "the evaluation") if endpoint is None else endpoint.all_failed(errors[0])
             )
-        self._recorder.say_odd("evaluation", played)
+        self._recorder.log_problems("evaluation", played)
         self._recorder.show(0, played)
         values = scores(self._finished)
         self._recorder.metrics(len(played), values)
@@ -140,34 +140,35 @@ class Progress:
     def _show(self) -> None:
         self._last = time.monotonic()
         values = scores(self._finished)
-        # Of each part too it would be a curve that says little, and the summary has it.
+        # A curve of the standard error says little; the summary has it.
         errors = [name for name in values if name.endswith("_standard_error")]
         live = {name: value for name, value in values.items() if name not in errors}
         self._recorder.metrics(len(self._finished), live)
         self._recorder.emitter.progress(len(self._finished), self._total, "episodes")
 
 
-def _say_what_is_odd(spec: ExperimentSpec, tasks: int, recorder: Recorder) -> None:
+def _check_options(spec: ExperimentSpec, tasks: int, recorder: Recorder) -> None:
+    """Raise `VfmError` without tasks; log options that do not fit."""
     options, say = spec.evaluation, recorder.emitter.say
     if not tasks:
         raise VfmError(
             f"the environment {spec.training.environment} has no tasks to evaluate",
             boundary="environment",
-            hint=Hint("see training.environment_args for what leaves it without any"),
+            hint=Hint("check training.environment_args, which may leave it without any"),
         )
     if tasks < options.num_examples:
-        said = f"evaluation.num_examples = {options.num_examples}"
-        say("env", f"{said}: the environment has {tasks} held-out tasks, and all of them are played")
+        setting = f"evaluation.num_examples = {options.num_examples}"
+        say("env", f"{setting}: the environment has {tasks} held-out tasks, and all of them are played")
     if options.temperature == 0 and options.rollouts_per_example > 1:
-        said = f"evaluation.rollouts_per_example = {options.rollouts_per_example} at temperature 0"
+        setting = f"evaluation.rollouts_per_example = {options.rollouts_per_example} at temperature 0"
         say(
             "worker",
-            f"⚠ {said}: the episodes of a task will be (nearly) the same; set evaluation.temperature",
+            f"⚠ {setting}: the episodes of a task will be (nearly) the same; set evaluation.temperature",
         )
 
 
 def _censor(episode: vf.Episode[Any, Any, Any], played: Played, endpoint: Endpoint) -> None:
-    """Take the key out of what the service has said; raises what every other episode would fail of too."""
+    """Remove the endpoint's key from the episode. Raises a failure that all other episodes would share."""
     calls = [call.error for trace in episode.traces for call in trace.calls if call.error]
     errors = [*episode.errors, *(error for trace in episode.traces for error in trace.errors), *calls]
     for error in errors:

@@ -1,8 +1,7 @@
-"""An evaluation that goes on where another run was interrupted.
+"""Continue an evaluation that was interrupted in another run: check that both are the same, and copy its
+episodes.
 
-Owns what both runs must have in common for their episodes to count as one evaluation, and taking the earlier
-one's over. A run that is taken up in its own directory, as on Modal, needs none of this; which episodes
-count is `evaluate`'s.
+A run that is resumed in its own directory does not need this.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from remote.contract.errors import ConfigError, Hint
 from remote.contract.record import LaunchRequest
 from remote.output.run_dir import RunDir
 
-ASKED = ("kind", "model", "checkpoint", "environment", "environment_source")
-DECIDES = (
+REQUEST_FIELDS = ("kind", "model", "checkpoint", "environment", "environment_source")
+SPEC_KEYS = (
     "model.dtype",
     "training.environment_args",
     "training.eval_examples",
@@ -31,36 +30,36 @@ DECIDES = (
     "vllm.enable_auto_tool_choice",
     "vllm.tool_call_parser",
 )
-"""Keys that decide what a model is asked, how it answers, and which tasks there are. How many of them are
-played, and how often, may change."""
+"""Keys that decide the prompts, the replies and the set of tasks. The number of tasks and repeats may
+change."""
 
 
 def take_over(request: LaunchRequest, run_dir: Path, say: Callable[[str], None]) -> None:
-    """Copy the episodes of the evaluation that `request.resume` names, once.
+    """Copy the episodes of the evaluation `request.resume`, unless that was done before.
 
-    Raises `ConfigError` where that is no evaluation, or one of something else.
+    Raises `ConfigError` where it is no evaluation, or a different one.
     """
-    source, mine = Path(request.resume), run_dir / layout.EVALUATION_TRACES
+    source, traces_here = Path(request.resume), run_dir / layout.EVALUATION_TRACES
     earlier = _request(source)
     if different := differences(earlier, request):
         raise ConfigError(
-            f"{earlier.run_id} cannot be gone on with: it was another evaluation ({', '.join(different)})",
-            hint=Hint("launch it anew, or undo what was changed"),
+            f"{earlier.run_id} cannot be continued: it was another evaluation ({', '.join(different)})",
+            hint=Hint("undo these changes, or launch a new evaluation"),
         )
     traces = source / layout.EVALUATION_TRACES
-    if mine.exists() or not traces.exists():
+    if traces_here.exists() or not traces.exists():
         return
-    mine.parent.mkdir(exist_ok=True)
-    part = mine.with_name(f".{mine.name}.part")
+    traces_here.parent.mkdir(exist_ok=True)
+    part = traces_here.with_name(f".{traces_here.name}.part")
     shutil.copyfile(traces, part)
-    part.replace(mine)
-    say(f"going on with the evaluation {earlier.run_id}")
+    part.replace(traces_here)
+    say(f"continuing the evaluation {earlier.run_id}")
 
 
-def differences(one: LaunchRequest, other: LaunchRequest) -> list[str]:
-    """In what two evaluations differ so that their episodes are not those of one, as `name: then → now`."""
-    pairs = {name: (getattr(one, name), getattr(other, name)) for name in ASKED}
-    pairs |= {key: (_value(one, key), _value(other, key)) for key in DECIDES}
+def differences(earlier: LaunchRequest, later: LaunchRequest) -> list[str]:
+    """Differences that keep two evaluations' episodes from being combined, as `name: then → now`."""
+    pairs = {name: (getattr(earlier, name), getattr(later, name)) for name in REQUEST_FIELDS}
+    pairs |= {key: (_value(earlier, key), _value(later, key)) for key in SPEC_KEYS}
     return [f"{name}: {then} → {now}" for name, (then, now) in pairs.items() if then != now]
 
 
@@ -74,7 +73,7 @@ def _request(source: Path) -> LaunchRequest:
         return RunDir(source).request()
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"{source} is no run that can be gone on with",
+            f"{source} is no run that can be continued",
             cause=f"{type(error).__name__}: {error}".split("\n")[0],
-            hint=Hint("name an evaluation of this experiment, or launch it anew"),
+            hint=Hint("name an evaluation of this experiment, or launch a new one"),
         ) from error

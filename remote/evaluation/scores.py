@@ -1,7 +1,4 @@
-"""What an evaluation's episodes add up to: means, and how far to trust them.
-
-Pure arithmetic over finished episodes. Which episodes there are is `evaluate`'s.
-"""
+"""Scores of an evaluation: means and standard errors over its episodes. Pure."""
 
 from __future__ import annotations
 
@@ -24,9 +21,9 @@ class Finished(NamedTuple):
 
 
 def scores(finished: Sequence[Finished]) -> dict[str, float]:
-    """Over the episodes that succeeded: mean and standard error of the total and of each part, and counts.
+    """Mean and standard error of the total and of each part over the successful episodes, and counts.
 
-    A standard error that cannot be told yet, with fewer than two tasks, is left out.
+    Without standard errors where there are fewer than two tasks.
     """
     good = [episode for episode in finished if episode.played.error is None]
     tasks = [episode.task for episode in good]

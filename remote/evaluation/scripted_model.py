@@ -1,7 +1,6 @@
-"""An OpenAI-compatible server on loopback whose replies a function decides: a model that has learnt nothing.
+"""An OpenAI-compatible server on loopback whose replies come from a function instead of a model.
 
-Owns the protocol and a player that says plausible things. It shows that an environment works, and tells
-nothing of how hard its tasks are.
+It shows that an environment plays, not how hard its tasks are.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Player = Callable[[Request], Message]
 """A request's body → the assistant's message."""
 
 NAME = "scripted"
-"""The name that the model is served under."""
+"""The served name of the model."""
 _ANSWERS = ("42", "crane", "I do not know.", "yes", "The answer is 7.")
 _CALLS = 2  # replies of a conversation that call a tool
 _TAG = re.compile(r"<([A-Za-z]\w*)>")
@@ -38,7 +37,7 @@ _OF_TYPE: dict[str, Any] = {
 
 
 class ScriptedModel:
-    """The server. `requests` are the bodies that arrived; close it after use."""
+    """The server. `requests` are the bodies received; call `close` after use."""
 
     def __init__(self) -> None:
         self.player: Player = lambda request: {"content": ""}
@@ -69,17 +68,17 @@ class ScriptedModel:
 
     @property
     def key(self) -> str:
-        """It asks for none."""
+        """Any value: it checks none."""
         return "unused-by-a-scripted-model"
 
     @property
     def served_name(self) -> str:
-        """The name of the model."""
+        """The model's name in requests."""
         return NAME
 
     @property
     def url(self) -> str:
-        """Where its protocol begins, `/v1` included."""
+        """The base URL of its API, with `/v1`."""
         return f"{self.base_url}/v1"
 
     def close(self) -> None:
@@ -89,31 +88,31 @@ class ScriptedModel:
 
 
 def plausible() -> Player:
-    """A player whose replies go round: words, numbers, the prompt's own tags, calls of what it is offered."""
+    """A player that cycles through short answers, in the tags of the prompt, and calls the offered tools."""
     turns, lock = itertools.count(), threading.Lock()
 
     def play(request: Request) -> Message:
         with lock:
             turn = next(turns)
         tools = request.get("tools") or []
-        spoken = sum(1 for m in request.get("messages", []) if m.get("role") == "assistant")
-        if tools and spoken < _CALLS:  # then in words: a conversation has to come to its end
+        replies = sum(1 for m in request.get("messages", []) if m.get("role") == "assistant")
+        if tools and replies < _CALLS:  # then a text, which ends the conversation
             return {"tool_calls": [call_of(tools[turn % len(tools)])]}
-        said = _ANSWERS[turn % len(_ANSWERS)]
+        answer = _ANSWERS[turn % len(_ANSWERS)]
         tags = list(dict.fromkeys(_TAG.findall(_text(request))))
-        return {"content": "".join(f"<{tag}>{said}</{tag}>" for tag in tags) or said}
+        return {"content": "".join(f"<{tag}>{answer}</{tag}>" for tag in tags) or answer}
 
     return play
 
 
 def call_of(tool: dict[str, Any]) -> dict[str, Any]:
-    """A call of an offered tool, with arguments of the types that it asks for."""
+    """A call of an offered tool, with arguments of its types."""
     function = tool.get("function", {})
     return tool_call(str(function.get("name", "")), json.dumps(value_of(function.get("parameters") or {})))
 
 
 def value_of(schema: dict[str, Any]) -> Any:
-    """A value that a JSON schema allows, of the simple kinds that tools have."""
+    """A value that a JSON schema allows; for the simple schemas of tools."""
     for key in ("const", "default"):
         if key in schema:
             return schema[key]
@@ -132,14 +131,14 @@ def value_of(schema: dict[str, Any]) -> Any:
 
 
 def tool_call(name: str, arguments: str, place: int = 0) -> Message:
-    """A native tool call as a server's parser hands it out; `arguments` is JSON, or what should be."""
+    """A tool call as vLLM's parsers return it. `arguments`: JSON, or text that should be."""
     function = {"name": name, "arguments": arguments}
     return {"id": f"call_{place}", "type": "function", "function": function}
 
 
 def _text(request: Request) -> str:
-    told = [m.get("content") for m in request.get("messages", []) if m.get("role") != "assistant"]
-    return "\n".join(part if isinstance(part, str) else json.dumps(part) for part in told)
+    contents = [m.get("content") for m in request.get("messages", []) if m.get("role") != "assistant"]
+    return "\n".join(part if isinstance(part, str) else json.dumps(part) for part in contents)
 
 
 def _completion(message: Message) -> dict[str, Any]:

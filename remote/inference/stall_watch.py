@@ -1,8 +1,8 @@
-"""Notices that a running vLLM server hangs, and says what a server that may be started again is to its users.
+"""Detect that a running vLLM server hangs.
 
-Owns the question whether requests get on. The server's API process counts them (`vllm_gate`), and vLLM's
-metrics move with every step of the engine, a part of a long prompt included: a server on which requests wait
-while nothing moves, or that answers nobody, hangs. What follows from that is `vllm_server`'s.
+The server's API process counts requests (`gate.py`), and vLLM's metrics change with every step of the engine,
+a part of a long prompt included. A server hangs where requests wait and nothing changes, or where it does not
+answer.
 """
 
 from __future__ import annotations
@@ -13,48 +13,22 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
 
 from remote.contract.json_text import from_json
 from remote.contract.spec import ExperimentSpec
 from remote.inference.gate import ACTIVITY, HEALTH
 
-LOOKS = 20
-"""Looks at the server within the time after which it counts as hung."""
-OFTEN, SELDOM = 0.2, 10.0
-"""Seconds between two looks, at least and at most."""
-PATIENCE = 10.0
-"""Seconds that an answer may take."""
+POLLS = 20
+"""Polls of the server within the time after which it counts as hung."""
+SHORTEST, LONGEST = 0.2, 10.0
+"""Bounds of the seconds between two polls."""
+ANSWER_TIMEOUT = 10.0  # seconds
 # No proxy stands between this machine and itself.
 HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-@runtime_checkable
-class RestartableServer(Protocol):
-    """A server whose users ask for another start of it when it died or hangs."""
-
-    def lost(self) -> bool:
-        """Whether it died or hangs. Call it when a request failed; returns within seconds."""
-        ...
-
-    def renew(self) -> None:
-        """Start it again, with the weights that it started with; returns once it answers.
-
-        Raises `ServerError` with the cause where it has been started again as often as it may be.
-        """
-        ...
-
-    def proven(self) -> None:
-        """What it was asked for has come through: starts are counted anew."""
-        ...
-
-
-class ServerLost(Exception):
-    """The server died or hangs: what was under way there has to be repeated."""
-
-
 def is_healthy(base_url: str, timeout: float) -> bool:
-    """Whether a server answers `/health` as it should, within so many seconds."""
+    """Whether a server answers `/health` with 200 within `timeout` seconds."""
     try:
         with HTTP.open(base_url + HEALTH, timeout=timeout) as reply:
             return bool(reply.status == 200)
@@ -63,44 +37,45 @@ def is_healthy(base_url: str, timeout: float) -> bool:
 
 
 def stall_limit(spec: ExperimentSpec) -> float:
-    """Seconds without a token after which the server counts as hung: before the episodes that wait are over.
+    """Seconds without a token after which the server counts as hung.
 
-    Requests of episodes that have timed out are withdrawn, and a server without requests does not hang.
+    Less than `training.episode_timeout`: requests of episodes that have timed out are withdrawn, and a server
+    without requests does not count as hung.
     """
     return min(spec.vllm.stall_timeout, spec.training.episode_timeout / 2)
 
 
 class StallWatch:
-    """Looks at a server until `stop`, on a thread of its own.
+    """Polls a server until `stop`, on a thread of its own.
 
-    `on_stall` is told once, in words, when nothing has moved for `limit` seconds. A process that was
-    suspended meanwhile (a laptop's lid, Ctrl-Z) has looked at nothing, so that time does not count.
+    Calls `on_stall` once, with a description, when nothing has changed for `limit` seconds. Time during which
+    this process was suspended (a laptop's lid, Ctrl-Z) does not count.
     """
 
     def __init__(self, base_url: str, key: str, limit: float, on_stall: Callable[[str], None]) -> None:
         self._base_url, self._key, self._limit, self._on_stall = base_url, key, limit, on_stall
-        self._every = min(max(limit / LOOKS, OFTEN), SELDOM)
+        self._every = min(max(limit / POLLS, SHORTEST), LONGEST)
         self._over = threading.Event()
         self._moved = ""
         self._trouble = ""
-        threading.Thread(target=self._look_on, name="stall-watch", daemon=True).start()
+        threading.Thread(target=self._poll, name="stall-watch", daemon=True).start()
 
     def stop(self) -> None:
-        """Look no more. Safe to repeat."""
+        """Stop polling. Safe to repeat."""
         self._over.set()
 
-    def _look_on(self) -> None:
+    def _poll(self) -> None:
         still, last = 0.0, time.monotonic()
         while not self._over.wait(self._every):
             moved = self._has_moved()
             now = time.monotonic()
-            still = 0.0 if moved else still + min(now - last, self._every + 2 * PATIENCE)
+            still = 0.0 if moved else still + min(now - last, self._every + 2 * ANSWER_TIMEOUT)
             last = now
             if still >= self._limit and not self._over.is_set():
                 return self._on_stall(f"{self._trouble} for {still:.0f} s")
 
     def _has_moved(self) -> bool:
-        """Whether nothing waits, or something has got on since the last look."""
+        """Whether no request waits, or something has changed since the last poll."""
         try:
             activity = from_json(self._get(ACTIVITY))
             outstanding, finished = int(activity["outstanding"]), int(activity["finished"])
@@ -118,5 +93,5 @@ class StallWatch:
     def _get(self, path: str) -> bytes:
         headers = {"Authorization": f"Bearer {self._key}"}
         request = urllib.request.Request(self._base_url + path, headers=headers)
-        with HTTP.open(request, timeout=min(PATIENCE, self._limit)) as reply:
+        with HTTP.open(request, timeout=min(ANSWER_TIMEOUT, self._limit)) as reply:
             return bytes(reply.read())

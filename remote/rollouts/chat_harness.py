@@ -1,10 +1,9 @@
-"""The harness that plays episodes inside the worker's own process.
+"""The verifiers harness that plays episodes inside the worker's own process.
 
-Owns the model calls: the conversation goes to the endpoint that verifiers hands out, and the reply's
-token ids and log-probabilities are kept on the trace, so that a trainer never tokenises again. The tools
-that a task serves are `chat_tools`'.
-verifiers' built-in chat harness starts a program for each rollout, which costs more than a small
-model's reply; its own contract allows a loop in process as long as each call goes to its endpoint.
+It sends the conversation to the endpoint that verifiers provides, and keeps the reply's token ids and
+log-probabilities on the trace, so that the trainer need not tokenise again. verifiers' built-in chat harness
+starts a program for each rollout, which takes longer than a small model's reply; its contract allows a loop
+in this process as long as each call goes to its endpoint.
 """
 
 from __future__ import annotations
@@ -24,18 +23,18 @@ from remote.rollouts.seeds import call_seed
 
 ID = "vfm_chat"
 TURNS = "vfm_turns"
-"""Where a trace's `info` keeps its model calls: `{prompt_ids, completion_ids, logprobs}` each."""
+"""Key of a trace's `info` that holds its model calls: `{prompt_ids, completion_ids, logprobs}` each."""
 
 
 class ChatHarnessConfig(HarnessConfig):  # type: ignore[misc]
     """The in-process chat harness."""
 
     tokens: bool = True
-    """Ask the server for token ids and log-probabilities, and keep them; only ours knows how to."""
+    """Request token ids and log-probabilities, and keep them; only vLLM returns them."""
 
 
 class ChatHarness(vf.Harness[ChatHarnessConfig]):  # type: ignore[misc]
-    """A chat completion a segment, or several where it calls tools, with token ids and log-probabilities."""
+    """One chat completion per segment, or several where the model calls tools."""
 
     APPENDS_SYSTEM_PROMPT = True
     SUPPORTS_MCP = True
@@ -53,9 +52,9 @@ class ChatHarness(vf.Harness[ChatHarnessConfig]):  # type: ignore[misc]
         mcp_urls: dict[str, str],
         data: vf.TaskData,
     ) -> ProgramResult:
-        """Post the conversation; the reply lands on the trace. Errors are left to verifiers.
+        """Send the conversation; verifiers records the reply on the trace, and handles errors.
 
-        A reply that calls tools which the task serves is answered, until one calls none.
+        Tool calls are answered until a reply has none.
         """
         messages = self._messages(data)
         async with connected(mcp_urls, self.config.tool_timeout) as tools:
@@ -76,8 +75,8 @@ class ChatHarness(vf.Harness[ChatHarnessConfig]):  # type: ignore[misc]
                 message = reply.json()["choices"][0]["message"]
                 if not tools.offered or not message.get("tool_calls"):
                     return ProgramResult(0, "", "")
-                said = {name: value for name, value in message.items() if value is not None}
-                messages += [{"content": "", **said}, *await tools.answers(message["tool_calls"])]
+                assistant = {name: value for name, value in message.items() if value is not None}
+                messages += [{"content": "", **assistant}, *await tools.answers(message["tool_calls"])]
 
     def _messages(self, data: vf.TaskData) -> list[dict[str, Any]]:
         system, prompt = self.resolve_prompt(data)
@@ -101,18 +100,18 @@ _client: httpx.AsyncClient | None = None
 
 
 def _http() -> httpx.AsyncClient:
-    # One pool for all episodes: opening a client a call costs more than the call.
+    # One pool for all episodes: opening a client takes longer than a call.
     global _client
     if _client is None:
-        # A connection that idles while the trainer computes may be closed from the other end just as it is
-        # taken up again: after a second it is not taken up.
+        # The server may close an idle connection just as it is used again, so idle ones expire after a
+        # second.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=1.0)
         _client = httpx.AsyncClient(timeout=None, limits=limits)
     return _client
 
 
 async def close() -> None:
-    """Close the shared connections; the loop that used them is about to end."""
+    """Close the shared connections, before their event loop ends."""
     global _client
     if _client is not None:
         await _client.aclose()
@@ -120,7 +119,7 @@ async def close() -> None:
 
 
 def register() -> str:
-    """Make the harness known to verifiers, which finds plugins by top-level module name."""
+    """Register the harness with verifiers, which finds plugins by top-level module name."""
     sys.modules[ID] = sys.modules[__name__]
     return ID
 

@@ -1,7 +1,6 @@
-"""The tools that a task serves over MCP, as the chat harness offers and calls them.
+"""Connect the chat harness to the tools that a task serves over MCP, and call them.
 
-Owns one conversation's connections. Which servers there are, and when they start and end, is verifiers'
-matter; reading a call out of a reply is the server's tool parser's.
+verifiers starts and ends the tool servers; vLLM's tool parser reads the calls from replies.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ class Tools:
 
     def __init__(self, offered: list[dict[str, Any]], dispatch: Any, servers: Any) -> None:
         self.offered = offered
-        """As a request offers them; empty where the task has none."""
+        """Their definitions in requests; empty where the task has none."""
         self._dispatch, self._servers = dispatch, servers
 
     async def answers(self, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """A message for each of a reply's calls, in order; a call that makes no sense is told so."""
+        """A message for each of a reply's calls, in order; invalid calls are answered with an error."""
         return [
             {
                 "role": "tool",
@@ -39,7 +38,7 @@ class Tools:
         try:
             arguments = from_json(function.get("arguments") or "{}")
         except ValueError as error:
-            return f"error: the arguments are no JSON ({error})"
+            return f"error: the arguments are not JSON ({error})"
         if not isinstance(arguments, dict):
             return "error: the arguments must be a JSON object"
         if name not in self._dispatch:
@@ -58,7 +57,7 @@ def _innermost(error: BaseException) -> str:
 
 @asynccontextmanager
 async def connected(urls: Mapping[str, str], timeout: float) -> AsyncIterator[Tools]:
-    """The tools behind some servers' addresses, while a conversation lasts. `timeout`: seconds for a call."""
+    """Connect to tool servers (name → URL) for one conversation. `timeout`: seconds per call."""
     if not urls:
         yield Tools([], {}, {})
         return

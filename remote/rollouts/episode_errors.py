@@ -1,7 +1,7 @@
-"""Why an episode failed, in one sentence that names the user's class, reward and line.
+"""Explain why an episode failed, in a sentence that names the user's class, reward and line.
 
-Owns the words: for what verifiers recorded, for a score that is no finite number, and for what an episode was
-waiting for when its time was up. Which line is the user's is `user_lines`'.
+Covers errors that verifiers recorded, scores that are not finite numbers, and what an episode was waiting for
+when its time was up. Which line is the user's is decided by `user_lines`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from remote.environments import user_lines
 from remote.environments.user_lines import Line
 
 LARGEST = 1e18
-"""A reward's size: the trainer squares it in float32."""
+"""Maximum absolute value of a reward, since the trainer squares it in float32."""
 _TOO_LARGE = f", beyond the {LARGEST:g} that can be trained on"
 _NO_NUMBER = re.compile(
     r"(?:float\(\) argument must be .* not '(?P<type>\w+)'|could not convert string to float: (?P<text>.+))"
@@ -31,45 +31,46 @@ _LEAF = re.compile(r"^[\s|+-]*\|[ ](?P<error>[A-Za-z_][\w.]*(?::[ ].*)?)$")
 
 
 def recorded(error: vf.Error, module: str, task: Any, trace: vf.Trace | None) -> str:
-    """The sentence for an error that verifiers recorded on an episode of `task`."""
-    found = user_lines.in_traceback(error.traceback or "")
-    line = user_lines.own(found, module)
+    """Explain an error that verifiers recorded on an episode of `task`."""
+    lines = user_lines.in_traceback(error.traceback or "")
+    line = user_lines.own(lines, module)
     if trace is not None and (score := _no_number(error, task, trace)):
         return score
-    said = error.message or (f"HTTP {error.status_code}" if error.status_code else "no words")
+    message = error.message or (f"HTTP {error.status_code}" if error.status_code else "no words")
     if leaves := _leaves(error.traceback or ""):
-        said = f"{said}: {'; '.join(leaves)}"
+        message = f"{message}: {'; '.join(leaves)}"
     if line is not None:
-        return f"{error.type}: {said} ({line})"
-    # verifiers met it, so no line is the user's to mend; a method's name may be one of verifiers' own.
-    return f"{error.type}: {said}{f' (in the task {_class_of(task)})' if found else ''}"
+        return f"{error.type}: {message} ({line})"
+    # It was raised in verifiers itself, so there is no line of the user's to name.
+    return f"{error.type}: {message}{f' (in the task {_class_of(task)})' if lines else ''}"
 
 
 def raised(error: BaseException, module: str) -> vf.Error:
-    """verifiers' record of what it lets pass: `SystemExit`, `KeyboardInterrupt`, a stray cancellation."""
+    """verifiers' record of an exception that it does not catch: `SystemExit`, `KeyboardInterrupt`, a
+    cancellation."""
     text = "".join(traceback.format_exception(error))
-    said = str(error)
+    message = str(error)
     if isinstance(error, SystemExit):
-        said = f"the environment's code called sys.exit({error.code!r})"
+        message = f"the environment's code called sys.exit({error.code!r})"
     elif isinstance(error, asyncio.CancelledError):
-        said = "the environment's code was cancelled, or raised CancelledError"
-    return vf.Error(type=type(error).__name__, message=said, traceback=text)
+        message = "the environment's code was cancelled, or raised CancelledError"
+    return vf.Error(type=type(error).__name__, message=message, traceback=text)
 
 
 def too_slow(task: asyncio.Task[Any], seconds: float, module: str) -> vf.Error:
-    """verifiers' record of an episode whose time is up, with what it was waiting for."""
+    """verifiers' record of an episode whose time is up, which says what it was waiting for."""
     chains = list(user_lines.of_task(task))
     lines = [user_lines.own(user_lines.lines_of(chain), module) for chain in chains]
     line = next((line for line in lines if line is not None), None)
     waits = next((waits for chain in chains if (waits := _waits_for(chain))), "")
-    said = f"the episode took longer than training.episode_timeout = {seconds:g} seconds"
-    said += f": it was waiting for {waits}" if waits else ": it was waiting" if line else ""
+    message = f"the episode took longer than training.episode_timeout = {seconds:g} seconds"
+    message += f": it was waiting for {waits}" if waits else ": it was waiting" if line else ""
     text = f"  {line}\n" if line else None
-    return vf.Error(type="TimeoutError", message=said, traceback=text)
+    return vf.Error(type="TimeoutError", message=message, traceback=text)
 
 
 def unusable_score(task: Any, trace: vf.Trace) -> str | None:
-    """What is wrong with the rewards of an episode that went well; None where each is a finite number."""
+    """What is wrong with the rewards of a finished episode; None where each is a finite number."""
     kind = _class_of(task)
     for part, reward in trace.rewards.items():
         if reward is None:
@@ -79,8 +80,8 @@ def unusable_score(task: Any, trace: vf.Trace) -> str | None:
         if not math.isfinite(reward.score):
             return f"the reward {part} of {kind} is {reward.score}: a reward must be a finite number"
         if not abs(reward.value) <= LARGEST:
-            said = f"{reward.value:g} with its weight {reward.weight:g}"
-            return f"the reward {part} of {kind} is {said}{_TOO_LARGE}"
+            weighted = f"{reward.value:g} with its weight {reward.weight:g}"
+            return f"the reward {part} of {kind} is {weighted}{_TOO_LARGE}"
     return (
         None
         if abs(trace.reward) <= LARGEST
@@ -89,25 +90,26 @@ def unusable_score(task: Any, trace: vf.Trace) -> str | None:
 
 
 def _no_number(error: vf.Error, task: Any, trace: vf.Trace) -> str | None:
-    """The sentence for a reward or metric that is no number, or that cannot be awaited.
+    """Explain a reward or metric that is no number, or that cannot be awaited; None where it is something
+    else.
 
-    verifiers marks what it is going to score with None, in order, so the first None is what it stopped at.
+    verifiers sets all scores to None before it computes them in order, so it stopped at the first None.
     """
-    kind = _class_of(task)
-    for what, scores in (("metric", trace.metrics), ("reward", trace.rewards)):
-        hooks = {hook.__name__: hook for hook in task.hooks(what)}
+    owner = _class_of(task)
+    for kind, scores in (("metric", trace.metrics), ("reward", trace.rewards)):
+        hooks = {hook.__name__: hook for hook in task.hooks(kind)}
         if "awaitable is required" in error.message:
             for name, hook in hooks.items():
                 if not inspect.iscoroutinefunction(inspect.unwrap(hook)):
                     return (
-                        f"the {what} {name} of {kind} is not asynchronous: write async def {name}{_at(hook)}"
+                        f"the {kind} {name} of {owner} is not asynchronous: write async def {name}{_at(hook)}"
                     )
         missing = next((name for name in hooks if scores.get(name, 0.0) is None), None)
-        found = _NO_NUMBER.search(error.message)
-        if found and missing is not None:
+        match = _NO_NUMBER.search(error.message)
+        if match and missing is not None:
             got = {"NoneType": "None", "coroutine": "a coroutine (await it)"}
-            value = found["text"] or got.get(found["type"], f"a {found['type']}")
-            return f"the {what} {missing} of {kind} returned {value}, not a number{_at(hooks[missing])}"
+            value = match["text"] or got.get(match["type"], f"a {match['type']}")
+            return f"the {kind} {missing} of {owner} returned {value}, not a number{_at(hooks[missing])}"
     return None
 
 
@@ -124,16 +126,16 @@ def _class_of(task: Any) -> str:
 
 
 def _leaves(text: str) -> list[str]:
-    """What the exceptions inside an exception group say, of its formatted traceback."""
+    """The messages of the exceptions inside an exception group, from its formatted traceback."""
     if "sub-exception" not in text:
         return []
-    found = (_LEAF.match(line) for line in text.splitlines())
-    leaves = [m["error"] for m in found if m and not m["error"].startswith(("Traceback", "File "))]
+    matches = (_LEAF.match(line) for line in text.splitlines())
+    leaves = [m["error"] for m in matches if m and not m["error"].startswith(("Traceback", "File "))]
     return list(dict.fromkeys(leaf for leaf in leaves if "sub-exception" not in leaf))
 
 
 def _waits_for(chain: Sequence[FrameType]) -> str:
-    """What our own code at the end of the chain waits for."""
+    """What this program's code at the end of the chain waits for; empty where it is none."""
     for frame in reversed(chain):
         name = Path(frame.f_code.co_filename).name, frame.f_code.co_name
         if name == ("chat_tools.py", "_answer"):

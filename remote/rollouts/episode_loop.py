@@ -1,8 +1,8 @@
-"""The thread with the event loop that episodes are played on, which nothing waits for without limit.
+"""The event loop on which episodes are played, in a thread of its own, with limits on everything that waits
+for it.
 
-Owns running work there from another thread, keeping the loop alive when code calls `sys.exit`, and noticing
-that synchronous code blocks it: the code is interrupted where Python can, otherwise the work fails with the
-line, or the process ends where not even that can be said. How long an episode may take is `rollouts`'.
+It survives code that calls `sys.exit`, and notices synchronous code that blocks it. Such code is interrupted
+where Python can; otherwise the work fails with the line, or the process ends where no Python runs at all.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from remote.environments import user_lines
 
 T = TypeVar("T")
 BEAT = 0.25
-"""Seconds between two looks at the loop."""
+"""Seconds between two checks of the loop."""
 SLOW = 30.0
 """Seconds of blocking after which the log names the line."""
 INTERRUPTIONS = 20
-"""How often blocking code is interrupted, a beat apart, before it counts as beyond reach."""
-TELL = 10.0
-"""Seconds after which loading that goes on is told of, again and again."""
+"""How many times to interrupt blocking code, a beat apart, before giving up."""
+REPORT_EVERY = 10.0
+"""Seconds between two log lines on slow loading."""
 REARM = 2.0  # seconds
 BEYOND = 20.0
-"""Seconds beyond the limit after which a process that runs no Python at all is ended."""
+"""Seconds beyond the limit after which a process that cannot run Python is ended."""
 CLOSING = 30.0
-"""Seconds that the environment's own teardown may take."""
+"""Seconds that the environment's teardown may take."""
 
 
 class BlockedTooLong(RuntimeError):
@@ -45,42 +45,43 @@ class BlockedTooLong(RuntimeError):
 
 
 class OutOfTime(Exception):
-    """Work on the loop took longer than it may."""
+    """Work on the loop took longer than its limit."""
 
 
 class EpisodeLoop:
-    """A running event loop; `limit`: seconds that one step of any coroutine may block it.
+    """A running event loop. `limit`: seconds for which one step of a coroutine may block it.
 
-    Where code keeps Python from running at all, the process ends after writing its threads' stacks to the
-    file `last_words`.
+    Where code keeps all threads from running Python, the process writes their stacks to the file
+    `thread_stacks` and ends.
     """
 
     def __init__(
-        self, module: str, limit: float, say: Callable[[str], None], last_words: IO[str] | None = None
+        self, module: str, limit: float, say: Callable[[str], None], thread_stacks: IO[str] | None = None
     ) -> None:
         self._module, self._limit, self._say = module, limit, say
-        self._last_words, self._armed = last_words, 0.0
+        self._thread_stacks, self._armed = thread_stacks, 0.0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run_forever, name="episodes", daemon=True)
         self._closing = False
         self._stuck = False
-        self._asked: float | None = None  # when the loop was asked for a sign of life that is still due
+        self._pinged: float | None = None  # when the unanswered ping of the loop was sent
         self._interruptions = 0
         self._named: set[str] = set()
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T], limit: float | None = None) -> T:
-        """The result of work on the loop; `limit` in seconds, where the work does not limit itself.
+        """Run work on the loop, and return its result. `limit`: in seconds, where the work has none of its
+        own.
 
-        Raises `VfmError` where the loop is blocked for good or has ended, `OutOfTime` past `limit`.
+        Raises `VfmError` where the loop is blocked for good or has ended, `OutOfTime` after `limit`.
         """
         tasks: list[asyncio.Task[Any]] = []
 
-        async def known() -> T:
+        async def with_task() -> T:
             tasks.extend(filter(None, [asyncio.current_task()]))
             return await work
 
-        future = asyncio.run_coroutine_threadsafe(known(), self._loop)
+        future = asyncio.run_coroutine_threadsafe(with_task(), self._loop)
         began = time.monotonic()
         try:
             self._arm()
@@ -91,7 +92,7 @@ class EpisodeLoop:
             return future.result()
         finally:
             future.cancel()  # no effect on what is done
-            self._asked = None
+            self._pinged = None
             self._disarm()
 
     def close(self, *last: Coroutine[Any, Any, None]) -> None:
@@ -118,22 +119,22 @@ class EpisodeLoop:
                 self._loop.run_forever()
                 return
             except BaseException:
-                # asyncio has given SystemExit and KeyboardInterrupt to the task that raised them, and lets
-                # them out of the loop as well: that ends the episode, and must not end all others.
+                # asyncio raises SystemExit and KeyboardInterrupt in the task and out of the loop as well:
+                # they end that episode, and must not end the others.
                 continue
 
     def _watch(self) -> None:
-        """Ask the loop for a sign of life, and see to code that keeps it from giving one."""
+        """Ping the loop, and deal with code that keeps it from answering."""
         now = time.monotonic()
         self._arm()
         if not self._thread.is_alive():
             self._stuck = True
             raise VfmError("the thread that plays the episodes has ended", boundary="rollout")
-        if self._asked is None:
-            self._asked, self._interruptions = now, 0
+        if self._pinged is None:
+            self._pinged, self._interruptions = now, 0
             self._loop.call_soon_threadsafe(self._answer)
             return
-        blocked = now - self._asked
+        blocked = now - self._pinged
         if blocked > self._limit:
             self._interrupt(blocked)
         elif blocked > min(SLOW, self._limit / 2):
@@ -145,22 +146,22 @@ class EpisodeLoop:
         return next((f", waiting at {line}" for line in lines if line), "")
 
     def _arm(self) -> None:
-        """Have this process end, with its stacks as its last words, where C code such as a regular expression
-        keeps Python from running any thread, this one included."""
-        if self._last_words is not None and time.monotonic() - self._armed > REARM:
+        """Have faulthandler write the stacks and end this process where C code, such as a regular expression,
+        keeps all threads from running Python."""
+        if self._thread_stacks is not None and time.monotonic() - self._armed > REARM:
             self._armed = time.monotonic()
-            faulthandler.dump_traceback_later(self._limit + BEYOND, exit=True, file=self._last_words)
+            faulthandler.dump_traceback_later(self._limit + BEYOND, exit=True, file=self._thread_stacks)
 
     def _disarm(self) -> None:
-        if self._last_words is not None:
+        if self._thread_stacks is not None:
             self._armed = 0.0
             faulthandler.cancel_dump_traceback_later()
 
     def _answer(self) -> None:
-        self._asked = None
+        self._pinged = None
 
     def _interrupt(self, blocked: float) -> None:
-        """Raise `BlockedTooLong` in the code that blocks; after enough of that, give up."""
+        """Raise `BlockedTooLong` in the blocking code; give up after `INTERRUPTIONS`."""
         frames = user_lines.of_thread(self._thread.ident)
         if self._interruptions < INTERRUPTIONS:
             self._interruptions += 1
@@ -173,8 +174,8 @@ class EpisodeLoop:
             boundary="rollout",
             cause=self._described(frames),
             hint=Hint(
-                "a reward, tool or environment must await what takes long, or hand it to "
-                "asyncio.to_thread with a time limit of its own; training.episode_timeout allows more"
+                "rewards, tools and environments must await what takes long, or run it with "
+                "asyncio.to_thread and a time limit of its own; or raise training.episode_timeout"
             ),
         )
 
@@ -182,7 +183,7 @@ class EpisodeLoop:
         line = self._described(user_lines.of_thread(self._thread.ident))
         if line not in self._named:
             self._named.add(line)
-            self._say(f"⚠ all episodes have been waiting for {blocked:.0f} s for one that blocks: {line}")
+            self._say(f"⚠ one episode has blocked all others for {blocked:.0f} s: {line}")
 
     def _described(self, frames: list[FrameType]) -> str:
         lines = user_lines.lines_of(frames)
@@ -190,17 +191,17 @@ class EpisodeLoop:
 
 
 @contextmanager
-def waiting_told(module: str, say: Callable[[str], None]) -> Iterator[None]:
-    """While a block runs long in this thread, say every so many seconds which line of the user's it is in."""
+def report_slow_loading(module: str, say: Callable[[str], None]) -> Iterator[None]:
+    """While the block runs, log the user's line that it is at every `REPORT_EVERY` seconds."""
     done, ident, began = threading.Event(), threading.get_ident(), time.monotonic()
 
-    def tell() -> None:
-        while not done.wait(TELL):
+    def report() -> None:
+        while not done.wait(REPORT_EVERY):
             line = user_lines.own(user_lines.lines_of(user_lines.of_thread(ident)), module)
             place = "" if line is None else f", at {line}"
             say(f"the environment {module} has been loading for {time.monotonic() - began:.0f} s{place}")
 
-    threading.Thread(target=tell, name="waiting", daemon=True).start()
+    threading.Thread(target=report, name="waiting", daemon=True).start()
     try:
         yield
     finally:
@@ -208,7 +209,7 @@ def waiting_told(module: str, say: Callable[[str], None]) -> Iterator[None]:
 
 
 async def _end_tasks() -> None:
-    """Cancel what still runs on the loop, and give it a second."""
+    """Cancel the loop's other tasks, and wait a second for their end."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
@@ -217,9 +218,9 @@ async def _end_tasks() -> None:
 
 
 def _raise_in(thread: threading.Thread, error: type[BaseException] | None) -> None:
-    """Have Python raise an exception in another thread, at its next bytecode; None takes it back.
+    """Raise an exception in another thread, at its next bytecode; None takes a pending one back.
 
-    Code that waits inside a call of C notices when that call returns.
+    It takes effect when a call into C returns.
     """
     assert thread.ident is not None
     ident = ctypes.c_ulong(thread.ident)

@@ -1,9 +1,8 @@
-"""Plays episodes of a verifiers environment against the running server.
+"""Play episodes of a verifiers environment against the running server.
 
-Owns the environment object, an episode's time limit, and what an episode is to us: conversation, turns on
-token ids, reward parts. The thread that episodes are played on is `episode_loop`'s (verifiers is
-asynchronous, the trainer is not), what an episode failed of is `episode_errors`', how episodes become
-training rows `rows`', installing the environment `environments`'.
+Owns the environment object, the time limit of an episode, and `Played`: conversation, token ids by turn,
+reward parts. Episodes run on the thread of `episode_loop`, since verifiers is asynchronous and the trainer is
+not; why they failed is explained by `episode_errors`.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, Any, TypeVar
 
 import verifiers.v1 as vf
 from verifiers.v1.cli.eval import resume
@@ -34,21 +33,20 @@ from remote.environments.errors import user_code
 from remote.environments.task_split import TaskSplit
 from remote.inference.command import SERVER_KEY
 from remote.inference.endpoint import Endpoint
-from remote.inference.stall_watch import RestartableServer, ServerLost
+from remote.inference.protocols import ModelServer, RestartableServer, ServerLost
 from remote.rollouts import chat_harness, episode_errors
-from remote.rollouts.episode_loop import EpisodeLoop, OutOfTime, waiting_told
+from remote.rollouts.episode_loop import EpisodeLoop, OutOfTime, report_slow_loading
 from remote.rollouts.seeds import EPISODE, episode_keys
 from remote.rollouts.token_rows import Turn
 
 T = TypeVar("T")
 OnEpisode = Callable[[int, vf.Episode[Any, Any, Any], "Played"], Awaitable[None]]
-"""What is done with each episode when it is over: its place among those that are played, verifiers' episode
-and ours."""
-LOOK = 1.0  # seconds between two looks at an episode, at most
+"""Called with each finished episode: its index among those that are played, verifiers' episode and ours."""
+POLL = 1.0  # seconds between two checks of an episode, at most
 GRACE = 10.0
-"""Seconds that an episode whose time is up may take to tidy up; then it is left to itself."""
-BUSY = {"type": "ProviderError", "status_code": [429, "5xx"], "max_retries": 6}
-"""verifiers' rule for a service that has too much to do: half a minute and more, with growing pauses."""
+"""Seconds that an episode may take to clean up after its time is up; then it is abandoned."""
+RETRY_BUSY = {"type": "ProviderError", "status_code": [429, "5xx"], "max_retries": 6}
+"""verifiers' rule for a busy service: retry for half a minute and more, with growing pauses."""
 
 
 @dataclass
@@ -63,39 +61,19 @@ class Played:
     """Weighted reward parts; their sum is `reward`."""
     reward: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
-    """Those that are finite numbers."""
+    """Those with finite values."""
     not_finite: dict[str, str] = field(default_factory=dict)
-    """The others, as text: `nan`, `inf`, `-inf`."""
+    """The other metrics, as text: `nan`, `inf`, `-inf`."""
     error: str | None = None
-    """What went wrong, with the file and line of the user's code; then nothing else counts."""
-
-
-class ModelServer(Protocol):
-    """Where episodes are played: its address is asked for when they are, since a server that has to be
-    started again may take another port."""
-
-    @property
-    def base_url(self) -> str:
-        """`http://127.0.0.1:PORT`, without `/v1`."""
-        ...
-
-    @property
-    def served_name(self) -> str:
-        """The name of the model."""
-        ...
-
-    @property
-    def key(self) -> str:
-        """What requests show as a bearer token."""
-        ...
+    """Why the episode failed, with the file and line of the user's code; then nothing else is valid."""
 
 
 class Rollouts:
-    """An environment that is being served, until `close`.
+    """An environment, ready to play until `close`.
 
-    `args` go to the environment's taskset; `tokens`: whether episodes keep token ids and log-probabilities,
-    which training needs; `say` gets lines for the log; `last_words` is for `episode_loop`. Raises
-    `EnvironmentMissing` where it cannot be loaded.
+    `args`: of the environment's taskset. `tokens`: whether episodes keep token ids and log-probabilities,
+    which training needs. `say`: logs a line. `thread_stacks`: see `EpisodeLoop`. Raises `EnvironmentMissing`
+    where the environment cannot be loaded.
     """
 
     def __init__(
@@ -107,12 +85,12 @@ class Rollouts:
         *,
         tokens: bool = True,
         say: Callable[[str], None] = lambda line: None,
-        last_words: IO[str] | None = None,
+        thread_stacks: IO[str] | None = None,
     ) -> None:
         self.model = server.served_name
-        """The served name that episodes are played with; a weight sync may change it."""
+        """The served name of the model for episodes; a weight sync may change it."""
         self.on_new_server: Callable[[], None] = lambda: None
-        """Called when the server was started again: brings it to the present weights."""
+        """Called after a restart of the server: sends it the current weights."""
         self.module = module
         self._spec = spec
         self._server = server
@@ -122,7 +100,7 @@ class Rollouts:
         self._say = say
         self._split = TaskSplit(self._env.taskset, args, spec.training.eval_examples, say)
         self._limit = spec.training.episode_timeout
-        self._loop = EpisodeLoop(module, self._limit, say, last_words)
+        self._loop = EpisodeLoop(module, self._limit, say, thread_stacks)
         try:
             self._serve()
         except BaseException:
@@ -139,24 +117,24 @@ class Rollouts:
                     f"the environment {self.module} was not ready to play within "
                     f"training.episode_timeout = {self._limit:g} seconds",
                     cause=str(error.__cause__),
-                    hint=Hint("its start(), or a tool server that it starts, waits for what does not come"),
+                    hint=Hint("its start(), or a tool server that it starts, waits for something in vain"),
                 ) from error.__cause__
             raise
 
     def tasks(self, held_out: bool = False) -> list[vf.Task[Any, Any, Any]]:
-        """The tasks to train on, or those that are held out of the training (see `task_split`)."""
+        """The tasks to train on, or the held-out ones (see `task_split`)."""
         return self._loaded(lambda split: split.held_out if held_out else split.train)
 
     def evaluated(self) -> list[vf.Task[Any, Any, Any]]:
-        """The tasks that an evaluation plays: held-out ones, or all where none are held out."""
+        """The tasks of an evaluation: the held-out ones, or all where none are held out."""
         return self._loaded(lambda split: split.evaluated)
 
     def held_out_from(self) -> str:
-        """Where the held-out tasks come from, in a few words; empty where there are none."""
+        """Where the held-out tasks come from, for people; empty where there are none."""
         return self._loaded(lambda split: split.described)
 
     def _loaded(self, part: Callable[[TaskSplit], T]) -> T:
-        with user_code(self.module, "load its tasks"), waiting_told(self.module, self._say):
+        with user_code(self.module, "load its tasks"), report_slow_loading(self.module, self._say):
             return part(self._split)
 
     def play(
@@ -167,12 +145,12 @@ class Rollouts:
         on_episode: OnEpisode | None = None,
         keys: Sequence[str] | None = None,
     ) -> list[Played]:
-        """Play one episode of each task, in parallel; the order of results is the tasks' order.
+        """Play one episode of each task, in parallel; results are in the order of the tasks.
 
-        An episode that fails is a result too, with `error` set. What `on_episode` raises ends all of them.
-        Where the server dies or hangs meanwhile, it is started again and they are repeated: all of them, or
-        those that `on_episode` has not had yet. Raises `ServerError` where no start is left. `keys` are the
-        episodes' (see `seeds`); without them a seed depends on how often `play` was called.
+        A failed episode is a result with `error` set. An exception of `on_episode` ends all episodes. Where
+        the server dies or hangs meanwhile, it is restarted and the episodes are repeated: all of them, or
+        with `on_episode` those that it has not been called for. Raises `ServerError` where no restart is
+        left. `keys`: of the episodes (see `seeds`); by default they depend on the number of earlier calls.
         """
         if keys is None:
             self._plays += 1
@@ -185,18 +163,18 @@ class Rollouts:
             )
             try:
                 self._loop.run(self._play(left, keys, context, on_episode, finished))
-                if on_episode is None and self._lost():  # an environment may make a result of an error
+                if on_episode is None and self._server_lost():  # an environment may hide errors of the server
                     raise ServerLost
             except ServerLost:
                 if on_episode is None:
-                    finished.clear()  # the short ones are over first: keeping them would favour them
+                    finished.clear()  # the finished ones are short: keeping them would favour short episodes
                 self._renew()
                 continue
             if isinstance(self._server, RestartableServer):
                 self._server.proven()
             return [finished[place] for place in range(len(tasks))]
 
-    def _lost(self) -> bool:
+    def _server_lost(self) -> bool:
         return isinstance(self._server, RestartableServer) and self._server.lost()
 
     def _renew(self) -> None:
@@ -217,28 +195,28 @@ class Rollouts:
 
         takes_seeds = not isinstance(self._server, Endpoint) or self._spec.evaluation.endpoint_seed
 
-        async def one(place: int, task: vf.Task[Any, Any, Any]) -> None:
+        async def play_one(place: int, task: vf.Task[Any, Any, Any]) -> None:
             EPISODE.set(keys[place] if takes_seeds else "")
             async with permits:
                 episode = await self._episode(task, context)
             played = _played(episode, task, self.module)
-            if played.error and episode.ok:  # verifiers has let its score pass
+            if played.error and episode.ok:  # verifiers has accepted its score
                 episode.ok = False
                 episode.errors.append(vf.Error(type="ValueError", message=played.error))
             if played.error is not None:
                 async with asking:
-                    if await asyncio.to_thread(self._lost):
+                    if await asyncio.to_thread(self._server_lost):
                         raise ServerLost
             if on_episode is not None:
                 await on_episode(place, episode, played)
             finished[place] = played
 
-        await _together([one(place, task) for place, task in tasks.items()])
+        await _together([play_one(place, task) for place, task in tasks.items()])
 
     async def _episode(
         self, task: vf.Task[Any, Any, Any], context: ModelContext
     ) -> vf.Episode[Any, Any, Any]:
-        """One episode, over after `training.episode_timeout` seconds, whatever its code does or raises."""
+        """Play one episode, which ends after `training.episode_timeout` seconds, whatever its code does."""
         slot = RunSlot(task)
         running = asyncio.ensure_future(self._env.run_slot(slot, context))
         try:
@@ -247,42 +225,43 @@ class Rollouts:
                 running.cancel()
                 await asyncio.wait({running}, timeout=GRACE)
                 return self._failed(slot, error)
-        except asyncio.CancelledError:  # all episodes are being ended
+        except asyncio.CancelledError:  # all episodes are being cancelled
             running.cancel()
             await asyncio.wait({running}, timeout=GRACE)
             raise
         try:
             return running.result()
-        except BaseException as raised:  # the task's, whatever it is; this one is not interrupted here
+        except BaseException as raised:  # the episode's; this coroutine itself is not interrupted here
             return self._failed(slot, episode_errors.raised(raised, self.module))
 
     def _failed(self, slot: RunSlot, error: vf.Error) -> vf.Episode[Any, Any, Any]:
-        """The record of an episode that verifiers has none of."""
+        """verifiers' record of an episode that it has not recorded."""
         task = slot.task
         about = TraceTask(type=type(task).__name__, data=task.data, key=task.key, hash=task.hash)
         done = [trace for trace in slot.traces if trace.is_completed]
         return vf.Episode(env=EnvInfo(id=self._config.env_id), task=about, traces=done, errors=[error])
 
-    def take_up(
+    def load_finished(
         self, folder: Path, tasks: Sequence[vf.Task[Any, Any, Any]], times: int
     ) -> list[tuple[list[Played], int]]:
-        """What an attempt that was interrupted has left in a folder of verifiers' traces: for each task its
-        finished episodes, at most `times`, and how many it still owes.
+        """The episodes in a folder of verifiers' traces: for each task its finished ones, at most `times`,
+        and the number of missing ones.
 
-        The file then holds these alone: lines that are torn, and episodes that failed, are gone.
+        Removes torn lines and failed episodes from the file.
         """
         plan = resume.load(folder, list(tasks), times, self._env.complete)
         return [
-            ([_played(episode, task, self.module) for episode in kept], owed) for task, kept, owed in plan
+            ([_played(episode, task, self.module) for episode in finished], missing)
+            for task, finished, missing in plan
         ]
 
     def close(self) -> None:
-        """Stop serving and end the loop, within a minute. Safe to call twice."""
+        """Stop the environment and its loop, within a minute. Safe to repeat."""
         self._loop.close(self._stack.aclose(), chat_harness.close())
 
 
 def sampling(spec: ExperimentSpec, temperature: float) -> vf.SamplingConfig:
-    """What each reply of an episode asks of the server."""
+    """The sampling parameters of each request."""
     training = spec.training
     return vf.SamplingConfig(
         temperature=temperature, top_p=training.top_p, max_tokens=training.max_completion_length
@@ -290,24 +269,23 @@ def sampling(spec: ExperimentSpec, temperature: float) -> vf.SamplingConfig:
 
 
 async def _done_in_time(running: asyncio.Task[Any], seconds: float) -> bool:
-    """Whether a task ends within so many seconds of the loop's own time: while other code blocks the loop,
-    the clock stands still."""
+    """Whether a task ends within so many seconds, not counting time in which other code blocks the loop."""
     left = seconds
     while left > 0 and not running.done():
-        look = min(left, LOOK, seconds / 10)
-        await asyncio.wait({running}, timeout=look)
-        left -= look
+        poll = min(left, POLL, seconds / 10)
+        await asyncio.wait({running}, timeout=poll)
+        left -= poll
     return running.done()
 
 
 async def _together(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """The results of all; where one raises, the others are ended first."""
-    running = [asyncio.ensure_future(one) for one in work]
+    """The results of all; where one raises, the others are cancelled first."""
+    running = [asyncio.ensure_future(work_item) for work_item in work]
     try:
         return list(await asyncio.gather(*running))
     except BaseException:
-        for one in running:
-            one.cancel()
+        for work_item in running:
+            work_item.cancel()
         await asyncio.gather(*running, return_exceptions=True)
         raise
 
@@ -320,7 +298,7 @@ def _client(server: ModelServer | Endpoint) -> EvalClientConfig:
 
 
 def _load(
-    module: str, args: dict[str, Any], spec: ExperimentSpec, tokens: bool, elsewhere: bool
+    module: str, args: dict[str, Any], spec: ExperimentSpec, tokens: bool, is_endpoint: bool
 ) -> tuple[Env[Any], Any]:
     with user_code(module):
         env_class = environment_class(module)
@@ -332,8 +310,8 @@ def _load(
         }
         roles = [n for n, f in config_class.model_fields.items() if isinstance(f.default, AgentConfig)]
         data = {"taskset": {"id": module, **args}, **dict.fromkeys(roles, seat)}
-        if elsewhere:
-            data["retries"] = {"rules": [BUSY]}
+        if is_endpoint:
+            data["retries"] = {"rules": [RETRY_BUSY]}
         config = config_class.model_validate(data)
         return load_environment(config), config
 
@@ -347,11 +325,11 @@ def _played(episode: vf.Episode[Any, Any, Any], task: vf.Task[Any, Any, Any], mo
     if not episode.ok or not traces:
         if not errors:
             return Played(task=name, error="the episode ended without a result")
-        error, trace = errors[-1]
-        return Played(task=name, error=episode_errors.recorded(error, module, task, trace))
+        last, trace = errors[-1]
+        return Played(task=name, error=episode_errors.recorded(last, module, task, trace))
     trace = traces[0]
-    if wrong := episode_errors.unusable_score(task, trace):
-        return Played(task=name, error=wrong)
+    if problem := episode_errors.unusable_score(task, trace):
+        return Played(task=name, error=problem)
     metrics = {name: float(v) for name, v in trace.metrics.items() if v is not None}
     return Played(
         task=name,
@@ -364,12 +342,12 @@ def _played(episode: vf.Episode[Any, Any, Any], task: vf.Task[Any, Any, Any], mo
     )
 
 
-def all_failed(played: Sequence[Played], what: str) -> VfmError:
-    """The error of a step in which no episode succeeded."""
+def all_failed(played: Sequence[Played], scope: str) -> VfmError:
+    """The error where every episode failed. `scope`: of what, such as `step 3`."""
     first = next(p.error for p in played if p.error)
     return VfmError(
-        f"every episode of {what} failed: {first}",
+        f"every episode of {scope} failed: {first}",
         boundary="rollout",
         cause=first or "",
-        hint=Hint("the environment or the server is at fault: look at the log's [env] and [vllm] lines"),
+        hint=Hint("the environment or the server is at fault: see the log's [env] and [vllm] lines"),
     )

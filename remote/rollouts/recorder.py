@@ -1,7 +1,6 @@
-"""Puts episodes and numbers of a run on record: files in the run directory and events.
+"""Record a run's episodes and metrics, as files in the run directory and as events.
 
-Owns what an episode looks like on file and which ones are shown live. The numbering and writing of
-events is `emit`'s.
+Owns the format of an episode on file, and which ones are shown live.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from remote.rollouts.token_rows import Row
 
 
 class Recorder:
-    """The one that trainer and evaluation report to."""
+    """Records for a training or an evaluation. `shown`: episodes per step that are shown live."""
 
     def __init__(self, emitter: Emitter, run_dir: Path, shown: int) -> None:
         self.emitter = emitter
@@ -31,21 +30,21 @@ class Recorder:
         self._shown = shown
         self._noted: dict[str, float] = {}
         self.step = 0
-        """The last step whose numbers went out."""
+        """The last step whose metrics were emitted."""
 
     def note(self, values: Mapping[str, float]) -> None:
-        """Numbers that belong to the step under way; they go out with its metrics."""
+        """Add values to the current step, to be emitted with its metrics."""
         self._noted.update(values)
 
     def metrics(self, step: int, values: Mapping[str, Any]) -> None:
-        """Send a step's numbers, with what was noted since; one that is not finite is sent as such."""
+        """Emit a step's metrics, with the values noted since the last ones."""
         merged = {**values, **self._noted}
         self._noted, self.step = {}, step
         numbers = {k: float(v) for k, v in merged.items() if isinstance(v, int | float)}
         self.emitter.emit(MetricsEvent(step=step, values=numbers))
 
     def rollouts(self, step: int, played: Sequence[Played], rows: Sequence[Row | None]) -> None:
-        """Save every episode of a step, show the best and the worst, note their means."""
+        """Save every episode of a step, show the best and worst, and note their means."""
         self.save(layout.rollouts_path(step), step, played)
         self.show(step, played)
         self.note(summary(played, "rewards"))
@@ -59,24 +58,24 @@ class Recorder:
                 "episodes/rewritten": sum(row.rewritten for row in trained),
             }
         )
-        self.say_odd(f"step {step}", played)
+        self.log_problems(f"step {step}", played)
 
-    def save(self, path: str, step: int, played: Sequence[Played], **also: Any) -> None:
-        """Add episodes to a file of the run directory, one JSON object a line, with `also` in each."""
+    def save(self, path: str, step: int, played: Sequence[Played], **extra: Any) -> None:
+        """Append episodes to a file of the run directory, one JSON object per line, with `extra` in each."""
         file = self.run_dir / path
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a", encoding="utf-8") as out:
             for episode in played:
                 data = asdict(episode)
                 del data["turns"]
-                out.write(redact.json_line(to_json({"step": step, **data, **also})) + "\n")
+                out.write(redact.json_line(to_json({"step": step, **data, **extra})) + "\n")
 
-    def forget(self, path: str) -> None:
-        """Remove a file of episodes, which will be played again."""
+    def remove_episodes(self, path: str) -> None:
+        """Remove a file of episodes, which will be written again."""
         (self.run_dir / path).unlink(missing_ok=True)
 
     def show(self, step: int, played: Sequence[Played]) -> None:
-        """Send some episodes as events: best and worst first."""
+        """Emit the best and the worst episodes as events."""
         good = sorted((p for p in played if p.error is None), key=lambda p: p.reward, reverse=True)
         chosen = good if len(good) <= self._shown else _ends(good, self._shown)
         for p in chosen:
@@ -85,17 +84,18 @@ class Recorder:
             )
 
     def checkpoint(self, step: int, path: str, score: float | None = None, best: bool = False) -> None:
-        """A checkpoint lies in the run directory; `score` is the held-out score of its step."""
+        """Announce a checkpoint; `path` is relative to the run directory, `score` the held-out score of its
+        step."""
         self.emitter.emit(CheckpointEvent(step=step, path=path, score=score, best=best))
 
-    def say_odd(self, what: str, played: Sequence[Played]) -> None:
-        """Say what episodes failed of, and which of their metrics are left out of the means."""
+    def log_problems(self, scope: str, played: Sequence[Played]) -> None:
+        """Log why episodes failed, and which metrics are left out of the means. `scope`: such as `step 3`."""
         for error, count in Counter(p.error for p in played if p.error).most_common(3):
-            self.emitter.say("env", f"{what}: {count} of {len(played)} episodes failed: {error}")
+            self.emitter.say("env", f"{scope}: {count} of {len(played)} episodes failed: {error}")
         for name, count in Counter(name for p in played for name in p.not_finite).most_common(3):
             values = ", ".join(sorted({p.not_finite[name] for p in played if name in p.not_finite}))
             self.emitter.say(
-                "env", f"{what}: the metric {name} of {count} episodes is {values}: left out of its mean"
+                "env", f"{scope}: the metric {name} of {count} episodes is {values}: left out of its mean"
             )
 
 
@@ -105,7 +105,7 @@ def _ends(ranked: Sequence[Played], count: int) -> list[Played]:
 
 
 def summary(played: Sequence[Played], prefix: str) -> dict[str, float]:
-    """Means over the episodes that succeeded: the total as `{prefix}/total`, each part, each metric."""
+    """Means over the successful episodes: `{prefix}/total`, `{prefix}/PART` of rewards, `env/METRIC`."""
     good = [p for p in played if p.error is None]
     if not good:
         return {}

@@ -1,8 +1,8 @@
-"""Seeds of model calls: two runs with one `training.seed` ask the server for the same random numbers.
+"""Seeds of model calls, so that two runs with the same `training.seed` sample the same random numbers.
 
-Owns how a call's seed is derived from what the call is for: the run's seed, the step, the task, the place
-within the task's group, and the turn. Nothing is remembered, so a training that is resumed goes on with the
-numbers of one that was never interrupted. What the server's arithmetic adds is in docs/resuming.md.
+A call's seed is derived from the run's seed, the step, the task, the index within the task's group, and the
+turn. Nothing is stored, so a resumed training continues with the seeds of one that was never interrupted.
+Differences that remain are explained in docs/resuming.md.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 
 EPISODE: ContextVar[str] = ContextVar("vfm_episode", default="")
-"""The key of the episode under way; empty: its calls carry no seed."""
+"""The key of the current episode; empty: its calls have no seed."""
 
 
 def episode_keys(seed: int, purpose: str, step: int, tasks: Sequence[int]) -> list[str]:
-    """One key an episode: `tasks` are indices, of which repeats are the episodes of one group."""
+    """One key per episode. `tasks`: their indices; equal ones are episodes of the same group."""
     repeats: Counter[int] = Counter()
     keys = []
     for task in tasks:
@@ -32,9 +32,9 @@ def episode_key(seed: int, purpose: str, step: int, task: int, place: int) -> st
 
 
 def call_seed(agent: str, turn: int) -> int | None:
-    """The seed of a call in the episode under way, of 31 bits; None where the episode has no key.
+    """The seed of a call in the current episode, of 31 bits; None where the episode has no key.
 
-    Turns differ: the same numbers again would choose the same ranks again.
+    Each turn has its own: with equal seeds, sampling would pick tokens of the same ranks again.
     """
     key = EPISODE.get()
     if not key:

@@ -1,7 +1,6 @@
-"""The trainer's numbers, progress and checkpoints, as events.
+"""The trainer's metrics, progress and checkpoints as events, and the time of a step by part.
 
-Owns the clock of a step as well: where its seconds went. TRL prints its metrics as rounded strings;
-numbers are taken here, from `on_log`, before that.
+TRL prints its metrics as rounded strings; here they are taken from `on_log`, before that.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ RENAMED = {"step_time": "time/trl_step"}
 
 
 class StepTimer:
-    """Seconds of the step under way by part: rollout, sync, train; `eval` stands apart."""
+    """Seconds of the current step by part: rollout, sync, train. `eval` is not part of the step's time."""
 
     def __init__(self) -> None:
         self._spent: dict[str, float] = {}
         self._began = time.perf_counter()
         self.optimising = False
-        """The weights are on their way to the next step, which does not count yet."""
+        """Whether the optimiser is changing the weights, which belong to no step meanwhile."""
 
     @contextmanager
     def measure(self, part: str) -> Iterator[None]:
@@ -57,7 +56,7 @@ class StepTimer:
         return sum(self._spent.get(part, 0.0) for part in parts)
 
     def lap(self) -> dict[str, float]:
-        """The step's seconds by part, its whole, and what no part accounts for; starts the next."""
+        """The step's seconds by part, in total, and in no part; begins the next step."""
         now = time.perf_counter()
         whole = now - self._began - self.spent("eval")
         laps = {f"time/{part}": self.spent(part) for part in PARTS}
@@ -67,7 +66,7 @@ class StepTimer:
 
 
 class EventCallback(TrainerCallback):  # type: ignore[misc]
-    """Turns what the trainer tells its callbacks into events."""
+    """Emits the trainer's progress as events, scores held-out tasks, and marks checkpoints."""
 
     def __init__(
         self, recorder: Recorder, timer: StepTimer, held_out: HeldOut, total: int, ranks: Ranks
@@ -79,31 +78,31 @@ class EventCallback(TrainerCallback):  # type: ignore[misc]
         self._ranks = ranks
         self._optimiser_began = 0.0
         self._best: float | None = None
-        """The best held-out score that a checkpoint has."""
+        """The best held-out score of a checkpoint."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Before the first step: how does the model do that we start from?"""
+        """Score the held-out tasks before the first step."""
         self._recorder.step = state.global_step
         if state.global_step == 0:
             self._held_out.play(0)
         best = checkpoints.best(self._run_dir(args))
         self._best = None if best is None else best.score
-        # The trainer removes nothing by itself, not even all but the best one at its end.
+        # Otherwise the trainer removes all checkpoints but the best at its end.
         state.best_model_checkpoint = None
         self._recorder.emitter.progress(state.global_step, self._total, "steps")
         self._timer.lap()
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Gradients are clipped; the optimiser is about to use them."""
+        """Gradients are clipped; the optimiser step begins."""
         self._timer.optimising = True
         self._optimiser_began = time.perf_counter()
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """The weights have moved."""
+        """The optimiser step is done."""
         self._timer.add("train", time.perf_counter() - self._optimiser_began)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
-        """One step's numbers. The summary that the trainer logs at its end has no loss."""
+        """Emit a step's metrics. The summary at the end, which has no loss, is skipped."""
         if "loss" not in logs:
             return
         named = {RENAMED.get(name, name): value for name, value in logs.items()}
@@ -124,18 +123,17 @@ class EventCallback(TrainerCallback):  # type: ignore[misc]
         return f"step {step}/{self._total} {numbers} ({seconds:.1f} s)"
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Score held-out tasks where the config asks for it between the first step and the last."""
+        """Score the held-out tasks where the config says so, and save the best weights so far."""
         self._timer.optimising = False
         if not self._held_out.due(state.global_step):
             return
-        if self._ranks.dealt(lambda: [self._is_best(state.global_step)] * self._ranks.count):
-            # The best score so far is worth nothing without the weights that had it.
+        if self._ranks.broadcast(lambda: self._is_best(state.global_step)):
             control.should_save = True
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """A checkpoint was written, by the first of several trainers; each has added its random state.
+        """Mark a new checkpoint as whole, once every trainer has added its random state, and announce it.
 
-        Old ones are removed here, once it has its mark, and not by the trainer, which would do it before.
+        Old ones are removed here: the trainer would remove them before the new one has its mark.
         """
         self._ranks.wait()
         if not state.is_world_process_zero:
@@ -157,7 +155,7 @@ class EventCallback(TrainerCallback):  # type: ignore[misc]
         return self._exceeds(score)
 
     def _exceeds(self, score: float | None) -> bool:
-        """Whether a score is a number, and better than that of every checkpoint so far."""
+        """Whether a score is finite and better than that of every checkpoint so far."""
         return score is not None and math.isfinite(score) and (self._best is None or score > self._best)
 
     def _run_dir(self, args: Any) -> Path:
@@ -165,28 +163,27 @@ class EventCallback(TrainerCallback):  # type: ignore[misc]
 
 
 class ReportCallback(TrainerCallback):  # type: ignore[misc]
-    """Hands what the trainer logs to the Weights & Biases report, as transformers' own callback does, but in
-    the report's thread: nothing that W&B does reaches the training."""
+    """Calls transformers' `WandbCallback` in the report's thread, so that W&B cannot disturb the training."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        """The configuration."""
+        """Report the configuration."""
         self._submit("on_train_begin", args, state, control, model=model)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any], **_: Any) -> None:
-        """A step's numbers."""
+        """Report a step's metrics."""
         self._submit("on_log", args, state, control, logs=dict(logs))
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """A checkpoint, where WANDB_LOG_MODEL asks for it."""
+        """Upload a checkpoint, where WANDB_LOG_MODEL says so."""
         self._submit("on_save", args, state, control)
 
-    def _submit(self, event: str, args: Any, state: Any, control: Any, **more: Any) -> None:
+    def _submit(self, event: str, args: Any, state: Any, control: Any, **options: Any) -> None:
         if state.is_world_process_zero:
-            then = copy.copy(state)  # the trainer goes on
-            self._report.submit(lambda: getattr(self._wandb, event)(args, then, control, **more))
+            snapshot = copy.copy(state)  # the trainer changes it meanwhile
+            self._report.submit(lambda: getattr(self._wandb, event)(args, snapshot, control, **options))
 
     @cached_property
     def _wandb(self) -> Any:

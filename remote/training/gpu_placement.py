@@ -1,7 +1,6 @@
-"""Which of this machine's GPUs the server has, and which the trainers.
+"""Find this machine's GPUs, and assign them to the server and the trainers.
 
-Owns finding the GPUs and the variables that assign them. How many go to each side is
-`contract/split`'s; starting the trainers is `trainers`'.
+How many each side has is decided in `contract/gpu_split.py`.
 """
 
 from __future__ import annotations
@@ -18,34 +17,34 @@ from remote.contract.spec import ExperimentSpec
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 TRAINERS = "VFM_TRAINERS"
-"""How many trainers a machine without a GPU runs: for tests."""
+"""Number of trainers on a machine without a GPU, for tests."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """GPUs by the names that CUDA_VISIBLE_DEVICES takes; none where there is nothing to divide."""
+    """GPUs by the names that CUDA_VISIBLE_DEVICES takes; empty where there is nothing to divide."""
 
     server: tuple[str, ...] = ()
-    """The server's own; empty: it sees what the worker sees."""
+    """GPUs of the server alone; empty: those that the worker sees."""
     trained_on: tuple[str, ...] = ()
-    """The trainers', one each; empty: they see what the worker sees."""
+    """GPUs of the trainers, one each; empty: those that the worker sees."""
     trainers: int = 1
-    """How many processes train."""
+    """Number of trainer processes."""
 
 
 def visible(environ: Mapping[str, str]) -> list[str]:
-    """The GPUs that CUDA would show this process; none where nobody can tell."""
-    told = environ.get(VISIBLE)
-    if told is None:
+    """Names of the GPUs that CUDA shows this process; empty where that is unknown."""
+    listed = environ.get(VISIBLE)
+    if listed is None:
         return [str(index) for index in range(_installed())]
-    names = [name.strip() for name in told.split(",")]
+    names = [name.strip() for name in listed.split(",")]
     # CUDA takes names up to the first that it does not know; -1 and the empty one hide the rest.
     hidden = next((at for at, name in enumerate(names) if name in ("", "-1")), len(names))
     return names[:hidden]
 
 
 def _installed() -> int:
-    """How many GPUs nvidia-smi lists."""
+    """Number of GPUs that nvidia-smi lists."""
     if shutil.which("nvidia-smi") is None:
         return 0
     try:
@@ -56,7 +55,7 @@ def _installed() -> int:
 
 
 def place(spec: ExperimentSpec, kind: Kind, device: str, environ: Mapping[str, str]) -> Placement:
-    """Who has which GPU. Raises `ConfigError` where the config does not fit the GPUs that there are."""
+    """Assign the GPUs. Raises `ConfigError` where the config does not fit the machine's GPUs."""
     if device == "cpu":
         trainers = int(environ.get(TRAINERS) or 1) if kind == "train" else 1
         share(spec, trainers)
@@ -72,25 +71,25 @@ def place(spec: ExperimentSpec, kind: Kind, device: str, environ: Mapping[str, s
 
 
 def described(placement: Placement) -> str:
-    """The split in a sentence for the log; empty where there is none."""
+    """The placement as a sentence for the log; empty where nothing is divided."""
     if not placement.server:
         return "" if placement.trainers == 1 else f"{placement.trainers} trainers share this machine's CPU"
-    said = f"vLLM on GPU {', '.join(placement.server)}"
+    sentence = f"vLLM on GPU {', '.join(placement.server)}"
     if placement.trained_on:
-        said += f"; trainer{'s' * (placement.trainers > 1)} on GPU {', '.join(placement.trained_on)}"
-    return said
+        sentence += f"; trainer{'s' * (placement.trainers > 1)} on GPU {', '.join(placement.trained_on)}"
+    return sentence
 
 
 def trainer_environment(placement: Placement, rank: int, port: int) -> dict[str, str]:
-    """What accelerate's own launcher would tell the trainer of this rank, and what a crowd needs.
+    """The variables that accelerate's launcher would set for this rank, and limits on its threads.
 
-    `port` of 127.0.0.1 is where the trainers meet.
+    `port`: of 127.0.0.1, where the trainers form their process group.
     """
     local = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
     world = {"WORLD_SIZE": str(placement.trainers), "LOCAL_WORLD_SIZE": str(placement.trainers)}
     # A container's host name, where gloo would look by itself, may lead nowhere.
-    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+    rendezvous = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
     threads = max(len(os.sched_getaffinity(0)) // placement.trainers, 1)
-    # Threads that spin at barriers slow the other trainers down, and the server.
-    variables = local | world | meeting | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
+    # Threads that spin at barriers slow down the other trainers and the server.
+    variables = local | world | rendezvous | {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
     return variables | ({VISIBLE: ",".join(placement.trained_on)} if placement.trained_on else {})

@@ -1,9 +1,8 @@
-"""GRPO on verifiers episodes, to be read from top to bottom.
+"""GRPO on verifiers episodes: TRL's configuration, the player of a step's episodes, and the trainer.
 
-Owns what TRL's `GRPOTrainer` is told and the one class that ties it to our server; `training_run` puts them
-together. Episodes come from `rollouts`, weights leave through `weight_sync`, numbers through `callbacks`.
-TRL's `rollout_func` and the three attributes set in `VfmTrainer` are internals of the pinned version; a test
-breaks when an upgrade changes them.
+`run.py` puts them together. Episodes come from `rollouts`, weights leave through `weight_sync`, numbers
+through `callbacks`. TRL's `rollout_func` and the three attributes set in `VfmTrainer` are internals of the
+pinned version; a test breaks when an upgrade changes them.
 """
 
 from __future__ import annotations
@@ -16,10 +15,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import verifiers.v1 as vf
 from datasets import Dataset
+from torch import Tensor
 from trl import GRPOConfig, GRPOTrainer
 
 from remote.contract import layout
@@ -39,23 +39,20 @@ from remote.training.logprob_guard import LogprobGuard
 from remote.training.shared_prompts import shared_logps
 from remote.training.weight_sync import WeightSync
 
-if TYPE_CHECKING:
-    pass
-
 
 def trainer_arguments(
-    spec: ExperimentSpec, run_dir: Path, run_id: str, device: str, trainers: int = 1, **changed: Any
+    spec: ExperimentSpec, run_dir: Path, run_id: str, device: str, trainers: int = 1, **changes: Any
 ) -> GRPOConfig:
-    """Where each key of the `training` section lands in TRL's configuration; `changed` comes last."""
-    t, mine = spec.training, share(spec, trainers)
+    """The `training` section as TRL's configuration; `changes` override it."""
+    t, own_share = spec.training, share(spec, trainers)
     exact = spec.model.dtype == "float32"
     configured = dict(
         output_dir=str(run_dir / layout.CHECKPOINTS),
         run_name=run_id,
         max_steps=t.steps,
-        per_device_train_batch_size=mine.batch_size,
-        gradient_accumulation_steps=mine.passes,
-        steps_per_generation=mine.passes,
+        per_device_train_batch_size=own_share.batch_size,
+        gradient_accumulation_steps=own_share.passes,
+        steps_per_generation=own_share.passes,
         num_generations=t.num_generations,
         max_completion_length=t.max_completion_length,
         learning_rate=t.learning_rate,
@@ -78,24 +75,24 @@ def trainer_arguments(
         bf16=spec.model.dtype == "bfloat16",
         fp16=spec.model.dtype == "float16",
         use_cpu=device == "cpu",
-        # In float32 server and trainer agree to 1e-5 and the guard keeps them there, so the ratio that
-        # would correct their difference is 1: computing it costs a forward pass a step.
+        # In float32 server and trainer agree to 1e-5, which the guard checks, so the ratio that corrects
+        # their difference is 1, and computing it would cost a forward pass per step.
         vllm_importance_sampling_correction=not exact,
         report_to=[],  # the run's own callbacks report
         logging_steps=1,
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_pin_memory=device != "cpu",
-        # The others wait while the first trainer scores held-out tasks or saves.
+        # The other trainers wait while the first one scores held-out tasks or saves.
         ddp_timeout=6 * 3600,
     )
-    return GRPOConfig(**{**configured, **changed})
+    return GRPOConfig(**{**configured, **changes})
 
 
 def task_rows(tasks: Sequence[vf.Task[Any, Any, Any]], spec: ExperimentSpec) -> Dataset:
-    """One row a task: its prompt, which carries the task's index to the rollouts.
+    """One row per task: its prompt, which carries the task's index to the rollouts.
 
-    A taskset smaller than one step's groups is repeated, since TRL drops an incomplete batch.
+    Fewer tasks than a step has groups are repeated, since TRL drops an incomplete batch.
     """
     groups = spec.episodes_per_step // spec.training.num_generations
     indices = list(range(len(tasks))) * -(-groups // max(len(tasks), 1))
@@ -104,16 +101,16 @@ def task_rows(tasks: Sequence[vf.Task[Any, Any, Any]], spec: ExperimentSpec) -> 
 
 
 OnEpisodes = Callable[[int, Sequence[vf.Task[Any, Any, Any]], Sequence[Played]], None]
-"""What a script does with the episodes of a step before they are trained on: the step, the task of each and
-each one. It may set their `reward`."""
+"""A script's function of a step, the task of each episode, and the episodes, called before they are trained
+on. It may set their `reward`."""
 
 
 @dataclass
 class EpisodePlayer:
-    """TRL's `rollout_func`: plays the episodes of a step and hands over their token rows.
+    """TRL's `rollout_func`: plays the episodes of a step and returns their token rows.
 
-    Of several trainers the first plays for all, so that the episodes of a step, their order and what is
-    reported of them do not depend on how many trainers there are.
+    The first of several trainers plays for all of them, so that the episodes of a step, their order and their
+    metrics do not depend on the number of trainers.
     """
 
     spec: ExperimentSpec
@@ -123,24 +120,23 @@ class EpisodePlayer:
     recorder: Recorder
     blank_token: int
     ranks: Ranks = field(default_factory=Ranks)
-    trainer: Any = None
-
+    trainer: VfmTrainer | None = None
     on_episodes: OnEpisodes | None = None
 
     def __post_init__(self) -> None:
         self.timer = StepTimer()
         self.rollouts.on_new_server = self._on_new_server
         self._idle = 0
-        """Steps in a row that taught nothing."""
+        """Steps in a row without a learning signal."""
 
-    def __call__(self, prompts: list[list[dict[str, Any]]], trainer: Any) -> dict[str, list[Any]]:
-        """One row a prompt, repeats of a group included."""
+    def __call__(self, prompts: list[list[dict[str, Any]]], trainer: VfmTrainer) -> dict[str, list[Any]]:
+        """One row per prompt, with the repeats of a group."""
         step = trainer.state.global_step + 1
-        indices = self.ranks.gathered([int(prompt[-1]["task"]) for prompt in prompts])
-        return self.ranks.dealt(lambda: self._play(indices, step))
+        indices = self.ranks.gather([int(prompt[-1]["task"]) for prompt in prompts])
+        return self.ranks.scatter(lambda: self._play(indices, step))
 
     def _play(self, indices: list[int], step: int) -> list[dict[str, list[Any]]]:
-        """Everybody's episodes; as many rows for each trainer."""
+        """Play the episodes of all trainers; returns the rows of each trainer."""
         self.rollouts.model = self.sync.model
         with self.timer.measure("rollout"):
             chosen = [self.tasks[index] for index in indices]
@@ -149,7 +145,7 @@ class EpisodePlayer:
         if all(p.error for p in played):
             raise all_failed(played, f"step {step}")
         if self.on_episodes is not None:
-            _hand_over(self.on_episodes, step, chosen, played)
+            _call_script(self.on_episodes, step, chosen, played)
         rows = [self._row(p) for p in played]
         self.recorder.rollouts(step, played, rows)
         self._check_signal(step, chosen, played, rows)
@@ -165,13 +161,13 @@ class EpisodePlayer:
             "completion_ids": [row.completion_ids for row in usable],
             "logprobs": [row.logprobs for row in usable],
             "env_mask": [row.env_mask for row in usable],
-            # None leaves an episode out of its group's mean and gives it no advantage.
+            # None leaves the episode out of its group's mean and gives it no advantage.
             "episode_reward": [
                 p.reward if row is not None else None for p, row in zip(played, rows, strict=True)
             ],
         }
 
-    def _row(self, played: Played) -> Any:
+    def _row(self, played: Played) -> Row | None:
         return None if played.error else to_row(played.turns, self.spec.model.max_token_length)
 
     def _on_new_server(self) -> None:
@@ -185,57 +181,58 @@ class EpisodePlayer:
         played: Sequence[Played],
         rows: Sequence[Row | None],
     ) -> None:
-        """Say that a step teaches nothing, and why. Raises `VfmError` after `training.max_idle_steps` of
-        them, and where the next step would be no better."""
+        """Log a step without a learning signal. Raises `VfmError` after `training.max_idle_steps` in a row,
+        and where no later step can have one."""
         episodes = [
             learning_signal.Episode(p.reward, row, p.turns, p.error is not None)
             for p, row in zip(played, rows, strict=True)
         ]
         training = self.spec.training
         weights = None if self.on_episodes is not None else reward_weights(tasks[0], played)
-        found = learning_signal.missing(episodes, self.spec, weights)
-        if found is None:
+        missing = learning_signal.missing(episodes, self.spec, weights)
+        if missing is None:
             self._idle = 0
             return
         self._idle += 1
         other_gradient = training.beta > 0 or training.entropy_coef > 0
         most = 0 if other_gradient else training.max_idle_steps
-        if found.hopeless or (most and self._idle >= most):
+        if missing.hopeless or (most and self._idle >= most):
             many = f"{self._idle} steps in a row teach nothing: " if self._idle > 1 else ""
-            raise VfmError(f"{many}{found.reason}", boundary="train", hint=found.hint or _MORE_PATIENCE)
+            raise VfmError(f"{many}{missing.reason}", boundary="train", hint=missing.hint or _ALLOW_MORE)
         if self._idle & (self._idle - 1) == 0:  # the 1st, 2nd, 4th, 8th …
             many = f" ({self._idle} in a row)" if self._idle > 1 else ""
-            advice = "" if found.hint is None else f"; {found.hint.text}"
-            self.recorder.emitter.say("train", f"⚠ step {step} teaches nothing{many}: {found.reason}{advice}")
+            advice = "" if missing.hint is None else f"; {missing.hint.text}"
+            self.recorder.emitter.say(
+                "train", f"⚠ step {step} teaches nothing{many}: {missing.reason}{advice}"
+            )
 
     def publish(self) -> None:
-        """Bring the server to the present weights."""
+        """Send the current weights to the server."""
         self.sync.sync_weights()
         self.rollouts.model = self.sync.model
         if self.trainer is not None:
-            # The next step finds the server up to date, and need not ask again.
+            # The next step need not sync again.
             self.trainer._last_loaded_step = self.trainer.state.global_step
 
 
-_MORE_PATIENCE = Hint(
-    "training.max_idle_steps says how many such steps are allowed", "training.max_idle_steps"
-)
+_ALLOW_MORE = Hint("training.max_idle_steps says how many such steps are allowed", "training.max_idle_steps")
 
 
 def reward_weights(task: vf.Task[Any, Any, Any], played: Sequence[Played]) -> dict[str, float] | None:
-    """The weight of each reward part that a task's class declares; None where others judged as well."""
+    """The weights of the reward parts that a task's class declares; None where the episodes have others
+    too."""
     weights = {hook.__name__: float(getattr(hook, "_vf_weight", 1.0)) for hook in task.hooks("reward")}
-    judged = {part for episode in played for part in episode.rewards}
-    return weights if judged <= weights.keys() else None
+    scored = {part for episode in played for part in episode.rewards}
+    return weights if scored <= weights.keys() else None
 
 
-def _hand_over(
+def _call_script(
     on_episodes: OnEpisodes,
     step: int,
     tasks: Sequence[vf.Task[Any, Any, Any]],
     played: Sequence[Played],
 ) -> None:
-    """Let a script see a step's episodes, and take its rewards as numbers. Raises `ScriptError`."""
+    """Call a script's `on_episodes`, and check the rewards that it has set. Raises `ScriptError`."""
     result: Any = on_episodes(step, tasks, played)  # type: ignore[func-returns-value]
     if inspect.isawaitable(result):
         raise ScriptError("on_episodes is asynchronous", hint=Hint("write def on_episodes, without async"))
@@ -247,28 +244,26 @@ def _hand_over(
         if not math.isfinite(reward):
             raise ScriptError(
                 f"on_episodes gave an episode of {episode.task} the reward {episode.reward!r}",
-                hint=Hint("a reward is a finite number; an episode with an `error` is left out by itself"),
+                hint=Hint("a reward is a finite number; episodes with an `error` are left out anyway"),
             )
         episode.reward = reward
 
 
-def _is_ours_to_say(record: logging.LogRecord) -> bool:
-    # Episodes that failed, or cannot be trained on, have no reward; the step's own lines say so.
-    return "All reward functions returned None" not in record.getMessage()
-
-
-logging.getLogger("trl.trainer.grpo_trainer").addFilter(_is_ours_to_say)
+# Episodes that failed or cannot be trained on have no reward, which the step's own lines say already.
+logging.getLogger("trl.trainer.grpo_trainer").addFilter(
+    lambda record: "All reward functions returned None" not in record.getMessage()
+)
 
 
 def episode_reward(
     completions: list[Any], episode_reward: list[float | None], **_: Any
 ) -> list[float | None]:
-    """TRL's reward function: the environment has judged already."""
+    """TRL's reward function: returns the rewards that the environment has given."""
     return episode_reward
 
 
 class VfmTrainer(GRPOTrainer):  # type: ignore[misc]
-    """GRPOTrainer whose episodes are played by a server that it keeps in step, under guard."""
+    """GRPOTrainer whose episodes are played by our server, which it keeps at the current weights."""
 
     def __init__(self, *, guard: LogprobGuard, player: EpisodePlayer, **arguments: Any) -> None:
         super().__init__(reward_funcs=episode_reward, rollout_func=player, **arguments)
@@ -279,42 +274,41 @@ class VfmTrainer(GRPOTrainer):  # type: ignore[misc]
         self._last_loaded_step = -1
         self._shares_prompts = self.accelerator.device.type == "cpu" and not self.aux_loss_enabled
 
-    def train(self, resume_from_checkpoint: Any = None, **how: Any) -> Any:
+    def train(self, resume_from_checkpoint: Any = None, **options: Any) -> Any:
         """Train to the end, from the newest whole checkpoint of the run directory if there is one.
 
-        Whatever ends it before, the last whole step is saved: a training can go on from there.
+        Whatever ends the training early, the last whole step is saved, from which it can be resumed.
         """
         run_dir, ranks = Path(self.args.output_dir).parent, self._player.ranks
-        newest = ranks.dealt(lambda: [checkpoints.go_back(run_dir, self._say)] * ranks.count)
+        newest = ranks.broadcast(lambda: checkpoints.go_back(run_dir, self._say))
         if newest and ranks.main:
             self._say(f"going on from the checkpoint of step {checkpoints.step_of(Path(newest))}")
         try:
-            return super().train(newest or resume_from_checkpoint, **how)
+            return super().train(newest or resume_from_checkpoint, **options)
         except BaseException as error:
             if ranks.main and not is_disk_full_behind(error):
-                self._keep_or_say()
+                self._try_to_save_last_step()
             raise
 
-    def _keep_or_say(self) -> None:
-        """What ended the training matters more than why its last step could not be saved."""
+    def _try_to_save_last_step(self) -> None:
+        """A failure to save is only logged: what ended the training matters more."""
         try:
             with signals_wait():
-                self.keep()
+                self.save_last_step()
         except Exception as trouble:
             self._say(f"⚠ the last whole step could not be saved: {type(trouble).__name__}: {trouble}")
 
     def sync_weights(self) -> None:
-        """What TRL calls before it asks for episodes with new weights; all trainers' are the same."""
+        """Called by TRL before episodes with new weights; all trainers have the same weights."""
         if not self._player.ranks.main:
             return
         with self._player.timer.measure("sync"):
             self._player.publish()
 
-    def keep(self) -> None:
-        """Save the last whole step for whoever goes on, as far as it has not been.
+    def save_last_step(self) -> None:
+        """Save the last whole step, unless it is saved already. Only the first trainer calls this.
 
-        An optimiser that was caught half-way has weights of no step: then the last checkpoint has to do.
-        Of several trainers the first alone is here.
+        During an optimiser step the weights belong to no step: then the last checkpoint remains.
         """
         self._player.ranks.leave()
         optimising = self._player.timer.optimising
@@ -323,9 +317,9 @@ class VfmTrainer(GRPOTrainer):  # type: ignore[misc]
             self.callback_handler.on_save(self.args, self.state, self.control)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Save, and remove nothing: the checkpoint has no mark yet, which `EventCallback.on_save` gives it.
+        """Save without removing old checkpoints: this one has no mark until `EventCallback.on_save`.
 
-        Where the disk is full, what is there of it goes: its room is needed to say so.
+        Where the disk is full, the incomplete checkpoint is removed, since reporting the failure needs space.
         """
         limit, self.args.save_total_limit = self.args.save_total_limit, None
         try:
@@ -338,19 +332,19 @@ class VfmTrainer(GRPOTrainer):  # type: ignore[misc]
             self.args.save_total_limit = limit
 
     def _folder(self) -> Path:
-        """The checkpoint of the step that is over."""
+        """Folder of the last step's checkpoint."""
         return Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
 
     def _say(self, line: str) -> None:
         self._player.recorder.emitter.say("train", line)
 
     def store_flos(self) -> None:
-        """A number that trainers add up with every checkpoint, which one that left cannot wait for."""
+        """Sum the trainers' flops with every checkpoint, unless this trainer goes on alone."""
         if not self._player.ranks.left:
             super().store_flos()
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
-        """One forward and backward pass; the time that episodes and sync take within is not its own."""
+        """One forward and backward pass; its measured time excludes episodes and weight sync."""
         timer = self._player.timer
         began, elsewhere = time.perf_counter(), timer.spent("rollout", "sync")
         result = super().training_step(*args, **kwargs)
@@ -359,14 +353,14 @@ class VfmTrainer(GRPOTrainer):  # type: ignore[misc]
         return result
 
     def _get_per_token_logps_and_entropies(
-        self, model: Any, input_ids: Any, attention_mask: Any, logits_to_keep: int, **how: Any
+        self, model: Any, input_ids: Tensor, attention_mask: Tensor, logits_to_keep: int, **options: Any
     ) -> Any:
         rows = (model, input_ids, attention_mask, logits_to_keep)
         if self._shares_prompts:
             logps, entropies = shared_logps(*rows)
             result = logps, entropies, None
         else:
-            result = super()._get_per_token_logps_and_entropies(*rows, **how)
+            result = super()._get_per_token_logps_and_entropies(*rows, **options)
         self._newest_logps = result[0].detach()
         return result
 

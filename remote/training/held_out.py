@@ -1,8 +1,4 @@
-"""The held-out score of a training: before it, every `eval_steps`, and after it, and which step has the best.
-
-Owns when held-out tasks are scored. Episodes are played by `rollouts`; which checkpoint goes with a score is
-put on record by `checkpoints`.
-"""
+"""Score the held-out tasks of a training: before it, every `eval_steps`, and after it."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ from remote.rollouts.seeds import episode_keys
 
 
 class HeldOut:
-    """The held-out tasks, and what they scored at each step of this attempt."""
+    """The held-out tasks, and their score at each step of this attempt."""
 
     def __init__(self, spec: ExperimentSpec, rollouts: Rollouts, recorder: Recorder) -> None:
         self._spec = spec
@@ -25,18 +21,19 @@ class HeldOut:
         count = spec.training.eval_examples
         self._tasks = rollouts.tasks(held_out=True)[:count] if count else []
         self.before_play: Callable[[], None] | None = None
-        """Brings the server to the present weights."""
+        """Sends the current weights to the server."""
         self.scored: dict[int, float] = {}
         """Step → mean reward of its episodes."""
 
     def due(self, step: int) -> bool:
-        """Whether the config wants a score after this step; every trainer of a run knows it."""
+        """Whether the config asks for a score after this step."""
         training = self._spec.training
         between = training.eval_steps and step % training.eval_steps == 0
         return training.eval_examples > 0 and (bool(between) or step >= training.steps)
 
     def play(self, step: int) -> float | None:
-        """Score the tasks once with the present weights; None where there are none."""
+        """Play the tasks with the current weights; returns their mean reward, None where there are no
+        tasks."""
         if not self._tasks or step in self.scored:
             return self.scored.get(step)
         if step and self.before_play is not None:
@@ -50,6 +47,6 @@ class HeldOut:
         self.scored[step] = values["eval/total"]
         self._recorder.save(f"{layout.ROLLOUTS}/held-out-{step:06d}.jsonl", step, played)
         self._recorder.metrics(step, values)
-        self._recorder.say_odd(f"held-out tasks after step {step}", played)
+        self._recorder.log_problems(f"held-out tasks after step {step}", played)
         self._recorder.emitter.say("train", f"held-out score after step {step}: {values['eval/total']:.3f}")
         return self.scored[step]

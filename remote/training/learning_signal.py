@@ -1,7 +1,7 @@
-"""Whether a step's episodes can teach anything, and if not, why and what mends it. Pure.
+"""Find out why a step's episodes have no learning signal, and what would mend it. Pure.
 
-GRPO learns from the differences of rewards within a group. Owns the cases without any: no episode that can be
-trained on, and rewards that are equal in every group. What a run does about it is `train`'s.
+GRPO learns from differences of rewards within a group. There are none where no episode can be trained on, and
+where the rewards of every group are equal.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ROUND = 64  # tokens: a proposed length is a multiple of it
 
 @dataclass(frozen=True)
 class Episode:
-    """What counts of an episode here."""
+    """The parts of an episode that decide."""
 
     reward: float
     row: Row | None
@@ -32,19 +32,21 @@ class Episode:
 
 @dataclass(frozen=True)
 class NoSignal:
-    """Why a step teaches nothing."""
+    """Why a step has no learning signal."""
 
     reason: str
     hint: Hint | None = None
     hopeless: bool = False
-    """The next step would be no better."""
+    """Whether later steps will have none either."""
 
 
 def missing(
     episodes: Sequence[Episode], spec: ExperimentSpec, weights: Mapping[str, float] | None = None
 ) -> NoSignal | None:
-    """Why these episodes, group after group, teach nothing; None where at least one group has rewards that
-    differ. `weights`: those of the task's reward parts, where they are known."""
+    """Why the episodes, in order of groups, have no signal; None where the rewards of a group differ.
+
+    `weights`: of the task's reward parts, where they are known.
+    """
     size = spec.training.num_generations
     if any(_differ(episodes[at : at + size]) for at in range(0, len(episodes), size)):
         return None
@@ -52,8 +54,8 @@ def missing(
     if not usable:
         return _nothing_usable(episodes, spec)
     values = sorted({round(episode.reward, 6) for episode in usable})
-    which = f"all are {values[0]:g}" if len(values) == 1 else "each group has its own"
-    reason = f"the rewards of a task's episodes are equal in every group ({which})"
+    rewards = f"all are {values[0]:g}" if len(values) == 1 else "each group has its own"
+    reason = f"the rewards of a task's episodes are equal in every group ({rewards})"
     if weights is not None and not weights:
         return NoSignal(f"{reason}: the task has no reward", Hint("give it a method with @vf.reward"))
     if weights and not any(weights.values()):
@@ -82,10 +84,10 @@ def _nothing_usable(episodes: Sequence[Episode], spec: ExperimentSpec) -> NoSign
     counts = {
         f"in {len(long)} the prompt fills model.max_token_length = {longest_allowed}": len(long),
         f"{failed} failed": failed,
-        f"in {len(prompts) - len(long)} the model said nothing": len(prompts) - len(long),
+        f"in {len(prompts) - len(long)} the model's reply is empty": len(prompts) - len(long),
     }
-    found = ", ".join(text for text, count in counts.items() if count)
-    return NoSignal(f"none of its {len(episodes)} episodes can be trained on: {found}", hint)
+    reasons = ", ".join(text for text, count in counts.items() if count)
+    return NoSignal(f"none of its {len(episodes)} episodes can be trained on: {reasons}", hint)
 
 
 def _prompt_length(episode: Episode) -> int | None:

@@ -1,7 +1,7 @@
-"""Stops a run whose server no longer answers with the trainer's weights.
+"""Stop a run whose server does not have the trainer's weights.
 
-Owns the comparison only. A server with stale weights answers HTTP 200 like any other, and nothing
-but the log-probabilities of the tokens that it sampled gives it away.
+A server with stale weights answers HTTP 200 like any other: only the log-probabilities of its sampled tokens
+show it.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 
 def allowed_difference(spec: ExperimentSpec) -> float:
-    """The limit in nats: the config's, or one that fits the number format.
+    """The limit in nats: the config's, or one for the number format.
 
-    In float32 both sides agree to about 1e-5; half precision rounds logits to some 0.1 nats. The server
-    tells probabilities among the tokens that `top_p` leaves, the trainer among all: at most -log(top_p)
-    lies between them.
+    In float32 both sides agree to about 1e-5; half precision rounds logits to some 0.1 nats. The server's
+    probabilities are among the tokens that `top_p` leaves, the trainer's among all, which differ by at most
+    -log(top_p).
     """
-    given = spec.training.max_logp_difference
-    if given is not None:
-        return given
+    configured = spec.training.max_logp_difference
+    if configured is not None:
+        return configured
     return (0.01 if spec.model.dtype == "float32" else 0.5) - math.log(spec.training.top_p)
 
 
 class LogprobGuard:
-    """Compares what the server said of its tokens with what the trainer computes for them."""
+    """Compares the server's log-probabilities of its tokens with the trainer's."""
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
@@ -46,11 +46,11 @@ class LogprobGuard:
         if self.last > self.limit:
             raise SyncError(
                 f"step {step}: server and trainer disagree by {self.last:.3g} nats a token "
-                f"(allowed: {self.limit:g}), so the server answers with other weights than the trainer's",
+                f"(allowed: {self.limit:g}), so the server's weights are not the trainer's",
                 cause=f"mean |log p(trainer) - log p(server)| = {self.last:.6g}",
                 hint=Hint(
-                    "the weight sync does not take effect: try another vllm.weight_sync, or raise "
-                    "training.max_logp_difference if the number format explains it",
+                    "the weight sync has no effect: try another vllm.weight_sync, or raise "
+                    "training.max_logp_difference if the number format explains the difference",
                     key="training.max_logp_difference",
                     old=self.limit,
                     new=round(2 * self.last, 4),

@@ -1,9 +1,8 @@
-"""More than one trainer: a process for each, beside the worker that stays their parent.
+"""Several trainers: start a process for each, forward what they report, and end them.
 
-Owns starting them, what they say, and their end: one that fails ends all, and the reason that the run is
-given is the first one's. What a trainer does is `trainer`'s. They are started here and not by `accelerate
-launch`, with the variables that it would set, because its agent signals all of them at once: here the
-first is asked to save while the others keep it company, since it may be waiting for them.
+One that fails ends all; the run's failure is that of the first to fail. What a trainer does is in
+`workers/rank.py`. They are not started by `accelerate launch`, whose agent signals all of them at once: here
+the first is asked to save while the others go on, since it may be waiting for them.
 """
 
 from __future__ import annotations
@@ -25,26 +24,28 @@ from typing import Any
 import remote
 from remote.contract import layout
 from remote.contract.errors import Hint, VfmError, error_from
-from remote.contract.events import FailureEvent, PhaseEvent, UnknownEvent, decode_line
+from remote.contract.events import AnyEvent, FailureEvent, PhaseEvent, UnknownEvent, decode_line
 from remote.inference.command import SERVER_KEY
-from remote.inference.stall_watch import RestartableServer
+from remote.inference.protocols import TrainingServer
 from remote.output.emitter import Emitter
 from remote.output.run_dir import RunDir, write_atomic
 from remote.processes import oom
 from remote.processes.guarded import GuardedProcess
 from remote.training.gpu_placement import Placement, trainer_environment
 
-CREW, READY, SAVE = "crew.json", "ready.json", "save"
+START, READY, SAVE = "start.json", "ready.json", "save"
+"""Files in the trainers' folder: what they start with; the server's URL, once it answers; save before
+ending."""
 RENEW_SERVER = "renew-server"
 """Type of the event by which the first trainer asks for another start of the server; it goes no further."""
-SAVING = 50.0  # seconds that the first trainer has to save, within those that the supervisor gives the worker
-AFTERMATH = 1.5  # seconds after a failure in which the others' ends may still explain it
-SILENCE = 1.0  # seconds by which a death without a word may be noticed later than what it did to the others
+SAVING = 50.0  # seconds that the first trainer has to save, of those that the supervisor gives the worker
+AFTERMATH = 1.5  # seconds after a failure in which another trainer's end may still explain it
+SILENCE = 1.0  # seconds by which a silent death may be noticed later than the failures that it causes
 PROGRAM = (sys.executable, "-m", "remote.workers.rank")
 
 
 class Trainers:
-    """All trainers of a run, from their start to `stop`. `program` is what is run in place of ours."""
+    """All trainers of a run, from `start` to `stop`. `program` replaces `remote.workers.rank`, for tests."""
 
     def __init__(
         self, run_dir: RunDir, placement: Placement, emitter: Emitter, *, program: Sequence[str] = PROGRAM
@@ -57,16 +58,22 @@ class Trainers:
         self._ended: dict[int, float] = {}
         self._open: dict[str, None] = {}
         self._processes: list[GuardedProcess] = []
-        self._asked: dict[str, Any] | None = None
+        self._renewal: dict[str, Any] | None = None
+        """The first trainer's request to restart the server, until it is answered."""
         self._server_start = 0
         self._oom = oom.OomWatch()
 
     # --- their life --------------------------------------------------------------------------------
 
-    def start(self, model: Path, server: Any) -> None:
+    def start(self, model: Path, server: TrainingServer) -> None:
         """Start them; they load the model while the server starts."""
-        told = {"model": str(model), "weight_sync": server.weight_sync, "device": server.device}
-        write_atomic(self._folder / CREW, json.dumps({**told, "served_name": server.served_name}))
+        start = {
+            "model": str(model),
+            "weight_sync": server.weight_sync,
+            "device": server.device,
+            "served_name": server.served_name,
+        }
+        write_atomic(self._folder / START, json.dumps(start))
         port = _free_port()
         for rank in range(self._placement.trainers):
             self._processes.append(self._start(rank, port, server.key))
@@ -86,14 +93,14 @@ class Trainers:
         self._changed.set()
 
     def ready(self, base_url: str) -> None:
-        """Tell them that the server answers, and where: once it has started, and each time they ask."""
+        """Write the URL of the server, which answers: once it has started, and after each restart."""
         self._server_start += 1
         write_atomic(self._folder / READY, json.dumps({"base_url": base_url, "start": self._server_start}))
 
-    def wait(self, server: RestartableServer | None = None) -> None:
-        """Return when all have ended well; raises the failure of the first that did not.
+    def wait(self, server: TrainingServer | None = None) -> None:
+        """Return when all have succeeded; raises the failure of the first that has not.
 
-        Meanwhile the server is started again when they ask for it. Raises `ServerError` where it cannot be.
+        Meanwhile restarts the server at their request. Raises `ServerError` where that fails.
         """
         while any(process.exit_code is None for process in self._processes):
             self._changed.wait()
@@ -101,24 +108,24 @@ class Trainers:
             self._check_output()
             if self._failures or any(process.exit_code for process in self._processes):
                 self._fail()
-            if self._asked is not None:
+            if self._renewal is not None and server is not None:
                 self._renew(server)
         self._check_output()
         if any(process.exit_code for process in self._processes):
             self._fail()
 
-    def _renew(self, server: Any) -> None:
-        asked, self._asked = self._asked, None
-        if asked and asked.get("proven"):
+    def _renew(self, server: TrainingServer) -> None:
+        renewal, self._renewal = self._renewal, None
+        if renewal and renewal.get("proven"):
             server.proven()
         if server.lost():
             server.renew()
         self.ready(server.base_url)
 
     def save_and_stop(self, signum: Signals) -> None:
-        """Ask the first to save what was learnt, while the others go on; then end all.
+        """Have the first save while the others go on; then end all.
 
-        SIGTERM: the training is over. SIGUSR2: another machine goes on with it, so no phase has failed.
+        SIGTERM: the training is over. SIGUSR2: another attempt continues it, so no phase has failed.
         """
         self._have_saved(signum)
         if signum == SIGUSR2:
@@ -126,7 +133,7 @@ class Trainers:
         self.stop()
 
     def save_last_step(self) -> None:
-        """Ask the first to save the last whole step, where it can still be asked: something has failed."""
+        """After a failure: have the first save the last whole step, where it still runs."""
         self._have_saved(SIGUSR2)
 
     def _have_saved(self, signum: Signals) -> None:
@@ -154,7 +161,7 @@ class Trainers:
         """Resident memory of all trainers, in bytes."""
         return sum(process.rss_bytes() for process in self._processes)
 
-    # --- what they say -----------------------------------------------------------------------------
+    # --- their output ------------------------------------------------------------------------------
 
     def _on_line(self, rank: int, line: str) -> None:
         try:
@@ -163,20 +170,20 @@ class Trainers:
             self._changed.set()  # `GuardedProcess` keeps it
             raise
 
-    def _forward(self, rank: int, event: Any) -> None:
+    def _forward(self, rank: int, event: AnyEvent | str) -> None:
         if isinstance(event, str):
             self._emit.banner(event)
         elif isinstance(event, FailureEvent):
             self._failures.append((event, rank))
             self._changed.set()
         elif isinstance(event, UnknownEvent) and event.data.get("type") == RENEW_SERVER:
-            self._asked = event.data
+            self._renewal = event.data
             self._changed.set()
         else:
             self._follow_phases(event)
             self._emit.emit(event)
 
-    def _follow_phases(self, event: Any) -> None:
+    def _follow_phases(self, event: AnyEvent) -> None:
         if not isinstance(event, PhaseEvent):
             return
         if event.status == "started":
@@ -192,7 +199,7 @@ class Trainers:
     # --- failing -----------------------------------------------------------------------------------
 
     def _fail(self) -> None:
-        """End all, and raise what the first to fail said: the others fail for want of it."""
+        """End all, and raise the failure of the first to fail, which caused those of the others."""
         deadline = time.monotonic() + AFTERMATH
         for process in self._processes:
             process.exited.wait(max(deadline - time.monotonic(), 0))
@@ -200,24 +207,24 @@ class Trainers:
         self.save_last_step()
         self.stop()
         self._check_output()
-        said = sorted(self._failures, key=lambda failure: failure[0].t)
-        if silent and (not said or self._ended.get(silent[0], 0.0) < said[0][0].t + SILENCE):
+        failures = sorted(self._failures, key=lambda failure: failure[0].t)
+        if silent and (not failures or self._ended.get(silent[0], 0.0) < failures[0][0].t + SILENCE):
             raise self._lost(silent[0])
-        event, rank = said[0]
+        event, rank = failures[0]
         self._emit.say("worker", f"trainer {rank + 1} of {len(self._processes)} failed first")
         raise error_from(event.on_record())
 
     def _silent(self) -> list[int]:
-        """Those that died without a word, in the order in which they did."""
-        spoke = {rank for _, rank in self._failures}
-        dead = [rank for rank, p in enumerate(self._processes) if p.exit_code and rank not in spoke]
+        """Ranks of those that died without a failure event, in order of their deaths."""
+        reported = {rank for _, rank in self._failures}
+        dead = [rank for rank, p in enumerate(self._processes) if p.exit_code and rank not in reported]
         return sorted(dead, key=lambda rank: self._ended.get(rank, 0.0))
 
     def _lost(self, rank: int) -> VfmError:
         code = self._processes[rank].exit_code or 0
-        how = f"was killed by signal {code - 128}" if code > 128 else f"ended with code {code}"
+        end = f"was killed by signal {code - 128}" if code > 128 else f"ended with code {code}"
         return VfmError(
-            f"trainer {rank + 1} of {len(self._processes)} {how} without a word",
+            f"trainer {rank + 1} of {len(self._processes)} {end} without a failure report",
             boundary="train",
             cause=f"exit code {code}",
             hint=Hint(
@@ -229,9 +236,9 @@ class Trainers:
 
 
 def _with_this_project(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment, in which `remote` is found wherever the trainers are started."""
-    here = str(Path(remote.__file__ or "").parents[1])
-    paths = [here, *filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))]
+    """The environment with this project on PYTHONPATH, so that the trainers can import `remote`."""
+    project = str(Path(remote.__file__ or "").parents[1])
+    paths = [project, *filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {**environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
 
 

@@ -1,7 +1,7 @@
-"""A training as its script sees it: what `train(run)` is handed.
+"""A training as its script sees it: the argument of `train(run)`, and the built-in `train`.
 
-Owns putting the pieces of a training together, in an order that also holds for several trainers. What the
-pieces do is `train`'s, `rollouts`' and `weight_sync`'s; finding and loading a script is `training_script`'s.
+Puts the parts of a training together, in an order that also works for several trainers. Loading a script is
+`script.py`'s.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import verifiers.v1 as vf
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 from trl import GRPOConfig
 
 from remote.contract.errors import Hint, ScriptError
 from remote.contract.spec import ExperimentSpec
+from remote.inference.command import Device
 from remote.output.wandb_report import Report
 from remote.rollouts.player import Rollouts
 from remote.rollouts.recorder import Recorder
@@ -44,36 +45,36 @@ OF_THE_CONFIG = {
     "run_name": "",
     "use_cpu": "",
 }
-"""Arguments that others than the trainer go by as well, and the key that sets them; empty: the run itself."""
+"""Arguments that the server or the run use too, and the config key that sets them; empty: set by the run."""
 
 
 @dataclass
 class TrainingRun:
-    """Everything that a training needs, on the first trainer of several as on the only one.
+    """Everything that a training needs.
 
-    The other trainers have no tasks: those that the first one chooses are everybody's.
+    Of several trainers, each has one. Only the first has tasks, and all train on those that it chooses.
     """
 
     spec: ExperimentSpec
     """The config: `run.spec.training.steps`."""
     run_dir: Path
-    """The run's own folder: what a script writes there is kept with the run."""
+    """The run's own folder; files that a script writes there stay with the run."""
     run_id: str
-    model: Any
-    """What learns: a PEFT model, or a whole one where `model.lora.enabled` is false."""
-    tokenizer: Any
+    model: PreTrainedModel
+    """The model in training: a PEFT model, or a plain one where `model.lora.enabled` is false."""
+    tokenizer: PreTrainedTokenizerBase
     rollouts: Rollouts
-    """The environment, being served: `run.rollouts.play(tasks, temperature=0.0)` plays episodes."""
+    """The environment: `run.rollouts.play(tasks, temperature=0.0)` plays episodes."""
     sync: WeightSync
     recorder: Recorder
-    device: str
-    """`cpu` or `cuda`."""
+    device: Device
     trainers: int = 1
+    """Number of trainer processes."""
     report: Report | None = None
-    """Weights & Biases."""
+    """The Weights & Biases report."""
 
     def tasks(self) -> list[vf.Task[Any, Any, Any]]:
-        """The environment's training tasks, in its order; a step takes them shuffled by `training.seed`."""
+        """The environment's training tasks, in its order; the training shuffles them by `training.seed`."""
         return list(self.rollouts.tasks())
 
     def held_out(self) -> list[vf.Task[Any, Any, Any]]:
@@ -81,21 +82,22 @@ class TrainingRun:
         return list(self.rollouts.tasks(held_out=True))
 
     def note(self, values: Mapping[str, float]) -> None:
-        """Numbers of one's own, `{"category/simple": 0.4}`: charted with the other metrics of the step."""
+        """Add metrics to the current step, such as `{"category/simple": 0.4}`; they are charted like the
+        others."""
         self.recorder.note(values)
 
-    def arguments(self, **changed: Any) -> GRPOConfig:
-        """The config as TRL's `GRPOConfig`, with arguments of TRL's own changed.
+    def arguments(self, **changes: Any) -> GRPOConfig:
+        """The config as TRL's `GRPOConfig`, with some of its arguments changed.
 
-        Raises `ScriptError` for those that belong to the config, since the server goes by them too.
+        Raises `ScriptError` for arguments that are set in the config, since the server uses them too.
         """
-        for name in changed:
+        for name in changes:
             if name in OF_THE_CONFIG:
                 raise _belongs_to_the_config(name, OF_THE_CONFIG[name])
         arguments = trainer_arguments(
-            self.spec, self.run_dir, self.run_id, self.device, self.trainers, **changed
+            self.spec, self.run_dir, self.run_id, self.device, self.trainers, **changes
         )
-        # Looking for weights that a pass left alone costs time, and only a mixture of experts leaves any.
+        # Only a mixture of experts has unused parameters in a pass, and finding them costs time.
         experts = any(".experts." in name for name, _ in self.model.named_parameters())
         arguments.ddp_find_unused_parameters = experts
         return arguments
@@ -108,15 +110,16 @@ class TrainingRun:
         on_episodes: OnEpisodes | None = None,
         callbacks: Sequence[TrainerCallback] = (),
         trainer_class: type[VfmTrainer] = VfmTrainer,
-        **more: Any,
+        **options: Any,
     ) -> VfmTrainer:
-        """The trainer, which `train()` then lets go: TRL's `GRPOTrainer` on episodes of the running server.
+        """The trainer, whose `train()` runs the training: TRL's `GRPOTrainer` on episodes of the running
+        server.
 
-        `on_episodes(step, tasks, episodes)` is shown a step's episodes before they are trained on, and may
-        set their `reward`; `callbacks` are transformers'; `trainer_class` is where a loss of one's own goes;
-        `more` goes to `GRPOTrainer` (`optimizers`).
+        `on_episodes(step, tasks, episodes)`: called before a step's episodes are trained on; may set their
+        `reward`. `callbacks`: of transformers. `trainer_class`: subclass `VfmTrainer` to customise the loss.
+        `options`: passed on to `GRPOTrainer` (`optimizers`).
         """
-        arguments = arguments or self.arguments()  # and the other trainers are met
+        arguments = arguments or self.arguments()  # creates the process group of several trainers
         ranks, tasks = self._ranks, self.tasks() if tasks is None else list(tasks)
         player = EpisodePlayer(
             self.spec, tasks, self.rollouts, self.sync, self.recorder, self.tokenizer.pad_token_id, ranks
@@ -131,11 +134,11 @@ class TrainingRun:
             model=self.model,
             processing_class=self.tokenizer,
             args=arguments,
-            train_dataset=ranks.dealt(lambda: [task_rows(tasks, self.spec)] * ranks.count),
+            train_dataset=ranks.broadcast(lambda: task_rows(tasks, self.spec)),
             callbacks=[events, *reported, *callbacks],
-            **more,
+            **options,
         )
-        # It prints every metric as a rounded string; ours go out as events.
+        # It prints every metric as a rounded string; here they are events.
         trainer.remove_callback(PrinterCallback)
         player.trainer = trainer
         held_out.before_play = player.publish
@@ -147,12 +150,12 @@ class TrainingRun:
 
 
 def _belongs_to_the_config(name: str, key: str) -> ScriptError:
-    message = f"run.arguments({name}=…): the script cannot change {name}, which others go by as well"
+    message = f"run.arguments({name}=…): a script cannot change {name}, which the server or the run use too"
     return ScriptError(message, hint=Hint(f"set {key} in the config" if key else "leave it out"))
 
 
 def train(run: TrainingRun) -> None:
-    """What trains an environment that has no script; those of `examples/grpo` have the same three lines."""
+    """The training of an environment without a script; those of `examples/grpo` have the same three lines."""
     arguments = run.arguments()
     trainer = run.trainer(arguments, run.tasks())
     trainer.train()

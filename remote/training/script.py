@@ -1,7 +1,6 @@
-"""The user's training script: a file with `train(run)`, loaded as if it were imported from its folder.
+"""Load the user's training script, a file with `train(run)`, as if it were imported from its folder.
 
-Owns loading its text, and telling what it raises by the script's own file and line, with a traceback that
-begins there. What a script is handed is `training_run`'s, which script runs the plan's.
+Its exceptions become failures that name the script's own file and line, with a traceback that begins there.
 """
 
 from __future__ import annotations
@@ -14,40 +13,43 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import remote
 from remote.contract.errors import Hint, ScriptError, VfmError
 from remote.output.run_dir import is_disk_full
 
+if TYPE_CHECKING:
+    from remote.training.run import TrainingRun
+
 MODULE = "training_script"
-"""What the script is called where its classes and functions are named."""
+"""The script's `__module__`."""
 _OURS = Path(remote.__file__ or "").parent
 
 
 class Script:
-    """A script, by the path that the user knows it by and by its text; `say` gets tracebacks line by line."""
+    """A script. `path`: as the user knows it; `text`: what runs; `say`: logs a line of a traceback."""
 
     def __init__(self, path: str, text: str, project: Path, say: Callable[[str], None]) -> None:
         self.path, self._text = path, text
         self._project, self._file = project, Path(project, path)
         self._say = say
 
-    def load(self) -> Callable[[Any], None]:
+    def load(self) -> Callable[[TrainingRun], None]:
         """Run the file's top level; returns its `train`. Raises `ScriptError`."""
         module = ModuleType(MODULE)
         module.__file__ = str(self._file)
         sys.modules[MODULE] = module
-        sys.path.insert(0, str(self._file.parent))  # as Python does: its neighbours can be imported
-        # What runs is the text of the request: tracebacks shall not show a file that has changed since.
+        sys.path.insert(0, str(self._file.parent))  # as Python does, so that it can import its neighbours
+        # The text of the request runs: tracebacks must not show a file that has changed since.
         linecache.cache[self.path] = (len(self._text), None, self._text.splitlines(True), self.path)
-        with self._answerable("cannot be loaded"):
+        with self._script_errors("cannot be loaded"):
             exec(compile(self._text, self.path, "exec", dont_inherit=True), vars(module))
         train = getattr(module, "train", None)
         if not callable(train):
             raise ScriptError(
                 f"{self.path} has no function train(run)",
-                hint=Hint("define it: examples/grpo/train_wordle.py is one to begin with"),
+                hint=Hint("define it: begin with a copy of examples/grpo/train_wordle.py"),
             )
         if inspect.iscoroutinefunction(train):
             raise ScriptError(
@@ -58,61 +60,61 @@ class Script:
                 f"{self.path}: train takes other arguments than run", hint=Hint("write def train(run)")
             )
 
-        def run(training: Any) -> None:
-            with self._answerable("failed"):
+        def run(training: TrainingRun) -> None:
+            with self._script_errors("failed"):
                 train(training)
 
         return run
 
     @contextmanager
-    def _answerable(self, what: str) -> Iterator[None]:
-        """Around the script: what it raises becomes `ScriptError`, what is not its own doing goes by."""
+    def _script_errors(self, outcome: str) -> Iterator[None]:
+        """Raise the script's exceptions as `ScriptError`; those of the training within pass unchanged."""
         try:
             yield
         except (Exception, SystemExit) as error:
             if isinstance(error, ScriptError) and not error.cause:
                 error.cause = f"{self._place(error)}: {error.message}"
-            if _known(error) or self._in_the_training(error):
+            if _is_self_explanatory(error) or self._in_the_training(error):
                 raise
-            self._tell(error)
+            self._log_traceback(error)
             place, text = self._place(error), _text(error)
             raise ScriptError(
-                f"the training script {self.path} {what}: {text}",
+                f"the training script {self.path} {outcome}: {text}",
                 cause=f"{place}: {text}",
                 hint=Hint(f"mend {place}; the log has the traceback"),
             ) from error
 
     def _in_the_training(self, error: BaseException) -> bool:
-        """Whether the script had let the trainer go, and none of its own code was at work within."""
+        """Whether it was raised inside `trainer.train()`, and not by the script's own code."""
         frames = traceback.extract_tb(error.__traceback__)
         own = [index for index, frame in enumerate(frames) if self._owns(frame.filename)]
         after = frames[own[-1] + 1 : own[-1] + 2] if own else []
         return any(f.name == "train" and Path(f.filename) == _OURS / "training" / "grpo.py" for f in after)
 
     def _place(self, error: BaseException) -> str:
-        """`file:line` of the innermost line of the user's."""
+        """`file:line` of the user's innermost line."""
         if isinstance(error, SyntaxError) and error.filename:
             return f"{self._shown(error.filename)}:{error.lineno}"
         own = [f for f in traceback.extract_tb(error.__traceback__) if self._owns(f.filename)]
         return f"{self._shown(own[-1].filename)}:{own[-1].lineno}" if own else self.path
 
-    def _tell(self, error: BaseException) -> None:
-        """The traceback from the user's first line on, without frames of ours."""
-        told = traceback.TracebackException.from_exception(error)
-        one: traceback.TracebackException | None = told
-        while one is not None:
-            one.stack = self._seen(one.stack)
-            one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
-        for line in "".join(told.format()).splitlines():
+    def _log_traceback(self, error: BaseException) -> None:
+        """Log the traceback from the user's first line on, without frames of this program."""
+        formatted = traceback.TracebackException.from_exception(error)
+        chained: traceback.TracebackException | None = formatted
+        while chained is not None:
+            chained.stack = self._visible(chained.stack)
+            chained = chained.__cause__ or (None if chained.__suppress_context__ else chained.__context__)
+        for line in "".join(formatted.format()).splitlines():
             self._say(line)
 
-    def _seen(self, stack: traceback.StackSummary) -> traceback.StackSummary:
+    def _visible(self, stack: traceback.StackSummary) -> traceback.StackSummary:
         first = next((i for i, frame in enumerate(stack) if self._owns(frame.filename)), 0)
-        seen = [frame for frame in stack[first:] if not Path(frame.filename).is_relative_to(_OURS)]
-        for frame in seen:
-            _ = frame.line  # is read by the name that the file has
+        frames = [frame for frame in stack[first:] if not Path(frame.filename).is_relative_to(_OURS)]
+        for frame in frames:
+            _ = frame.line  # read it now: linecache knows the original file name only
             frame.filename = self._shown(frame.filename)
-        return traceback.StackSummary.from_list(seen)
+        return traceback.StackSummary.from_list(frames)
 
     def _owns(self, filename: str) -> bool:
         """Whether a file is the script or one of its neighbours."""
@@ -128,23 +130,23 @@ class Script:
 
 
 def _takes_run(train: Callable[..., Any]) -> bool:
-    """Whether a function can be called with one argument, as far as its signature tells."""
+    """Whether a function can be called with one argument, as far as is known."""
     try:
         inspect.signature(train).bind(None)
     except TypeError:
         return False
-    except ValueError:  # no signature to be had
+    except ValueError:  # it has no signature
         return True
     return True
 
 
-def _known(error: BaseException) -> bool:
-    """Whether it says by itself what is wrong: a failure of ours, a full disk, no memory."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, VfmError | MemoryError) or is_disk_full(seen):
+def _is_self_explanatory(error: BaseException) -> bool:
+    """Whether it needs no traceback: one of our failures, a full disk, no memory."""
+    chained: BaseException | None = error
+    while chained is not None:
+        if isinstance(chained, VfmError | MemoryError) or is_disk_full(chained):
             return True
-        seen = seen.__cause__ or seen.__context__
+        chained = chained.__cause__ or chained.__context__
     return False
 
 

@@ -1,12 +1,11 @@
-"""Log-probabilities of a group's completions with the prompt computed once, not once per completion.
+"""Log-probabilities of a group's completions with their common prompt computed once.
 
-Owns the packing only. The completions of a group follow their common prompt in one sequence, each under
-a mask that hides the others, at the positions that it would have alone; the model and its output layer
-are TRL's. The numbers are those of the plain computation, since no token sees anything that it would not
-see there. The last prompt token stands before each completion once more: it is what predicts the first
-token, and a position can have one label only.
+The completions of a group follow their prompt in one sequence, each at the positions that it would have
+alone, under a mask that hides the others. The results equal those of the plain computation. The last prompt
+token is repeated before each completion, since it predicts the first token and a position can have only one
+label.
 
-A dense mask rules out a GPU's fastest attention kernels, so this is for a CPU, where a step of short
+The dense mask rules out a GPU's fastest attention kernels, so this is for a CPU, where a step of short
 completions spends most of its time on prompts.
 """
 
@@ -20,12 +19,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-IGNORED = -100  # a label that is not scored
+IGNORED = -100  # label of positions that are not scored
 
 
 @dataclass
 class Packed:
-    """Groups as rows of one batch: G groups of at most L tokens; B completions of at most C tokens."""
+    """Groups as rows of a batch: G groups of at most L tokens; B completions of at most C tokens."""
 
     input_ids: Tensor
     """(G, L)"""
@@ -34,18 +33,18 @@ class Packed:
     labels: Tensor
     """(G, L): the token that each position predicts, or `IGNORED`."""
     attention_mask: Tensor
-    """(G, 1, L, L), added to attention scores: 0 where a token may look, else the type's minimum."""
+    """(G, 1, L, L), added to attention scores: 0 where a token may attend, else the type's minimum."""
     places: Tensor
-    """(B, C): where each completion token is predicted, as an index into the flattened (G, L)."""
+    """(B, C): index into the flattened (G, L) of the position that predicts each completion token."""
     scored: Tensor
-    """(B, C): whether there is a token."""
+    """(B, C): whether there is a token, as opposed to padding."""
 
 
 def shared_logps(model: Any, input_ids: Tensor, attention_mask: Tensor, completion: int) -> tuple[Any, Any]:
     """Log-probability and entropy (B, completion) of the last `completion` tokens of each row, in nats.
 
-    `model` has TRL's fused output layer (a reference model's computes no entropy: then that is None); rows
-    are padded on the left of the prompt and on the right of the completion.
+    `model` has TRL's fused output layer; that of a reference model computes no entropy, which is None then.
+    Rows are padded on the left of the prompt and on the right of the completion.
     """
     packed = pack(input_ids, attention_mask, completion, next(model.parameters()).dtype)
     outputs = model(
@@ -63,12 +62,12 @@ def shared_logps(model: Any, input_ids: Tensor, attention_mask: Tensor, completi
 
 
 def pack(input_ids: Tensor, attention_mask: Tensor, completion: int, dtype: torch.dtype) -> Packed:
-    """Put rows with the same prompt into one sequence."""
-    prompts, said = _unpad(input_ids, attention_mask, completion)
+    """Pack rows with the same prompt into one sequence."""
+    prompts, completions = _unpad(input_ids, attention_mask, completion)
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for row, prompt in enumerate(prompts):
         groups[prompt].append(row)
-    length = max(len(p) - 1 + sum(1 + len(said[r]) for r in rows) for p, rows in groups.items())
+    length = max(len(p) - 1 + sum(1 + len(completions[r]) for r in rows) for p, rows in groups.items())
     shape = (len(groups), length)
     ids, positions = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
     labels = torch.full(shape, IGNORED)
@@ -80,7 +79,7 @@ def pack(input_ids: Tensor, attention_mask: Tensor, completion: int, dtype: torc
         positions[group, :at] = torch.arange(at)
         segments[group, :at] = 0
         for segment, row in enumerate(rows, start=1):
-            tokens = said[row]
+            tokens = completions[row]
             end = at + len(tokens)
             ids[group, at : end + 1] = torch.tensor([prompt[-1], *tokens])
             positions[group, at : end + 1] = torch.arange(len(prompt) - 1, len(prompt) + len(tokens))
@@ -95,19 +94,19 @@ def pack(input_ids: Tensor, attention_mask: Tensor, completion: int, dtype: torc
 def _unpad(
     input_ids: Tensor, attention_mask: Tensor, completion: int
 ) -> tuple[list[tuple[int, ...]], Sequence[list[int]]]:
-    prompts, said = [], []
+    prompts, completions = [], []
     for ids, mask in zip(input_ids.tolist(), attention_mask.tolist(), strict=True):
         real = [bool(m) for m in mask]
         prompts.append(tuple(t for t, m in zip(ids[:-completion], real[:-completion], strict=True) if m))
-        said.append([t for t, m in zip(ids[-completion:], real[-completion:], strict=True) if m])
-    return prompts, said
+        completions.append([t for t, m in zip(ids[-completion:], real[-completion:], strict=True) if m])
+    return prompts, completions
 
 
 def _mask(segments: Tensor, dtype: torch.dtype) -> Tensor:
-    """A token sees what precedes it in the prompt (segment 0) and in its own segment; padding, itself."""
+    """A token attends to earlier ones in the prompt (segment 0) and in its own segment; padding to itself."""
     own = segments[:, :, None] == segments[:, None, :]
     prompt = (segments == 0)[:, None, :] & (segments >= 0)[:, :, None]
     length = segments.shape[1]
     before = torch.ones(length, length, dtype=torch.bool).tril()
-    seen = (own | prompt) & before
-    return torch.zeros(seen.shape, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)[:, None]
+    visible = (own | prompt) & before
+    return torch.zeros(visible.shape, dtype=dtype).masked_fill(~visible, torch.finfo(dtype).min)[:, None]

@@ -1,8 +1,7 @@
-"""Trained weights on their way into the running server.
+"""Send trained weights to the running server, in one of three ways.
 
-Owns the three ways that weights travel, and the requests that tell the server to take them. What is
-trained (an adapter or everything) is a separate choice, made by the spec. Whether the server really
-answers with the new weights is checked by `logprob_guard`: stale ones answer HTTP 200.
+Whether an adapter or all weights are trained is a separate choice. That the server really uses the new
+weights is checked by `logprob_guard`, since a server with stale ones answers HTTP 200 too.
 """
 
 from __future__ import annotations
@@ -18,25 +17,26 @@ from typing import Any
 import httpx
 import torch
 from safetensors.torch import save_file
+from transformers import PreTrainedModel
 
 from remote.contract.errors import Hint, ModelError, SyncError
 from remote.contract.spec import ExperimentSpec
-from remote.inference.stall_watch import RestartableServer
-from remote.rollouts.player import ModelServer
+from remote.inference.command import Device, Sync
+from remote.inference.protocols import ModelServer, RestartableServer
 
 CONNECT = 30.0
-"""Seconds that the server may take to accept a connection. For an answer there is no limit here: one that
-hangs is noticed by `server_watch`, and its end is the answer."""
+"""Seconds that the server may take to accept a connection. Its answer has no limit here: `stall_watch` ends a
+server that hangs, which ends the request."""
 
 
 class WeightSync:
-    """Publishes the trainer's weights, one version a call.
+    """Publishes the trainer's weights, a new version with each call.
 
-    `model` is the name to play episodes with after the last call. Subclasses say how a version is
-    written and how the server takes it.
+    `model` is the served name for episodes after the last call. Subclasses write a version and have the
+    server load it.
     """
 
-    def __init__(self, model: Any, server: ModelServer, base: Path) -> None:
+    def __init__(self, model: PreTrainedModel, server: ModelServer, base: Path) -> None:
         self._model = model
         self._base = base
         self._server = server
@@ -48,17 +48,17 @@ class WeightSync:
         self.model = server.served_name
         self.version = 0
         self.scratch: Path | None = None
-        """Where versions are written; None: among the other temporary files."""
+        """Folder for the versions; None: a temporary one."""
 
     @cached_property
     def _folder(self) -> Path:
-        """Where versions are written: made with the first, since of several trainers only one writes any."""
+        """Created with the first version, since only the first of several trainers writes any."""
         return Path(tempfile.mkdtemp(prefix="weights-", dir=self.scratch))
 
     def sync_weights(self) -> None:
-        """Bring the server to the trainer's weights; one that dies or hangs meanwhile is started again.
+        """Send the trainer's weights to the server, which is restarted where it dies or hangs meanwhile.
 
-        Raises `SyncError` where it refuses, `ServerError` where no start is left.
+        Raises `SyncError` where it refuses them, `ServerError` where no restart is left.
         """
         self.version += 1
         while True:
@@ -73,16 +73,16 @@ class WeightSync:
                 self._server_is_new()
 
     def repeat(self) -> None:
-        """Bring a server that was started again to the weights that the one before had."""
+        """Send the last version to a server that was restarted."""
         self._server_is_new()
         if self.version:
             self.sync_weights()
 
     def _server_is_new(self) -> None:
-        """It has nothing of what was published."""
+        """Forget what the previous server had loaded."""
 
     def close(self) -> None:
-        """Remove what was written for the server."""
+        """Remove the files written for the server."""
         self._http.close()
         if self.version:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -94,8 +94,8 @@ class WeightSync:
         try:
             reply = self._http.post(self._server.base_url + path, json=body)
         except httpx.HTTPError as error:
-            said = str(error) or type(error).__name__
-            message = f"the server did not take the weights: {path}: {said}"
+            reason = str(error) or type(error).__name__
+            message = f"the server did not take the weights: {path}: {reason}"
             raise SyncError(message, cause=repr(error)) from error
         if reply.is_error or b'"success":false' in reply.content.replace(b" ", b""):
             raise SyncError(
@@ -107,14 +107,14 @@ class WeightSync:
 
 
 class AdapterSync(WeightSync):
-    """A LoRA adapter as a directory of its own for each version.
+    """A LoRA adapter, each version in a directory and under a name of its own.
 
-    vLLM caches prefixes under the adapter's name and path: new weights under an old name would be
-    answered from the old cache, so no name is used twice.
+    vLLM caches prefixes by the adapter's name and path: new weights under an old name would use the old
+    cache.
     """
 
     _loaded = ""
-    """The version that the server has."""
+    """The version that the server has loaded."""
 
     def _publish(self) -> None:
         name = f"{self._server.served_name}-step-{self.version:06d}"
@@ -134,7 +134,7 @@ class AdapterSync(WeightSync):
 
 
 class ReloadSync(WeightSync):
-    """Whole weights as safetensors, which the server reads again in place."""
+    """Whole weights as safetensors, which the server reloads in place."""
 
     def _publish(self) -> None:
         save_file(self._weights(), self._folder / "model.safetensors", metadata={"format": "pt"})
@@ -149,7 +149,7 @@ class ReloadSync(WeightSync):
 
     @contextmanager
     def _paused(self) -> Iterator[None]:
-        # A prefix cache that is reset while requests run is not reset: `{"success": false}`.
+        # While requests run, the prefix cache cannot be reset: `{"success": false}`.
         self._post("/pause?mode=keep")
         try:
             yield
@@ -161,17 +161,17 @@ class ReloadSync(WeightSync):
 
 
 class FullSync(ReloadSync):
-    """Every weight of the model in training."""
+    """All weights of the model in training."""
 
     def _weights(self) -> dict[str, torch.Tensor]:
         return _distinct(self._model.state_dict(), self._model)
 
 
 class MergedSync(ReloadSync):
-    """The base weights with the adapter added in: W + (alpha / rank) · B A, in a copy.
+    """The base weights with the adapter merged in, W + (alpha / rank) · B A, in a copy.
 
-    The model in training stays as it is: merging in place and subtracting again would let rounding
-    errors pile up. LoRA: Hu et al. 2021, https://arxiv.org/abs/2106.09685, section 4.1.
+    Merging in place and subtracting again would accumulate rounding errors. LoRA: Hu et al. 2021,
+    https://arxiv.org/abs/2106.09685, section 4.1.
     """
 
     def _weights(self) -> dict[str, torch.Tensor]:
@@ -188,7 +188,7 @@ class MergedSync(ReloadSync):
         return _distinct(merged, base)
 
 
-def _distinct(weights: dict[str, torch.Tensor], model: Any) -> dict[str, torch.Tensor]:
+def _distinct(weights: dict[str, torch.Tensor], model: PreTrainedModel) -> dict[str, torch.Tensor]:
     tied = getattr(model.config, "tie_word_embeddings", False)
     return {
         name: tensor.detach().cpu().contiguous()
@@ -198,18 +198,23 @@ def _distinct(weights: dict[str, torch.Tensor], model: Any) -> dict[str, torch.T
 
 
 def make_sync(
-    way: str, model: Any, server: ModelServer, base: Path, spec: ExperimentSpec, device: str
+    method: Sync,
+    model: PreTrainedModel,
+    server: ModelServer,
+    base: Path,
+    spec: ExperimentSpec,
+    device: Device,
 ) -> WeightSync:
-    """The sync of a way (`adapter`, `merged` or `full`); `base` is the base model's directory.
+    """The sync of a `method` (`adapter`, `merged` or `full`). `base`: directory of the base model.
 
-    Raises `ModelError` where weights would arrive in part: vLLM on a CPU keeps the old output layer
-    when a model that ties it to the embeddings is reloaded.
+    Raises `ModelError` where weights would be lost: vLLM on a CPU keeps the old output layer when it reloads
+    a model that ties it to the embeddings.
     """
-    if way == "full" and device == "cpu" and model.config.tie_word_embeddings:
+    if method == "full" and device == "cpu" and model.config.tie_word_embeddings:
         raise ModelError(
-            f"{spec.model.base_model}: full fine-tuning on a CPU needs a model whose output layer is its "
-            "own; this one ties it to the embeddings, and vLLM on a CPU does not reload it then",
+            f"{spec.model.base_model}: full fine-tuning on a CPU needs a model with a separate output layer; "
+            "this one ties it to the embeddings, and vLLM on a CPU does not reload it then",
             hint=Hint("train an adapter instead", key="model.lora.enabled", old=False, new=True),
         )
-    ways = {"adapter": AdapterSync, "merged": MergedSync, "full": FullSync}
-    return ways[way](model, server, base)
+    classes = {"adapter": AdapterSync, "merged": MergedSync, "full": FullSync}
+    return classes[method](model, server, base)

@@ -1,7 +1,7 @@
-"""What every worker does: prepare, start the server, and bring the run to its end.
+"""The base of every worker: prepare the run, start the server, and end the run.
 
-Owns the run's end: whatever happens, the server is stopped, the reason is recorded once, and the last event
-is `end`. What happens between is a subclass's.
+Whatever happens, the server is stopped, the failure is recorded once, and the last event is `end`. The phases
+between are a subclass's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import replace
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 from remote.contract import layout
 from remote.contract.errors import Hint, ServerError, VfmError
@@ -38,6 +38,15 @@ from remote.training import checkpoints
 from remote.training.gpu_placement import VISIBLE
 from remote.workers.failure import as_vfm_error
 
+if TYPE_CHECKING:
+    from remote.environments.resolve import Place
+    from remote.inference.endpoint import Endpoint
+    from remote.inference.protocols import ModelServer, TrainingServer
+    from remote.inference.server import VllmServer
+    from remote.rollouts.player import Rollouts
+    from remote.rollouts.recorder import Recorder
+    from remote.training.gpu_placement import Placement
+
 GOES_ON = "VFM_GOES_ON"  # set by the supervisor where another attempt may follow this one
 PACKAGES = ("torch", "transformers", "trl", "peft", "verifiers", "vllm", "accelerate", "datasets", "wandb")
 
@@ -52,16 +61,18 @@ class Worker(ABC):
         self.dir = RunDir(Path(request.run_dir))
         self.cache = Path(request.cache_dir)
         self.module = request.environment
-        """The environment's; known for certain once that is installed."""
+        """The environment's module; certain once it is installed."""
+        self.placement: Placement
         self.rank, self.trainers = 0, 1
-        self._tracking: Report | None = None
+        self._report: Report | None = None
+        """The Weights & Biases report."""
         self._step_before = 0
-        """The step of the checkpoint that this attempt goes on from."""
+        """Step of the checkpoint that this attempt continues from."""
         self._stack = ExitStack()
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="prepare")
 
     def run(self) -> int:
-        """Run every phase; returns the exit code, which is 0 only for a run that is done."""
+        """Run every phase; returns the exit code, 0 only where the run is done."""
         status: Status = "failed"
         code = FAILED
         failure: VfmError | None = None
@@ -85,7 +96,7 @@ class Worker(ABC):
                 self._save_traceback(error)
         finally:
             ignore_signals()
-            if code in (INTERRUPTED, SERVER_LOST):  # The run is not over: the supervisor puts that on record.
+            if code in (INTERRUPTED, SERVER_LOST):  # The run is not over: the supervisor records the attempt.
                 self._close_all()
             else:
                 self._close()
@@ -95,12 +106,12 @@ class Worker(ABC):
 
     @abstractmethod
     def _phases(self) -> None:
-        """Go through the run's phases. Raises what ends the run."""
+        """Run the phases. Raises what ends the run."""
 
     def _hurry(self, seconds: float) -> None:
-        """Something waits for this worker to end: the report may take only so long."""
-        if self._tracking is not None:
-            self._tracking.limit = min(self._tracking.limit, seconds)
+        """Limit the end of the report: somebody waits for this worker to end."""
+        if self._report is not None:
+            self._report.limit = min(self._report.limit, seconds)
 
     def _begin(self, banner: str) -> None:
         self.emit.banner(banner)
@@ -108,12 +119,13 @@ class Worker(ABC):
         self._step_before = 0 if newest is None else checkpoints.step_of(newest)
         self.dir.write_record(self.dir.record().model_copy(update={"versions": versions()}))
 
-    def _prepare(self) -> tuple[Future[None], Any]:
-        """Begin installing the environment; find the model, which the server waits for."""
+    def _prepare(self) -> tuple[Future[None], Path]:
+        """Begin to install the environment, and find the model; returns the install and the model's
+        folder."""
         from remote.environments import resolve
         from remote.models.load import check_code, prepare_model
 
-        self._place()
+        self._place_gpus()
         place = resolve.place(self.request)
         self.emit.banner(f"📦 Installing verifiers... ({place.name})")
         installed = self._pool.submit(self._install, place)
@@ -125,21 +137,21 @@ class Worker(ABC):
     def _say(self, line: str) -> None:
         self.emit.say("worker", line)
 
-    def _place(self) -> None:
-        """Decide who has which GPU, before anything is started on one."""
+    def _place_gpus(self) -> None:
+        """Assign the GPUs before anything is started on one."""
         from remote.inference.server import image_device
         from remote.training import gpu_placement
 
         self.placement = gpu_placement.place(self.spec, self.request.kind, image_device(), os.environ)
-        if said := gpu_placement.described(self.placement):
-            self.emit.say("worker", said)
+        if description := gpu_placement.described(self.placement):
+            self.emit.say("worker", description)
 
-    def _install(self, place: Any) -> None:
+    def _install(self, place: Place) -> None:
         from remote.environments import resolve
 
         self.module = resolve.provide(place, lambda line: self.emit.say("env", line))
 
-    def _start_server(self, model: Any, fixed: Fixed | None = None) -> Any:
+    def _start_server(self, model: Path, fixed: Fixed | None = None) -> VllmServer:
         """Start vLLM; `fixed` where nothing is trained."""
         from remote.inference.server import VllmServer
 
@@ -148,7 +160,7 @@ class Worker(ABC):
         self._stack.callback(server.stop)
         server.make_room = _release_gpu_memory
         server.start()
-        if self.placement.trained_on:  # before anything here asks what GPUs there are
+        if self.placement.trained_on:  # before a library in this process looks for GPUs
             os.environ[VISIBLE] = ",".join(self.placement.trained_on)
         self._sample_system(server.rss_bytes)
         return server
@@ -160,36 +172,40 @@ class Worker(ABC):
         self._stack.callback(self._sampler.stop)
         self._sampler.start()
 
-    def _rollouts(self, server: Any) -> Any:
+    def _rollouts(self, server: ModelServer | Endpoint) -> Rollouts:
         from remote.rollouts.player import Rollouts
 
-        args, tokens = self.spec.training.environment_args, self.request.kind == "train"
-        last_words = self._stack.enter_context(self._last_words())
-        how: dict[str, Any] = {"tokens": tokens, "last_words": last_words}
         rollouts = Rollouts(
-            self.module, args, self.spec, server, say=lambda line: self.emit.say("env", line), **how
+            self.module,
+            self.spec.training.environment_args,
+            self.spec,
+            server,
+            tokens=self.request.kind == "train",
+            say=lambda line: self.emit.say("env", line),
+            thread_stacks=self._stack.enter_context(self._thread_stacks()),
         )
         self._stack.callback(rollouts.close)
         return rollouts
 
     @contextmanager
-    def _last_words(self) -> Iterator[IO[str]]:
-        """The file that says in which line the process was ended; a process that ends well leaves none."""
+    def _thread_stacks(self) -> Iterator[IO[str]]:
+        """The file for the stacks of a process that is blocked for good; one that ends otherwise leaves
+        none."""
         path = self.dir.path / layout.THREAD_STACKS
         with path.open("w") as file:
             yield file
         path.unlink(missing_ok=True)
 
     @cached_property
-    def recorder(self) -> Any:
-        """The one that training and evaluation report to."""
+    def recorder(self) -> Recorder:
+        """Records the episodes and numbers of training and evaluation."""
         from remote.rollouts.recorder import Recorder
 
         return Recorder(self.emit, self.dir.path, self.spec.training.log_rollouts)
 
     @contextmanager
-    def _server_watched(self, server: Any) -> Iterator[None]:
-        """A server that died explains whatever failed after it."""
+    def _server_watched(self, server: TrainingServer) -> Iterator[None]:
+        """Where the block fails and the server has died, raise the server's failure instead."""
         try:
             yield
         except ServerError:
@@ -200,7 +216,7 @@ class Worker(ABC):
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """A phase's events around its work."""
+        """Emit a phase's events around the block."""
         self.emit.phase(name, "started")
         try:
             yield
@@ -225,16 +241,16 @@ class Worker(ABC):
 
     def _finish(self, status: Status, code: int, failure: VfmError | None) -> None:
         event = None if failure is None else self.emit.failure(failure)
-        told = None if event is None else event.on_record()
         record = self.dir.record()
         if not record.ended_already:
-            also = {"exit_code": code, "ended": time.time(), "failure": told}
-            self.dir.write_record(record.moved(status, **also))
+            on_record = None if event is None else event.on_record()
+            self.dir.write_record(record.moved(status, exit_code=code, ended=time.time(), failure=on_record))
         self.emit.banner("✅ Done" if code == 0 else f"🛑 {status.capitalize()}")
         self.emit.emit(EndEvent(status=status, exit_code=code))
 
     def _may_go_on(self, failure: VfmError) -> bool:
-        """Whether another attempt is to follow: the server is lost, and this one has saved a later step."""
+        """Whether another attempt should follow: the server is lost, and this attempt has saved a later
+        step."""
         if failure.boundary != "vllm" or not os.environ.get(GOES_ON):
             return False
         newest = checkpoints.newest(self.dir.path)
@@ -262,28 +278,28 @@ class Worker(ABC):
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that decide what a run does, of those that are installed."""
-    found = {"python": platform.python_version()}
+    """Versions of Python and of the installed ones of `PACKAGES`."""
+    versions = {"python": platform.python_version()}
     for name in PACKAGES:
         with suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+            versions[name] = metadata.version(name)
+    return versions
 
 
 def _release_gpu_memory() -> None:
-    """Give back what the trainer's allocator keeps of a GPU that it shares with the server."""
+    """Free the trainer's cached memory on a GPU that it shares with the server."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 
 
 def prepare_process(request: LaunchRequest) -> None:
-    """What libraries are told before they are imported."""
+    """Set the environment variables that libraries read when they are imported."""
     os.environ.setdefault("OPENAI_API_KEY", UNUSED)
     os.environ.setdefault("HF_HOME", str(Path(request.cache_dir) / "huggingface"))
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     for name in ("NO_PROXY", "no_proxy"):  # no proxy stands between this machine and itself
         os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1", "localhost")))
-    # TRL's own vLLM code, which this is about, is not used.
+    # It is about TRL's own vLLM code, which is not used.
     warnings.filterwarnings("ignore", message="TRL currently supports vLLM")

@@ -1,14 +1,14 @@
-"""The worker of an evaluation: its phases in order, against a server of ours or somebody else's.
+"""The worker of an evaluation: its phases in order, against vLLM or an endpoint.
 
-Owns what is evaluated: the model itself, a checkpoint of it, or a model behind an endpoint, which needs no
-server and no GPU. How a run begins and ends is `worker`'s; playing the episodes is `evaluate`'s.
+It evaluates the model itself, a checkpoint of it, or a model behind an endpoint, which needs no server and no
+GPU.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from remote.contract import layout
 from remote.contract.record import LaunchRequest
@@ -19,10 +19,12 @@ from remote.output.emitter import Emitter
 from remote.output.stdout_capture import take_output
 from remote.workers.base import Worker
 
+if TYPE_CHECKING:
+    from remote.rollouts.player import Rollouts
+
 
 def evaluator(request: LaunchRequest, emitter: Emitter) -> Evaluator:
-    """The worker, and what libraries print as lines of its log: without an endpoint's key, which verifiers
-    repeats where the service does."""
+    """The worker; from here on, what libraries print goes to its log, without an endpoint's key."""
     if request.spec.evaluation.endpoint is None:
         take_output(lambda line: emitter.say("train", line))
     else:
@@ -46,7 +48,7 @@ class Evaluator(Worker):
     def _on_server(self) -> None:
         with self.phase("prepare"):
             environment, model = self._prepare()
-            model, fixed = self._what(Path(model))
+            model, fixed = self._checkpoint(model)
         server = self._start_server(model, fixed)
         imported = self._pool.submit(import_module, "remote.evaluation.episodes")
         environment.result()
@@ -58,16 +60,23 @@ class Evaluator(Worker):
         with self._server_watched(server):
             self._evaluate(rollouts)
 
-    def _what(self, model: Path) -> tuple[str, Fixed]:
-        """What the server is started with: the model, or a checkpoint of it."""
+    def _checkpoint(self, model: Path) -> tuple[Path, Fixed]:
+        """The folder that the server loads: the model's, or one for the request's checkpoint."""
         if not self.request.checkpoint:
-            return str(model), Fixed()
+            return model, Fixed()
         from remote.evaluation.checkpoint_model import served
         from remote.inference.server import image_device
 
         self._say(f"evaluating the checkpoint {self.request.checkpoint}")
-        how = (self.spec, image_device(), self._stack, self._say)
-        return served(self.request.checkpoint, self.request.model, model, *how)
+        return served(
+            self.request.checkpoint,
+            self.request.model,
+            model,
+            spec=self.spec,
+            device=image_device(),
+            stack=self._stack,
+            say=self._say,
+        )
 
     def _on_endpoint(self, endpoint: Endpoint) -> None:
         from remote.environments import resolve
@@ -82,7 +91,7 @@ class Evaluator(Worker):
         self._sample_system(lambda: 0)
         self._evaluate(self._rollouts(endpoint), endpoint)
 
-    def _evaluate(self, rollouts: Any, endpoint: Endpoint | None = None) -> None:
+    def _evaluate(self, rollouts: Rollouts, endpoint: Endpoint | None = None) -> None:
         from remote.evaluation.episodes import evaluate
 
         self.emit.banner("🏃 Starting the evaluation...")

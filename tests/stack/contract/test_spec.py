@@ -164,7 +164,7 @@ def planned(spec: ExperimentSpec, request: pytest.FixtureRequest) -> Any:
         def evaluated(self) -> list[int]:
             return list(range(100))
 
-        def take_up(self, folder: Path, tasks: list[int], times: int) -> Any:
+        def load_finished(self, folder: Path, tasks: list[int], times: int) -> Any:
             return [([], times) for _ in tasks]
 
         def play(self, tasks: list[int], *, temperature: float, **_: Any) -> None:

@@ -253,7 +253,9 @@ def test_checkpoints_that_cannot_be_evaluated_say_why_and_what_there_is(tmp_path
     folder = tmp_path / "runs/r1/checkpoints"
 
     def take(name: str, model: str = "builtin/tiny-random", base: Path = base) -> Any:
-        return served(str(folder / name), model, base, tiny_spec(), "cuda", ExitStack(), print)
+        return served(
+            str(folder / name), model, base, spec=tiny_spec(), device="cuda", stack=ExitStack(), say=print
+        )
 
     for step, whole in ((2, True), (4, True), (6, False)):
         made = folder / f"checkpoint-{step}"
@@ -266,13 +268,13 @@ def test_checkpoints_that_cannot_be_evaluated_say_why_and_what_there_is(tmp_path
     checkpoints.write_best(tmp_path / "runs/r1", checkpoints.Best(2, "checkpoints/checkpoint-2", 0.5))
 
     model, fixed = take("checkpoint-4")
-    assert (model, fixed.adapter, fixed.rank) == (str(base), str(folder / "checkpoint-4"), 8)
+    assert (model, fixed.adapter, fixed.rank) == (base, str(folder / "checkpoint-4"), 8)
     assert take("best")[1].adapter == str(folder / "checkpoint-2")
     with pytest.raises(VfmError, match="there is no checkpoint") as missing:
         take("checkpoint-40")
     assert missing.value.hint is not None
     assert missing.value.hint.text.endswith("holds checkpoint-2 (best), checkpoint-4")
-    with pytest.raises(VfmError, match="is torn"):
+    with pytest.raises(VfmError, match="is incomplete"):
         take("checkpoint-6")
     hub = "huggingface/hub/models--Qwen--Qwen2.5-0.5B-Instruct/snapshots/abc"
     with pytest.raises(VfmError, match=r"trained on .*tiny-random, and the model .* Qwen/Qwen2\.5"):
@@ -295,7 +297,9 @@ def test_a_merged_checkpoint_answers_as_the_adapter_does(tmp_path: Path, tiny_mo
     adapter = tmp_path / "final"
     save_final(model, tokenizer, adapter)
     with ExitStack() as stack:
-        copy, fixed = served(str(adapter), "builtin/tiny-random", tiny_model, spec, "cpu", stack, print)
+        copy, fixed = served(
+            str(adapter), "builtin/tiny-random", tiny_model, spec=spec, device="cpu", stack=stack, say=print
+        )
         assert not fixed.adapter
         merged = AutoModelForCausalLM.from_pretrained(copy, dtype=torch.float32)
         ids = torch.tensor([[5, 17, 3, 99]])

@@ -14,6 +14,7 @@ import pytest
 from remote.contract import layout
 from remote.contract.errors import ServerError
 from remote.evaluation.scripted_model import ScriptedModel
+from remote.inference.command import Sync
 from remote.output.emitter import Emitter
 from remote.processes import guardian
 from tests.stack.conftest import tiny_spec
@@ -170,7 +171,7 @@ def _is_engine(pid: int) -> bool:
 @pytest.mark.vllm
 @pytest.mark.parametrize("way", ["merged", "adapter"])
 def test_a_training_goes_on_with_the_present_weights(
-    way: str, tmp_path: Path, tiny_model: Path, wordle: None
+    way: Sync, tmp_path: Path, tiny_model: Path, wordle: None
 ) -> None:
     """Killed in one step, stopped in a later one; the guard compares every token's log-probability."""
     import signal

@@ -316,7 +316,7 @@ folder = Path(sys.argv[1])
 environments.activate(folder)
 spec = ExperimentSpec.model_validate({"training": {"episode_timeout": 1}})
 file = (folder / "logs" / "thread_stacks.txt").open("w")
-rollouts = Rollouts("vfm_greedy", {}, spec, ScriptedModel(), last_words=file)
+rollouts = Rollouts("vfm_greedy", {}, spec, ScriptedModel(), thread_stacks=file)
 rollouts.play(rollouts.tasks(), temperature=1.0)
 """
 

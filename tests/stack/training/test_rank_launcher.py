@@ -147,7 +147,7 @@ def prepare(folder: Path, spec: ExperimentSpec | None = None) -> LaunchRequest:
 
 
 @contextmanager
-def two_trainers(folder: Path, model: Path, tape: Tape) -> Iterator[Any]:
+def two_trainers(folder: Path, model: Path, tape: Any) -> Iterator[Any]:
     """The trainers that the worker starts where VFM_TRAINERS says so."""
     from remote.output.run_dir import RunDir
     from remote.training.gpu_placement import place

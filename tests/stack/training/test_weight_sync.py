@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from remote.inference.command import Sync
 from tests.stack.conftest import tiny_spec
 
 pytestmark = [pytest.mark.stack, pytest.mark.vllm]
@@ -72,7 +73,7 @@ def difference(server: Any, name: str, model: Any) -> float:
 def synced(request: pytest.FixtureRequest, tiny_model: Path) -> Iterator[tuple[Any, Any, Any]]:
     from remote.training.weight_sync import make_sync
 
-    way: str = request.param
+    way: Sync = request.param
     server = request.getfixturevalue("adapter_server" if way == "adapter" else "reload_server")
     model, _ = learner(tiny_model, lora=way != "full")
     sync = make_sync(way, model, server, tiny_model, tiny_spec(), "cpu")

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -155,7 +156,7 @@ def test_a_script_that_is_run_by_itself_says_how_it_is_run(script: Path) -> None
 # --- on the far side ---------------------------------------------------------------------------------
 
 
-def trained(project: Path, text: str, run: object = None) -> list[str]:
+def trained(project: Path, text: str, run: Any = None) -> list[str]:
     """Load a script and train by it; returns what is said of it."""
     said: list[str] = []
     path = str(GRPO / "train_mine.py")

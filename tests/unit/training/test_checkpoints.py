@@ -71,9 +71,7 @@ def test_a_torn_checkpoint_is_passed_over_and_set_aside_once(tmp_path: Path, how
     tear(saved(tmp_path, 20), how)
     for _ in range(2):
         assert checkpoints.go_back(tmp_path, said.append) == str(whole)
-    assert said == [
-        "⚠ the checkpoint of step 20 was not written to its end: set aside as checkpoints/torn-checkpoint-20"
-    ]
+    assert said == ["⚠ the checkpoint of step 20 is incomplete: set aside as checkpoints/torn-checkpoint-20"]
     assert folders(tmp_path) == {"checkpoint-10", "torn-checkpoint-20"}
 
 

@@ -56,7 +56,7 @@ def test_each_cause_is_counted() -> None:
     found = missing(mixed, SPEC)
     assert found is not None
     assert not found.hopeless
-    for text in ("in 1 the prompt fills", "1 failed", "in 2 the model said nothing"):
+    for text in ("in 1 the prompt fills", "1 failed", "in 2 the model's reply is empty"):
         assert text in found.reason
 
 

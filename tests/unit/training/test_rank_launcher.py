@@ -135,7 +135,7 @@ def test_one_that_dies_without_a_word_is_the_reason_of_what_the_others_say(
         fail("connection closed by peer")
         """
     )
-    with pytest.raises(VfmError, match="trainer 2 of 2 was killed by signal 9 without a word"):
+    with pytest.raises(VfmError, match="trainer 2 of 2 was killed by signal 9 without a failure report"):
         trainers.wait()
     assert not alive(tmp_path)
 
@@ -240,7 +240,7 @@ def test_a_trainer_that_misses_the_server_is_told_where_it_is(make: Make, tmp_pa
             (here / "address").write_text(server.base_url)
         """
     )
-    server = Mortal(dies)
+    server: Any = Mortal(dies)
     trainers.ready(server.base_url)
     trainers.wait(server)
     assert server.told == ["proven", "renew"] if dies else ["proven"]
