@@ -1,1 +1,8 @@
-"""The far side of vfm-tui: what runs where the GPU (or the CPU that stands in for it) is."""
+"""What runs where the run runs: worker, trainer, server, supervisor, image, and the doors to Modal."""
+
+from pathlib import Path
+
+CODE = Path(__file__).parent
+"""This folder. Modules find files by it, not by their own place, which may change."""
+PROJECT = CODE.parent
+"""The folder that holds `remote/` and `environments/`."""

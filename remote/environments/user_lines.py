@@ -22,7 +22,7 @@ from typing import Any
 import remote
 from remote.environments.overlays import source_of
 
-_OUR_CODE = f"{Path(remote.__file__ or '').parent}/"
+_OUR_CODE = f"{remote.CODE}/"
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)(?:, in (?P<function>.+))?')
 
 

@@ -6,13 +6,13 @@ machine nor the process environment.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import remote
+from remote.contract.redaction import named_secret
 from remote.contract.spec import ExperimentSpec
 from remote.inference import gate
 from remote.processes.ports import HOST
@@ -54,8 +54,6 @@ KEPT_FOR_THE_HUB = frozenset(
 """The same where it fetches the model itself; one that lies on this disk needs no network."""
 NOT_FOR_VLLM = frozenset({"VLLM_LOGGING_CONFIG_PATH"})
 """Would hide the lines that `vllm_log` reads."""
-_PROJECT = str(Path(remote.__file__ or "").resolve().parents[1])
-_SECRET = re.compile(r"(?:^|_)(?:API_?)?(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL)S?(?:_|$)")
 
 
 @dataclass(frozen=True)
@@ -175,7 +173,7 @@ def environment(
     `threads`: OpenMP threads on a CPU; `gpus`: those that it has for itself.
     """
     variables = {
-        "PYTHONPATH": _PROJECT,  # holds the middleware
+        "PYTHONPATH": str(remote.PROJECT.resolve()),  # holds the middleware
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_DO_NOT_TRACK": "1",
         "DO_NOT_TRACK": "1",
@@ -228,6 +226,6 @@ def inherited(variables: Mapping[str, str], model: str) -> dict[str, str]:
 
 
 def _is_kept(name: str) -> bool:
-    if name in NOT_FOR_VLLM or _SECRET.search(name):
+    if name in NOT_FOR_VLLM or named_secret(name):
         return False
     return name in KEPT or name.startswith(KEPT_FAMILIES)

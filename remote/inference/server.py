@@ -321,7 +321,7 @@ class VllmServer:
             return self._hung
         with self._lock:
             found = self._reader.failure(process.exit_code, requested=self._stopping.is_set())
-        return None if found is None else found.with_evidence(self._oom.seen())
+        return None if found is None else found.with_evidence(self._oom.killed())
 
     def _failed(self, diagnosis: Diagnosis) -> ServerError:
         with self._lock:

@@ -1,8 +1,7 @@
-"""The Modal shell: the function that runs on Modal, and the app that is made of it for each run.
+"""The function that runs on Modal, and the app that is created with it for each run.
 
-Thin on purpose. What the function does is `container`'s, what its image holds `images`'s, when an app is
-started `launcher`'s. The function stands at the top of this module undecorated, so that Modal finds it by
-name and every run can give it resources of its own.
+The function is undecorated at the top level of this module, so that Modal finds it by name and every run can
+give it its own resources. What it does is in `container.py`.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import modal
 from modal import FilePatternMatcher
 from modal.exception import InputCancellation
 
+import remote
 from remote.contract import layout
 from remote.contract.errors import ConfigError, Hint
 from remote.contract.modal_resources import modal_options
@@ -24,43 +24,43 @@ from remote.image import pins
 from remote.modal_app import container
 
 FOLDERS = ("remote", "environments", "examples")
-"""What of the project goes into a container, where it is there."""
+"""Folders of the project that are uploaded to containers, where they exist."""
 LEFT_OUT = (
     *("**/__pycache__", "**/*.pyc", "**/*.egg-info", "**/.*", "**/node_modules"),
     *(f"*/{name}" for name in ("venv", "env", "build", "dist", "tests", "outputs", "wandb")),
 )
-"""Caches, environments, secrets (`.env`, `.venv`, `.git`), and in a package's own folder its tests and what
-building and running leave there stay at home."""
+"""Not uploaded: caches, virtual environments, secrets (`.env`, `.git`), and in a package's own folder its
+tests and the results of building and running."""
 MOST_BYTES, MOST_FILES = 500 << 20, 20_000
-"""What is uploaded at most: a data set, or an environment under a name of its own, belongs in a volume."""
+"""Limits of an upload; data sets belong in a volume."""
 STARTUP = 1800
 """Seconds that a container may take to start: the image is large."""
 
 
 def run(request_json: str, head: str) -> dict[str, Any]:
-    """One attempt at a run, on Modal; `head` is what its stream holds already."""
+    """One attempt at a run, on Modal. `head`: what the launcher has written to its stream."""
     request = LaunchRequest.model_validate_json(request_json)
     place = container.Place(
         outputs=Path(os.environ.get("VFM_OUTPUTS_DIR", layout.MODAL_OUTPUTS)),
         cache=Path(os.environ.get("VFM_CACHE_DIR", layout.MODAL_CACHE)),
-        project=Path(__file__).parents[1],
+        project=remote.PROJECT,
         task=os.environ.get("MODAL_TASK_ID"),
         call=modal.current_function_call_id(),
     )
-    # The cache is committed by Modal itself, in the background and when the container ends.
+    # Modal itself commits the cache, in the background and when the container ends.
     commit = modal.Volume.from_name(request.outputs).commit
     return container.run(request, head, place, commit, InputCancellation)
 
 
 def make_app(request: LaunchRequest, image: modal.Image) -> tuple[modal.App, Any]:
-    """A new app for one run, and its function; the resources come with `with_resources`."""
+    """A new app for one run, and its function, still without resources (see `with_resources`)."""
     tags = {"experimenter": request.experimenter, "experiment": request.experiment, "run": request.run_id}
     app = modal.App(layout.app_name(request.experimenter, request.experiment), tags=tags)
     made = app.function(
         name="run",
         image=with_project(image, Path.cwd()),
         include_source=False,
-        # Whatever a dead attempt left in its container's GPU and memory is gone with it.
+        # So that nothing of an earlier attempt remains in the container's GPU and memory.
         single_use_containers=True,
         startup_timeout=STARTUP,
     )(run)
@@ -68,7 +68,7 @@ def make_app(request: LaunchRequest, image: modal.Image) -> tuple[modal.App, Any
 
 
 def with_resources(function: Any, request: LaunchRequest, secrets: dict[str, str]) -> Any:
-    """The function on the machine that the config asks for, with secrets, volumes and retries."""
+    """The function with the config's machine, secrets, volumes and retries."""
     volumes = {
         layout.MODAL_CACHE: modal.Volume.from_name(request.cache),
         layout.MODAL_OUTPUTS: modal.Volume.from_name(request.outputs),
@@ -85,7 +85,7 @@ def with_resources(function: Any, request: LaunchRequest, secrets: dict[str, str
 
 
 def with_project(image: modal.Image, project: Path) -> modal.Image:
-    """The image with the project's own files, which are added when a container starts."""
+    """The image with the project's own files, which Modal adds when a container starts."""
     for folder in FOLDERS:
         if (project / folder).is_dir():
             check_size(project / folder)
@@ -94,14 +94,14 @@ def with_project(image: modal.Image, project: Path) -> modal.Image:
 
 
 def check_size(folder: Path) -> None:
-    """Refuse to upload what is too much, naming where most of it lies. Raises `ConfigError`."""
+    """Raise `ConfigError` where a folder is too large to upload; names the largest part."""
     left_out = FilePatternMatcher(*LEFT_OUT)
     sizes: dict[str, int] = defaultdict(int)
     files = 0
-    for root, names, found in os.walk(folder):
-        here = Path(root).relative_to(folder)
-        names[:] = [name for name in names if not left_out(here / name)]
-        for path in (here / name for name in found):
+    for root, names, file_names in os.walk(folder):
+        relative = Path(root).relative_to(folder)
+        names[:] = [name for name in names if not left_out(relative / name)]
+        for path in (relative / name for name in file_names):
             if not left_out(path):
                 files += 1
                 sizes["/".join(path.parts[:2])] += (folder / path).lstat().st_size

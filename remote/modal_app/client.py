@@ -1,7 +1,7 @@
-"""What the launcher asks of Modal: a connection, volumes, files in them, and the lines of a build.
+"""Modal's client for the launcher: connect, open volumes, read and write their files, and follow image
+builds.
 
-Owns Modal's client as the launcher sees it, and what its errors mean to people, by class. The order of
-things is `launcher`'s, what an app is made of `app`'s.
+Turns its errors into failures, by class.
 """
 
 from __future__ import annotations
@@ -22,38 +22,38 @@ from modal.exception import AuthError, Error, NotFoundError
 from modal.output import OutputManager
 
 from remote.contract.errors import BackendError, Hint, VfmError
-from remote.contract.json_text import from_json
+from remote.contract.json_text import OBEYED, from_json
 from remote.contract.modal_refusals import UPDATE_CLIENT, advice
 from remote.processes import lifecycle
 
-# Private: the public one prints to a terminal and knows no other place. A test breaks when it changes.
+# Private: the public one prints to a terminal only. A test breaks when it changes.
 from modal._output.manager import DisabledOutputManager  # isort: skip
 
 PATIENCE = 7.0
-"""Seconds that Modal has to answer; its own client would wait for a minute."""
+"""Seconds that Modal has to answer; its client itself would wait for a minute."""
 LOST = (exception.ConnectionError, exception.ServiceError, exception.InternalError, exception.ClientClosed)
-"""What Modal's client raises where the server cannot be asked, in place of refusing."""
+"""Exceptions of Modal's client that mean that the server cannot be reached."""
 VOLUME_VERSION = 2
-"""Volumes of the first version become slow beyond 50,000 files, which a few runs' episodes are, and take no
-more than 500,000 (Modal's guide to volumes)."""
+"""Volumes of version 1 are slow beyond 50,000 files, which the episodes of a few runs are, and are limited to
+500,000 (Modal's guide to volumes)."""
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL = re.compile(f"[\x00-\x08\x0b-\x1f{OBEYED}]")
 
 
 @asynccontextmanager
-async def within(what: str, seconds: float = PATIENCE) -> AsyncIterator[None]:
-    """Let calls take so long together; raises `BackendError` for whatever Modal answers instead."""
+async def within(action: str, seconds: float = PATIENCE) -> AsyncIterator[None]:
+    """Limit the calls in the block to `seconds` together, and raise their failures as `BackendError`."""
     try:
         async with asyncio.timeout(seconds):
-            with explained(what):
+            with explained(action):
                 yield
     except TimeoutError as error:
-        raise _unreachable(what, f"no answer within {seconds:.0f} s") from error
+        raise _unreachable(action, f"no answer within {seconds:.0f} s") from error
 
 
 @contextmanager
-def explained(what: str) -> Iterator[None]:
-    """Modal's exceptions as `BackendError`, by class; `what` says what was being done ("sign in")."""
+def explained(action: str) -> Iterator[None]:
+    """Raise Modal's exceptions as `BackendError`. `action`: what the block does, such as "sign in"."""
     try:
         yield
     except VfmError:
@@ -62,48 +62,48 @@ def explained(what: str) -> Iterator[None]:
         hint = Hint("run `modal setup`, or put MODAL_TOKEN_ID and MODAL_TOKEN_SECRET into .env")
         raise BackendError("not signed in to Modal", cause=first_line(error), hint=hint) from error
     except (*LOST, OSError, StreamTerminatedError) as error:
-        raise _unreachable(what, first_line(error)) from error
-    except Error as error:  # before GRPCError, which what Modal refuses is as well
-        said = first_line(error) or type(error).__name__
-        told = UPDATE_CLIENT if isinstance(error, exception.VersionError) else advice(str(error))
+        raise _unreachable(action, first_line(error)) from error
+    except Error as error:  # before GRPCError, which refusals of Modal's are too
+        message = first_line(error) or type(error).__name__
+        advised = UPDATE_CLIENT if isinstance(error, exception.VersionError) else advice(str(error))
         raise BackendError(
-            f"Modal could not {what}: {said}", cause=str(error), hint=Hint(told) if told else None
+            f"Modal could not {action}: {message}", cause=str(error), hint=Hint(advised) if advised else None
         ) from error
     except GRPCError as error:
-        raise _unreachable(what, first_line(error)) from error
+        raise _unreachable(action, first_line(error)) from error
 
 
-def _unreachable(what: str, cause: str) -> BackendError:
+def _unreachable(action: str, cause: str) -> BackendError:
     hint = Hint("is this machine online? https://status.modal.com says how Modal is")
-    return BackendError(f"cannot reach Modal to {what}", cause=cause, hint=hint)
+    return BackendError(f"cannot reach Modal to {action}", cause=cause, hint=hint)
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says."""
+    """The first line of an error's message."""
     return str(error).strip().partition("\n")[0]
 
 
 async def connect() -> modal.Client:
-    """A connected client. Raises `BackendError` within nine seconds of this process's start."""
+    """A connected client. Raises `BackendError` within nine seconds after the start of this process."""
     async with within("sign in", _left()):
         return await modal.Client.from_env.aio()
 
 
 def _left() -> float:
-    """Seconds that Modal has to answer a program that has just been started, and is waited for."""
+    """Seconds of `PATIENCE` left since the start of this process, for whose answer its caller waits."""
     return max(3.0, PATIENCE - _age())
 
 
 def _age() -> float:
-    """Seconds that this process has lived; importing Modal's library takes several on a busy machine."""
+    """Seconds since the start of this process; importing Modal's library takes several on a busy machine."""
     ticks = int(lifecycle.start_time(os.getpid()) or 0)
-    if not ticks:  # no Linux: that clock is not there either
+    if not ticks:  # not on Linux, which also lacks that clock
         return 0.0
     return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
 async def volume(name: str, client: modal.Client, *, create: bool = False) -> modal.Volume:
-    """A volume that is there, of whichever version, or is made. Raises `BackendError`."""
+    """An existing volume of any version, or with `create` a new one. Raises `BackendError`."""
     async with within(f"open the volume {name}", _left()):
         try:
             return await modal.Volume.from_name(name).hydrate.aio(client)
@@ -115,12 +115,12 @@ async def volume(name: str, client: modal.Client, *, create: bool = False) -> mo
             return await made.hydrate.aio(client)
         except (*LOST, AuthError):
             raise
-        except Error:  # a server that makes no such volumes, or somebody has made it meanwhile
+        except Error:  # the server has no such version, or the volume was created meanwhile
             return await modal.Volume.from_name(name, create_if_missing=True).hydrate.aio(client)
 
 
 async def holds(where: modal.Volume, path: str) -> bool:
-    """Whether there is a folder of that path in a volume."""
+    """Whether a volume has a folder of that path."""
     async with within(f"look at {path}"):
         try:
             await where.listdir.aio(path)
@@ -130,14 +130,14 @@ async def holds(where: modal.Volume, path: str) -> bool:
 
 
 async def put(where: modal.Volume, files: Mapping[str, bytes], seconds: float = 60.0) -> None:
-    """Write files of a volume, in place of those that are there. Raises `BackendError`."""
+    """Write files (path → bytes) to a volume, replacing existing ones. Raises `BackendError`."""
     async with within("write the run's files", seconds), where.batch_upload.aio(force=True) as batch:
         for path, data in files.items():
             batch.put_file(io.BytesIO(data), path)
 
 
 async def read_json(where: modal.Volume, path: str) -> Any:
-    """A JSON file of a volume; None where there is none or it holds no JSON."""
+    """A JSON file of a volume; None where it is missing or not JSON."""
     data = await read(where, path)
     try:
         return None if data is None else from_json(data)
@@ -146,7 +146,7 @@ async def read_json(where: modal.Volume, path: str) -> Any:
 
 
 async def read(where: modal.Volume, path: str) -> bytes | None:
-    """A whole file of a volume; None where there is none."""
+    """A whole file of a volume; None where it is missing."""
     async with within(f"read {path}"):
         try:
             return b"".join([chunk async for chunk in where.read_file.aio(path)])
@@ -155,7 +155,7 @@ async def read(where: modal.Volume, path: str) -> bytes | None:
 
 
 async def page(app: modal.App) -> str | None:
-    """The address of an app's page at Modal; None before the app is there."""
+    """URL of an app's page at Modal; None before the app exists."""
     return await app.get_dashboard_url.aio() if app.app_id else None
 
 
@@ -170,31 +170,31 @@ async def stop_app(app_id: str, client: modal.Client) -> None:
 
 
 class BuildOutput(DisabledOutputManager):
-    """Hands the lines of an image's build on, without a terminal's garbage."""
+    """Passes on the lines of an image build, without escape sequences."""
 
     def __init__(self, on_line: Callable[[str], None]) -> None:
         self._on_line = on_line
         self._held = ""
 
     async def put_streaming_log(self, log: Any, prefix: str = "") -> None:
-        """Modal has read some output of a build: any piece of it."""
+        """Called by Modal with any piece of a build's output."""
         *lines, self._held = (self._held + log.data).split("\n")
         for line in lines:
-            self._hand_on(line)
+            self._pass_on(line)
 
     def flush_lines(self) -> None:
-        """A layer is finished."""
+        """Called by Modal when a layer is finished."""
         line, self._held = self._held, ""
-        self._hand_on(line)
+        self._pass_on(line)
 
-    def _hand_on(self, line: str) -> None:
+    def _pass_on(self, line: str) -> None:
         if text := plain(line):
             self._on_line(text)
 
 
 @contextmanager
 def build_output(on_line: Callable[[str], None]) -> Iterator[None]:
-    """While it lasts, each line of a build is handed over."""
+    """While the block runs, call `on_line` with each line of a build."""
     before = OutputManager.get()
     OutputManager._set(BuildOutput(on_line))
     try:
@@ -204,6 +204,6 @@ def build_output(on_line: Callable[[str], None]) -> Iterator[None]:
 
 
 def plain(line: str) -> str:
-    """A line as text: no colours, no control characters, of a line that was redrawn the last state."""
+    """A line without colours and control characters; the last state of one that was redrawn."""
     last = _ESCAPES.sub("", line).rstrip("\r \t").rpartition("\r")[2]
     return _CONTROL.sub("", last).rstrip()

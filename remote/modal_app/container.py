@@ -1,8 +1,8 @@
-"""A run's attempt in a container of Modal's: what the function in `remote/modal_app/app.py` does.
+"""One attempt at a run in a container on Modal, called by the function in `app.py`.
 
 Starts the same supervisor that runs on a user's machine, copies its stream to the container's output, and
-has the outputs volume committed. Knows nothing of Modal's client: how to commit, and which exception means
-that the run was cancelled, it is told.
+commits the outputs volume. Does not import Modal's client: the function to commit, and the exception that
+means that the run was cancelled, are arguments.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from remote.processes import lifecycle
 
 COMMIT_EVERY = 60.0
 """Seconds between two commits of a run that goes on without a checkpoint."""
-LOOK_EVERY = 0.5
+POLL = 0.5
 LAST_COMMIT = 6.0
-"""Seconds that a commit under way, and then the last one, may take where the machine is taken away."""
+"""Seconds that a commit in progress, and then the last one, may take where the machine is taken away."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where this attempt takes place: its directories, and what Modal calls it."""
+    """The container: its directories, and its ids on Modal."""
 
     outputs: Path
     cache: Path
@@ -52,7 +52,7 @@ class Place:
 
 
 class AttemptOver(Exception):
-    """This attempt is over and the run is not: Modal is to start another."""
+    """This attempt is over and the run is not: Modal should start another."""
 
 
 def run(
@@ -63,24 +63,24 @@ def run(
     cancelled: type[BaseException],
     out: int = 1,
 ) -> dict[str, Any]:
-    """One attempt, from the first line to the last commit; gives the run's status and exit code.
+    """Run an attempt until its last commit; returns the run's status and exit code.
 
-    Raises what has interrupted it (`KeyboardInterrupt`: the machine is taken away; `cancelled`) and
+    Raises what has interrupted it (`KeyboardInterrupt`: the machine is taken away; `cancelled`), and
     `AttemptOver` where another attempt has to follow.
     """
     attempt = AttemptThread(request, head, place, commit, out)
     attempt.start()
-    asked: BaseException | None = None
+    interruption: BaseException | None = None
     while not attempt.over.is_set():
         try:
-            attempt.over.wait()  # not `join`: one that is interrupted takes the thread for ended
+            attempt.over.wait()  # an interrupted `join` would take the thread for ended
         except (KeyboardInterrupt, cancelled) as request_to_end:
-            asked = asked or request_to_end
+            interruption = interruption or request_to_end
             stop = isinstance(request_to_end, cancelled)
             attempt.ask(signal.SIGTERM if stop else signal.SIGUSR1)
     record = attempt.outcome()
-    if asked is not None and record.status not in ("done", "failed"):
-        raise asked
+    if interruption is not None and record.status not in ("done", "failed"):
+        raise interruption
     if not record.ended_already:
         why = record.attempts[-1].why or "lost"
         raise AttemptOver(f"attempt {len(record.attempts)} of {record.run_id} is over ({why})")
@@ -88,13 +88,13 @@ def run(
 
 
 class AttemptThread(threading.Thread):
-    """The attempt itself, away from the main thread, where Modal's signals raise at any moment."""
+    """The attempt itself. Not in the main thread, in which Modal's signals raise at any moment."""
 
     def __init__(
         self, request: LaunchRequest, head: str, place: Place, commit: Callable[[], None], out: int
     ) -> None:
         super().__init__(name="attempt", daemon=True)
-        self._request, self._head, self._place = here(request, place), head, place
+        self._request, self._head, self._place = localized(request, place), head, place
         self._commit, self._out = commit, out
         self._run_dir = RunDir(Path(self._request.run_dir))
         self._listener: subprocess.Popen[bytes] | None = None
@@ -104,20 +104,20 @@ class AttemptThread(threading.Thread):
         self.over = threading.Event()
 
     def ask(self, signum: signal.Signals) -> None:
-        """Signal the supervisor, at once or as soon as it listens: before that it would just die."""
+        """Signal the supervisor, or do so as soon as it handles signals: before that it would just die."""
         with self._lock:
             self._signal = signum
             if self._listener is not None:
                 self._listener.send_signal(signum)
 
     def outcome(self) -> RunRecord:
-        """The record as the attempt has left it; raises what has kept the attempt from taking place."""
+        """The record after the attempt. Raises what kept the attempt from running."""
         if self._error is not None:
             raise self._error
         return self._run_dir.record()
 
     def run(self) -> None:
-        """See the attempt through."""
+        """Run the attempt; its exception is raised by `outcome`."""
         try:
             self._see_through()
         except BaseException as error:
@@ -128,13 +128,13 @@ class AttemptThread(threading.Thread):
     def _see_through(self) -> None:
         supervisor = self._start()
         record = self._answer(supervisor)
-        if record.ended_already:  # Modal delivers a call again whose container died after its last commit.
+        if record.ended_already:  # Modal repeats a call whose container died after its last commit.
             supervisor.wait()
             return
         stream = self._run_dir.path / layout.STREAM
         committer = Committer(self._run_dir.path, self._commit)
         mirror = Mirror(stream, len(record.attempts), record.attempts[-1].offset, committer.notice, self._out)
-        committer.commit()  # before anything is printed: the next attempt must know that there was this one
+        committer.commit()  # before anything is printed, so that a next attempt knows of this one
         mirror.start()
         committer.start()
         code = supervisor.wait()
@@ -147,7 +147,8 @@ class AttemptThread(threading.Thread):
             raise AttemptOver(f"the supervisor of {record.run_id} ended with code {code}")
 
     def _start(self) -> subprocess.Popen[bytes]:
-        """A supervisor in a session of its own: what is sent to the container's own is for us to pass on."""
+        """Start a supervisor in a session of its own: signals to the container are passed on by this
+        process."""
         env = {**os.environ, **pins.caches(str(self._place.cache)), "PYTHONPATH": str(self._place.project)}
         env[VOLUME] = self._request.outputs
         return subprocess.Popen(
@@ -160,7 +161,8 @@ class AttemptThread(threading.Thread):
         )
 
     def _answer(self, supervisor: subprocess.Popen[bytes]) -> RunRecord:
-        """Tell the supervisor what to do; stdin stays open as long as this process lives."""
+        """Send the supervisor its document, and read its answer. Its stdin stays open while this process
+        lives."""
         document = {
             "request": self._request.model_dump(mode="json"),
             "head": self._head,
@@ -169,7 +171,7 @@ class AttemptThread(threading.Thread):
         }
         assert supervisor.stdin is not None
         assert supervisor.stdout is not None
-        with suppress(BrokenPipeError):  # It died at once: its last words are in the container's output.
+        with suppress(BrokenPipeError):  # It died at once: its output is in the container's.
             supervisor.stdin.write(json.dumps(document).encode() + b"\n")
             supervisor.stdin.flush()
         answer = from_json(supervisor.stdout.readline() or b"{}")
@@ -184,7 +186,8 @@ class AttemptThread(threading.Thread):
 
 
 class Committer(threading.Thread):
-    """Has the volume committed at every checkpoint, whenever the record has changed, and now and then."""
+    """Commits the volume at every checkpoint, when the record has changed, and every `COMMIT_EVERY`
+    seconds."""
 
     def __init__(self, run_dir: Path, commit: Callable[[], None]) -> None:
         super().__init__(name="committer", daemon=True)
@@ -195,13 +198,13 @@ class Committer(threading.Thread):
         self._synced: dict[str, tuple[int, int]] = {}
 
     def notice(self, data: bytes) -> None:
-        """The stream has grown by these bytes."""
+        """Called with the bytes by which the stream has grown."""
         self._grown = True
         if b'"type":"checkpoint"' in data:
             self._due.set()
 
     def run(self) -> None:
-        """Commit when it is due, until `finish`."""
+        """Commit when that is due, until `finish`."""
         committed, last = "", time.monotonic()
         while not self._over.is_set():
             stamp, now = self._stamp(), time.monotonic()
@@ -210,22 +213,22 @@ class Committer(threading.Thread):
                 self._grown = False
                 committed, last = stamp, now
                 self.commit()
-            self._due.wait(LOOK_EVERY)
+            self._due.wait(POLL)
 
     def finish(self, patience: float | None = None) -> None:
-        """Commit no more by itself; a commit under way is waited for, so many seconds at most."""
+        """Stop; waits at most `patience` seconds for a commit in progress."""
         self._over.set()
         self._due.set()
         self.join(patience)
 
     def commit_last(self, patience: float | None = None) -> None:
-        """Commit once more, or two times more where that fails, in so many seconds at most."""
+        """Commit once more, with two more tries, within at most `patience` seconds."""
         last = threading.Thread(target=self.commit, args=(3,), name="last commit", daemon=True)
         last.start()
         last.join(patience)
 
     def commit(self, tries: int = 1) -> None:
-        """Commit; a failure is said once, and the next commit makes up for it."""
+        """Commit. A failure is logged once; the next commit includes everything."""
         for _ in range(tries):
             try:
                 self._sync()
@@ -237,11 +240,11 @@ class Committer(threading.Thread):
                 return
 
     def _sync(self) -> None:
-        """Sync what was written since the last commit: Modal leaves out of a commit what is open for writing
-        and not synced, and the stream is open from the first line to the last."""
+        """fsync the files written since the last commit. Modal leaves files out of a commit that are open for
+        writing and not synced, and the stream is open all the time."""
         for folder, _, names in os.walk(self._run_dir):
             for path in (os.path.join(folder, name) for name in names):
-                with suppress(OSError):  # gone, or the commit shall try all the same
+                with suppress(OSError):  # it is gone, or the commit should be tried anyway
                     stat = os.lstat(path)
                     state = (stat.st_mtime_ns, stat.st_size)
                     if S_ISREG(stat.st_mode) and self._synced.get(path) != state:
@@ -252,15 +255,15 @@ class Committer(threading.Thread):
         if failure == self._failed:
             return
         self._failed = failure
-        told = f"the outputs volume could not be committed: {failure}"
+        message = f"the outputs volume could not be committed: {failure}"
         try:
             fd = os.open(self._run_dir / layout.STREAM, os.O_WRONLY | os.O_APPEND)
             try:
-                Emitter(None, fd).say("worker", told)
+                Emitter(None, fd).say("worker", message)
             finally:
                 os.close(fd)
-        except OSError as error:  # a full volume takes no line either: Modal's own log still does
-            print(f"{told} ({error})", file=sys.stderr, flush=True)
+        except OSError as error:  # on a full volume Modal's own log is left
+            print(f"{message} ({error})", file=sys.stderr, flush=True)
 
     def _stamp(self) -> str:
         try:
@@ -270,8 +273,8 @@ class Committer(threading.Thread):
         return f"{stat.st_mtime_ns}:{stat.st_ino}"
 
 
-def here(request: LaunchRequest, place: Place) -> LaunchRequest:
-    """The request with the paths that it has in this container."""
+def localized(request: LaunchRequest, place: Place) -> LaunchRequest:
+    """The request with its paths in this container."""
     paths = {
         "run_dir": str(place.outputs / layout.run_path(request.run_id)),
         "cache_dir": str(place.cache),
@@ -282,7 +285,7 @@ def here(request: LaunchRequest, place: Place) -> LaunchRequest:
 
 
 def _mounted(path: str, place: Place) -> str:
-    """A path that was planned for Modal's mounts, where this container has them; others stay as they are."""
+    """A path under Modal's usual mount points in this container; other paths unchanged."""
     for mount, folder in ((layout.MODAL_OUTPUTS, place.outputs), (layout.MODAL_CACHE, place.cache)):
         if PurePosixPath(path).is_relative_to(mount):
             return str(folder / PurePosixPath(path).relative_to(mount))

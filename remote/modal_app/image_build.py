@@ -1,7 +1,6 @@
-"""The image's build as a run tells of it: the phase, its lines, and why it failed.
+"""Report the build of the image on Modal: its phase, its lines, and why it failed.
 
-Owns which image that is: the one of the project's `run_modal.py`. How its lines come in from Modal is
-`modal_calls`'; what is in it, `images`'.
+The image is the one of the project's `run_modal.py`.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ if TYPE_CHECKING:
     from modal.exception import ImageBuildError
 
 EVIDENCE = 15
-"""Last lines of a build that failed that go on record."""
+"""Number of last lines of a failed build that are recorded."""
 
 
 class Building:
-    """The image phase around a build: its lines, and what they say of why it failed."""
+    """Emits the image phase around a build, and turns its failure into `ImageError`."""
 
     def __init__(self, emit: Emitter) -> None:
         self._emit = emit
         self._last: deque[str] = deque(maxlen=EVIDENCE)
 
     def line(self, text: str) -> None:
-        """A line of the build."""
+        """Log a line of the build."""
         self._last.append(text)
         self._emit.say("image", text)
 
@@ -44,9 +43,9 @@ class Building:
             return
         self._emit.phase("image", "failed")
         if isinstance(error, Exception):
-            raise self._explained(error) from error
+            raise self._translated(error) from error
 
-    def _explained(self, error: Exception) -> Exception:
+    def _translated(self, error: Exception) -> Exception:
         from modal.exception import ImageBuildError
 
         from remote.modal_app.client import explained
@@ -62,27 +61,27 @@ class Building:
 
 
 def _reason(error: ImageBuildError) -> list[str]:
-    """What Modal itself says of the failure, which its last lines of output need not tell; never empty."""
-    said = [line.strip() for line in str(error).splitlines()]
+    """Modal's own description of the failure, which the last lines of output may lack."""
+    lines = [line.strip() for line in str(error).splitlines()]
     command = f"modal image logs {error.image_id}"
-    return [line for line in said if line and line not in (command, "View the build logs:")]
+    return [line for line in lines if line and line not in (command, "View the build logs:")]
 
 
 def _advice(error: ImageBuildError) -> Hint:
-    """By Modal's words: the exception's class is the same for all of these."""
+    """Advice by Modal's message, since all of these have the same class."""
     text, whole = str(error), f"`modal image logs {error.image_id}` shows all of its output"
     if "terminated due to external shut-down" in text or "timed out" in text.partition("\n")[0]:
-        return Hint(f"it was cut short: launch again, the layers that are built are kept; {whole}")
+        return Hint(f"it was interrupted: launch again, finished layers are kept; {whole}")
     return Hint(
-        "the lines above say why; packages of your own are listed in run_modal.py, the others in "
+        "see the lines above; your own packages are listed in run_modal.py, the others in "
         f"remote/image/pins.py; {whole}"
     )
 
 
 def users_image(python: str | None = None) -> modal.Image:
-    """The image of `run_modal.py`, which every door shares; the stack alone where there is no such file.
+    """The image of `run_modal.py`; without that file, the training stack alone. Raises `ConfigError`.
 
-    `python` is its minor version, such as `3.11`; None: the usual one.
+    `python`: its minor version, such as `3.11`; None: the default.
     """
     from remote.image import pins
 
@@ -90,10 +89,10 @@ def users_image(python: str | None = None) -> modal.Image:
     if not Path("run_modal.py").is_file():
         return pins.modal_image()
     try:
-        found = importlib.import_module("run_modal").image
+        image = importlib.import_module("run_modal").image
     except (Exception, SystemExit) as error:
         raise ConfigError(
             f"run_modal.py could not be read: {type(error).__name__}: {error}",
             hint=Hint("it has to define `image`, a modal.Image"),
         ) from error
-    return found  # type: ignore[no-any-return]
+    return image  # type: ignore[no-any-return]

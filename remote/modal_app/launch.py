@@ -1,4 +1,4 @@
-"""A launch on Modal: on record, its image built, its app started and left alone."""
+"""Launch a run on Modal: record it, build its image, start its app, call its function."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ TOKENS = ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET")
 
 
 class Launch:
-    """One launch, from the request to a call that waits for its machine."""
+    """One launch, from the request to the function call that waits for its machine."""
 
     def __init__(self, request: LaunchRequest, home: Path, secrets: dict[str, str]) -> None:
         self.request = request.model_copy(update=places(request))
         self._wheel = staging.wheel_of(request)
-        # Modal's own variables are not for containers, which have others of these names.
+        # Containers have other values of Modal's own variables.
         self.secrets = {name: value for name, value in secrets.items() if not name.startswith("MODAL_")}
         self.run_dir = staged(home, request)
         self._created = False
 
     async def prepare(self) -> RunRecord:
-        """The run on record, here and in its volume; whole, or not at all. Raises `VfmError`."""
+        """Record the run, on this machine and in its volume, or not at all. Raises `VfmError`."""
         try:
             return await self._prepare()
         except BaseException as error:
@@ -73,11 +73,12 @@ class Launch:
         if self._wheel:
             staging.put_wheel(self._wheel, self.run_dir, self.request)
         pid = os.getpid()
-        who = {"pid": str(pid), "started": lifecycle.start_time(pid)}
-        return self.run_dir.write_record(record.model_copy(update={"identifiers": who}))
+        identifiers = {"pid": str(pid), "started": lifecycle.start_time(pid)}
+        return self.run_dir.write_record(record.model_copy(update={"identifiers": identifiers}))
 
     async def carry_out(self) -> int:
-        """Build, start and spawn; whatever keeps the run from starting is put on record."""
+        """Build the image, start the app and call its function; a failure is recorded. Returns the exit
+        code."""
         try:
             await self._start()
         except (asyncio.CancelledError, lifecycle.Stopped):
@@ -96,26 +97,26 @@ class Launch:
         return 0
 
     async def _start(self) -> None:
-        from remote.modal_app import app as shell
+        from remote.modal_app import app as modal_app
 
         emit = Emitter(self.run_dir.path)
         calls = self._calls
         with Building(emit) as building:
-            app, function = shell.make_app(self.request, users_image(self.request.spec.image.python))
+            app, function = modal_app.make_app(self.request, users_image(self.request.spec.image.python))
             run = app.run.aio(client=self.client, detach=True)
             try:
                 with calls.build_output(building.line):
                     await run.__aenter__()
             finally:
                 self._identify(app=app.app_id, page=await calls.page(app))
-        machine = shell.with_resources(function, self.request, self.secrets)
+        machine = modal_app.with_resources(function, self.request, self.secrets)
         try:
             await self._spawn(machine, emit)
         finally:
             await self._leave(run)
 
     async def _leave(self, run: Any) -> None:
-        """Take leave of the app, which goes on: a connection that is lost by now ends no run."""
+        """Disconnect from the app, which goes on; a lost connection is no failure any more."""
         try:
             async with self._calls.within("leave the app"):
                 await run.__aexit__(None, None, None)
@@ -123,7 +124,7 @@ class Launch:
             print(error, file=sys.stderr, flush=True)
 
     async def _spawn(self, function: Any, emit: Emitter) -> None:
-        """From the call on the stream is the container's: nothing more is said here."""
+        """Call the function; from then on only the container writes to the stream."""
         await upload(self.volume, self.run_dir, layout.RECORD)
         emit.say("worker", f"🔗 Modal's page of this run: {self.run_dir.record().identifiers['page']}")
         emit.say("worker", f"⏳ waiting for a machine on Modal: {machine(self.request)}")
@@ -135,16 +136,16 @@ class Launch:
 
     def _identify(self, **ids: str | None) -> None:
         record = self.run_dir.record()
-        known = {name: value for name, value in ids.items() if value}
-        identifiers = {**record.identifiers, **known}
+        new = {name: value for name, value in ids.items() if value}
+        identifiers = {**record.identifiers, **new}
         self.run_dir.write_record(record.model_copy(update={"identifiers": identifiers}))
 
     async def _end(self, ending: Ending) -> None:
-        """The run is over before a machine had it: on record here, in the volume, and no app is left."""
-        said = EventsTail(self.run_dir.path).read()
-        conclude(self.run_dir, ending, said, fd=1)
-        # Where Modal cannot be reached any more, the staged record goes on naming this launcher, by which
-        # the near side knows that nobody else has been told, and settles it later.
+        """End a run that never had a machine: record it here and in the volume, and stop its app."""
+        events = EventsTail(self.run_dir.path).read()
+        conclude(self.run_dir, ending, events, fd=1)
+        # Where Modal cannot be reached any more, the staged record keeps this launcher's identifiers. From
+        # them the client knows that the volume's record is not complete, and settles the run later.
         with suppress(VfmError):
             if app_id := self.run_dir.record().identifiers.get("app"):
                 await self._calls.stop_app(app_id, self.client)
@@ -153,7 +154,7 @@ class Launch:
 
 
 def places(request: LaunchRequest) -> dict[str, str]:
-    """The request's paths, and its backend, as containers have them."""
+    """The request's backend and paths in a container."""
     from remote.image import pins
 
     return {
@@ -166,7 +167,7 @@ def places(request: LaunchRequest) -> dict[str, str]:
 
 
 def machine(request: LaunchRequest) -> str:
-    """The machine that a run waits for, in words."""
+    """The machine that a run waits for, for people."""
     modal = request.spec.modal
     count = f"{modal.gpu.count} × " if modal.gpu.count > 1 else ""
     return f"{count}{modal.gpu.type}, {modal.cpus:g} cores, {modal.memory / 1024:g} GB of memory"

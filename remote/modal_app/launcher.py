@@ -1,7 +1,7 @@
-"""Starts a run on Modal: puts it on record, has its image built, starts its app, and leaves it alone.
+"""Launch a run on Modal: record it, build its image, start its app, and end.
 
-A process of its own, so that a launch outlives the program that asked for it. It speaks on stdout as the
-supervisor does: one line of JSON answers, then stdout is let go.
+A process of its own, so that a launch outlives the program that started it. Like the supervisor, it answers
+with one line of JSON on stdout.
 
     python -m remote.modal_app.launcher              launch the run on stdin: {home, env, request}
     python -m remote.modal_app.launcher --resume     resume the run on stdin, which has ended
@@ -10,8 +10,8 @@ supervisor does: one line of JSON answers, then stdout is let go.
     python -m remote.modal_app.launcher --settle DIR complete a run whose processes are gone, in its volume
                                                      too; stdin: {status, exit_code, error, text, env}
 
-The project is the working directory. What is staged, in `<home>/modal/<outputs>/runs/<id>/`, is a run
-directory: its record, and the stream as far as it is known here.
+The project is the working directory. Runs are staged in `<home>/modal/<outputs>/runs/<id>/`: a run directory
+with the record, and the stream as far as it is known on this machine.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from remote.output.run_dir import RunDir
 from remote.processes import lifecycle
 
 BUILDER = "2025.06"
-"""Modal's version of the image's base, in place of the workspace's: all users have the same, and one that the
-pinned client does not know yet keeps nobody from building."""
+"""Version of Modal's image builder, instead of the workspace's: the same for all users, and known to the
+pinned client."""
 
 
 async def launch(document: dict[str, Any]) -> int:
-    """Put the run on record, answer, and carry the launch out; returns the exit code."""
+    """Record the run, answer, and carry out the launch; returns the exit code."""
     _stop_on_sigterm()
     os.environ.update({name: document["env"][name] for name in TOKENS if document["env"].get(name)})
     request = LaunchRequest.model_validate(document["request"])
@@ -56,12 +56,12 @@ async def launch(document: dict[str, Any]) -> int:
         _redirect(os.open(os.devnull, os.O_WRONLY))  # Modal's client takes a while to end.
         return 1
     answer({"record": record.model_dump(mode="json")})
-    _leave_asker(run.run_dir.path)
+    _leave_caller(run.run_dir.path)
     return await run.carry_out()
 
 
 async def resume(document: dict[str, Any]) -> int:
-    """Have a run that is over go on; answers once its call is made. Returns the exit code."""
+    """Resume a run that is over; answers once its call is made. Returns the exit code."""
     from remote.modal_app.resume import Resumption
 
     os.environ.update({name: document["env"][name] for name in TOKENS if document["env"].get(name)})
@@ -80,7 +80,7 @@ async def resume(document: dict[str, Any]) -> int:
 
 
 def _stop_on_sigterm() -> None:
-    """A request to stop cancels what is under way, once: what follows it is seen through."""
+    """Let SIGTERM cancel the current task, once: its cleanup is not interrupted."""
     task = asyncio.current_task()
     assert task is not None
     loop = asyncio.get_running_loop()
@@ -93,8 +93,8 @@ def _stop_on_sigterm() -> None:
     loop.add_signal_handler(signal.SIGTERM, stop)
 
 
-def _leave_asker(run_dir: Path) -> None:
-    """From here on stdout is the run's stream; what libraries warn of goes to a file beside it."""
+def _leave_caller(run_dir: Path) -> None:
+    """From here on stdout is the run's stream, and warnings of libraries go to a file beside it."""
     append = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     stream = os.open(run_dir / layout.STREAM, append)
     _redirect(stream, os.open(run_dir / layout.LOGS / "launcher.log", append, 0o600))
@@ -107,7 +107,7 @@ def _redirect(output: int, warnings: int | None = None) -> None:
 
 
 async def build(python: str | None = None) -> int:
-    """Have the image built, with the stream on stdout; returns 0, or 1 where it failed."""
+    """Build the image, with the stream on stdout; returns the exit code."""
     _stop_on_sigterm()
     emit = Emitter(None)
     try:
@@ -131,13 +131,13 @@ async def build(python: str | None = None) -> int:
 
 
 def stop(folder: Path) -> None:
-    """Ask a launch to stop; one that is over is left alone."""
+    """Ask a launch to stop; does nothing where it is over."""
     lock = lifecycle.take_lock(folder)
     if lock is not None:
         os.close(lock)
         return
-    known = RunDir(folder).record().identifiers
-    if pid := lifecycle.of_run(folder, known.get("pid", ""), known.get("started", "")):
+    identifiers = RunDir(folder).record().identifiers
+    if pid := lifecycle.of_run(folder, identifiers.get("pid", ""), identifiers.get("started", "")):
         os.kill(pid, signal.SIGTERM)
 
 

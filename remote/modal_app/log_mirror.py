@@ -1,8 +1,4 @@
-"""Copies a run's stream, as it grows, to a container's output as frames.
-
-Owns where a frame ends and how soon it is sent. What a frame is, is `contract/frames`'s; that what the
-stream holds is also in the volume, the container's.
-"""
+"""Copy a run's stream, as it grows, to the container's output as frames (`contract/log_frames.py`)."""
 
 from __future__ import annotations
 
@@ -14,26 +10,28 @@ from pathlib import Path
 from remote.contract.log_frames import Frame, encode_frame
 
 CHUNK = 65536
-"""Most bytes of the stream in one frame."""
+"""Maximum number of bytes of the stream in a frame."""
 SOONEST, LATEST = 0.01, 0.04
-"""Seconds between two looks at the stream: while it grows, and while nothing happens."""
+"""Seconds between two checks of the stream: while it grows, and while it does not."""
 
 
 class Mirror(threading.Thread):
-    """One attempt's part of a stream, from `offset` on; a thread, since a signal may cut the main one's
-    writing short. `seen` is called with the bytes of every frame."""
+    """Copies an attempt's part of a stream, from `offset` on; calls `on_data` with the bytes of every frame.
+
+    A thread of its own, since signals may interrupt writing in the main one.
+    """
 
     def __init__(
-        self, stream: Path, attempt: int, offset: int, seen: Callable[[bytes], None], fd: int = 1
+        self, stream: Path, attempt: int, offset: int, on_data: Callable[[bytes], None], fd: int = 1
     ) -> None:
         super().__init__(name="mirror", daemon=True)
-        self._attempt, self._offset, self._seen, self._out = attempt, offset, seen, fd
+        self._attempt, self._offset, self._on_data, self._out = attempt, offset, on_data, fd
         self._position = offset
         self._stream = os.open(stream, os.O_RDONLY | os.O_CLOEXEC)
         self._over = threading.Event()
 
     def run(self) -> None:
-        """Look, send, and look again, until `finish`."""
+        """Send what is new, until `finish`."""
         pause = SOONEST
         while not self._over.wait(pause):
             pause = SOONEST if self._send() else min(LATEST, 1.5 * pause)
@@ -42,12 +40,12 @@ class Mirror(threading.Thread):
         os.close(self._stream)
 
     def finish(self) -> None:
-        """Send what is left, a torn last line too; nobody writes to the stream any more."""
+        """Send the rest, a torn last line included, once the stream grows no more."""
         self._over.set()
         self.join()
 
     def _send(self, *, whole_lines: bool = True) -> bool:
-        """One frame, if there is something for it: of whole lines, unless one line fills it."""
+        """Send a frame, if there is anything to send: of whole lines, unless one line fills it."""
         data = os.pread(self._stream, CHUNK, self._position)
         end = data.rfind(b"\n") + 1
         if end or (whole_lines and len(data) < CHUNK):
@@ -55,7 +53,7 @@ class Mirror(threading.Thread):
         if data:
             _write(self._out, encode_frame(Frame(self._attempt, self._position - self._offset, data)))
             self._position += len(data)
-            self._seen(data)
+            self._on_data(data)
         return bool(data)
 
 

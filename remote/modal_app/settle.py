@@ -1,7 +1,6 @@
-"""Completes a run on Modal that nobody is left of: here where it is staged, and in its volume.
+"""Settle a run on Modal: complete the record of one whose container or launcher died, here and in its volume.
 
-Owns what is put on record of a run whose container or launcher died speechless. Finding out that nobody is
-left, and why, is the near side's, which also brings the staged stream up to date before it asks for this.
+The client finds out that it died and why, and updates the staged stream before it calls this.
 """
 
 from __future__ import annotations
@@ -37,10 +36,10 @@ async def settle_and_answer(staged: Path, document: dict[str, Any]) -> int:
 
 
 async def settle(run_dir: RunDir, document: dict[str, Any]) -> RunRecord:
-    """The run's record, completed; one that is over in the volume is only brought here, and one that is over
-    only here is only brought there.
+    """Complete the run's record and return it. One that is over in the volume or here is only copied to the
+    other.
 
-    Raises `BackendError` where Modal cannot be reached: then nothing has changed.
+    Raises `BackendError` where Modal cannot be reached, with everything unchanged.
     """
     lock = lifecycle.take_lock(run_dir.path, patience=2.0)
     if lock is None:
@@ -56,37 +55,39 @@ async def _settle(run_dir: RunDir, document: dict[str, Any]) -> RunRecord:
     given_up = record.ended_already  # by its launcher, when Modal was out of reach
     client = await calls.connect()
     volume = await calls.volume(record.outputs, client, create=True)  # a launch may have died before
-    known = await calls.read_json(volume, f"{layout.run_path(record.run_id)}/{layout.RECORD}")
-    there = None if known is None else RunRecord.model_validate(known)
-    if there is not None and (there.attempts or not given_up):
-        record = _brought_together(record, there)
-        if given_up:  # a container had the call all the same: the launcher's words of its end do not count
+    data = await calls.read_json(volume, f"{layout.run_path(record.run_id)}/{layout.RECORD}")
+    in_volume = None if data is None else RunRecord.model_validate(data)
+    if in_volume is not None and (in_volume.attempts or not given_up):
+        record = _merged(record, in_volume)
+        if given_up:  # a container ran anyway: what the launcher wrote about the end is wrong
             os.truncate(run_dir.path / layout.STREAM, 0)
         if given_up or record.ended_already:
             return run_dir.write_record(record)
-    before = _Before(run_dir)
+    snapshot = _Snapshot(run_dir)
     try:
         if not given_up:
             await _take_events(run_dir, volume)
             _complete(run_dir, record, document)
         await upload(volume, run_dir, layout.STREAM, layout.EVENTS, layout.RECORD)
     except BaseException:
-        before.restore()
+        snapshot.restore()
         raise
     if app_id := record.identifiers.get("app"):
         await calls.stop_app(app_id, client)
     return run_dir.write_record(known_on_modal(run_dir.record()))
 
 
-def _brought_together(staged: RunRecord, there: RunRecord) -> RunRecord:
-    """The volume's record with what only this side knows: ids, and where the attempts' parts begin here,
-    since the stream that was seen may be longer than what was ever committed."""
+def _merged(staged: RunRecord, in_volume: RunRecord) -> RunRecord:
+    """The volume's record with ids and attempts' offsets of the staged one, whose stream may be longer than
+    the committed one."""
     ids = {name: staged.identifiers[name] for name in KNOWN_ON_MODAL if name in staged.identifiers}
-    changes: dict[str, Any] = {"identifiers": {**there.identifiers, **ids}}
-    if len(staged.attempts) == len(there.attempts):
-        pairs = zip(there.attempts, staged.attempts, strict=True)
-        changes["attempts"] = [one.model_copy(update={"offset": seen.offset}) for one, seen in pairs]
-    return there.model_copy(update=changes)
+    changes: dict[str, Any] = {"identifiers": {**in_volume.identifiers, **ids}}
+    if len(staged.attempts) == len(in_volume.attempts):
+        pairs = zip(in_volume.attempts, staged.attempts, strict=True)
+        changes["attempts"] = [
+            attempt.model_copy(update={"offset": staged_attempt.offset}) for attempt, staged_attempt in pairs
+        ]
+    return in_volume.model_copy(update=changes)
 
 
 def _complete(run_dir: RunDir, record: RunRecord, document: dict[str, Any]) -> None:
@@ -108,28 +109,29 @@ def _complete(run_dir: RunDir, record: RunRecord, document: dict[str, Any]) -> N
 
 
 async def _take_events(run_dir: RunDir, volume: Any) -> None:
-    """The volume's events in place of the staged ones, which are the launcher's: it may have some that the
-    stream lacks here and there."""
+    """Replace the staged events, which are the launcher's, by the volume's, which may have more than the
+    stream."""
     path = str(layout.run_path(run_dir.path.name) / layout.EVENTS)
-    there = await calls.read(volume, path)
-    if there:
-        write_atomic(run_dir.path / layout.EVENTS, there.decode(errors="replace"))
+    in_volume = await calls.read(volume, path)
+    if in_volume:
+        write_atomic(run_dir.path / layout.EVENTS, in_volume.decode(errors="replace"))
 
 
 def _collect_events(run_dir: Path) -> None:
-    """`events.jsonl` anew from the stream, in which every event has been said; numbers only rise."""
-    kept, last = [], -1
+    """Rewrite `events.jsonl` from the stream, which has every event; events whose number does not increase
+    are left out."""
+    lines_of_events, last = [], -1
     with (run_dir / layout.STREAM).open(encoding="utf-8", errors="replace", newline="\n") as lines:
         for line in lines:
             event = decode_line(line.rstrip("\n")) if line.startswith(RECORD_SEPARATOR) else ""
             if not isinstance(event, str) and event.seq > last:
                 last = event.seq
-                kept.append(line[1:])
-    write_atomic(run_dir / layout.EVENTS, "".join(kept))
+                lines_of_events.append(line[1:])
+    write_atomic(run_dir / layout.EVENTS, "".join(lines_of_events))
 
 
-class _Before:
-    """What is staged, so that an attempt to settle that fails leaves no trace."""
+class _Snapshot:
+    """The staged files before settling, to restore them where it fails."""
 
     def __init__(self, run_dir: RunDir) -> None:
         self._run_dir = run_dir

@@ -1,7 +1,6 @@
-"""A run on Modal as it is staged on the user's machine: where, and what of it goes into its volume.
+"""The staged copy of a run on Modal: a run directory on the user's machine, and its upload to the volume.
 
-The staged folder is a run directory. Its record also names the launcher while that lives, which nobody
-elsewhere is told.
+Its record also has the launcher's identifiers, which are left out of the uploaded one.
 """
 
 from __future__ import annotations
@@ -16,31 +15,31 @@ from remote.contract.record import LaunchRequest, RunRecord
 from remote.output.run_dir import RunDir
 
 FOLDER = "modal"
-"""The folder of VFM_HOME that holds what is staged and cached of Modal's runs."""
+"""Folder of VFM_HOME for staged and cached files of runs on Modal."""
 KNOWN_ON_MODAL = ("app", "page", "call")
-"""Identifiers that mean something beyond this machine."""
+"""Identifiers that are valid beyond this machine."""
 _WHEELS = "environment"  # in the run directory
 
 
 def staged(home: Path, request: LaunchRequest) -> RunDir:
-    """Where a run is staged."""
+    """The run directory in which a run is staged."""
     return RunDir(home / FOLDER / request.outputs / layout.run_path(request.run_id))
 
 
 def wheel_of(request: LaunchRequest) -> Path | None:
-    """The wheel on this machine that the run's environment comes from, where it comes from one."""
+    """The wheel on this machine that holds the run's environment; None: it comes from elsewhere."""
     path = Path(request.environment_source)
     return path if path.is_absolute() else None
 
 
 def staged_source(request: LaunchRequest) -> str:
-    """The environment's source as containers have it: a wheel lies in the run directory."""
+    """The environment's source in a container, where a wheel lies in the run directory."""
     wheel = wheel_of(request)
     return f"{_WHEELS}/{wheel.name}" if wheel else request.environment_source
 
 
 def put_wheel(wheel: Path, run_dir: RunDir, request: LaunchRequest) -> None:
-    """Copy the wheel to where `staged_source` says that it is."""
+    """Copy the wheel to the path of `staged_source`."""
     place = run_dir.path / request.environment_source
     place.parent.mkdir(exist_ok=True)
     shutil.copyfile(wheel, place)
@@ -48,12 +47,12 @@ def put_wheel(wheel: Path, run_dir: RunDir, request: LaunchRequest) -> None:
 
 def known_on_modal(record: RunRecord) -> RunRecord:
     """The record without the launcher's identifiers."""
-    kept = {name: value for name, value in record.identifiers.items() if name in KNOWN_ON_MODAL}
-    return record.model_copy(update={"identifiers": kept})
+    identifiers = {name: value for name, value in record.identifiers.items() if name in KNOWN_ON_MODAL}
+    return record.model_copy(update={"identifiers": identifiers})
 
 
 async def upload(volume: Any, run_dir: RunDir, *names: str) -> None:
-    """Files of a staged run into its volume (a `modal.Volume`). Raises `BackendError`."""
+    """Upload files of a staged run to its volume (a `modal.Volume`). Raises `BackendError`."""
     from remote.modal_app import client  # takes a second
 
     folder = layout.run_path(run_dir.path.name)

@@ -1,8 +1,7 @@
-"""Numbers and writes a run's events, and says its log lines: the one place that writes the stream.
+"""Write the run's stream: its events, which are numbered here, and its log lines, all without secrets.
 
-Owns the order of lines: everything goes to one file descriptor, a line a write, so that two threads
-(or the supervisor and the worker after it) never tear each other's lines. No secret gets past it
-(`redact`). What the events mean is `contract/events`'.
+Everything goes to one file descriptor, one write per line, so that threads, or the supervisor and the worker,
+never mix their lines.
 """
 
 from __future__ import annotations
@@ -31,10 +30,10 @@ E = TypeVar("E", bound=Event)
 
 
 class Emitter:
-    """Writes lines to a descriptor, and numbered events to `events.jsonl` as well.
+    """Writes lines to a descriptor, and events also to `events.jsonl`.
 
-    Without a run directory (an image that is built ahead) events go to the descriptor alone. `gap` is how
-    many numbers to leave out before the first.
+    Without a run directory (an image built by hand) events go to the descriptor only. `gap`: how many numbers
+    to skip before the first event.
     """
 
     def __init__(self, run_dir: Path | None, fd: int = 1, *, gap: int = 0) -> None:
@@ -44,7 +43,7 @@ class Emitter:
         self._next = _next_seq(self._events) + gap
 
     def emit(self, event: E) -> E:
-        """Number the event and write it; returns it with its number."""
+        """Number and write the event; returns it with its number."""
         with self._lock:
             event = redact.event(replace(event, seq=self._next))
             self._next += 1
@@ -56,26 +55,26 @@ class Emitter:
         return event
 
     def say(self, source: Source, text: str) -> None:
-        """One log line (or several, each tagged), as a person reads it."""
+        """Write a log line, or several, with their tag."""
         lines = "".join(f"[{source}] {line}\n" for line in redact.line(text).split("\n"))
         with self._lock:
             self._write(lines)
 
     def banner(self, text: str) -> None:
-        """A line that marks a phase, untagged, as the guide shows them."""
+        """Write a line without a tag, which marks a phase."""
         with self._lock:
             self._write(redact.line(text) + "\n")
 
     def phase(self, phase: str, status: str, detail: str | None = None) -> PhaseEvent:
-        """A phase, or one of its sub-phases, began or ended."""
+        """Emit the start or end of a phase or a sub-phase."""
         return self.emit(PhaseEvent(phase=phase, status=status, detail=detail))
 
-    def progress(self, done: float, total: float, what: str) -> None:
-        """So much of so much is done."""
-        self.emit(ProgressEvent(done=done, total=total, what=what))
+    def progress(self, done: float, total: float, unit: str) -> None:
+        """Emit progress, such as 3 of 10 `steps`."""
+        self.emit(ProgressEvent(done=done, total=total, what=unit))
 
     def failure(self, error: VfmError) -> FailureEvent:
-        """The reason why the run fails, recorded once."""
+        """Log and emit the reason why the run fails."""
         self.say("worker", f"❌ {error}")
         return self.emit(failure_event(error))
 
@@ -91,7 +90,7 @@ def failure_event(error: VfmError) -> FailureEvent:
 
 
 def _next_seq(events: Path | None) -> int:
-    """One past the last number on file; a torn last line is passed over."""
+    """One more than the last number on file; a torn last line is skipped."""
     if events is None or not events.exists():
         return 0
     with events.open(encoding="utf-8", errors="replace") as file:

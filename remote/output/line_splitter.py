@@ -1,7 +1,5 @@
-"""Raw output of a process → lines: of a progress bar its last state, of an endless line its begin.
-
-Pure: no process, no clock, no I/O.
-"""
+"""Split the raw output of a process into lines: the last state of progress bars, the start of very long
+lines. Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +14,9 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class LineSplitter:
-    """Of a progress bar's states (`\\r`) only a few a second are kept, and always the last.
+    """Of a progress bar (`\\r`), returns a few states per second, and always the last.
 
-    `ansi` says whether escape sequences stay.
+    `ansi`: keep escape sequences.
     """
 
     def __init__(self, *, ansi: bool = False) -> None:
@@ -38,14 +36,14 @@ class LineSplitter:
         return [self._clean(line) for line in [*lines, *self._bar(now)]]
 
     def close(self) -> list[str]:
-        """What was left without a newline."""
+        """The rest without a newline."""
         left = self._take()
         return [self._clean(left)] if left else []
 
     def _add(self, part: str) -> None:
-        kept = part[: max(LONGEST - len(self._rest), 0)]
-        self._rest += kept
-        self._left_out += len(part) - len(kept)
+        added = part[: max(LONGEST - len(self._rest), 0)]
+        self._rest += added
+        self._left_out += len(part) - len(added)
 
     def _take(self) -> str:
         line, left_out = self._rest.rstrip("\r").rpartition("\r")[2], self._left_out
@@ -53,7 +51,7 @@ class LineSplitter:
         return shortened(line, left_out, "characters") if left_out else line
 
     def _bar(self, now: float) -> list[str]:
-        """A state of the progress bar that the open line is, now and then."""
+        """The current state of a progress bar, at most every `BAR_SECONDS`."""
         *states, open_state = self._rest.rstrip("\r").split("\r")
         self._rest = open_state + "\r" * self._rest.endswith("\r")
         if not states or now - self._shown < BAR_SECONDS:

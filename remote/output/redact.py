@@ -1,8 +1,8 @@
-"""The secrets that this process was handed, kept out of everything that it writes.
+"""Keep the secrets of this process out of everything that it writes: stream, events, records, episodes,
+tracebacks.
 
-Owns which those are: what `hide` is given, and what the process's own environment says. How a text is
-cleaned is `contract/redaction`'s. Every writer of a run's files asks here: the stream, events, records,
-episodes, tracebacks.
+The secrets are those passed to `hide`, and those in the process's environment. How they are found in a text
+is `contract/redaction`'s.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from remote.contract.record import LaunchRequest
 from remote.contract.redaction import Redactor, is_secret, says_secret, without_passwords
 
 NAMES = "VFM_SECRETS"
-"""The variable that tells a program which of its variables are secrets, by their names."""
+"""Variable with the names of a program's variables that are secrets."""
 
 E = TypeVar("E", bound=Event)
 _hidden: dict[str, str] = {}
@@ -25,14 +25,14 @@ _redactor: Redactor | None = None
 
 
 def hide(values: Mapping[str, str], request: LaunchRequest | None = None) -> dict[str, str]:
-    """Let no value of these variables that is a secret be written from now on.
+    """From now on, redact the values of those variables that are secrets.
 
-    Returns `{NAMES: …}` for the environment of a program that is handed the same variables. The run's own
-    names, which stand in every line, are no secrets.
+    Returns `{NAMES: …}` for the environment of a program that gets the same variables. The run's own names,
+    which occur everywhere, are not secrets.
     """
     global _redactor
-    words = () if request is None else _words(request)
-    secrets = {name: value for name, value in values.items() if is_secret(name, value, words)}
+    known = () if request is None else _own_names(request)
+    secrets = {name: value for name, value in values.items() if is_secret(name, value, known)}
     _hidden.update(secrets)
     _redactor = None
     return {NAMES: ",".join(sorted(secrets))}
@@ -54,12 +54,12 @@ def data(value: Any) -> Any:
 
 
 def line(text: str) -> str:
-    """What is said, by this program or another: without secrets, and the passwords that addresses bear."""
+    """A log line, of this program or another, without secrets and without passwords in URLs."""
     return without_passwords(_current().text(text))
 
 
 def json_line(text: str) -> str:
-    """A JSON document on one line, without secrets."""
+    """A JSON document on one line without secrets."""
     if not _current().touches(text):
         return text
     try:
@@ -78,20 +78,20 @@ def event(event: E) -> E:
 def _current() -> Redactor:
     global _redactor
     if _redactor is None:
-        told = set(os.environ.get(NAMES, "").split(","))
-        # A list of names is no secret. Of what nobody has spoken of, such as a proxy's address, what can be
-        # nothing else is one.
+        names = set(os.environ.get(NAMES, "").split(","))
+        # The list of names itself is not a secret. Of variables that it does not list, such as a proxy's URL,
+        # only certain ones are.
         own = {
             name: value
             for name, value in os.environ.items()
-            if name != NAMES and (name in told or says_secret(name, value))
+            if name != NAMES and (name in names or says_secret(name, value))
         }
         _redactor = Redactor({**own, **_hidden})
     return _redactor
 
 
-def _words(request: LaunchRequest) -> set[str]:
-    """What a run is called, and what it is of."""
+def _own_names(request: LaunchRequest) -> set[str]:
+    """The names of a run and of what it is about."""
     names = ("run_id", "experimenter", "experiment", "environment", "model", "outputs", "cache", "backend")
     spec = request.spec
     return {

@@ -1,8 +1,6 @@
-"""Gives every line that a library prints its tag.
+"""Redirect everything that this process prints (Python, C++, progress bars) to a function, line by line.
 
-Owns the process's descriptors 1 and 2: what anything writes there (Python, C++, progress bars) is
-read line by line and said as a source of the stream. The stream itself goes to a copy of the
-original output, which nobody else can write to.
+The run's stream goes to a copy of the original output, to which nothing else can write.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from remote.output.line_splitter import LineSplitter
 
 
 def take_output(say: Callable[[str], None]) -> threading.Thread:
-    """Send descriptors 1 and 2 through `say`, a line a call, until both are closed."""
+    """Redirect descriptors 1 and 2 to `say`, one line per call, until both are closed."""
     read, write = os.pipe()
     os.dup2(write, 1)
     os.dup2(write, 2)
@@ -28,7 +26,7 @@ def take_output(say: Callable[[str], None]) -> threading.Thread:
 
 
 def pump(source: BinaryIO, say: Callable[[str], None]) -> None:
-    """Say each line of a stream; of a progress bar (`\\r`), its last state now and then."""
+    """Call `say` with each line of a stream; of a progress bar (`\\r`), with a few of its states."""
     splitter = LineSplitter(ansi=True)
     with source:
         while chunk := os.read(source.fileno(), 1 << 16):

@@ -1,7 +1,4 @@
-"""How much of the machine a run uses, every few seconds, as events.
-
-Owns reading CPU, memory and GPU figures. A machine without an NVIDIA GPU has no `gpu_…` values.
-"""
+"""Emit the load of CPU, memory and NVIDIA GPUs every few seconds."""
 
 from __future__ import annotations
 
@@ -28,18 +25,18 @@ class SystemSampler:
         self._stopped = threading.Event()
         self._self = psutil.Process()
         self.peaks: dict[str, float] = {}
-        """The largest value of each figure so far."""
+        """The largest value of each metric so far."""
         self.trainers_rss: Callable[[], int] = lambda: 0
-        """Memory of trainers that are processes of their own, in bytes; it counts as the worker's."""
+        """Resident memory of trainer processes in bytes, which is added to the worker's."""
         self._thread = threading.Thread(target=self._loop, name="system", daemon=True)
 
     def start(self) -> None:
-        """Begin sampling."""
+        """Start sampling."""
         psutil.cpu_percent(None)
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more samples."""
+        """Stop sampling."""
         self._stopped.set()
 
     def _loop(self) -> None:

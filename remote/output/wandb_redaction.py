@@ -1,7 +1,7 @@
-"""Keeps secrets out of what Weights & Biases is sent and writes: console lines, metrics, config, its log.
+"""Keep secrets out of what the Weights & Biases client sends and writes: console lines, metrics, config, its
+log.
 
-Owns where its client is reached into. It captures what is printed before this project's own log does, so a
-redacted log alone would not help.
+It captures printed lines before this program's own log does, so redacting the log is not enough.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from remote.output import redact
 
 
 def keep_secrets_out_of_wandb() -> None:
-    """From now on, in this process. The client's methods are private: a test breaks when they change."""
+    """Patch the client in this process. The methods are private: a test breaks when they change."""
     from wandb.sdk.wandb_config import Config
     from wandb.sdk.wandb_run import Run
 
     if os.environ.get("WANDB_CONSOLE") != "off":
-        # Another way of capturing would write a file of its own before anybody is asked.
+        # Its other ways of capturing write a file themselves.
         os.environ["WANDB_CONSOLE"] = "wrap"
     logging.setLogRecordFactory(_clean_records(logging.getLogRecordFactory()))
     for kind, name, clean in (
@@ -36,12 +36,12 @@ def keep_secrets_out_of_wandb() -> None:
 
 
 def _clean_records(factory: Callable[..., logging.LogRecord]) -> Callable[..., logging.LogRecord]:
-    """Its client logs what it is called with."""
+    """A factory that redacts the client's log records, which repeat its arguments."""
 
     def clean(*values: Any, **named: Any) -> logging.LogRecord:
         record = factory(*values, **named)
         if record.name.partition(".")[0] == "wandb":
-            with suppress(TypeError, ValueError):  # arguments that do not fit: whoever handles it tells
+            with suppress(TypeError, ValueError):  # arguments that do not fit: the handler reports them
                 record.msg, record.args = redact.line(record.getMessage()), ()
         return record
 

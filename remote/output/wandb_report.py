@@ -1,7 +1,8 @@
-"""The run's Weights & Biases report, in a thread of its own: it can fail or hang without the training.
+"""The run's Weights & Biases report, in a thread of its own, so that W&B can fail or hang without the
+training.
 
-Owns where the report is written and what becomes of it when W&B cannot be reached: it goes on offline, in the
-run directory, and `vfm wandb sync RUN` uploads it later. The numbers are the trainer's (`callbacks`).
+Where W&B cannot be reached, the report is written offline into the run directory, and `vfm wandb sync RUN`
+uploads it.
 """
 
 from __future__ import annotations
@@ -21,28 +22,25 @@ from remote.output.wandb_redaction import keep_secrets_out_of_wandb
 Mode = Literal["online", "offline"]
 Job = Callable[[], None]
 MARGIN = 10.0
-"""Seconds beyond `wandb.timeout` that wandb's own limits get to take effect."""
+"""Seconds beyond `wandb.timeout` in which wandb's own limits should take effect."""
 
 
 def mode(spec: ExperimentSpec, environ: Mapping[str, str]) -> Mode | None:
-    """How the report is written, by the config and by WANDB_MODE of `.env`; None: not at all."""
-    asked = environ.get("WANDB_MODE", "").lower()
-    off = environ.get("WANDB_DISABLED", "").lower() in ("true", "1", "yes") or asked == "disabled"
+    """How to write the report, from the config and WANDB_MODE; None: not at all."""
+    wandb_mode = environ.get("WANDB_MODE", "").lower()
+    off = environ.get("WANDB_DISABLED", "").lower() in ("true", "1", "yes") or wandb_mode == "disabled"
     if not spec.wandb.enabled or off:
         return None
-    return "offline" if asked in ("offline", "dryrun") or not environ.get("WANDB_API_KEY") else "online"
+    return "offline" if wandb_mode in ("offline", "dryrun") or not environ.get("WANDB_API_KEY") else "online"
 
 
 def arguments(spec: ExperimentSpec, run_dir: Path) -> dict[str, Any]:
-    """What `wandb.init` is told. The id is the run's, so that all attempts at a run are one report."""
+    """Arguments of `wandb.init`. The id is the run's, so that all its attempts are one report."""
     return {"project": spec.wandb.project, "id": run_dir.name, "name": run_dir.name, "dir": str(run_dir)}
 
 
 class Report:
-    """A report that is written from `start` to `finish`; what fails in between is said, and raises nothing.
-
-    `say` gets lines for the log. `submit` never waits.
-    """
+    """A report from `start` to `finish`. Failures are logged with `say`, and never raised."""
 
     def __init__(
         self, spec: ExperimentSpec, run_dir: Path, environ: Mapping[str, str], say: Callable[[str], None]
@@ -53,7 +51,7 @@ class Report:
         self.limit = spec.wandb.timeout + MARGIN
         """Seconds that `finish` may take."""
         self._jobs: queue.Queue[Job | None] = queue.Queue()
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
         self._thread = threading.Thread(target=self._work, name="wandb", daemon=True)
 
     @property
@@ -67,12 +65,12 @@ class Report:
             self._thread.start()
 
     def submit(self, job: Job) -> None:
-        """Have the report's thread do something with `wandb.run`, after all that was submitted before."""
+        """Run a job with `wandb.run` in the report's thread, after earlier ones; never waits."""
         if self.is_written:
             self._jobs.put(job)
 
     def finish(self) -> None:
-        """Write and upload what is left, for at most `limit` seconds."""
+        """Write and upload the rest, for at most `limit` seconds."""
         if not self._thread.is_alive():
             return
         self._jobs.put(None)
@@ -88,11 +86,11 @@ class Report:
                 while (job := self._jobs.get()) is not None:
                     self._do(job)
                 self._close()
-        except BaseException as error:  # a thread's last words are nobody's otherwise
+        except BaseException as error:  # nobody would see an exception of this thread
             self._say_once(f"⚠ the Weights & Biases report ended: {_text(error)}")
 
     def _open(self) -> bool:
-        """Begin online where that is asked for and possible, otherwise offline."""
+        """Begin the report online where the mode says so and it is possible, otherwise offline."""
         if self._mode == "online":
             try:
                 self._init("online")
@@ -110,7 +108,7 @@ class Report:
             self._mode = None
             return False
 
-    def _init(self, how: Mode) -> None:
+    def _init(self, mode: Mode) -> None:
         import wandb
 
         keep_secrets_out_of_wandb()
@@ -122,16 +120,16 @@ class Report:
             symlink=False,
             silent=True,
         )
-        resume = "allow" if how == "online" else None
+        resume = "allow" if mode == "online" else None
         try:
             run = wandb.init(
-                mode=how, resume=resume, settings=settings, **arguments(self._spec, self._run_dir)
+                mode=mode, resume=resume, settings=settings, **arguments(self._spec, self._run_dir)
             )
         except BaseException:
             self._forget(set(self._folders()) - before)
             raise
         self._drop_links()
-        if how == "online":
+        if mode == "online":
             self._say(f"Weights & Biases: {run.url}")
         elif not Path(run.dir).is_relative_to(self._run_dir):
             raise OSError(f"{self._run_dir / layout.WANDB} cannot be written")
@@ -141,7 +139,7 @@ class Report:
             )
 
     def _forget(self, folders: set[Path]) -> None:
-        """Take away what a report that could not begin has left, wandb's hold on its id included."""
+        """Remove what a report that failed to begin has left, and wandb's state of its id."""
         import wandb
 
         with suppress(Exception):
@@ -159,7 +157,7 @@ class Report:
             self._say(f"⚠ Weights & Biases did not take all of the report in time; {self._sync_hint()}")
             return
         if online and run is not None:
-            # As wandb marks what it has synced: there is nothing left to upload.
+            # As wandb itself marks a synced report, so that it is not uploaded again.
             Path(run.settings.sync_file).with_suffix(".wandb.synced").touch()
 
     def _do(self, job: Job) -> None:
@@ -169,7 +167,7 @@ class Report:
             self._say_once(f"⚠ Weights & Biases: {_text(error)}")
 
     def _drop_links(self) -> None:
-        """Remove wandb's links to its log under the home folder: on another machine they lead nowhere."""
+        """Remove wandb's links to its log under the home folder, which are broken on other machines."""
         with suppress(OSError):
             for path in (self._run_dir / layout.WANDB).rglob("*"):
                 if path.is_symlink():
@@ -182,8 +180,8 @@ class Report:
         return f"to upload it later: vfm wandb sync {self._run_dir.name}"
 
     def _say_once(self, line: str) -> None:
-        if line not in self._said:
-            self._said.add(line)
+        if line not in self._logged:
+            self._logged.add(line)
             self._say(line)
 
 

@@ -1,9 +1,4 @@
-"""One command under a guardian, seen from the worker: started, listened to, ended.
-
-Owns the two processes' handles, the thread that drains the output (a full pipe would stop the
-command) and the memory count. What the lines mean, and whether an end is a failure, is left to
-`vllm_server`; that nothing is left behind when this process dies, to `guardian`.
-"""
+"""Start, read and end one command under a guardian (`guardian.py`)."""
 
 from __future__ import annotations
 
@@ -24,9 +19,10 @@ GRACE = 3.0  # seconds from SIGTERM to SIGKILL: vLLM takes half a second
 
 
 class GuardedProcess:
-    """A running command; `on_line` gets each line of its output, on a thread of its own.
+    """A running command. `on_line` is called with each line of its output, on a thread of its own.
 
-    An exception from `on_line` is kept in `error`, and the output is drained all the same.
+    Its first exception is kept in `error`; the output is read to the end anyway, since a full pipe stops the
+    command.
     """
 
     def __init__(
@@ -37,22 +33,23 @@ class GuardedProcess:
         self.exit_code: int | None = None
         """The command's code once it ended, 128 + N where signal N killed it."""
         self.exited = threading.Event()
-        """Set when the command has ended and its last line was handed over."""
+        """Set when the command has ended and its last line was passed on."""
         self._guardian, self.group = _start(command, env)
         self._pump = threading.Thread(target=self._drain, name="vllm-output", daemon=True)
         self._pump.start()
         threading.Thread(target=self._wait, name="vllm-wait", daemon=True).start()
 
     def stop(self, patience: float = GRACE + 5.0) -> None:
-        """End the command with all that belongs to it; returns when it is gone. Safe to repeat."""
+        """End the command and its descendants; returns when they are gone. Safe to repeat."""
         if self._guardian.poll() is None:
             self._guardian.terminate()
         if not self.exited.wait(patience):
-            self._guardian.kill()  # `_wait` ends the group in its place
+            self._guardian.kill()  # then `_wait` ends the group
             self.exited.wait(patience)
 
     def rss_bytes(self) -> int:
-        """Resident memory of the command and its descendants, in bytes; shared pages count repeatedly."""
+        """Resident memory of the command and its descendants, in bytes; shared pages are counted several
+        times."""
         return sum(map(_rss, guardian.descendants(self._guardian.pid)))
 
     def _drain(self) -> None:
@@ -60,10 +57,10 @@ class GuardedProcess:
         assert output is not None
         with output:
             while data := os.read(output.fileno(), 65536):
-                self._hand_over(splitter.feed(data, time.monotonic()))
-        self._hand_over(splitter.close())
+                self._pass_on(splitter.feed(data, time.monotonic()))
+        self._pass_on(splitter.close())
 
-    def _hand_over(self, lines: list[str]) -> None:
+    def _pass_on(self, lines: list[str]) -> None:
         try:
             for line in lines:
                 self._on_line(line)
@@ -81,13 +78,13 @@ class GuardedProcess:
 
 
 def _start(command: Sequence[str], env: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], int]:
-    """Start a guardian, in a session of its own so that a signal to our group does not end it too."""
+    """Start a guardian in a session of its own, so that a signal to this process group does not end it."""
     report, write = os.pipe()
     options = ["--grace", str(GRACE), "--report", str(write), "--"]
     with os.fdopen(report, "rb") as pid:
         try:
             process = subprocess.Popen(
-                # By path and isolated: whatever the command's environment holds, the guardian starts.
+                # By path and isolated, so that it starts whatever the command's environment is.
                 [sys.executable, "-I", "-S", guardian.__file__, *options, *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -102,7 +99,7 @@ def _start(command: Sequence[str], env: Mapping[str, str]) -> tuple[subprocess.P
 
 
 def end_group(group: int, grace: float) -> None:
-    """End a process group that is no child of ours: SIGTERM, and SIGKILL after `grace` seconds."""
+    """End a process group of others' children: SIGTERM, and SIGKILL after `grace` seconds."""
     deadline, signum = time.monotonic() + grace, SIGTERM
     while group and any(member == group for _, member in guardian.processes().values()):
         with contextlib.suppress(ProcessLookupError):

@@ -1,10 +1,9 @@
-"""Runs one command and sees to it that nothing of it is left behind, whatever dies.
+"""Run one command, and end its whole process tree, whatever dies.
 
-`python guardian.py [--grace SECONDS] [--report FD] -- COMMAND…`. Owns the end of the command's whole
-process tree: when the command ends, when SIGTERM arrives, when standard input reaches its end or the
-parent is gone (SIGKILL included). Exits with the command's code, 128 + N where signal N killed it.
-Standard library only and no import of this project: it starts in milliseconds and outlives its
-parent. What the command is, and what its death means, is left to whoever starts it.
+`python guardian.py [--grace SECONDS] [--report FD] -- COMMAND…` ends the tree when the command ends, when
+SIGTERM arrives, when standard input reaches its end or when the parent is gone (even by SIGKILL). Exits with
+the command's code, 128 + N where signal N killed it. Imports only the standard library, so that it starts in
+milliseconds, and outlives its parent.
 """
 
 from __future__ import annotations
@@ -26,27 +25,27 @@ NOT_FOUND = 127
 
 
 def processes() -> dict[int, tuple[int, int]]:
-    """Every living process: pid → (parent's pid, process group). Empty where there is no /proc."""
-    found: dict[int, tuple[int, int]] = {}
+    """All living processes: pid → (parent's pid, process group). Empty where there is no /proc."""
+    alive: dict[int, tuple[int, int]] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             # The program's name stands in parentheses and may hold anything, so count from the last one.
             state, parent, group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
             if state not in "ZX":
-                found[int(entry.name)] = (int(parent), int(group))
-    return found
+                alive[int(entry.name)] = (int(parent), int(group))
+    return alive
 
 
 def descendants(pid: int) -> list[int]:
-    """Children of a process, their children, and so on; the dead are left out."""
-    alive, found = processes(), [pid]
-    for parent in found:
-        found += [child for child, (above, _) in alive.items() if above == parent]
-    return found[1:]
+    """The living children of a process, their children, and so on."""
+    alive, tree = processes(), [pid]
+    for parent in tree:
+        tree += [child for child, (above, _) in alive.items() if above == parent]
+    return tree[1:]
 
 
 def signal_all(pids: list[int], signum: int) -> None:
-    """Signal processes; those that are gone by now are passed over."""
+    """Signal processes; those that are gone are ignored."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signum)
@@ -58,7 +57,7 @@ def _prctl(option: int, value: int) -> None:
 
 
 class Guardian:
-    """The command's parent, and the foster parent of its orphans."""
+    """The command's parent, which also adopts its orphans."""
 
     def __init__(self, command: list[str], grace: float) -> None:
         self._command = command
@@ -75,7 +74,7 @@ class Guardian:
         self._stop |= signum != signal.SIGCHLD
 
     def start(self) -> int:
-        """Start the command in a session of its own; returns its pid, which is its group's too."""
+        """Start the command in a session of its own; returns its pid, which is also its group's id."""
         _prctl(PR_SET_CHILD_SUBREAPER, 1)
         guardian = os.getpid()
         self.pid = os.fork()
@@ -89,7 +88,7 @@ class Guardian:
             for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
                 signal.signal(signum, signal.SIG_DFL)
             os.setsid()
-            # SIGTERM, not SIGKILL: a server that is asked to end takes its own children along.
+            # SIGTERM, not SIGKILL: a server that is asked to end also ends its children.
             _prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
             if os.getppid() != guardian:
                 os._exit(NOT_FOUND)
@@ -101,7 +100,7 @@ class Guardian:
             os._exit(NOT_FOUND)
 
     def run(self) -> int:
-        """Wait for the command's end or for a reason to end it; returns the command's exit code."""
+        """Wait for the command's end, or for a reason to end it; returns its exit code."""
         while self.pid not in self._codes and not self._stop:
             self._wait(TICK)
             self._stop |= os.getppid() != self._parent
@@ -129,7 +128,8 @@ class Guardian:
                 self._codes[pid] = code if code >= 0 else 128 - code
 
     def _end_tree(self) -> None:
-        """SIGTERM to all that is left, orphans included; SIGKILL after the grace, until none is left."""
+        """Send SIGTERM to the remaining processes, orphans included, and SIGKILL after the grace, until none
+        is left."""
         self._stop = True
         deadline = time.monotonic() + self._grace
         signal_all(self._left(), signal.SIGTERM)

@@ -1,7 +1,6 @@
-"""Processes of a local run: who is alive, who is who, and how a worker is started and ended.
+"""Processes of a local run: its lock, whether they are alive, and starting and ending a worker.
 
-Owns the run's lock, process identity (a pid is only a name until the start time agrees) and process
-groups. What a run makes of a death is `remote/supervisor/verdict.py`'s.
+A process is identified by its pid and its start time, since pids are reused.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from types import FrameType
 from remote.contract import layout
 from remote.processes import file_lock
 
-# The gate waits for a line, then becomes the command: the worker's pid is on record before it runs,
-# and a supervisor that dies in between leaves a gate that reads end-of-file and goes too.
+# The gate waits for a line, then becomes the command: so the worker's pid is on record before it runs,
+# and where the supervisor dies in between, the gate reads end-of-file and ends too.
 _GATE = 'read -r go && exec "$@" </dev/null'
 
 
 def keep_files_private() -> None:
-    """What this program writes, and what it starts, is for its user alone."""
+    """Let only this user read the files that this process and its children create."""
     os.umask(0o077)
 
 
@@ -38,16 +37,16 @@ def take_lock(run_dir: Path, patience: float = 0.0) -> int | None:
 
 
 def start_time(pid: int) -> str:
-    """When a process started: the kernel's clock ticks since boot, or a date; "" where it is gone."""
+    """Start time of a process: the kernel's clock ticks since boot, or a date; "" where it is gone."""
     if Path("/proc/self/stat").exists():
         fields = _stat(pid)
         return fields[19] if fields else ""
-    asked = ["ps", "-o", "lstart=", "-p", str(pid)]
-    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+    command = ["ps", "-o", "lstart=", "-p", str(pid)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _stat(pid: int | str) -> list[str]:
-    """The fields of a process's status from its state on; none for one that is dead, reaped or not."""
+    """The fields of a process's status from its state on; empty for a dead one, reaped or not."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -58,14 +57,14 @@ def _stat(pid: int | str) -> list[str]:
 
 
 def is_alive(pid: int, started: str) -> bool:
-    """Whether the process that had this pid then is the one that has it now."""
+    """Whether the process with this pid and start time is alive."""
     return bool(started) and start_time(pid) == started
 
 
 def of_run(run_dir: Path, pid: str, started: str) -> int | None:
-    """The process that a record names, where it is one of the run's; None where it is not, or is gone.
+    """The pid of a record, where it still is a process of the run; None otherwise.
 
-    A record may say anything: its start time has to agree, and it has to hold the run's lock.
+    A record may be wrong or forged: the start time must match, and the process must have the run's lock open.
     """
     if not (pid.isascii() and pid.isdecimal() and len(pid) < 10) or int(pid) < 2:
         return None
@@ -75,20 +74,20 @@ def of_run(run_dir: Path, pid: str, started: str) -> int | None:
 def _holds(pid: int, lock: Path) -> bool:
     """Whether a process has the lock's file open."""
     if not Path("/proc/self/fd").exists():
-        return True  # no system on which a run is started says so: the start time has to do
+        return True  # without /proc the start time must be enough
     try:
-        mine = lock.lstat()
+        status = lock.lstat()
         files = [entry.stat() for entry in Path(f"/proc/{pid}/fd").iterdir() if entry.exists()]
     except OSError:
         return False
-    return any((file.st_dev, file.st_ino) == (mine.st_dev, mine.st_ino) for file in files)
+    return any((file.st_dev, file.st_ino) == (status.st_dev, status.st_ino) for file in files)
 
 
 def start_gated(command: Sequence[str], lock: int, variables: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    """A worker in a process group of its own, held at the gate until `release`; `variables` are added to its
-    environment.
+    """Start a worker in a process group of its own, which waits at the gate until `release`.
 
-    It inherits the lock, so that the run counts as alive while either of the two lives.
+    `variables` are added to its environment. It inherits the lock, so that the run counts as alive while the
+    supervisor or the worker lives.
     """
     return subprocess.Popen(
         ["/bin/sh", "-c", _GATE, "worker", *command],
@@ -106,11 +105,11 @@ def release(worker: subprocess.Popen[bytes]) -> None:
         worker.stdin.write(b"go\n")
         worker.stdin.close()
     except BrokenPipeError:
-        pass  # It died at the gate: waiting for it tells how.
+        pass  # It died at the gate, which its exit code shows.
 
 
 def signal_group(group: int, signum: int) -> bool:
-    """Signal a process group; False where nobody is left in it."""
+    """Signal a process group; returns whether it exists."""
     try:
         os.killpg(group, signum)
     except ProcessLookupError:
@@ -119,7 +118,7 @@ def signal_group(group: int, signum: int) -> bool:
 
 
 def end_group(group: int, patience: float) -> None:
-    """End what a worker left in its group: SIGTERM, and SIGKILL after `patience` seconds."""
+    """End a worker's process group: SIGTERM, and SIGKILL after `patience` seconds."""
     deadline = time.monotonic() + patience
     left = signal_group(group, signal.SIGTERM)
     while left and time.monotonic() < deadline:
@@ -130,7 +129,7 @@ def end_group(group: int, patience: float) -> None:
 
 
 def end_session(session: int) -> None:
-    """Kill whatever is left of a session: what a supervisor started and could not end any more."""
+    """Kill all processes of a session, such as those that a killed supervisor has left."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and _stat(entry.name)[3:4] == [str(session)]:
             with suppress(ProcessLookupError):
@@ -138,24 +137,24 @@ def end_session(session: int) -> None:
 
 
 def _group_lives(group: int) -> bool:
-    """Whether a group has a member that is not merely waiting to be reaped, which may take forever."""
+    """Whether a group has a living member; zombies may exist for ever."""
     if not Path("/proc/self/stat").exists():
         return signal_group(group, 0)
     stats = (_stat(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
     return any(fields[2] == str(group) for fields in stats if fields)
 
 
-class Watch:
-    """Sleeps until a child ends, a signal arrives or the time is up; knows whether a stop was asked for."""
+class SignalWatch:
+    """Handles the supervisor's signals, and sleeps until a child ends, a signal arrives or the time is up."""
 
     def __init__(self) -> None:
         self.stop_asked = False
         self.preempted = False
-        """The machine is about to be taken away (SIGUSR1)."""
+        """Whether the machine is about to be taken away (SIGUSR1)."""
         self.leash: int | None = None
-        """A pipe that whoever started this holds: at its end this sleeps no more."""
+        """A pipe whose end means that the parent is gone."""
         self.interrupts = False
-        """While true, a request to stop raises `Stopped` wherever the program is."""
+        """Whether a request to stop raises `Stopped` immediately."""
         self._read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -173,7 +172,7 @@ class Watch:
             raise Stopped
 
     def sleep(self, seconds: float) -> None:
-        """Return at the next signal, or when the time is up; raises `Abandoned` at the end of the leash."""
+        """Return at the next signal, or after `seconds`. Raises `Abandoned` at the end of the leash."""
         waited = [fd for fd in (self._read, self.leash) if fd is not None]
         ready, _, _ = select.select(waited, [], [], max(seconds, 0.0))
         if self._read in ready:
@@ -183,8 +182,8 @@ class Watch:
 
 
 class Stopped(BaseException):
-    """Somebody asked the run to stop. No `Exception`, so that no handler for failures takes it for one."""
+    """The run was asked to stop. Not an `Exception`, so that no handler for failures catches it."""
 
 
 class Abandoned(BaseException):
-    """Whoever this process works for is gone."""
+    """The parent of this process is gone."""

@@ -1,7 +1,7 @@
-"""Whether the kernel has killed a process for want of memory, as far as its counters tell.
+"""Read the kernel's counters of processes that it killed because memory ran out.
 
-Owns reading them. A SIGKILL looks the same whoever sent it: only these counters tell one of the kernel's from
-somebody's, so memory is blamed where they have gone up and nowhere else.
+A SIGKILL looks the same whoever sent it. So lack of memory is only reported as the cause where these have
+increased.
 """
 
 from __future__ import annotations
@@ -13,40 +13,41 @@ _COUNT = re.compile(r"^oom_kill (\d+)$", re.MULTILINE)
 
 
 def kills(root: Path = Path("/")) -> int | None:
-    """How many processes were killed so, in this control group or else on this machine; None: unknown."""
+    """Number of such kills in this control group, or else on this machine; None: unknown."""
     for path in _counters(root):
         try:
-            if found := _COUNT.search(path.read_text()):
-                return int(found[1])
+            if match := _COUNT.search(path.read_text()):
+                return int(match[1])
         except OSError:
             continue
     return None
 
 
 class OomWatch:
-    """Remembers the count at its start. `root` is the file system's."""
+    """Remembers the counter at its creation. `root`: of the file system, for tests."""
 
     def __init__(self, root: Path = Path("/")) -> None:
         self._root = root
         self._before = kills(root)
 
-    def seen(self) -> bool | None:
-        """Whether a process has been killed so since; None where nothing tells."""
+    def killed(self) -> bool | None:
+        """Whether a process was killed for lack of memory since then; None: unknown."""
         now = kills(self._root)
         return None if now is None or self._before is None else now > self._before
 
 
-def who_killed(seen: bool | None) -> str:
-    """Who sent a SIGKILL that no part of the run sent."""
-    if seen:
+def who_killed(out_of_memory: bool | None) -> str:
+    """The probable sender of a SIGKILL that no part of the run sent."""
+    if out_of_memory:
         return "the system killed it because memory ran out"
-    if seen is None:
+    if out_of_memory is None:
         return "somebody killed it, or the system did because memory ran out (see the machine's kernel log)"
     return "somebody killed it, or the system did; memory has not run out, by the system's own count"
 
 
 def _counters(root: Path) -> list[Path]:
-    """The nearest first: version 2 of control groups, version 1, the whole machine."""
+    """Files with counters, the most specific first: control groups version 2, version 1, the whole
+    machine."""
     groups = root / "sys/fs/cgroup"
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()

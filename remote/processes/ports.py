@@ -1,8 +1,7 @@
-"""Which port on 127.0.0.1 the server takes, and who holds one that is taken.
+"""Choose a free port on 127.0.0.1 for the server, and lease it.
 
-Owns the choice, and a lease on it: a server binds its port seconds after the choice, so two runs that
-start together would choose the same one, and the later would talk to the earlier's server. What to
-do about a taken port that the config fixes is said here too; the server itself is `vllm_server`'s.
+A server binds its port seconds after it was chosen. Without a lease, two runs that start together would
+choose the same port, and the later would talk to the earlier's server.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _ACCEPTS = "00010000"  # the flags column of /proc/net/unix
 
 
 class PortLease:
-    """A port that is ours until `release`, and a notice where it is not the usual one."""
+    """A port that is leased until `release`, and a notice where it is not the usual one."""
 
     def __init__(self, port: int, lock: socket.socket | None, notice: str = "") -> None:
         self.port = port
@@ -31,13 +30,13 @@ class PortLease:
         self._lock = lock
 
     def release(self) -> None:
-        """Let others have the port. Safe to repeat."""
+        """End the lease. Safe to repeat."""
         if self._lock is not None:
             self._lock.close()
 
 
 def lease_port(fixed: int | None) -> PortLease:
-    """The fixed port, or 8000 or the next free one. Raises `ServerError` naming who holds a fixed one."""
+    """The `fixed` port, or 8000 or the next free one. Raises `ServerError` with the holder of a fixed one."""
     if fixed is not None:
         return _lease(fixed) or _refuse(fixed)
     notice = ""
@@ -46,7 +45,7 @@ def lease_port(fixed: int | None) -> PortLease:
             lease.notice = notice and f"{notice}: using {port}"
             return lease
         notice = notice or f"port {port} is taken by {holder(port)}"
-    raise ServerError(f"no port from {FIRST} up is free on {HOST}", hint=Hint("end some of the servers"))
+    raise ServerError(f"no port from {FIRST} up is free on {HOST}", hint=Hint("end some other servers"))
 
 
 def _refuse(port: int) -> PortLease:
@@ -77,13 +76,13 @@ def _lease(port: int) -> PortLease | None:
 
 
 def _lock(port: int) -> socket.socket | None:
-    """A name in the kernel: it goes with the process, and lives in the port's network namespace."""
+    """An abstract socket: it ends with the process, and belongs to the port's network namespace."""
     if sys.platform != "linux":
         return None
     lock = socket.socket(socket.AF_UNIX)
     try:
         lock.bind(_lock_name(port))
-        lock.listen(1)  # a listening socket is told from a connected one when the holder is looked for
+        lock.listen(1)  # so that `holder` can tell it from a connected one
     except OSError:
         lock.close()
         raise
@@ -96,7 +95,7 @@ def _lock_name(port: int) -> str:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As the server binds: connections of an earlier server that are still closing are no obstacle.
+        # As the server does, so that closing connections of an earlier server do not matter.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
@@ -107,7 +106,7 @@ def _is_free(port: int) -> bool:
 
 
 def holder(port: int) -> str:
-    """`PROGRAM (pid N)`, as far as this user may see; "another program" otherwise."""
+    """The holder of a port: `PROGRAM (pid N)`, or "another program" where this user may not see it."""
     inodes = set(_listening(port))
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -119,12 +118,12 @@ def holder(port: int) -> str:
 def _sockets(process: Path) -> Iterator[str]:
     """Inodes of the sockets that a process (`/proc/PID`) has open."""
     for fd in (process / "fd").iterdir():
-        with contextlib.suppress(OSError):  # closed meanwhile, as is the listing's own
+        with contextlib.suppress(OSError):  # closed meanwhile
             yield os.readlink(fd).removeprefix("socket:[").removesuffix("]")
 
 
 def _listening(port: int) -> Iterator[str]:
-    """Inodes of the sockets that listen on a port, or lease it."""
+    """Inodes of the sockets that listen on a port or lease it."""
     for table in ("tcp", "tcp6"):
         for row in _rows(table):
             if row[3] == _LISTEN and int(row[1].rpartition(":")[2], 16) == port:

@@ -1,7 +1,7 @@
 """A run's temporary folders: one on the temporary disk for all its processes, one in memory for weights.
 
-Owns where they lie. Their name follows from the run directory alone, so whoever is left of a run can remove
-them: processes that are killed cannot. Sockets are made in there, whose paths have at most 107 bytes.
+Their names follow from the run directory, so that any process of the run can remove them, since killed ones
+cannot. They hold sockets, whose paths may have at most 107 bytes.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from contextlib import suppress
 from pathlib import Path
 
 LONGEST_BASE = 40
-"""Characters of a temporary directory's path that leave room for a socket's name."""
+"""Maximum length of the temporary directory's path, which leaves room for a socket's name."""
 MEMORY = Path("/dev/shm")
 ROOMY = 8 << 30
-"""Bytes that are free in memory where weights are written there."""
+"""Bytes that must be free in memory for weights to be written there."""
 
 
 def variables(run_dir: Path) -> dict[str, str]:
-    """What a run's processes are started with, so that they keep their temporary files to themselves.
+    """Environment variables that put the temporary files of a run's processes into its own folder.
 
-    Empty where the folder cannot be made, or somebody else's lies there. Compiled kernels are shared with
-    other runs all the same.
+    Empty where the folder cannot be created, or belongs to another user. Compiled kernels are still shared
+    with other runs.
     """
     base = str(_base(run_dir))
-    folder = _made(folder_in(Path(base if len(base) <= LONGEST_BASE else "/tmp"), run_dir))
+    folder = _created(folder_in(Path(base if len(base) <= LONGEST_BASE else "/tmp"), run_dir))
     if folder is None:
         return {}
     kernels = os.environ.get("TORCHINDUCTOR_CACHE_DIR") or f"{base}/torchinductor_{_user()}"
@@ -38,14 +38,14 @@ def variables(run_dir: Path) -> dict[str, str]:
 
 
 def for_weights(run_dir: Path) -> Path | None:
-    """A folder in memory for weights on their way to the server; None where there is too little room."""
+    """A folder in memory for weights that are sent to the server; None where there is too little memory."""
     if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free <= ROOMY:
         return None
-    return _made(folder_in(MEMORY, run_dir))
+    return _created(folder_in(MEMORY, run_dir))
 
 
 def remove(run_dir: Path, patience: float = 10.0) -> None:
-    """Remove what is left of the folders; processes that are still ending have so many seconds for it."""
+    """Remove the folders. Processes that are still ending may write there for `patience` seconds."""
     deadline = time.monotonic() + patience
     for base in {_base(run_dir), Path("/tmp"), MEMORY}:
         folder = folder_in(base, run_dir)
@@ -57,18 +57,18 @@ def remove(run_dir: Path, patience: float = 10.0) -> None:
 
 
 def folder_in(base: Path, run_dir: Path) -> Path:
-    """Where a run's folder lies in a temporary directory, if there is one."""
+    """Path of a run's folder in a temporary directory, whether it exists or not."""
     digest = hashlib.sha256(str(run_dir.resolve()).encode(errors="surrogateescape")).hexdigest()
     return base / f"vfm-{digest[:12]}"
 
 
 def _base(run_dir: Path) -> Path:
-    """The temporary directory, also for a process of the run's, to which the run's own folder is that."""
-    here = Path(tempfile.gettempdir())
-    return here.parent if here.name == folder_in(here, run_dir).name else here
+    """The temporary directory; for the run's own processes, the parent of theirs."""
+    temporary = Path(tempfile.gettempdir())
+    return temporary.parent if temporary.name == folder_in(temporary, run_dir).name else temporary
 
 
-def _made(folder: Path) -> Path | None:
+def _created(folder: Path) -> Path | None:
     with suppress(OSError):
         folder.mkdir(mode=0o700, exist_ok=True)
         if _is_ours(folder):
@@ -78,12 +78,12 @@ def _made(folder: Path) -> Path | None:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether it is a folder of this user's, and no link: anybody may write beside it."""
+    """Whether it is a folder of this user, and not a link, since other users may create entries there."""
     try:
-        found = folder.lstat()
+        status = folder.lstat()
     except OSError:
         return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
 
 
 def _user() -> str:

@@ -1,7 +1,4 @@
-"""How a worker is told to end: the two requests, as exceptions in its main thread.
-
-Owns the signals. What is saved is up to whoever is interrupted.
-"""
+"""Signals that ask a worker to end, as exceptions in its main thread."""
 
 from __future__ import annotations
 
@@ -16,27 +13,27 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
 
 class Cancelled(BaseException):
-    """The run was asked to stop (SIGTERM, SIGINT)."""
+    """The run is to stop (SIGTERM, SIGINT)."""
 
 
 class Interrupted(BaseException):
-    """This machine's part in the run is over (SIGUSR2): another goes on from the last checkpoint."""
+    """The attempt is to end (SIGUSR2); another one continues from the last checkpoint."""
 
 
 def ignore_signals() -> None:
-    """While a run is being wound up, a second Ctrl-C changes nothing."""
+    """Ignore further requests, such as a second Ctrl-C, while the run is ending."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
-def signals_wait() -> Iterator[None]:
-    """Let no signal interrupt a block: the first that arrives meanwhile counts once it is over."""
+def signals_deferred() -> Iterator[None]:
+    """Keep signals from interrupting the block; the first one is delivered after it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     arrived: list[int] = []
-    before = {number: signal.signal(number, lambda one, _: arrived.append(one)) for number in _SIGNALS}
+    before = {number: signal.signal(number, lambda signum, _: arrived.append(signum)) for number in _SIGNALS}
     try:
         yield
     finally:
@@ -47,7 +44,7 @@ def signals_wait() -> Iterator[None]:
 
 
 def raise_on_signals() -> None:
-    """Make the signals end the run in order."""
+    """Turn the signals into `Cancelled` and `Interrupted`."""
 
     def stop(number: int, frame: Any) -> None:
         ignore_signals()

@@ -1,7 +1,4 @@
-"""uv as a child process: finding it, its variables, its output line by line, and why it failed.
-
-Owns everything that knows uv's words. What is installed, and where, is `local_image`'s.
-"""
+"""Run uv as a child process: find it, set its variables, read its output, and explain its failures."""
 
 from __future__ import annotations
 
@@ -20,54 +17,55 @@ from remote.contract.errors import Hint, ImageError
 from remote.output import redact
 
 _NOT_INHERITED = frozenset({"VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME"})
-_WAY_TO_THE_INDEX = ("UV_", "PIP_", "HTTP", "ALL_PROXY", "http", "all_proxy")
-# What people set for pip, under the names that uv reads.
+_FOR_THE_INDEX = ("UV_", "PIP_", "HTTP", "ALL_PROXY", "http", "all_proxy")
+# pip's variables under uv's names.
 _FROM_PIP = {
     "PIP_INDEX_URL": "UV_DEFAULT_INDEX",
     "PIP_EXTRA_INDEX_URL": "UV_INDEX",
     "PIP_CERT": "SSL_CERT_FILE",
 }
 _INDEX_NAMES = {"UV_DEFAULT_INDEX": "UV_INDEX_URL", "UV_INDEX": "UV_EXTRA_INDEX_URL"}  # uv's own older names
-_GRACE = 5.0  # seconds that a child has to end when it is told to
+_GRACE = 5.0  # seconds that a child has to end after SIGTERM
 
 
 def command() -> list[str]:
-    """How uv is started; raises `ImageError` where it is missing."""
+    """The command that starts uv. Raises `ImageError` where it is missing."""
     if importlib.util.find_spec("uv") is not None:
         return [sys.executable, "-m", "uv"]
     beside = Path(sys.executable).with_name("uv")
-    found = str(beside) if beside.exists() else shutil.which("uv")
-    if found is None:
+    path = str(beside) if beside.exists() else shutil.which("uv")
+    if path is None:
         raise ImageError(
             f"uv, which builds the image, was not found beside {sys.executable} or on the PATH",
             hint=Hint(f"install it: {sys.executable} -m pip install uv"),
         )
-    return [found]
+    return [path]
 
 
-def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """The variables that uv runs with: the given ones, pip's settings under uv's names; of secrets, which a
-    build has no use for, those alone that lead to a package index."""
-    result = {n: v for n, v in given.items() if n.startswith(_WAY_TO_THE_INDEX) or not redact.hides(n, v)}
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of uv: those of `environ` without secrets, except those for a package index, and pip's
+    settings under uv's names."""
+    result = {n: v for n, v in environ.items() if n.startswith(_FOR_THE_INDEX) or not redact.hides(n, v)}
     result = {name: value for name, value in result.items() if name not in _NOT_INHERITED}
     for pip, uv in _FROM_PIP.items():
-        if given.get(pip) and uv not in result and _INDEX_NAMES.get(uv) not in result:
-            result[uv] = given[pip]
+        if environ.get(pip) and uv not in result and _INDEX_NAMES.get(uv) not in result:
+            result[uv] = environ[pip]
     return result
 
 
-def find_links(given: Mapping[str, str]) -> list[str]:
-    """The folders of PIP_FIND_LINKS that exist, as uv's options; none beside UV_FIND_LINKS: they hide it."""
-    if given.get("UV_FIND_LINKS"):
+def find_links(environ: Mapping[str, str]) -> list[str]:
+    """uv's options for the existing folders of PIP_FIND_LINKS; none with UV_FIND_LINKS, which they would
+    hide."""
+    if environ.get("UV_FIND_LINKS"):
         return []
-    folders = [Path(word) for word in given.get("PIP_FIND_LINKS", "").split()]
+    folders = [Path(word) for word in environ.get("PIP_FIND_LINKS", "").split()]
     return [word for folder in folders if folder.is_dir() for word in ("--find-links", str(folder))]
 
 
 class Child:
-    """A running command whose lines are read while something else can be told at every tick.
+    """A running command, whose output is read line by line.
 
-    `keep` is a descriptor that the child inherits: a lock that must outlive this process with it.
+    `keep`: a descriptor that the child inherits, such as a lock that must be held until it ends.
     """
 
     def __init__(self, arguments: list[str], cwd: Path, env: Mapping[str, str], keep: int) -> None:
@@ -87,7 +85,7 @@ class Child:
         threading.Thread(target=self._read, daemon=True, name="uv-output").start()
 
     def follow(self, on_line: Callable[[str], None], on_tick: Callable[[], None], every: float = 1.0) -> int:
-        """Hand over each line, call `on_tick` every so many seconds; returns the exit code at the end."""
+        """Call `on_line` with each line, and `on_tick` after `every` seconds; returns the exit code."""
         due = time.monotonic() + every
         while True:
             try:
@@ -102,13 +100,13 @@ class Child:
             on_line(line)
 
     def written(self) -> int:
-        """Bytes that the child has written to disk so far; 0 where the kernel does not say."""
+        """Bytes that the child has written to disk so far; 0 where that is unknown."""
         try:
             text = Path(f"/proc/{self._process.pid}/io").read_text()
         except OSError:
             return 0
-        found = re.search(r"^write_bytes: (\d+)", text, re.MULTILINE)
-        return int(found[1]) if found else 0
+        match = re.search(r"^write_bytes: (\d+)", text, re.MULTILINE)
+        return int(match[1]) if match else 0
 
     def stop(self) -> None:
         """End the child if it still runs."""
@@ -130,11 +128,11 @@ class Child:
 
 
 def cause(lines: Iterable[str]) -> str:
-    """What uv itself says went wrong: from its first line of error to the end."""
-    told = [line for line in lines if line.strip()]
-    errors = (i for i, line in enumerate(told) if re.match(r"\s*(error:|×)", line))
-    first = next(errors, max(len(told) - 8, 0))
-    return "\n".join(told[first : first + 16])
+    """uv's own error message: the output from its first line of an error on."""
+    output = [line for line in lines if line.strip()]
+    errors = (i for i, line in enumerate(output) if re.match(r"\s*(error:|×)", line))
+    first = next(errors, max(len(output) - 8, 0))
+    return "\n".join(output[first : first + 16])
 
 
 _HINTS = (
@@ -163,14 +161,14 @@ _HINTS = (
     ),
     (
         r"Permission denied|os error 13|Read-only file system",
-        "set VFM_HOME to a folder that can be written to",
+        "set VFM_HOME to a writable folder",
     ),
 )
 
 
 def hint(text: str) -> Hint:
-    """What to do about an output that tells of a failure."""
+    """What to do about a failure, from uv's output."""
     for pattern, advice in _HINTS:
         if re.search(pattern, text):
             return Hint(advice)
-    return Hint("the lines tagged [image] above say more; the next launch builds it again")
+    return Hint("see the lines tagged [image] above; the next launch builds it again")

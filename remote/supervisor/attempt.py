@@ -55,7 +55,7 @@ class Supervisor:
         request: LaunchRequest,
         home: Path | None,
         lock: int,
-        watch: lifecycle.Watch,
+        watch: lifecycle.SignalWatch,
     ) -> None:
         """`home` holds the local images; None in a container, which runs in its image already."""
         self.run_dir, self.request, self.home, self.lock = run_dir, request, home, lock
@@ -119,7 +119,9 @@ class Supervisor:
         if events.end is None and code == SERVER_LOST and reason is None and self.goes_on:
             return Interruption("server")
         spent = self.meter.spent(time.monotonic() - self.began)
-        return judge(events, code, reason, self.request, last_text(self.run_dir.path), spent, self.oom.seen())
+        return judge(
+            events, code, reason, self.request, last_text(self.run_dir.path), spent, self.oom.killed()
+        )
 
     def _python(self) -> Path:
         """Path of the image's Python. A request to stop interrupts a build, since there is nothing to

@@ -106,7 +106,7 @@ def start(document: dict[str, Any], prepare: Prepare) -> int:
     os.environ.update({**document["env"], **redact.hide(document["env"], request)})
     # The image's own packages may not be mixed with those of the launcher's environment.
     os.environ["PYTHONPATH"] = request.project_dir
-    watch = lifecycle.Watch()  # before the pid is on record, so that no request to stop is missed
+    watch = lifecycle.SignalWatch()  # before the pid is on record, so that no request to stop is missed
     try:
         run_dir, record, lock = prepare(request)
     except VfmError as error:
@@ -120,7 +120,7 @@ def start_in_container(document: dict[str, Any]) -> int:
     """Run the first or next attempt at a run whose directory exists; answers and returns as `start` does."""
     request = LaunchRequest.model_validate(document["request"])
     os.environ["PYTHONPATH"] = request.project_dir
-    watch = lifecycle.Watch()
+    watch = lifecycle.SignalWatch()
     watch.leash = os.dup(0)
     run_dir = RunDir(Path(request.run_dir))
     try:

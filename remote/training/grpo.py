@@ -27,7 +27,7 @@ from remote.contract.errors import Hint, ScriptError, VfmError
 from remote.contract.gpu_split import share
 from remote.contract.spec import ExperimentSpec
 from remote.output.run_dir import is_disk_full, is_disk_full_behind
-from remote.processes.signals import signals_wait
+from remote.processes.signals import signals_deferred
 from remote.rollouts.player import Played, Rollouts, all_failed
 from remote.rollouts.recorder import Recorder
 from remote.rollouts.seeds import episode_keys
@@ -293,7 +293,7 @@ class VfmTrainer(GRPOTrainer):  # type: ignore[misc]
     def _try_to_save_last_step(self) -> None:
         """A failure to save is only logged: what ended the training matters more."""
         try:
-            with signals_wait():
+            with signals_deferred():
                 self.save_last_step()
         except Exception as trouble:
             self._say(f"⚠ the last whole step could not be saved: {type(trouble).__name__}: {trouble}")

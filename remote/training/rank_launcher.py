@@ -228,7 +228,7 @@ class Trainers:
             boundary="train",
             cause=f"exit code {code}",
             hint=Hint(
-                f"{oom.who_killed(self._oom.seen())}: see the memory chart and the last lines"
+                f"{oom.who_killed(self._oom.killed())}: see the memory chart and the last lines"
                 if code == 128 + SIGKILL
                 else "see the last lines"
             ),
@@ -237,7 +237,7 @@ class Trainers:
 
 def _with_this_project(environ: Mapping[str, str]) -> dict[str, str]:
     """The environment with this project on PYTHONPATH, so that the trainers can import `remote`."""
-    project = str(Path(remote.__file__ or "").parents[1])
+    project = str(remote.PROJECT)
     paths = [project, *filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {**environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
 

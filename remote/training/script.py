@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 MODULE = "training_script"
 """The script's `__module__`."""
-_OURS = Path(remote.__file__ or "").parent
 
 
 class Script:
@@ -89,7 +88,9 @@ class Script:
         frames = traceback.extract_tb(error.__traceback__)
         own = [index for index, frame in enumerate(frames) if self._owns(frame.filename)]
         after = frames[own[-1] + 1 : own[-1] + 2] if own else []
-        return any(f.name == "train" and Path(f.filename) == _OURS / "training" / "grpo.py" for f in after)
+        return any(
+            f.name == "train" and Path(f.filename) == remote.CODE / "training" / "grpo.py" for f in after
+        )
 
     def _place(self, error: BaseException) -> str:
         """`file:line` of the user's innermost line."""
@@ -110,7 +111,7 @@ class Script:
 
     def _visible(self, stack: traceback.StackSummary) -> traceback.StackSummary:
         first = next((i for i, frame in enumerate(stack) if self._owns(frame.filename)), 0)
-        frames = [frame for frame in stack[first:] if not Path(frame.filename).is_relative_to(_OURS)]
+        frames = [frame for frame in stack[first:] if not Path(frame.filename).is_relative_to(remote.CODE)]
         for frame in frames:
             _ = frame.line  # read it now: linecache knows the original file name only
             frame.filename = self._shown(frame.filename)
@@ -122,7 +123,7 @@ class Script:
         if filename == self.path:
             return True
         inside = path.is_relative_to(self._file.parent) and "site-packages" not in path.parts
-        return inside and not path.is_relative_to(_OURS)
+        return inside and not path.is_relative_to(remote.CODE)
 
     def _shown(self, filename: str) -> str:
         path = Path(filename)

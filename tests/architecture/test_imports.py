@@ -102,6 +102,14 @@ def test_what_a_run_begins_with_needs_no_training_stack_and_no_modal(module: str
     assert not loaded(f"import {module}") & (HEAVY | SCREENS | {"tui", "modal", "yaml", "dotenv"})
 
 
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "remote").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_no_module_of_the_far_side_counts_the_folders_above_itself(path: Path) -> None:
+    """A module that moves would count wrong: `remote.CODE` and `remote.PROJECT` say where the code lies."""
+    assert path == ROOT / "remote" / "__init__.py" or "(__file__)" not in path.read_text(encoding="utf-8")
+
+
 def _imports(path: Path) -> set[str]:
     """Full names that a file imports, at any depth."""
     found: set[str] = set()

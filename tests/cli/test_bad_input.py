@@ -156,7 +156,7 @@ def test_something_else_where_the_volumes_should_be_is_no_empty_list(vfm: Vfm) -
         assert "Not a directory" in done.stderr
     launched = vfm.launch(script="end:done")
     assert launched.returncode == 1
-    assert "something that is no folder stands where one is needed" in launched.stderr
+    assert "a file stands where a folder is needed" in launched.stderr
     assert "free some space" not in launched.stderr
 
 

@@ -296,7 +296,7 @@ def test_a_full_volume_is_named_with_what_makes_room(stage: Stage, monkeypatch: 
     assert here is not None
     assert there is not None
     assert "VFM_HOME" in here.text
-    assert "the volume o takes no more" in there.text
+    assert "the volume o is full" in there.text
     assert "vfm rm o:runs/RUN" in there.text
 
 

@@ -29,15 +29,15 @@ def test_a_counter_that_goes_up_is_evidence(tmp_path: Path, group: str, counter:
     file.write_text(text.format(4))
     assert kills(tmp_path) == 4
     watch = OomWatch(tmp_path)
-    assert watch.seen() is False
+    assert watch.killed() is False
     file.write_text(text.format(5))
-    assert watch.seen() is True
+    assert watch.killed() is True
     file.unlink()
-    assert watch.seen() is None
+    assert watch.killed() is None
 
 
 def test_a_system_without_counters_tells_nothing(tmp_path: Path) -> None:
-    assert OomWatch(tmp_path).seen() is None
+    assert OomWatch(tmp_path).killed() is None
 
 
 def test_the_words_differ() -> None:
