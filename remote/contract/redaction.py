@@ -21,7 +21,7 @@ _LONGEST = 16384  # characters of a value that are looked for
 _GRAM = 4  # characters of the pieces by which a part is found
 _WIDEST = 16  # most positions between two looks at a text: the fewer, the shorter the parts that count
 _SECRET_NAME = re.compile(
-    "(^|_)(KEY|APIKEY|TOKEN|SECRETS?|PASSWORD|PASSWD|PASS|(?<=_)PWD|PASSPHRASE|CREDENTIALS?|AUTH|BEARER|COOKIE|DSN|"
+    "(^|_)(KEYS?|APIKEYS?|TOKEN|SECRETS?|PASSWORDS?|PASSWD|PASS|(?<=_)PWD|PASSPHRASE|CREDENTIALS?|AUTH|BEARER|COOKIE|DSN|"
     "WEBHOOK|SIGNATURE|SALT|PAT|PRIVATE)(_|$|[0-9])"
 )
 _PLAIN_NAME = re.compile(

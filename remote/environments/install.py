@@ -1,7 +1,6 @@
-"""Packages of environments: installed with uv into an overlay folder that only their run sees.
+"""Install an environment's package with uv into an overlay folder, with the dependencies that are missing.
 
-Owns uv's part: the package itself, what it needs and is not there, never another version of what is
-there, and which module a package brings. Names and errors of an environment's code are `environments`'.
+Never installs another version of an installed package. Also finds out which module a package contains.
 """
 
 from __future__ import annotations
@@ -31,20 +30,20 @@ Say = Callable[[str], None]
 
 
 def install_package(name: str, source: str, target: Path, say: Say) -> str:
-    """Install `source` (a folder, a wheel or a requirement) and what it lacks into the overlay `target`.
+    """Install `source` (a folder, a wheel or a requirement) and its missing dependencies into `target`.
 
-    `name` is what people call it. Returns the distribution's canonical name. Raises `EnvironmentMissing`
-    with the installer's words.
+    `name`: for messages. Returns the distribution's canonical name. Raises `EnvironmentMissing` with uv's
+    error.
     """
     target.mkdir(parents=True, exist_ok=True)
     into = ["--no-deps", "--target", str(target), "--link-mode", "copy"]
     with tempfile.TemporaryDirectory(prefix="vfm-environment-") as scratch:
-        # uv keeps builds by the time stamp of pyproject.toml: a changed module alone must be built again too.
-        what = _built(name, source, scratch, say) if _is_folder(source) else source
-        distribution = distribution_of(what)
-        _uv(["pip", "install", *into, "--reinstall-package", distribution, what], name, say)
+        # uv caches builds by the time stamp of pyproject.toml, but a changed module must be built again too.
+        installable = _built(name, source, scratch, say) if _is_folder(source) else source
+        distribution = distribution_of(installable)
+        _uv(["pip", "install", *into, "--reinstall-package", distribution, installable], name, say)
     _Needs(name, source, target, into, say).install(distribution)
-    # A folder that was looked into a moment ago is remembered as it was.
+    # Python may have cached the folder's content.
     importlib.invalidate_caches()
     return distribution
 
@@ -55,12 +54,12 @@ def _is_folder(source: str) -> bool:
 
 def _built(name: str, folder: str, scratch: str, say: Say) -> str:
     """The wheel of a package's folder. Raises `EnvironmentMissing`."""
-    project_of(Path(folder))  # says what is wrong with it in its own words
+    project_of(Path(folder))  # raises a better error than uv's
     _uv(["build", "--wheel", "--out-dir", scratch, folder], name, say)
     wheels = sorted(Path(scratch).glob("*.whl"))
     if len(wheels) != 1:
         raise EnvironmentMissing(
-            f"{folder} builds {len(wheels)} wheels in place of one", hint=Hint("mend its pyproject.toml")
+            f"{folder} builds {len(wheels)} wheels instead of one", hint=Hint("mend its pyproject.toml")
         )
     return str(wheels[0])
 
@@ -71,18 +70,20 @@ def holds_module(target: Path, module: str) -> bool:
 
 
 def file_of(module: str, path: list[str]) -> str:
-    """The file that a module would be loaded from; empty where none of these folders has it."""
+    """The file from which a module would be imported; empty where none of the folders has it."""
     spec = importlib.machinery.PathFinder.find_spec(module, path)
     return (spec.origin if spec else None) or ""
 
 
 def module_of(distribution: str, target: Path) -> str:
-    """The module that an installed distribution brings: the one of its own name, else its only one.
+    """The module of an installed distribution: the one with its name, or its only one.
 
-    Raises `EnvironmentMissing` where it brings several others, or none.
+    Raises `EnvironmentMissing` where it has several others, or none.
     """
-    found = _installed(distribution, target)
-    tops = {str(file).split("/")[0].removesuffix(".py") for file in found.files or [] if file.suffix == ".py"}
+    installed = _installed(distribution, target)
+    tops = {
+        str(file).split("/")[0].removesuffix(".py") for file in installed.files or [] if file.suffix == ".py"
+    }
     modules = sorted(m for m in tops if m.isidentifier() and holds_module(target, m))
     own = distribution.replace("-", "_")
     for likely in (own, f"vf_{own}", own.removeprefix("vf_")):
@@ -92,8 +93,8 @@ def module_of(distribution: str, target: Path) -> str:
         return modules[0]
     has = f"the modules {', '.join(modules)}" if modules else "no module"
     raise EnvironmentMissing(
-        f"the package {distribution} has {has}, and none is called {own}: its environment cannot be told",
-        hint=Hint("verifiers loads an environment by its module: the package has to name it as itself"),
+        f"the package {distribution} has {has}, and none is called {own}: which one is the environment?",
+        hint=Hint("verifiers loads an environment by its module, which must have the package's name"),
     )
 
 
@@ -109,20 +110,20 @@ def distribution_of(source: str) -> str:
 
 
 def alias_of(source: Path) -> str:
-    """The environment that has taken the place of the package in a folder, by its own words, or nothing."""
+    """The environment that replaces the package in a folder (`tool.vfm.alias-of`); empty: none."""
     return str(table(project_of(source), "tool", "vfm").get("alias-of", ""))
 
 
 def _excluded(source: str) -> list[str]:
-    """What a folder's package says that its dependencies need not: uv's own `exclude-dependencies`."""
+    """uv's `exclude-dependencies` of a folder's package."""
     names = table(project_of(Path(source)), "tool", "uv").get("exclude-dependencies", [])
     return [str(name) for name in names] if isinstance(names, list) else []
 
 
 class _Needs:
-    """What one package needs and this Python has not, installed at versions that fit what it has.
+    """Installs the missing dependencies of a package, at versions that fit the installed ones.
 
-    No name of this project's environments, nor of a package beside this one, is looked up on an index.
+    Names of this project's environments, and of packages beside this one, are never looked up in an index.
     """
 
     def __init__(self, module: str, source: str, target: Path, into: list[str], say: Say) -> None:
@@ -130,8 +131,8 @@ class _Needs:
         self.path = [path for path in sys.path if path != str(target)]
         self.have = _versions(self.path)
         self.excluded = _excluded(source) if _is_folder(source) else []
-        near = beside(Path(source)) if _is_folder(source) else ()
-        self.own = {*OURS, *near}
+        siblings_and_self = beside(Path(source)) if _is_folder(source) else ()
+        self.own = {*OURS, *siblings_and_self}
 
     def install(self, name: str) -> None:
         """Raises `EnvironmentMissing`."""
@@ -145,23 +146,32 @@ class _Needs:
 
     def _pins(self, missing: list[str]) -> list[Requirement]:
         with tempfile.TemporaryDirectory(prefix="vfm-environment-") as scratch:
-            wanted, limits, never = (Path(scratch, f"{n}.txt") for n in ("wanted", "constraints", "excluded"))
-            wanted.write_text("\n".join(missing) + "\n")
-            limits.write_text("".join(f"{n}=={v.public}\n" for n, v in sorted(self.have.items())))
-            never.write_text("".join(f"{name}\n" for name in (*self.excluded, *sorted(self.own))))
-            plain = ["--no-header", "--no-annotate", "--constraints", str(limits), "--excludes", str(never)]
-            found = _uv(["pip", "compile", *plain, str(wanted)], self.module, self.say)
-        return [pin for line in found if (pin := _pin(line)) is not None]
+            requirements, constraints, excluded = (
+                Path(scratch, f"{n}.txt") for n in ("wanted", "constraints", "excluded")
+            )
+            requirements.write_text("\n".join(missing) + "\n")
+            constraints.write_text("".join(f"{n}=={v.public}\n" for n, v in sorted(self.have.items())))
+            excluded.write_text("".join(f"{name}\n" for name in (*self.excluded, *sorted(self.own))))
+            plain = [
+                "--no-header",
+                "--no-annotate",
+                "--constraints",
+                str(constraints),
+                "--excludes",
+                str(excluded),
+            ]
+            compiled = _uv(["pip", "compile", *plain, str(requirements)], self.module, self.say)
+        return [pin for line in compiled if (pin := _pin(line)) is not None]
 
     def _missing(self, name: str) -> list[Requirement]:
-        there = {**_versions([str(self.target)]), **self.have}
+        versions = {**_versions([str(self.target)]), **self.have}
         missing = []
-        for need, because in self._needs(name):
+        for need, reason in self._needs(name):
             key = canonicalize_name(need.name)
-            version = there.get(key)
+            version = versions.get(key)
             if key in self.have and not _fits(need, self.have[key]):
                 raise EnvironmentMissing(
-                    f"the environment {self.module} needs {need}{because}, "
+                    f"the environment {self.module} needs {need}{reason}, "
                     f"but the training stack has {need.name} {self.have[key]}",
                     hint=Hint(f"widen the dependency on {need.name} in the environment's pyproject.toml"),
                 )
@@ -172,52 +182,54 @@ class _Needs:
         return missing
 
     def _needs(self, name: str) -> Iterator[tuple[Requirement, str]]:
-        """What a distribution needs, and what the extras that it asks for need of those that are there.
+        """The requirements of a distribution, and those of the extras that it requires of installed packages.
 
-        The second of each pair is `, by verifiers[ta]`, or empty.
+        Each with its reason for messages: `, by verifiers[ta]`, or empty.
         """
-        todo, seen = [(need, "") for need in _requires(name, [str(self.target)])], set[tuple[str, str]]()
+        todo, visited = [(need, "") for need in _requires(name, [str(self.target)])], set[tuple[str, str]]()
         while todo:
-            need, because = todo.pop(0)
-            yield need, because
+            need, reason = todo.pop(0)
+            yield need, reason
             for extra in sorted(need.extras):
                 key = canonicalize_name(need.name), extra
-                if key not in seen:
-                    seen.add(key)
-                    also = _requires(need.name, [*self.path, str(self.target)], extra)
-                    todo += [(more, f", by {need.name}[{extra}]") for more in also]
+                if key not in visited:
+                    visited.add(key)
+                    extras = _requires(need.name, [*self.path, str(self.target)], extra)
+                    todo += [(extra_need, f", by {need.name}[{extra}]") for extra_need in extras]
 
     def _check_own(self) -> None:
-        """What packages of the index need of our own was left out when they were looked up."""
-        there = {**_versions([str(self.target)]), **self.have}
+        """Check what packages of the index need of our own, which was excluded from their resolution."""
+        versions = {**_versions([str(self.target)]), **self.have}
         for distribution in metadata.distributions(path=[str(self.target)]):
             for need in _requires(distribution.metadata["Name"], [str(self.target)]):
-                version = there.get(name := canonicalize_name(need.name))
+                version = versions.get(name := canonicalize_name(need.name))
                 if name in self.own and (version is None or not _fits(need, version)):
                     raise self._absent(need, version)
 
     def _absent(self, need: Requirement, version: Version | None) -> EnvironmentMissing:
         if version is not None:
-            there = f"the package of that name beside it is {version}"
+            found_instead = f"the package of that name beside it is {version}"
         else:
-            there = "which is not there: it is no package of an index but of this project's environments/"
+            found_instead = (
+                "which is not there: it is no package of an index but of this project's environments/"
+            )
         return EnvironmentMissing(
-            f"the environment {self.module} needs {need}, {there}",
+            f"the environment {self.module} needs {need}, {found_instead}",
             hint=Hint(f"put {need.name} beside it, at a version that fits, or drop the dependency"),
         )
 
 
 def _requires(name: str, path: list[str], extra: str = "") -> list[Requirement]:
-    """What an installed distribution needs on this machine; with `extra`, what that adds."""
-    found = next(iter(metadata.Distribution.discover(name=name, path=path)), None)
-    wanted = []
-    for text in (found.requires if found else None) or []:
+    """The requirements of an installed distribution on this machine; with `extra`, those that it adds."""
+    distribution = next(iter(metadata.Distribution.discover(name=name, path=path)), None)
+    requirements = []
+    for text in (distribution.requires if distribution else None) or []:
         need = Requirement(text)
         marker, need.marker = need.marker, None
         plain = marker is None or marker.evaluate({"extra": ""})
         if plain if not extra else not plain and marker is not None and marker.evaluate({"extra": extra}):
-            wanted.append(need)
-    return wanted
+            requirements.append(need)
+    return requirements
 
 
 def _fits(need: Requirement, version: Version) -> bool:
@@ -230,13 +242,15 @@ def _installed(name: str, target: Path) -> metadata.Distribution:
 
 def _versions(path: list[str]) -> dict[str, Version]:
     """Installed distributions by canonical name; the first on the path counts, as it does for imports."""
-    found: dict[str, Version] = {}
+    versions: dict[str, Version] = {}
     for distribution in metadata.distributions(path=path):
         try:
-            found.setdefault(canonicalize_name(distribution.metadata["Name"]), Version(distribution.version))
+            versions.setdefault(
+                canonicalize_name(distribution.metadata["Name"]), Version(distribution.version)
+            )
         except (InvalidVersion, TypeError):
-            continue  # half-removed or hand-made: nothing can be pinned to it
-    return found
+            continue  # half-removed or hand-made: it has no valid version
+    return versions
 
 
 def _pin(line: str) -> Requirement | None:
@@ -245,7 +259,7 @@ def _pin(line: str) -> Requirement | None:
 
 
 def _uv(arguments: list[str], module: str, say: Say) -> list[str]:
-    """Run uv and return its lines; from what is cached if that suffices, else over the network."""
+    """Run uv and return its output; offline first, where its cache may be enough."""
     command = [*_uv_command(), *arguments, *uv.find_links(os.environ)]
     command += ["--python", sys.executable, "--color", "never", "--no-progress"]
     code, lines = _run([*command, "--offline"], None)
@@ -278,7 +292,7 @@ def _run(command: list[str], say: Say | None) -> tuple[int, list[str]]:
     lines: list[str] = []
     with subprocess.Popen(
         command,
-        env=uv.environment(os.environ),  # an environment's build has no use for the run's secrets
+        env=uv.environment(os.environ),  # without the run's secrets, since a build runs the package's code
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -292,6 +306,6 @@ def _run(command: list[str], say: Say | None) -> tuple[int, list[str]]:
                 if say is not None:
                     say(lines[-1])
         except BaseException:
-            process.kill()  # whoever stops listening must not leave an installer behind
+            process.kill()  # an interrupted caller must not leave an installer behind
             raise
     return process.returncode, lines

@@ -1,10 +1,8 @@
-"""Overlays: folders that environments are installed into, named after what they were installed from.
+"""Overlays: folders into which environments are installed, named by a digest of their sources.
 
-An overlay is filled under a name of its own and renamed when it is whole; from then on nobody writes into it,
-and one that was written into all the same is installed anew.
-So an environment that is edited, or installed anew, gets another overlay, and runs that are under way keep
-theirs. Owns the digest of a package's files, taking an overlay or making it, and removing those that have not
-been used for a week. What goes into one is `environment_packages`'.
+An overlay is filled under a temporary name and renamed when it is complete; then it must not change, and one that was
+changed is installed again. So an environment that is edited or installed again gets another overlay, and running runs
+keep theirs. Overlays that were not used for a week are removed.
 """
 
 from __future__ import annotations
@@ -26,10 +24,10 @@ from remote.contract.json_text import from_json, to_json
 from remote.output.run_dir import sync
 
 UNUSED = 7 * 86400.0
-"""Seconds after which an overlay that no run holds is removed. An attempt on Modal ends after one day."""
-_LEFTOVER = 86400.0  # seconds after which what an interrupted install left is removed
-_ABOUT = ".vfm-overlay.json"  # in an overlay: module and files; whoever uses the overlay holds a lock of it
-_VERSION = 3  # counts changes of how an overlay is filled
+"""Seconds after which an overlay that no run uses is removed. An attempt on Modal ends after one day."""
+_LEFTOVER = 86400.0  # seconds after which the remains of an interrupted install are removed
+_ABOUT = ".vfm-overlay.json"  # in an overlay: module and files; processes that use the overlay lock it
+_VERSION = 3  # of the way in which an overlay is filled
 _TRIES = 5  # installs of a package whose files change meanwhile
 _NOT_SOURCE = {
     *("__pycache__", ".git", ".hg", ".venv", "venv", "node_modules", "dist", "build", ".tox"),
@@ -39,9 +37,9 @@ _held: list[int] = []
 
 
 def digest(*sources: Path | str) -> str:
-    """Twelve hexadecimal digits of packages' contents and of the Python that they are installed for.
+    """Twelve hexadecimal digits of the sources' contents and of this Python.
 
-    A folder counts by its files but for its tests, a wheel by its bytes, a requirement by its text. Raises
+    Of a folder its files without tests, of a wheel its bytes, of a requirement its text. Raises
     `EnvironmentMissing` where a file cannot be read.
     """
     total = hashlib.sha256(f"{_VERSION} {sys.version} {sys.prefix}".encode())
@@ -56,7 +54,7 @@ def digest(*sources: Path | str) -> str:
             reason = error.strerror or str(error)
             raise EnvironmentMissing(
                 f"the environment cannot be read: {error.filename or path}: {reason}",
-                hint=Hint("every file of the package has to be readable"),
+                hint=Hint("every file of the package must be readable"),
             ) from error
     return total.hexdigest()[:12]
 
@@ -71,9 +69,9 @@ def _add_files(total: Any, folder: Path) -> None:
 
 
 def take(overlay: Path, say: Callable[[str], None] = lambda _: None) -> str | None:
-    """The module of an overlay that is there, which is now in use until this process ends; else None.
+    """The module of an existing overlay, which counts as used until this process ends; None: it is missing.
 
-    One whose files were changed or removed since they were installed is set aside, which `say` is told.
+    One whose files were changed or removed since their installation is set aside, and `say` is called.
     """
     about = overlay / _ABOUT
     try:
@@ -89,9 +87,9 @@ def take(overlay: Path, say: Callable[[str], None] = lambda _: None) -> str | No
     with suppress(OSError):
         os.utime(about)
     try:
-        known = from_json(about.read_bytes())
-        if not (damage := _damage(overlay, known.get("files", {}))):
-            return str(known["module"])
+        about_overlay = from_json(about.read_bytes())
+        if not (damage := _damage(overlay, about_overlay.get("files", {}))):
+            return str(about_overlay["module"])
         say(f"{overlay.name} is not as it was installed ({damage}): installing it anew")
     except (ValueError, KeyError, TypeError, AttributeError):  # half of it was written when the power went
         pass
@@ -123,19 +121,19 @@ def _damage(overlay: Path, files: dict[str, str]) -> str:
 def make(
     overlays: Path, name: str, sources: Callable[[], list[Path | str]], fill: Callable[[Path], str]
 ) -> tuple[Path, str]:
-    """Fill a new overlay of a package called `name`; returns it and its module.
+    """Create an overlay of the package `name`; returns it and its module.
 
-    `fill` installs into the folder that it is given and returns the module. Files that change while it does
-    are installed again. Whoever else made the same meanwhile was as good.
+    `fill` installs into a folder and returns the module. It is called again where the sources change
+    meanwhile. An equal overlay that another process creates meanwhile is used instead.
     """
     for _ in range(_TRIES):
-        before = digest(*sources())
-        overlay = overlays / f"{name}@{before}"
+        version = digest(*sources())
+        overlay = overlays / f"{name}@{version}"
         part = overlays / f".{overlay.name}.{uuid.uuid4().hex[:8]}.part"
         part.mkdir(parents=True)
         try:
             module = fill(part)
-            if digest(*sources()) != before:
+            if digest(*sources()) != version:
                 continue
             about = {"module": module, "source": str(sources()[-1]), "files": _files(part)}
             (part / _ABOUT).write_text(to_json(about) + "\n", encoding="utf-8")
@@ -149,8 +147,8 @@ def make(
                     raise
         finally:
             shutil.rmtree(part, ignore_errors=True)
-        if (found := take(overlay)) is not None:
-            return overlay, found
+        if (module_of_overlay := take(overlay)) is not None:
+            return overlay, module_of_overlay
     raise EnvironmentMissing(
         f"the files of {name} kept changing while it was installed",
         hint=Hint("launch again once they are saved"),
@@ -158,7 +156,7 @@ def make(
 
 
 def source_of(file: str) -> str:
-    """The file that one of an overlay was copied from, where it is still the same; else the file itself."""
+    """The source of a file in an overlay, where it still has the same content; otherwise the file itself."""
     path = Path(file)
     overlay = next((folder for folder in path.parents if (folder / _ABOUT).is_file()), None)
     if overlay is None:
@@ -175,7 +173,7 @@ def source_of(file: str) -> str:
 
 
 def prune(overlays: Path) -> None:
-    """Remove overlays that no run has used for a week, and what interrupted installs left behind."""
+    """Remove overlays that were not used for a week, and the remains of interrupted installs."""
     now = time.time()
     with suppress(OSError):
         for path in list(overlays.iterdir()):
@@ -190,7 +188,7 @@ def _last_used(overlay: Path) -> float:
 
 
 def _remove(overlay: Path) -> None:
-    """Remove one unless it is in use; under another name first, so that nobody takes half of it."""
+    """Remove an overlay unless it is in use; it is renamed first, so that no process takes half of it."""
     with suppress(OSError):
         fd = os.open(overlay / _ABOUT, os.O_RDONLY) if (overlay / _ABOUT).exists() else None
         try:
@@ -204,8 +202,8 @@ def _remove(overlay: Path) -> None:
 
 
 def _set_aside(overlay: Path) -> Path:
-    """Take an overlay out of everybody's sight, by a name that `prune` knows for a leftover's."""
+    """Rename an overlay so that only `prune` finds it."""
     gone = overlay.with_name(f".{overlay.name.lstrip('.')}.{uuid.uuid4().hex[:8]}.gone")
-    with suppress(FileNotFoundError):  # somebody else did
+    with suppress(FileNotFoundError):  # another process did
         overlay.rename(gone)
     return gone

@@ -1,10 +1,9 @@
-"""Looks an environment up before its run is launched: a program of the near side, on the user's machine.
+"""Pin an environment before its run is launched: a program that the client starts on the user's machine.
 
-    python -m remote.environments.pin     the question on stdin: {source, backend, home}; one line answers
+    python -m remote.environments.pin     stdin: {source, backend, home, python}
 
-A requirement becomes a pinned one, if the newest version that fits the training stack needs verifiers; for
-Modal, a folder becomes a wheel. The worker installs what comes out (`environment_packages`). Answers
-{name, source}, or {error} as a run's other programs do.
+A requirement becomes the newest version that fits the training stack, if that depends on verifiers; for
+Modal, a folder becomes a wheel. Answers {source}, or {error}; the worker installs the source.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from remote.contract.errors import EnvironmentMissing, Hint, VfmError
 from remote.contract.json_text import from_json
 from remote.contract.model_choice import OURS, is_ours
 from remote.contract.old_environment import check_age
-from remote.contract.platforms import MODAL_PYTHON, PYTHONS
+from remote.contract.platforms import MODAL_PYTHON, PYTHONS, THIS_PYTHON
 from remote.environments.siblings import siblings
 from remote.image import pins
 from remote.output import redact
@@ -41,9 +40,9 @@ _UNREACHED = re.compile(
 
 
 def pin(source: str, backend: str, home: Path, python: str | None = None) -> dict[str, str]:
-    """What a run's environment is to be installed from; `python` is `image.python`.
+    """The pinned source of a run's environment. `python`: `image.python`.
 
-    Raises `EnvironmentMissing` and `ImageError`.
+    Raises `EnvironmentMissing`, and `ImageError` where uv is missing.
     """
     if not Path(source).is_absolute():
         _check_foreign(source)
@@ -51,7 +50,7 @@ def pin(source: str, backend: str, home: Path, python: str | None = None) -> dic
         _check_age(found["source"])
         return found
     if backend == "local":
-        return {"source": source}  # The worker reads it where it is.
+        return {"source": source}  # the worker installs it from there
     if source.endswith(".whl"):
         wheel = source
     else:
@@ -62,7 +61,7 @@ def pin(source: str, backend: str, home: Path, python: str | None = None) -> dic
 
 
 def _check_foreign(requirement: str) -> None:
-    """Refuse this project's own names: on an index, anybody could claim them."""
+    """Refuse names of this project, which anybody could claim in an index."""
     if is_ours(_bare(requirement)):
         raise EnvironmentMissing(
             f"{requirement} is an environment of this project, and is never taken from the package index",
@@ -71,7 +70,8 @@ def _check_foreign(requirement: str) -> None:
 
 
 def _check_age(requirement: str) -> None:
-    """Look at a package of the index before a machine is rented for it; one without a wheel is not built."""
+    """Refuse a package of the index that is too old. One without a wheel is not checked, since that would
+    build it."""
     with tempfile.TemporaryDirectory(prefix="vfm-environment-") as scratch:
         place = ["--target", scratch, "--no-deps", "--only-binary", ":all:"]
         code, _ = _uv(["pip", "install", *place, requirement])
@@ -80,18 +80,19 @@ def _check_age(requirement: str) -> None:
 
 
 def _check_alone(folder: Path) -> None:
-    """Refuse a package that needs its neighbours: a run elsewhere is handed one wheel."""
+    """Refuse a package that needs packages beside it, since a run on Modal is given one wheel."""
     if needed := siblings(folder):
         names = ", ".join(path.name for path in needed)
         raise EnvironmentMissing(
             f"the environment in {folder} needs {names}, which lies beside it: "
-            "a run elsewhere is handed one wheel",
-            hint=Hint(f"move {folder.name} and {names} into environments/, which goes along whole"),
+            "a run elsewhere is given one wheel",
+            hint=Hint(f"move {folder.name} and {names} into environments/, which is uploaded whole"),
         )
 
 
 def _pinned(name: str, requirement: str, backend: str, python: str | None) -> dict[str, str]:
-    """The newest version that fits the training stack, and that is an environment at all."""
+    """The newest version that fits the training stack. Refuses a package that does not depend on
+    verifiers."""
     lines = _resolved(name, requirement, backend, python)
     needed = {line.split("==")[0] for line in lines if "==" in line}
     if "verifiers" not in needed:
@@ -116,22 +117,22 @@ def _bare(requirement: str) -> str:
 
 def _resolved(name: str, requirement: str, backend: str, python: str | None) -> list[str]:
     with tempfile.TemporaryDirectory(prefix="vfm-environment-") as scratch:
-        wanted, limits = Path(scratch, "wanted.in"), Path(scratch, "limits.txt")
-        wanted.write_text(f"{requirement}\n")
-        limits.write_text("\n".join((f"torch=={pins.TORCH}", *pins.STACK)) + "\n")
-        ours = Path(scratch, "ours.txt")
-        ours.write_text("\n".join(OURS) + "\n")
-        arguments = ["pip", "compile", "--no-header", "--annotation-style", "line", "-c", str(limits)]
-        arguments += ["--excludes", str(ours)]
+        requirements, constraints = Path(scratch, "wanted.in"), Path(scratch, "limits.txt")
+        requirements.write_text(f"{requirement}\n")
+        constraints.write_text("\n".join((f"torch=={pins.TORCH}", *pins.STACK)) + "\n")
+        excluded = Path(scratch, "ours.txt")
+        excluded.write_text("\n".join(OURS) + "\n")
+        arguments = ["pip", "compile", "--no-header", "--annotation-style", "line", "-c", str(constraints)]
+        arguments += ["--excludes", str(excluded)]
         if backend == "modal":
             arguments += ["--python-platform", "x86_64-manylinux_2_28"]
             python = python or MODAL_PYTHON
         if python:
             arguments += ["--python-version", python]
-        code, lines = _uv([*arguments, str(wanted)])
-        if code and _UNREACHED.search("\n".join(lines)):  # What was looked up before may do.
-            code, again = _uv([*arguments, "--offline", str(wanted)])
-            lines = lines if code else again
+        code, lines = _uv([*arguments, str(requirements)])
+        if code and _UNREACHED.search("\n".join(lines)):  # uv's cache may be enough
+            code, offline_lines = _uv([*arguments, "--offline", str(requirements)])
+            lines = lines if code else offline_lines
     if code:
         raise _unfit(name, lines)
     return lines
@@ -141,34 +142,34 @@ def _unfit(name: str, lines: list[str]) -> EnvironmentMissing:
     text, cause = " ".join(lines), uv.cause(lines)
     bare = _bare(name)
     if _UNREACHED.search(text):
-        said = f"the package index could not be reached, so the environment {name!r} cannot be looked up"
-        return EnvironmentMissing(said, cause=cause, hint=uv.hint(text))
+        message = f"the package index could not be reached, so the environment {name!r} cannot be looked up"
+        return EnvironmentMissing(message, cause=cause, hint=uv.hint(text))
     if re.search(rf"Because (there are )?(no versions of )?{re.escape(bare)}\S* (was )?not found in", text):
         return EnvironmentMissing(f"the package index has no package {name!r}", cause=cause)
     if f"there is no version of {bare}" in text:
         return EnvironmentMissing(
             f"the package index has no {name}", cause=cause, hint=Hint("name another version")
         )
-    if wanted := re.search(r"depends? on (Python\S+)", text):
+    if python := re.search(r"depends? on (Python\S+)", text):
         return EnvironmentMissing(
-            f"the environment {name} wants {wanted[1]}, and the image has another",
+            f"the environment {name} wants {python[1]}, and the image has another",
             cause=cause,
             hint=Hint(f"set image.python, to one of {', '.join(PYTHONS)}", "image.python"),
         )
-    said = f"the environment {name} does not fit the training stack ({VERIFIERS})"
+    message = f"the environment {name} does not fit the training stack ({VERIFIERS})"
     advice = (
         "name a version that fits (NAME==VERSION), or mend its dependencies; the stack: remote/image/pins.py"
     )
-    return EnvironmentMissing(said, cause=cause, hint=Hint(advice))
+    return EnvironmentMissing(message, cause=cause, hint=Hint(advice))
 
 
 def _built(folder: Path, home: Path, python: str) -> Path:
-    """The wheel of a package's folder, anew: what a machine elsewhere can be given."""
+    """Build the wheel of a package's folder, which can be uploaded."""
     place = home / "environments" / hashlib.sha256(str(folder).encode()).hexdigest()[:10]
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place) as scratch:
-        # uv refuses to build for another Python than a package wants.
-        own = python == ".".join(map(str, sys.version_info[:2]))
+        # uv refuses to build for another Python than the package requires.
+        own = python == THIS_PYTHON
         with_python = sys.executable if own or not required_python(folder) else python
         code, lines = _uv(["build", "--wheel", "--out-dir", scratch, str(folder)], with_python)
         wheels = list(Path(scratch).glob("*.whl"))
@@ -186,7 +187,7 @@ def _uv(arguments: list[str], python: str = sys.executable) -> tuple[int, list[s
     try:
         done = subprocess.run(
             [*command, "--python", python, "--color", "never", "--no-progress"],
-            # Somebody waits: an index that does not answer is asked once more, and no more than that.
+            # The user is waiting, so there is only one retry.
             env={"UV_HTTP_RETRIES": "1", **uv.environment(os.environ)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -1,7 +1,6 @@
-"""Packages of `environments/` that other packages of `environments/` need.
+"""Find packages of `environments/` on which other packages of `environments/` depend.
 
-Owns finding them: a dependency whose name a sibling folder's package bears is that sibling, never what the
-package index has under the name. Installing is `environment_packages`'.
+A dependency with the name of a sibling folder's package is that sibling, never a package of the index.
 """
 
 from __future__ import annotations
@@ -12,33 +11,33 @@ from pathlib import Path
 from remote.contract.environment_package import package_name, packages_in, project_of, table
 from remote.contract.errors import EnvironmentMissing
 
-# By hand: what is looked up before a launch runs where `packaging` need not be.
+# Without `packaging`, which the client, where `pin.py` runs, need not have.
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(?:$|[\[;@(<>=!~])", re.ASCII)
 
 
 def siblings(source: Path) -> list[Path]:
-    """The sibling folders that the package in `source` needs, and those that they need, the deepest first.
+    """The sibling folders that the package in `source` needs, directly or not, the deepest first.
 
-    A pyproject.toml that cannot be read has no say here: whoever installs it says what is wrong with it.
+    An unreadable pyproject.toml is ignored here, and reported by the installation.
     """
     folders = beside(source)
-    found: list[Path] = []
-    _collect(source, folders, found, {source})
-    return found
+    deepest_first: list[Path] = []
+    _collect(source, folders, deepest_first, {source})
+    return deepest_first
 
 
 def beside(source: Path) -> dict[str, Path]:
-    """The packages that lie beside a folder, it among them: canonical name → folder."""
+    """The packages beside a folder, with its own: canonical name → folder."""
     return {name: path for path in packages_in(source.parent) if (name := _name(path))}
 
 
-def _collect(source: Path, folders: dict[str, Path], found: list[Path], seen: set[Path]) -> None:
+def _collect(source: Path, folders: dict[str, Path], deepest_first: list[Path], visited: set[Path]) -> None:
     for name in _needs(source):
         folder = folders.get(name)
-        if folder is not None and folder not in seen:
-            seen.add(folder)
-            _collect(folder, folders, found, seen)
-            found.append(folder)
+        if folder is not None and folder not in visited:
+            visited.add(folder)
+            _collect(folder, folders, deepest_first, visited)
+            deepest_first.append(folder)
 
 
 def _name(folder: Path) -> str:
@@ -50,11 +49,11 @@ def _name(folder: Path) -> str:
 
 def _needs(folder: Path) -> list[str]:
     try:
-        given = table(project_of(folder), "project").get("dependencies", [])
+        dependencies = table(project_of(folder), "project").get("dependencies", [])
     except EnvironmentMissing:
         return []
-    found = (_NAME.match(str(text)) for text in (given if isinstance(given, list) else []))
-    return [_canonical(match[1]) for match in found if match]
+    matches = (_NAME.match(str(text)) for text in (dependencies if isinstance(dependencies, list) else []))
+    return [_canonical(match[1]) for match in matches if match]
 
 
 def _canonical(name: str) -> str:

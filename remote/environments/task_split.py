@@ -1,7 +1,7 @@
-"""Which of an environment's tasks are trained on, and which are held out.
+"""Divide an environment's tasks into those to train on and held-out ones.
 
-Owns the choice: the environment's own splits where its option `split` has them, otherwise the last tasks of
-all; and that no task is on both sides. Reading a split is the taskset's.
+Uses the environment's own splits where it has an option `split`, otherwise holds out the last tasks. No task
+is on both sides.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from verifiers.v1.task import Task
 from verifiers.v1.utils.loaders import load_taskset
 
 HELD_OUT_NAMES = ("eval", "test", "validation", "valid", "val", "dev")
-"""What environments call a split that is not trained on, in the order of preference."""
+"""Names of splits that are not trained on, in the order of preference."""
 MOST_TASKS = 100_000  # of an endless taskset
 Tasks = list[Task[Any, Any, Any]]
 
 
 class TaskSplit:
-    """The tasks of a taskset by what they are for. `args` are the user's options; `examples` is
-    `training.eval_examples`; `say` gets what the user should know of the choice.
+    """The tasks of a taskset by use. `args`: the user's options; `examples`: `training.eval_examples`; `say`:
+    logs warnings about the choice.
 
-    What the user has set as `split` is where all tasks come from. Loading raises what the taskset raises.
+    Where the user has set `split`, all tasks come from that split. Loading raises what the taskset raises.
     """
 
     def __init__(self, taskset: Any, args: dict[str, Any], examples: int, say: Callable[[str], None]) -> None:
@@ -40,19 +40,19 @@ class TaskSplit:
 
     @cached_property
     def held_out(self) -> Tasks:
-        """Tasks that are never trained on; none where neither the environment nor the config has any."""
+        """The tasks that are never trained on; empty where neither the environment nor the config has any."""
         return self._sides[1]
 
     @cached_property
     def evaluated(self) -> Tasks:
-        """What an evaluation plays: the held-out tasks, or all where there are none."""
+        """The tasks of an evaluation: the held-out ones, or all where there are none."""
         if self._own_held_out is not None:
             return self._own_held_out[1]
         return _last(self._all, self._examples)[1] or self._all
 
     @cached_property
     def described(self) -> str:
-        """Where the held-out tasks come from, in a few words; empty where there are none."""
+        """Where the held-out tasks come from, for people; empty where there are none."""
         if not self.held_out:
             return ""
         own = self._own_held_out
@@ -62,7 +62,7 @@ class TaskSplit:
     def _sides(self) -> tuple[Tasks, Tasks]:
         if (own := self._own_held_out) is not None and (free := self._overlap_free):
             if len(free) < self._examples:
-                self._say_few(f"split {own[0]} of the environment", free, "all of them are held out")
+                self._warn_few(f"split {own[0]} of the environment", free, "all of them are held out")
             return self._all, free
         if own is not None:
             self._say(
@@ -70,18 +70,20 @@ class TaskSplit:
             )
         train, held_out = _last(self._all, self._examples)
         if len(held_out) < self._examples:
-            self._say_few("the environment", self._all, f"{len(held_out)} of them are held out")
+            self._warn_few("the environment", self._all, f"{len(held_out)} of them are held out")
         return train, held_out
 
-    def _say_few(self, what: str, tasks: Tasks, so: str) -> None:
-        self._say(f"⚠ training.eval_examples = {self._examples}: {what} has {_tasks(tasks)}, so {so}")
+    def _warn_few(self, source: str, tasks: Tasks, consequence: str) -> None:
+        self._say(
+            f"⚠ training.eval_examples = {self._examples}: {source} has {_tasks(tasks)}, so {consequence}"
+        )
 
     @cached_property
     def _overlap_free(self) -> Tasks:
-        """The environment's own held-out tasks, without those that are trained on as well.
+        """The environment's own held-out tasks without those that are also trained on.
 
-        A split that the option's type names is the environment's word: it stays even where all of its tasks
-        are trained on. Where any text may name one, such a split is most likely one that the taskset ignores.
+        A split that the option's type names is kept even where all of its tasks are trained on. Where the
+        option is any text, the taskset probably ignores the name of such a split.
         """
         assert self._own_held_out is not None
         name, tasks = self._own_held_out
@@ -108,7 +110,7 @@ class TaskSplit:
 
     @cached_property
     def _trained_on(self) -> str:
-        """The split that is trained on: `train`, or without such a split the option's default."""
+        """The split to train on: `train`, or the option's default where there is none."""
         has_train = "train" in (self._names or ()) or (self._names == () and self._split("train"))
         return "train" if has_train else self._default
 
@@ -118,13 +120,13 @@ class TaskSplit:
         if self._names is None:
             return None
         candidates = [name for name in HELD_OUT_NAMES if not self._names or name in self._names]
-        found = ((name, self._split(name)) for name in candidates if name != self._trained_on)
-        return next(((name, tasks) for name, tasks in found if tasks), None)
+        splits = ((name, self._split(name)) for name in candidates if name != self._trained_on)
+        return next(((name, tasks) for name, tasks in splits if tasks), None)
 
     @cached_property
     def _names(self) -> tuple[str, ...] | None:
-        """The splits that the environment has; empty where its option takes any text, None without the option
-        or where the user has set it."""
+        """The environment's splits; empty where its option is any text, None without the option or where the
+        user has set it."""
         field = type(self._config).model_fields.get("split")
         if field is None or "split" in self._args:
             return None
@@ -132,12 +134,12 @@ class TaskSplit:
 
     @property
     def _default(self) -> str:
-        """What the option says where nobody sets it."""
+        """The option's default."""
         value = self._config.split
         return str(value.value if isinstance(value, Enum) else value)
 
     def _split(self, name: str) -> Tasks | None:
-        """The tasks of a split; None where any text may name one, and this one cannot be loaded."""
+        """The tasks of a split; None where the option is any text and this split cannot be loaded."""
         if name not in self._splits:
             config = type(self._config).model_validate({"id": self._config.id, **self._args, "split": name})
             try:
@@ -150,7 +152,7 @@ class TaskSplit:
 
 
 def _allowed(annotation: Any) -> tuple[str, ...] | None:
-    """The texts that a field takes: those of a Literal or an Enum; empty for any text; None for no text."""
+    """The texts that a field allows: those of a Literal or an Enum; empty for any text; None for no text."""
     if annotation is str:
         return ()
     if isinstance(annotation, type) and issubclass(annotation, Enum):
@@ -158,10 +160,10 @@ def _allowed(annotation: Any) -> tuple[str, ...] | None:
     if get_origin(annotation) is Literal:
         return tuple(value for value in get_args(annotation) if isinstance(value, str)) or None
     parts = get_args(annotation)[:1] if get_origin(annotation) is Annotated else get_args(annotation)
-    found = [names for part in parts if (names := _allowed(part)) is not None]
-    if not found:
+    allowed = [names for part in parts if (names := _allowed(part)) is not None]
+    if not allowed:
         return None
-    return () if () in found else tuple(itertools.chain.from_iterable(found))
+    return () if () in allowed else tuple(itertools.chain.from_iterable(allowed))
 
 
 def _last(tasks: Tasks, examples: int) -> tuple[Tasks, Tasks]:
@@ -175,7 +177,7 @@ def _read(taskset: Iterable[Task[Any, Any, Any]]) -> Tasks:
 
 
 def _content(task: Task[Any, Any, Any]) -> str:
-    """What makes a task the same one in two splits: its data but for its place."""
+    """Identifies a task in different splits: its key, or its data without its index."""
     if type(task).key is not Task.key:
         return str(task.key)
     return str(task.data.model_dump_json(exclude={"idx"}))

@@ -1,7 +1,7 @@
-"""The user's line: where an environment's own code failed, waits, or keeps its thread busy.
+"""Find the user's line at which an environment's code failed, waits, or keeps its thread busy.
 
-Owns telling the environment's frames from those of libraries, in formatted tracebacks, in suspended tasks and
-in running threads. What is said of them is `episode_errors`'.
+Distinguishes the environment's frames from those of libraries, in formatted tracebacks, suspended tasks and
+running threads.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Line:
 
 
 def own(lines: Iterable[Line], module: str) -> Line | None:
-    """The innermost line of the environment `module`, or else of code that is no library's; lines come
-    outermost first."""
+    """The innermost line of the environment `module`, or of other code that is no library. `lines`: outermost
+    first."""
     lines, home = list(lines), _home(module)
     of_module = [line for line in lines if home and f"{line.file}/".startswith(home)]
     others = [line for line in lines if not line.file.startswith(_libraries())]
@@ -49,12 +49,12 @@ def own(lines: Iterable[Line], module: str) -> Line | None:
 
 def in_traceback(text: str) -> list[Line]:
     """The lines that a formatted traceback names, outermost first."""
-    found = (_FRAME.search(line) for line in text.splitlines())
-    return [Line(m["file"], int(m["line"]), m["function"] or "<module>") for m in found if m]
+    matches = (_FRAME.search(line) for line in text.splitlines())
+    return [Line(m["file"], int(m["line"]), m["function"] or "<module>") for m in matches if m]
 
 
 def of_thread(ident: int | None) -> list[FrameType]:
-    """The frames that a thread of this process is in, outermost first; empty where it has ended."""
+    """The current frames of a thread of this process, outermost first; empty where it has ended."""
     frame = sys._current_frames().get(ident or -1)
     frames = []
     while frame is not None:
@@ -64,8 +64,8 @@ def of_thread(ident: int | None) -> list[FrameType]:
 
 
 def of_task(task: asyncio.Task[Any]) -> Iterator[list[FrameType]]:
-    """The chains of frames that a suspended task waits in, outermost first: through the tasks that it waits
-    for, one chain for each that is not done."""
+    """The chains of frames in which a suspended task waits, outermost first, through the tasks that it waits
+    for: one chain for each that is not done."""
     yield from _chains(task, [], {id(task)})
 
 
@@ -74,24 +74,26 @@ def lines_of(frames: Iterable[FrameType]) -> list[Line]:
     return [Line(f.f_code.co_filename, f.f_lineno, f.f_code.co_name) for f in frames]
 
 
-def _chains(task: Any, before: list[FrameType], seen: set[int]) -> Iterator[list[FrameType]]:
+def _chains(task: Any, before: list[FrameType], visited: set[int]) -> Iterator[list[FrameType]]:
     chain, coroutine = list(before), task.get_coro()
     while coroutine is not None:
         if (frame := _frame(coroutine)) is not None:
             chain.append(frame)
         coroutine = _inner(coroutine)
-    # What a task is suspended on is known to asyncio alone: a future, a task, or `gather`'s tasks.
+    # Private to asyncio: what a task waits for is a future, a task, or the tasks of `gather`.
     waited_for = getattr(task, "_fut_waiter", None)
     inner = [
-        one
-        for one in getattr(waited_for, "_children", None) or [waited_for]
-        if isinstance(one, asyncio.Task) and not one.done() and id(one) not in seen
+        task_waited_for
+        for task_waited_for in getattr(waited_for, "_children", None) or [waited_for]
+        if isinstance(task_waited_for, asyncio.Task)
+        and not task_waited_for.done()
+        and id(task_waited_for) not in visited
     ]
     if not inner:
         yield chain
-    for one in inner:
-        seen.add(id(one))
-        yield from _chains(one, chain, seen)
+    for task_waited_for in inner:
+        visited.add(id(task_waited_for))
+        yield from _chains(task_waited_for, chain, visited)
 
 
 def _frame(coroutine: Any) -> FrameType | None:
@@ -103,12 +105,12 @@ def _inner(coroutine: Any) -> Any:
     inner = _attribute(coroutine, "cr_await", "gi_yieldfrom", "ag_await")
     if inner is None or _frame(inner) is not None:
         return inner
-    # `anext` and `__await__` wrap what runs in objects that name it to the garbage collector alone.
-    return next((one for one in gc.get_referents(inner) if _frame(one) is not None), None)
+    # `anext` and `__await__` wrap what runs in objects that only the garbage collector can look into.
+    return next((referent for referent in gc.get_referents(inner) if _frame(referent) is not None), None)
 
 
 def _attribute(value: Any, *names: str) -> Any:
-    return next((found for name in names if (found := getattr(value, name, None)) is not None), None)
+    return next((attribute for name in names if (attribute := getattr(value, name, None)) is not None), None)
 
 
 @cache
@@ -118,7 +120,7 @@ def _libraries() -> tuple[str, ...]:
 
 @cache
 def _home(module: str) -> str:
-    """The folder or file of the environment's code, with a slash; empty where it is not found."""
+    """The folder or file of the environment's code, with a slash at the end; empty where it is not found."""
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):

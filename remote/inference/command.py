@@ -1,8 +1,4 @@
-"""How a spec becomes a vLLM command line and environment: where each `vllm.*` and `model.*` key lands.
-
-Owns every flag and variable that the server is given. Pure: it starts nothing, and reads neither the
-machine nor the process environment.
-"""
+"""The command line and environment variables of vLLM for a spec. Pure functions."""
 
 from __future__ import annotations
 
@@ -21,13 +17,13 @@ Device = Literal["cpu", "cuda"]
 Sync = Literal["adapter", "merged", "full"]
 
 VLLM = ("-m", "vllm.entrypoints.cli.main")
-"""What follows the image's Python to become `vllm`."""
+"""Arguments of the image's Python that run `vllm`."""
 LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """The `--max-lora-rank`s that vLLM accepts."""
 CPU_BLOCK = 32
 """Block sizes on a CPU are multiples of this."""
 SERVER_KEY = "VFM_SERVER_KEY"
-"""Holds the server's key in the environment of the processes that ask it."""
+"""Variable with the server's key, in the environment of processes that send requests to it."""
 KEPT = frozenset(
     {
         *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TMP", "TEMP"),
@@ -37,12 +33,12 @@ KEPT = frozenset(
         "PYTHONHASHSEED",
     }
 )
-"""Variables that the server inherits of the worker's environment."""
+"""Variables that the server inherits from the worker's environment."""
 KEPT_FAMILIES = (
     *("LC_", "CUDA_", "NVIDIA_", "NCCL_", "GLOO_", "TORCH_", "TORCHDYNAMO_", "TORCHINDUCTOR_", "PYTORCH_"),
     *("TRITON_", "FLASHINFER_", "VLLM_", "OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_"),
 )
-"""Beginnings of the names of others that it inherits, unless the name says that it is a secret."""
+"""Prefixes of other variables that it inherits, unless the name says that it is a secret."""
 KEPT_FOR_THE_HUB = frozenset(
     {
         *("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_ENDPOINT", "HF_XET_HIGH_PERFORMANCE"),
@@ -51,21 +47,21 @@ KEPT_FOR_THE_HUB = frozenset(
         *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
     }
 )
-"""The same where it fetches the model itself; one that lies on this disk needs no network."""
+"""Variables that it inherits only where it downloads the model itself."""
 NOT_FOR_VLLM = frozenset({"VLLM_LOGGING_CONFIG_PATH"})
-"""Would hide the lines that `vllm_log` reads."""
+"""Not inherited, since it could hide the lines that `log_reader` reads."""
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """What is served to be evaluated: weights that stay as they are."""
+    """Options of a server for an evaluation, whose weights do not change."""
 
     tokenizer: str = ""
-    """A directory, where the model's own has no tokenizer, or another one."""
+    """Directory of the tokenizer, where it is not the model's own."""
     adapter: str = ""
-    """The directory of a LoRA adapter, which is played with under the name of `ADAPTER`."""
+    """Directory of a LoRA adapter, which is served under the name `ADAPTER`."""
     rank: int = 0
-    """The adapter's."""
+    """Rank of the adapter."""
 
 
 ADAPTER = "policy-checkpoint"
@@ -73,7 +69,7 @@ ADAPTER = "policy-checkpoint"
 
 
 def resolve_weight_sync(spec: ExperimentSpec, device: Device) -> Sync:
-    """How trained weights reach the server, with `auto` decided."""
+    """`vllm.weight_sync` with `auto` resolved."""
     chosen = spec.vllm.weight_sync
     if chosen != "auto":
         return chosen
@@ -84,22 +80,22 @@ def resolve_weight_sync(spec: ExperimentSpec, device: Device) -> Sync:
 
 
 def block_size(spec: ExperimentSpec, device: Device) -> int:
-    """Tokens in a block: as configured on a GPU, the next multiple of 32 on a CPU."""
-    wanted = spec.vllm.block_size
-    return wanted if device == "cuda" else -(-wanted // CPU_BLOCK) * CPU_BLOCK
+    """Tokens per block: as configured on a GPU, rounded up to a multiple of 32 on a CPU."""
+    configured = spec.vllm.block_size
+    return configured if device == "cuda" else -(-configured // CPU_BLOCK) * CPU_BLOCK
 
 
 def lora_rank(rank: int) -> int:
-    """The smallest rank that vLLM accepts and that holds this one."""
+    """The smallest of vLLM's ranks that is at least this one."""
     return next(accepted for accepted in LORA_RANKS if accepted >= rank)
 
 
 def notices(spec: ExperimentSpec, device: Device) -> list[str]:
-    """What the server does otherwise than the config says, a sentence each."""
-    wanted, taken = spec.vllm.block_size, block_size(spec, device)
-    if wanted == taken:
+    """Sentences on differences between the server and the config."""
+    configured, used = spec.vllm.block_size, block_size(spec, device)
+    if configured == used:
         return []
-    return [f"vllm.block_size = {wanted}: on a CPU blocks are multiples of {CPU_BLOCK}, using {taken}"]
+    return [f"vllm.block_size = {configured}: on a CPU blocks are multiples of {CPU_BLOCK}, using {used}"]
 
 
 def command(
@@ -111,19 +107,18 @@ def command(
     gpus: int = 0,
     fixed: Fixed | None = None,
 ) -> list[str]:
-    """The arguments of `vllm`, from `serve` on. `model` is a hub id or a directory.
+    """The arguments of `vllm`, from `serve` on. `model`: a hub id or a directory.
 
-    `gpus` is how many the server has for itself; 0: it shares the one that there is, or has none. `fixed`
-    is given where nothing is trained.
+    `gpus`: number of its own; 0: it shares one or has none. `fixed`: where nothing is trained.
     """
     vllm = spec.vllm
     arguments = ["serve", model, "--served-model-name", served_name, "--host", HOST, "--port", str(port)]
     arguments += ["--max-model-len", str(vllm.max_model_len)]
     arguments += ["--block-size", str(block_size(spec, device))]
     arguments += ["--dtype", spec.model.dtype, "--seed", str(spec.training.seed)]
-    # A model's own generation_config (top_k, repetition_penalty …) would sample from another
-    # distribution than the one whose log-probabilities the trainer computes, as would raw
-    # log-probabilities at a temperature other than 1.
+    # The trainer computes log-probabilities of the plain distribution. The model's own generation_config
+    # (top_k, repetition_penalty …) would sample from another one, and raw log-probabilities are those of
+    # temperature 1.
     arguments += ["--generation-config", "vllm", "--logprobs-mode", "processed_logprobs"]
     arguments += ["--disable-uvicorn-access-log", "--middleware", gate.PATH]
     if device == "cuda":
@@ -139,7 +134,7 @@ def _switches(spec: ExperimentSpec) -> list[str]:
         "--trust-remote-code": spec.model.trust_remote_code,
         "--enable-auto-tool-choice": spec.vllm.enable_auto_tool_choice,
     }
-    switches = [flag for flag, wanted in flags.items() if wanted]
+    switches = [flag for flag, enabled in flags.items() if enabled]
     if spec.vllm.tool_call_parser is not None:
         switches += ["--tool-call-parser", spec.vllm.tool_call_parser]
     return switches
@@ -168,9 +163,9 @@ def environment(
     gpus: Sequence[str] = (),
     fixed: Fixed | None = None,
 ) -> dict[str, str]:
-    """The variables that the server needs beside those it inherits.
+    """The variables of the server besides the inherited ones.
 
-    `threads`: OpenMP threads on a CPU; `gpus`: those that it has for itself.
+    `threads`: OpenMP threads on a CPU; `gpus`: of the server alone.
     """
     variables = {
         "PYTHONPATH": str(remote.PROJECT.resolve()),  # holds the middleware
@@ -178,10 +173,10 @@ def environment(
         "VLLM_DO_NOT_TRACK": "1",
         "DO_NOT_TRACK": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
-        # Connections idle while the trainer computes. By itself vLLM closes them after 5 s, and an episode
-        # whose request meets the closing fails.
+        # Connections are idle while the trainer computes. By default vLLM closes them after 5 s, and a
+        # request that is sent just then fails.
         "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "86400",
-        # `vllm_log` reads these lines.
+        # `log_reader` reads the log.
         "VLLM_CONFIGURE_LOGGING": "1",
         "VLLM_LOGGING_LEVEL": "INFO",
         "VLLM_LOGGING_PREFIX": "",
@@ -193,11 +188,11 @@ def environment(
     elif gpus:
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     if fixed is not None:
-        pass  # nobody sends weights
+        pass  # no weights are sent
     elif resolve_weight_sync(spec, device) == "adapter":
         variables["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "1"
     else:
-        # The reload of weights is a development endpoint, which `vllm_gate` guards with the others.
+        # Reloading weights is a development endpoint, to which `gate` checks access.
         variables["VLLM_SERVER_DEV_MODE"] = "1"
     if model and Path(model).is_absolute():
         variables["HF_HUB_OFFLINE"] = "1"
@@ -209,18 +204,18 @@ def _cpu(spec: ExperimentSpec, threads: int) -> dict[str, str]:
         "VLLM_CPU_KVCACHE_SPACE": str(spec.vllm.cpu_kvcache_space),
         "VLLM_CPU_CI_ENV": "1",  # no warm-up
         "TORCHDYNAMO_DISABLE": "1",  # the first request with log-probabilities would wait for a compiler
-        # By itself vLLM leaves one core out, and threads that spin at barriers slow the trainer tenfold.
+        # By default vLLM leaves out one core, and threads that spin at barriers slow the trainer tenfold.
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "OMP_NUM_THREADS": str(threads),
         "OMP_WAIT_POLICY": "PASSIVE",
-        # The engine runs its worker in its own process: one import of torch less, 0.9 GB less.
+        # The engine then runs its worker in its own process, which saves an import of torch and 0.9 GB.
         "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     }
 
 
 def inherited(variables: Mapping[str, str], model: str) -> dict[str, str]:
-    """What the server inherits of the worker's environment: no secret, but the hub's token where `model` is
-    fetched from there."""
+    """The variables that the server inherits from the worker's environment: no secrets, but the hub's token
+    where it downloads `model`."""
     hub = frozenset() if Path(model).is_absolute() else KEPT_FOR_THE_HUB
     return {name: value for name, value in variables.items() if name in hub or _is_kept(name)}
 

@@ -1,7 +1,6 @@
-"""Somebody else's service that is evaluated: an OpenAI-compatible endpoint, asked before it is played with.
+"""An OpenAI-compatible service that is evaluated: check it before playing, and explain its refusals.
 
-Owns its address, the name of the variable that holds its key, and the words for what it refuses. The key's
-value is read here and by verifiers' client, and reaches no log, file or error.
+The key's value is read here and by verifiers' client only, and is kept out of logs, files and errors.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from remote.contract.errors import Hint, VfmError
 from remote.contract.spec import ExperimentSpec
 
 HOPELESS = (401, 402, 403, 404)
-"""Answers that every episode would get."""
-PATIENCE = 30.0  # seconds that the first answer may take
+"""Status codes that every episode would get."""
+ANSWER_TIMEOUT = 30.0  # seconds
 UNUSED = "unused-by-vllm"
-"""What stands for the key where there is none: a client wants one."""
+"""Value of the key's variable where there is no key, since clients require one."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +27,14 @@ class Endpoint:
     """One model of one service."""
 
     api: str
-    """Where its protocol begins, such as `https://api.example.com/v1`."""
+    """Base URL, such as `https://api.example.com/v1`."""
     served_name: str
-    """What the service calls the model."""
+    """The service's name of the model."""
     key_variable: str
 
     @classmethod
     def of(cls, spec: ExperimentSpec, model: str) -> Endpoint:
-        """The endpoint of a spec that names one; an address without a path begins at `/v1`."""
+        """The endpoint of a spec with `evaluation.endpoint`; `/v1` is added to a URL without a path."""
         options = spec.evaluation
         assert options.endpoint is not None
         address = options.endpoint.rstrip("/")
@@ -49,15 +48,15 @@ class Endpoint:
         return "" if value == UNUSED else value
 
     def check(self, say: Callable[[str], None]) -> None:
-        """Ask for the list of models, which costs nothing. Raises `VfmError` where nobody answers, or the key
-        is refused; a service that keeps no list, or a short one, is given the benefit of the doubt."""
+        """Request the list of models, which costs nothing. Raises `VfmError` where the service does not
+        answer or refuses the key; a model that is missing from the list is only logged."""
         import httpx
 
         if not self.key:
             say(f"{self.key_variable} is not set in .env: {self.api} is asked without a key")
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         try:
-            reply = httpx.get(f"{self.api}/models", headers=headers, timeout=PATIENCE)
+            reply = httpx.get(f"{self.api}/models", headers=headers, timeout=ANSWER_TIMEOUT)
         except httpx.HTTPError as error:
             raise self._unreachable(f"{type(error).__name__}: {error}") from None
         if reply.status_code in (401, 403):
@@ -66,8 +65,8 @@ class Endpoint:
         if listed and self.served_name not in listed:
             say(f"{self.api} lists {len(listed)} models, and no {self.served_name}{_nearest(self, listed)}")
 
-    def refused(self, status: int, said: str) -> VfmError:
-        """The failure that an answer stands for; `said` is the service's own text."""
+    def refused(self, status: int, text: str) -> VfmError:
+        """The failure for a status of `HOPELESS`. `text`: of the service's answer."""
         key = Hint(
             f"put a key of this service into .env as {self.key_variable}, or name another variable",
             "evaluation.endpoint_key",
@@ -85,10 +84,10 @@ class Endpoint:
             ),
         }
         message, hint = messages[status]
-        return VfmError(message, boundary="vllm", cause=self.censored(said)[:500], hint=hint)
+        return VfmError(message, boundary="vllm", cause=self.censored(text)[:500], hint=hint)
 
     def hopeless(self, errors: Iterable[Any]) -> VfmError | None:
-        """The failure of an episode, by verifiers' errors, that every other would share."""
+        """The failure that all episodes would share, from verifiers' errors of one; None: there is none."""
         for error in errors:
             if error.type == "ProviderError" and error.status_code in HOPELESS:
                 return self.refused(error.status_code, error.message)
@@ -102,7 +101,7 @@ class Endpoint:
         )
 
     def censored(self, text: str) -> str:
-        """A text of the service's without the key, which some repeat."""
+        """The text without the key, which some services repeat."""
         return text.replace(self.key, "***") if len(self.key) >= 4 else text
 
     def _unreachable(self, cause: str) -> VfmError:

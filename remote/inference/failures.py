@@ -1,8 +1,4 @@
-"""What vLLM dies of, and which config key mends it.
-
-Owns the table from a line of vLLM's log to a sentence, and to the key and value proposed instead.
-Finding that line in the log is `vllm_log`'s.
-"""
+"""Explain vLLM's failures: from a line of its log to a sentence and a proposed change of the config."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ from remote.processes import oom
 
 @dataclass(frozen=True)
 class Setting:
-    """What the server was started with."""
+    """The settings with which the server was started."""
 
     spec: ExperimentSpec
     model: str
@@ -32,28 +28,28 @@ class Setting:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What the server died of."""
+    """Why the server died."""
 
     message: str
     cause: str
-    """The line of the log that names it, or the last ones that say anything."""
+    """The line of the log with the cause, or the last lines."""
     hint: Hint | None = None
     retry: bool = False
-    """Whether another start, unchanged, can help."""
+    """Whether starting it again without changes can help."""
 
     def with_evidence(self, out_of_memory: bool | None) -> Diagnosis:
-        """The same; where a process was killed, with what the system's count of such kills says of it."""
+        """A copy; where a process was killed, with the probable killer from `oom`."""
         if self.hint is not _KILLED:
             return self
         advice = ": lower training.batch_size, or the server's share of memory" if out_of_memory else ""
         return replace(self, hint=Hint(oom.who_killed(out_of_memory) + advice))
 
     def error(self) -> ServerError:
-        """The failure as it is raised."""
+        """The diagnosis as an exception."""
         return ServerError(self.message, cause=self.cause, hint=self.hint)
 
 
-# A mistake in what was asked for: the next start makes it again.
+# Errors that would occur again at the next start.
 _CERTAIN = re.compile(
     r"^(?:[\w.]*\.)?(?:Type|Value|Key|Attribute|Index|Name|Assertion|Import|ModuleNotFound|NotImplemented"
     r"|Validation)Error|^Value error, "
@@ -66,29 +62,29 @@ Explain = Callable[["re.Match[str]", Setting], Finding]
 def diagnose(
     cause: str, tail: list[str], exit_code: int | None, setting: Setting, *, running: bool
 ) -> Diagnosis:
-    """Explain a death by the line that names it, or else by the last lines and the exit code."""
-    what = "vLLM died while running" if running else "vLLM did not start"
+    """Explain a death by the line with its cause, or by the last lines and the exit code."""
+    outcome = "vLLM died while running" if running else "vLLM did not start"
     for pattern, explain, retry in _TABLE:
-        if found := pattern.search(cause):
-            message, hint = explain(found, setting)
-            return Diagnosis(f"{what}: {message}", cause, hint, retry)
+        if match := pattern.search(cause):
+            message, hint = explain(match, setting)
+            return Diagnosis(f"{outcome}: {message}", cause, hint, retry)
     if cause:
-        return Diagnosis(f"{what}: {_short(cause)}", cause, _see_log(), retry=not _CERTAIN.search(cause))
-    return Diagnosis(f"{what}: {_ending(exit_code)}", "\n".join(tail), _killed(exit_code), retry=True)
+        return Diagnosis(f"{outcome}: {_short(cause)}", cause, _see_log(), retry=not _CERTAIN.search(cause))
+    return Diagnosis(f"{outcome}: {_ending(exit_code)}", "\n".join(tail), _killed(exit_code), retry=True)
 
 
 def is_known(cause: str) -> bool:
-    """Whether the table explains this line."""
+    """Whether the table has this cause."""
     return any(pattern.search(cause) for pattern, _, _ in _TABLE)
 
 
 def _short(cause: str) -> str:
-    """An exception's own words, without the path of its class."""
+    """An exception's message with its class, but without the class's module."""
     return re.sub(r"^(?:\w+\.)*(\w+)(?=: )", r"\1", cause.removeprefix("  Value error, ").strip())[:300]
 
 
 def _see_log() -> Hint:
-    return Hint("the log's [vllm] lines tell the whole story")
+    return Hint("see the log's [vllm] lines")
 
 
 def _ending(exit_code: int | None) -> str:
@@ -122,12 +118,12 @@ def _port(_: re.Match[str], at: Setting) -> Finding:
     return f"port {at.port} is taken", hint
 
 
-def _too_long(found: re.Match[str], at: Setting) -> Finding:
-    asked, limits = found["asked"], re.findall(r"=(\d+)", found["limits"])
+def _too_long(match: re.Match[str], at: Setting) -> Finding:
+    requested, limits = match["asked"], re.findall(r"=(\d+)", match["limits"])
     if not limits:
-        return f"vllm.max_model_len = {asked} is more than the model takes", _see_log()
+        return f"vllm.max_model_len = {requested} is more than the model takes", _see_log()
     most = min(map(int, limits))
-    return f"vllm.max_model_len = {asked} is more than the model takes ({most})", _shorter(most, at)
+    return f"vllm.max_model_len = {requested} is more than the model takes ({most})", _shorter(most, at)
 
 
 def _shorter(most: int, at: Setting) -> Hint:
@@ -141,12 +137,12 @@ def _completion(at: Setting) -> int:
     return at.spec.training.max_completion_length
 
 
-def _kv_too_small(found: re.Match[str], at: Setting) -> Finding:
-    message = f"the KV cache is too small for one request of {found['asked']} tokens"
-    fits = re.search(r"estimated maximum model length is (\d+)", found.string)
+def _kv_too_small(match: re.Match[str], at: Setting) -> Finding:
+    message = f"the KV cache is too small for one request of {match['asked']} tokens"
+    fits = re.search(r"estimated maximum model length is (\d+)", match.string)
     if fits and int(fits[1]) >= 16:
         return f"{message}; {fits[1]} would fit", _shorter(int(fits[1]), at)
-    needed = re.search(r"\(([\d.]+) GiB KV", found.string)
+    needed = re.search(r"\(([\d.]+) GiB KV", match.string)
     return message, _more_cache(at, float(needed[1]) if needed else 0.0)
 
 
@@ -166,9 +162,9 @@ def _no_cache(_: re.Match[str], at: Setting) -> Finding:
     return "the model's weights leave no memory for the KV cache", _more_cache(at)
 
 
-def _memory(found: re.Match[str], at: Setting) -> Finding:
-    """The memory that was asked for is not free."""
-    free, total = float(found["free"]), float(found["total"])
+def _memory(match: re.Match[str], at: Setting) -> Finding:
+    """Less memory is free than vLLM needs."""
+    free, total = float(match["free"]), float(match["total"])
     message = f"too little memory is free: {free:g} of {total:g} GiB"
     if at.device == "cpu":
         return message, _less_cpu_memory(at, free)
@@ -200,12 +196,12 @@ def _out_of_memory(_: re.Match[str], at: Setting) -> Finding:
     return "the GPU is out of memory", _change("vllm.gpu_memory_utilization", old, new, text)
 
 
-def _parser(found: re.Match[str], at: Setting) -> Finding:
-    asked, known = found["asked"], [name.strip() for name in found["known"].split(",") if name.strip()]
-    near = difflib.get_close_matches(asked, known, n=1, cutoff=0.5) or ["hermes"]
+def _parser(match: re.Match[str], at: Setting) -> Finding:
+    requested, known = match["asked"], [name.strip() for name in match["known"].split(",") if name.strip()]
+    near = difflib.get_close_matches(requested, known, n=1, cutoff=0.5) or ["hermes"]
     text = f"set vllm.tool_call_parser = {near[0]}; there are: {', '.join(known)}"
     hint = _change("vllm.tool_call_parser", at.spec.vllm.tool_call_parser, near[0], text)
-    return f"vllm.tool_call_parser = {asked} is unknown", hint
+    return f"vllm.tool_call_parser = {requested} is unknown", hint
 
 
 def _no_parser(_: re.Match[str], at: Setting) -> Finding:
@@ -234,7 +230,7 @@ def _offline(_: re.Match[str], at: Setting) -> Finding:
 
 def _not_on_hub(_: re.Match[str], at: Setting) -> Finding:
     text = "check model.base_model; for a private or gated model set HF_TOKEN in .env and ask for access"
-    return f"the hub does not hand out the model {at.model}", _model(at, text)
+    return f"the hub does not provide the model {at.model}", _model(at, text)
 
 
 def _damaged(_: re.Match[str], at: Setting) -> Finding:
@@ -243,21 +239,21 @@ def _damaged(_: re.Match[str], at: Setting) -> Finding:
     return f"the weights of {at.model} are damaged", _model(at, damaged_advice(Path(at.model)))
 
 
-def _flag(found: re.Match[str], _: Setting) -> Finding:
-    hint = Hint("this image holds another vLLM than the one pinned: build it anew (`vfm image build local`)")
-    return f"vLLM refuses its command line: {found['what']}", hint
+def _flag(match: re.Match[str], _: Setting) -> Finding:
+    hint = Hint("this image has another vLLM than the pinned one: build it again (`vfm image build local`)")
+    return f"vLLM refuses its command line: {match['what']}", hint
 
 
-def _block(found: re.Match[str], at: Setting) -> Finding:
-    new = -(-int(found["asked"]) // 32) * 32
+def _block(match: re.Match[str], at: Setting) -> Finding:
+    new = -(-int(match["asked"]) // 32) * 32
     hint = _change("vllm.block_size", at.spec.vllm.block_size, new, f"set vllm.block_size = {new}")
-    return f"vllm.block_size = {found['asked']} does not suit this device", hint
+    return f"vllm.block_size = {match['asked']} does not suit this device", hint
 
 
 def _remote_code(_: re.Match[str], at: Setting) -> Finding:
     text = "set model.trust_remote_code = true if you trust the model's authors: it runs with the run's keys"
     hint = _change("model.trust_remote_code", at.spec.model.trust_remote_code, True, text)
-    return f"the model {at.model} brings code of its own along", hint
+    return f"the model {at.model} contains code of its own", hint
 
 
 def _bfloat16(_: re.Match[str], at: Setting) -> Finding:
@@ -273,8 +269,8 @@ def _engine_died(_: re.Match[str], __: Setting) -> Finding:
     return "its process EngineCore was killed", _KILLED
 
 
-def _died(found: re.Match[str], _: Setting) -> Finding:
-    return f"its process {found['name']} was killed", _KILLED
+def _died(match: re.Match[str], _: Setting) -> Finding:
+    return f"its process {match['name']} was killed", _KILLED
 
 
 _TABLE: list[tuple[re.Pattern[str], Explain, bool]] = [
@@ -305,4 +301,4 @@ _TABLE: list[tuple[re.Pattern[str], Explain, bool]] = [
         (r"engine core exited unexpectedly", _engine_died, True),
     )
 ]  # fmt: skip
-"""Pattern in the line that names the cause, its explanation, and whether starting again can help."""
+"""Pattern in the line with the cause, its explanation, and whether starting again can help."""

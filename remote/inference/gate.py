@@ -1,8 +1,8 @@
-"""ASGI middleware before every endpoint of vLLM: checks the key and the Host header, counts requests.
+"""ASGI middleware for every endpoint of vLLM: check the key and the Host header, and count requests.
 
-vLLM imports it by its path (`--middleware remote.inference.gate.Gate`). By itself vLLM guards `/v1` alone:
+vLLM imports it by its path (`--middleware remote.inference.gate.Gate`). vLLM itself protects only `/v1`:
 `/metrics` and the development endpoints that replace weights would be open to every user of the machine, and
-to web pages whose name resolves to 127.0.0.1. Standard library only: it is part of the server's start.
+to web pages whose name resolves to 127.0.0.1. Standard library only, since it is part of the server's start.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any
 
 PATH = "remote.inference.gate.Gate"
 KEY_VARIABLE = "VLLM_API_KEY"
-"""Holds the key in the server's environment; vLLM's own check of `/v1` reads the same one."""
+"""Variable with the key in the server's environment, which vLLM's own check of `/v1` reads too."""
 ACTIVITY = "/vfm/activity"
-"""Answered here: `{"outstanding": requests under way, "finished": requests that were answered}`."""
+"""Answered here: `{"outstanding": unanswered requests, "finished": answered ones}`."""
 HEALTH = "/health"
-"""Whether the server is up is no secret."""
+"""Needs no key: whether the server is up is no secret."""
 HOSTS = frozenset({"127.0.0.1", "localhost"})
 
 Message = MutableMapping[str, Any]
@@ -29,7 +29,7 @@ App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
 class Gate:
-    """The middleware. Raises `KeyError` at the start where no key is set: then nothing is served."""
+    """The middleware. Raises `KeyError` where no key is set, so that the server does not start."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -46,8 +46,8 @@ class Gate:
         if refused := self._refusal(path, scope["headers"]):
             return await _answer(scope, send, *refused)
         if path == ACTIVITY:
-            told = {"outstanding": self._outstanding, "finished": self._finished}
-            return await _answer(scope, send, 200, told)
+            activity = {"outstanding": self._outstanding, "finished": self._finished}
+            return await _answer(scope, send, 200, activity)
         if path == HEALTH or path.startswith("/metrics"):
             return await self._app(scope, receive, send)
         self._outstanding += 1
@@ -60,19 +60,19 @@ class Gate:
     def _refusal(self, path: str, headers: list[tuple[bytes, bytes]]) -> tuple[int, dict[str, Any]] | None:
         hosts = [value for name, value in headers if name == b"host"]
         if len(hosts) != 1 or hosts[0].decode("latin-1").partition(":")[0].lower() not in HOSTS:
-            return 403, {"error": "this server answers to 127.0.0.1 and localhost alone"}
+            return 403, {"error": "this server only answers to 127.0.0.1 and localhost"}
         if path == HEALTH:
             return None
-        given = [value for name, value in headers if name == b"authorization"]
-        if len(given) != 1 or not hmac.compare_digest(given[0], b"Bearer " + self._key):
+        authorization = [value for name, value in headers if name == b"authorization"]
+        if len(authorization) != 1 or not hmac.compare_digest(authorization[0], b"Bearer " + self._key):
             return 401, {"error": "the key is missing or wrong"}
         return None
 
 
-async def _answer(scope: Message, send: Send, status: int, told: dict[str, Any]) -> None:
+async def _answer(scope: Message, send: Send, status: int, body_data: dict[str, Any]) -> None:
     if scope["type"] == "websocket":
         return await send({"type": "websocket.close", "code": 1008})
-    body = json.dumps(told).encode()
+    body = json.dumps(body_data).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

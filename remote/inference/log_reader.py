@@ -1,7 +1,6 @@
-"""Reads vLLM's log line by line: which part of the start-up it is in, and what it died of.
+"""Read vLLM's log line by line: the sub-phase of its start, and the line with the cause of a failure. Pure.
 
-Owns the table of sub-phases, and the search for the line that names a failure's cause. Pure: no process, no
-clock, no I/O. What a known cause means for the config is `vllm_failures`'.
+What a cause means for the config is in `failures.py`.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ _NOISE = re.compile(
 _ROTARY = re.compile(r" WARNING .*\] RotaryEmbedding: Failed to load weights$")
 LONGEST = 2000  # characters of a cause
 
-# What a line says of the start-up, in the order in which vLLM says it.
+# Lines that begin or end a sub-phase of the start, in vLLM's order.
 _STEPS: tuple[tuple[re.Pattern[str], str, Literal["started", "done"]], ...] = tuple(
     (re.compile(pattern), step, status)  # type: ignore[misc]
     for pattern, step, status in (
@@ -67,68 +66,68 @@ class Step:
 
 
 def calmed(line: str) -> str:
-    """A line of vLLM's without an alarm that means nothing: each weight update looks for rotary tables, which
-    are computed and lie in no checkpoint, warns that there are none, and keeps the ones it has."""
+    """A line of vLLM with a meaningless warning changed to information: each weight update looks for rotary
+    tables, which are computed and in no checkpoint, warns that there are none, and keeps the old ones."""
     if not _ROTARY.search(line):
         return line
     return line.replace(" WARNING ", " INFO ", 1) + " (they are computed, and stay)"
 
 
 class LogReader:
-    """Fed with every line of one start, in order; answers for the whole life of that server."""
+    """Reads the log of one server: `feed` it every line, in order."""
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
         self.step = ""
-        """The sub-phase under way; "" between two and once the server is ready."""
+        """The current sub-phase; "" between two of them and once the server is ready."""
         self.ready = False
         self.dying = False
-        """True from the line on after which a server that was ready cannot go on."""
-        self._seen: set[str] = set()
+        """Whether the log shows that a server that was ready cannot go on."""
+        self._opened: set[str] = set()
         self._causes: list[tuple[str, bool]] = []
         self._replaces = False
         self._tail: deque[str] = deque(maxlen=3)
 
     def feed(self, line: str) -> list[Step]:
-        """Take one line in; returns what it says of the start-up."""
+        """Read a line; returns the sub-phases that it begins and ends."""
         process, text = _split_prefix(line)
         self._look_for_cause(text, from_engine=process not in ("", "APIServer"))
         if not _NOISE.match(text):
             self._tail.append(text.strip())
         if self.ready:
             return []
-        steps = [] if self._seen else self._open("resolving")
+        steps = [] if self._opened else self._open("resolving")
         return steps + [step for pattern, *to in _STEPS if pattern.search(text) for step in self._move(*to)]
 
     def mark_ready(self) -> list[Step]:
-        """The server answers, whatever its log says so far."""
+        """Call it when the server answers; returns the sub-phases that this ends."""
         return [] if self.ready else self._move("ready", "done")
 
     def failure(self, exit_code: int | None, requested: bool = False) -> Diagnosis | None:
-        """What the server died of; None where its end was asked for. `exit_code` None: it hangs."""
+        """Why the server died; None where its end was requested. `exit_code` None: it hangs."""
         if requested:
             return None
         return diagnose(self._cause(), list(self._tail), exit_code, self._setting, running=self.ready)
 
     @property
     def last(self) -> str:
-        """The last line that says anything."""
+        """The last line that is not noise."""
         return self._tail[-1] if self._tail else ""
 
     # --- sub-phases --------------------------------------------------------------------------------
 
     def _move(self, name: str, status: str) -> list[Step]:
-        moved = self._open(name) if name not in self._seen else []
+        moved = self._open(name) if name not in self._opened else []
         if status == "done" and self.step == name:
             moved += self._close()
         if name == "ready" and status == "done":
             self.ready = True
-            self._causes.clear()  # what went wrong before did not keep it from starting
+            self._causes.clear()  # earlier errors did not keep it from starting
         return moved
 
     def _open(self, name: str) -> list[Step]:
         closed = self._close()
-        self._seen.add(name)
+        self._opened.add(name)
         self.step = name
         return [*closed, Step(name, "started")]
 
@@ -139,11 +138,11 @@ class LogReader:
     # --- causes ------------------------------------------------------------------------------------
 
     def _cause(self) -> str:
-        """The line that names it: what is known before what is not, the engine's before the server's."""
+        """The most likely cause: known ones before unknown ones, the engine's before the server's."""
         engine = [cause for cause, from_engine in self._causes if from_engine]
         causes = engine or [cause for cause, _ in self._causes]
         if not engine:
-            causes.reverse()  # the server's last exception ended it; the engine's first set off the others
+            causes.reverse()  # the server's last exception ended it; the engine's first caused the others
         return next(filter(is_known, causes), causes[0] if causes else "")
 
     def _look_for_cause(self, text: str, from_engine: bool) -> None:
@@ -157,12 +156,12 @@ class LogReader:
         relayed = _RELAYED.search(text)
         cause: str = relayed["text"] if relayed else text.strip()
         self._causes.append((cause[:LONGEST], from_engine))
-        self._replaces = bool(_HEADLINE.search(text))  # pydantic says what is wrong on the next line
+        self._replaces = bool(_HEADLINE.search(text))  # pydantic's explanation is on the next line
 
     def _may_name_it(self, text: str) -> bool:
         if _SAYS_NOTHING.search(text):
             return False
-        # A server that is ready logs exceptions for bad requests too, and lives on.
+        # A server that is ready also logs exceptions for bad requests, which do not end it.
         if self.ready and not self.dying:
             return False
         named = _EXCEPTION.match(text) or _USAGE.match(text) or text.startswith("  Value error, ")
@@ -170,6 +169,6 @@ class LogReader:
 
 
 def _split_prefix(line: str) -> tuple[str, str]:
-    """The process that says it ("" for none), and what it says."""
+    """The process in a line's prefix ("" without one), and the rest."""
     prefixed = _PREFIX.match(line)
     return (prefixed["process"], prefixed["text"]) if prefixed else ("", line)

@@ -1,8 +1,7 @@
-"""The vLLM server of a run: start it, await its health, say what it died of, start it again, stop all of it.
+"""The vLLM server of a run: start it, wait until it answers, explain its death, restart it, stop it.
 
-Owns the server's life. Noticing that one hangs is left to `server_watch`, how a spec becomes a command line
-to `vllm_command`, reading the log to `vllm_log`, the port to `ports`, and that no process is left behind to
-`guardian`. Requests to the server, and weights on their way to it, are `rollouts`' and `weight_sync`'s.
+`stall_watch` notices that it hangs, `command` has its command line, `log_reader` reads its log, `ports`
+leases its port, and `guardian` ends all of its processes.
 """
 
 from __future__ import annotations
@@ -38,15 +37,15 @@ from remote.processes.guarded import GuardedProcess
 from remote.processes.oom import OomWatch
 from remote.processes.ports import HOST, PortLease, lease_port
 
-POLL = 0.25  # seconds between looks at /health
-LAST_WORDS = 5.0  # seconds that a server whose engine died has to say why
+POLL = 0.25  # seconds between requests of /health
+DYING = 5.0  # seconds that a server whose engine died has to log the cause
 SERVED_NAME = "policy"
 
 
 def image_device() -> Device:
-    """What this image's vLLM computes on: builds for a CPU say so in their version, as vLLM itself has it.
+    """The device of this image's vLLM, by its version, as vLLM itself decides it.
 
-    Raises `ServerError` where this Python has no vLLM.
+    Raises `ServerError` where vLLM is not installed.
     """
     try:
         return "cpu" if metadata.version("vllm").endswith("+cpu") else "cuda"
@@ -56,11 +55,10 @@ def image_device() -> Device:
 
 
 class VllmServer:
-    """One server, from `start` to `stop`; also a context manager that does both.
+    """One server, from `start`, which returns at once, to `stop`; also a context manager that does both.
 
-    `start` returns at once, so that other things can be made ready while the server starts.
-    `model` is a hub id or a directory; `gpus` are those that it has for itself; `fixed` is given where
-    nothing is trained; `program` is what is run in place of `vllm`.
+    `model`: a hub id or a directory. `gpus`: of the server alone. `fixed`: where nothing is trained.
+    `program`: replaces `vllm`, for tests.
     """
 
     def __init__(
@@ -81,14 +79,14 @@ class VllmServer:
         self.served_name = served_name
         self.weight_sync = resolve_weight_sync(spec, self.device)
         self.key = secrets.token_urlsafe(32)
-        """What every request to it has to show, as a bearer token."""
+        """The bearer token that every request needs."""
         self._model = str(Path(model).resolve()) if Path(model).is_dir() else model
         self._emit = emitter
         self._gpus = gpus
         self._fixed = fixed
         self._threads = threads or len(os.sched_getaffinity(0))
         self._program = program
-        self._lock = threading.RLock()  # the log's thread and the worker's both move the sub-phases
+        self._lock = threading.RLock()  # the log's thread and the worker's both change the sub-phases
         self._launching = threading.Lock()  # `stop` may come from another thread than `wait_ready`
         self._lease: PortLease | None = None
         self._process: GuardedProcess | None = None
@@ -98,9 +96,9 @@ class VllmServer:
         self._hung: Diagnosis | None = None
         self._restarts = self._in_a_row = 0
         self.make_room: Callable[[], None] = lambda: None
-        """Called before another start: what this process has of the GPU's memory and does not need."""
+        """Called before a restart, to free unused GPU memory of this process."""
 
-    # --- what others need of it --------------------------------------------------------------------
+    # --- properties --------------------------------------------------------------------------------
 
     @property
     def port(self) -> int:
@@ -115,13 +113,13 @@ class VllmServer:
         return f"http://{HOST}:{self.port}"
 
     def rss_bytes(self) -> int:
-        """Resident memory of all of the server's processes, in bytes; 0 while none runs."""
+        """Resident memory of all of its processes, in bytes; 0 while none runs."""
         return self._process.rss_bytes() if self._process else 0
 
     # --- its life ----------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Take a port and start the server. Raises `ServerError` where `vllm.port` is taken."""
+        """Lease a port and start the server. Raises `ServerError` where `vllm.port` is taken."""
         self._began = time.monotonic()
         self._emit.phase("vllm", "started")
         for notice in notices(self.spec, self.device):
@@ -146,13 +144,15 @@ class VllmServer:
             self._say_steps(self._reader.mark_ready())
         self._emit.phase("vllm", "done")
         limit = stall_limit(self.spec)
-        self._watch = StallWatch(self.base_url, self.key, limit, lambda how: self._end_hung(process, how))
+        self._watch = StallWatch(
+            self.base_url, self.key, limit, lambda reason: self._end_hung(process, reason)
+        )
 
     def check(self, patience: float = 5.0) -> None:
         """Raise `ServerError` with the cause if the server died or is dying; call it when a request failed.
 
-        A server whose engine was killed takes seconds to end: one that does not answer `/health` is
-        given up to `patience` seconds to say why.
+        A server whose engine was killed takes seconds to end: one that does not answer `/health` has up to
+        `patience` seconds to log the cause.
         """
         process = self._started()
         if process.error is not None:
@@ -164,8 +164,8 @@ class VllmServer:
             if self._healthy() or time.monotonic() >= deadline:
                 return
             process.exited.wait(POLL)
-        if found := self._diagnosis(process):
-            raise found.error()
+        if diagnosis := self._diagnosis(process):
+            raise diagnosis.error()
 
     def lost(self) -> bool:
         """Whether it died or hangs; call it when a request failed."""
@@ -176,13 +176,13 @@ class VllmServer:
         return False
 
     def renew(self) -> None:
-        """Start a server that was lost again, with the weights that it started with; returns once it answers.
+        """Restart a lost server, with the weights that it started with; returns once it answers.
 
-        Raises `ServerError` with the cause after `vllm.restarts` starts in a row without `proven`.
+        Raises `ServerError` with the cause after `vllm.restarts` restarts in a row without `proven`.
         """
         process = self._started()
         if not self._reader.dying and self._hung is None:
-            process.exited.wait(LAST_WORDS)  # how it ended is known then
+            process.exited.wait(DYING)  # then the cause is known
         diagnosis = self._diagnosis(process)
         if diagnosis is None:
             raise ServerError("vLLM was stopped")
@@ -199,7 +199,7 @@ class VllmServer:
         self.wait_ready()
 
     def proven(self) -> None:
-        """What it was asked for has come through: `vllm.restarts` counts from here."""
+        """Report that its requests have succeeded, which resets the count for `vllm.restarts`."""
         self._in_a_row = 0
 
     def stop(self) -> None:
@@ -246,8 +246,15 @@ class VllmServer:
         self._oom = OomWatch()
         with self._lock:
             self._reader = LogReader(Setting(self.spec, self._model, self.port, self.device))
-        what = (self.spec, self._model, self.port, self.device, self.served_name, len(self._gpus))
-        arguments = command(*what, self._fixed)
+        arguments = command(
+            self.spec,
+            self._model,
+            self.port,
+            self.device,
+            self.served_name,
+            gpus=len(self._gpus),
+            fixed=self._fixed,
+        )
         variables = environment(self.spec, self.device, self._threads, self._model, self._gpus, self._fixed)
         variables[gate.KEY_VARIABLE] = self.key
         self._process = GuardedProcess(
@@ -264,13 +271,13 @@ class VllmServer:
                 self._end_soon()
 
     def _end_soon(self) -> None:
-        """End a server whose engine died, once it has said why.
+        """End a server whose engine died, after it has logged the cause.
 
-        It waits for requests that nobody will answer any more, and whoever made them waits for it: only
-        its end sets both free.
+        It waits for requests that are never answered, for which the worker waits too: only its end frees
+        both.
         """
         assert self._process is not None
-        timer = threading.Timer(LAST_WORDS, self._process.stop)
+        timer = threading.Timer(DYING, self._process.stop)
         timer.daemon = True
         timer.start()
 
@@ -282,7 +289,7 @@ class VllmServer:
         return is_healthy(self.base_url, timeout=2.0)
 
     def _start_again(self, diagnosis: Diagnosis | None) -> GuardedProcess:
-        """Another start, where one is left and can help; raises the failure otherwise."""
+        """Start again, where that is allowed and can help; raises the failure otherwise."""
         if diagnosis is None:
             raise ServerError("vLLM was stopped while it started")
         self._attempt += 1
@@ -294,8 +301,8 @@ class VllmServer:
 
     # --- failing -----------------------------------------------------------------------------------
 
-    def _end_hung(self, process: GuardedProcess, how: str) -> None:
-        """End a server that hangs: that frees those who wait for its answer."""
+    def _end_hung(self, process: GuardedProcess, reason: str) -> None:
+        """End a server that hangs, which also ends the requests that wait for it."""
         if process.exited.is_set() or self._stopping.is_set():
             return
         key = "vllm.stall_timeout"
@@ -305,7 +312,7 @@ class VllmServer:
         text = f"see the log's [vllm] lines; for a slower machine: --set {key}={2 * limit:g}"
         hint = Hint(text, key=key, old=limit, new=2 * limit)
         with self._lock:
-            self._hung = Diagnosis(f"vLLM hangs: {how}", self._reader.last, hint)
+            self._hung = Diagnosis(f"vLLM hangs: {reason}", self._reader.last, hint)
         process.stop()
 
     def _given_up(self, diagnosis: Diagnosis) -> ServerError:
@@ -314,14 +321,14 @@ class VllmServer:
         return ServerError(diagnosis.message + times, cause=diagnosis.cause, hint=diagnosis.hint)
 
     def _diagnosis(self, process: GuardedProcess) -> Diagnosis | None:
-        """What it died of; None where it was stopped on request."""
+        """Why it died; None where it was stopped on request."""
         if process.error is not None:
             raise process.error
         if self._hung is not None and not self._stopping.is_set():
             return self._hung
         with self._lock:
-            found = self._reader.failure(process.exit_code, requested=self._stopping.is_set())
-        return None if found is None else found.with_evidence(self._oom.killed())
+            diagnosis = self._reader.failure(process.exit_code, requested=self._stopping.is_set())
+        return None if diagnosis is None else diagnosis.with_evidence(self._oom.killed())
 
     def _failed(self, diagnosis: Diagnosis) -> ServerError:
         with self._lock:

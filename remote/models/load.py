@@ -1,8 +1,6 @@
-"""The model: found or made so that vLLM and transformers both load it, loaded for training, saved.
+"""Find, download or make a model that vLLM and transformers can load; load it for training; save it.
 
-Owns where model files lie under the cache (`models/` for builtin ones, the hub's own cache for the rest)
-and the form in which a model learns (dtype, attention, LoRA). Making the builtin models is
-`models_builtin`'s; which model an experiment takes is the config's.
+Builtin models lie in `models/` of the cache, others in the hub's own cache.
 """
 
 from __future__ import annotations
@@ -11,12 +9,15 @@ import difflib
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from remote.contract.errors import Hint, ModelError
 from remote.contract.model_choice import BUILTIN, is_builtin
 from remote.contract.model_folder import check_model, code_of, model_type
 from remote.contract.spec import ExperimentSpec
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Say = Callable[[str], None]
 _TRUST = "set model.trust_remote_code = true if you trust the model's authors: it runs with the run's keys"
@@ -24,11 +25,11 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9_][\w.-]*)?")
 
 
 def prepare_model(name: str, cache_dir: Path, say: Say) -> Path:
-    """The directory of a model, complete, which vLLM and transformers can both load.
+    """The complete directory of a model.
 
-    `name` is a builtin model, a local directory or a hub id; `say` gets a line for whatever takes
-    longer. Builtin models are made once, hub models downloaded once, both under `cache_dir`. Raises
-    `ModelError` where there is no such model or the hub cannot be reached.
+    `name`: a builtin model, a local directory or a hub id. `say`: logs progress. Builtin models are made
+    once, hub models downloaded once, both under `cache_dir`. Raises `ModelError` where there is no such
+    model, or the hub cannot be reached.
     """
     if is_builtin(name):
         from remote.models import builtin
@@ -49,9 +50,9 @@ def prepare_model(name: str, cache_dir: Path, say: Say) -> Path:
 
 
 def check_code(path: Path, name: str, trusted: bool, say: Say) -> None:
-    """Say whether code that a model brings along is run. `trusted`: `model.trust_remote_code`.
+    """Log whether code in a model's folder is run. `trusted`: `model.trust_remote_code`.
 
-    Raises `ModelError` where it is not to be run and transformers has none of its own for the model.
+    Raises `ModelError` where it must not be run, but transformers has no code of its own for the model.
     """
     files = ", ".join(code_of(path))
     if not files:
@@ -70,12 +71,12 @@ def check_code(path: Path, name: str, trusted: bool, say: Say) -> None:
 
 
 def is_local(name: str) -> bool:
-    """Whether a model's name is a path: it looks like one, or a directory of that name is there."""
+    """Whether a model's name is a path: it looks like one, or a directory of that name exists."""
     return name.startswith(("/", "./", "../", "~")) or name in (".", "..") or Path(name).is_dir()
 
 
 def _local(path: Path) -> Path:
-    """A model directory, checked."""
+    """The absolute path of a model's directory. Raises `ModelError` where it is none."""
     if not path.exists():
         message = f"there is no model directory {path}"
     elif not path.is_dir():
@@ -107,11 +108,11 @@ def _other_models(name: str) -> Hint:
     )
 
 
-def load_for_training(spec: ExperimentSpec, path: Path) -> tuple[Any, Any]:
-    """The model in the form that learns, and its tokenizer: a transformers model or, with LoRA enabled,
-    a PEFT model around it with fresh adapters on all linear layers (drawn from `training.seed`).
+def load_for_training(spec: ExperimentSpec, path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The model to train and its tokenizer. Raises `ModelError`.
 
-    A tokenizer without padding pads with its end-of-text token. Raises `ModelError`.
+    With LoRA enabled, a PEFT model with new adapters on all linear layers, initialised from `training.seed`.
+    A tokenizer without padding uses its end-of-text token.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer, set_seed
 
@@ -125,7 +126,7 @@ def load_for_training(spec: ExperimentSpec, path: Path) -> tuple[Any, Any]:
             attn_implementation=section.attn_implementation,
             trust_remote_code=section.trust_remote_code,
         )
-    except Exception as error:  # what a damaged or foreign directory raises has no common type
+    except Exception as error:  # exceptions of damaged or foreign directories have no common type
         raise _load_error(error, spec, path) from error
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -134,12 +135,12 @@ def load_for_training(spec: ExperimentSpec, path: Path) -> tuple[Any, Any]:
     return (_with_lora(model, spec) if section.lora.enabled else model), tokenizer
 
 
-def _checkpoint_gradients(model: Any) -> None:
+def _checkpoint_gradients(model: PreTrainedModel) -> None:
     model.config.use_cache = False
     model.gradient_checkpointing_enable({"use_reentrant": False})
 
 
-def _with_lora(model: Any, spec: ExperimentSpec) -> Any:
+def _with_lora(model: PreTrainedModel, spec: ExperimentSpec) -> PreTrainedModel:
     from peft import LoraConfig, get_peft_model
 
     lora = spec.model.lora
@@ -169,20 +170,21 @@ def _load_error(error: Exception, spec: ExperimentSpec, path: Path) -> ModelErro
 
 
 def damaged_advice(path: Path) -> str:
-    """What to do about a model whose files do not load: they may be the only copy of a fine-tuned one."""
+    """What to do about a model that does not load; never to delete a user's files, which may be the only
+    copy."""
     from remote.models import builtin, hub
 
     if builtin.is_made_here(path):
-        return f"its files may be damaged: delete {path} to have it made anew"
+        return f"its files may be damaged: delete {path} to have it made again"
     if hub.is_snapshot(path):
-        return f"its files may be damaged: delete {path.parents[1]} to have it downloaded anew"
-    return f"its files may be damaged or incomplete: compare {path} with where it was copied or saved from"
+        return f"its files may be damaged: delete {path.parents[1]} to have it downloaded again"
+    return f"its files may be damaged or incomplete: compare {path} with its source"
 
 
-def save_final(model: Any, tokenizer: Any, path: Path) -> None:
-    """Write the trained weights (with LoRA: the adapter) and the tokenizer, as `from_pretrained` reads them.
+def save_final(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, path: Path) -> None:
+    """Save the trained weights (with LoRA: the adapter) and the tokenizer, for `from_pretrained`.
 
-    The directory appears whole or not at all, and what it replaces is removed once it is on the disk.
+    The directory appears complete or not at all; the one that it replaces is removed once it is synced.
     """
     import shutil
 

@@ -280,7 +280,7 @@ def test_a_hub_model_is_downloaded_and_taken_from_the_cache_without_network(hub:
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= names
     assert not names & {"pytorch_model.bin", "model.gguf"}
     second = ask("ann/small", tmp_path, NOWHERE)
-    assert "taking the copy of ann/small in the cache" in second
+    assert "using the copy of ann/small in the cache" in second
     assert second.endswith(f"PATH {path}\n")
 
 
@@ -370,8 +370,8 @@ def test_only_what_can_be_had_again_is_advised_to_be_deleted(
     own = tmp_path / "models" / tiny.name
     shutil.copytree(tiny, own)
     snapshot = Path(ask("ann/small", tmp_path, hub.url).split("PATH ")[1].strip())
-    assert f"delete {tiny} to have it made anew" in damaged_advice(tiny)
-    assert f"delete {snapshot.parents[1]} to have it downloaded anew" in damaged_advice(snapshot)
+    assert f"delete {tiny} to have it made again" in damaged_advice(tiny)
+    assert f"delete {snapshot.parents[1]} to have it downloaded again" in damaged_advice(snapshot)
     assert "delete" not in damaged_advice(own)
 
 
@@ -397,7 +397,9 @@ def test_a_model_that_lacks_something_is_refused_before_a_server_starts(
 
 def test_an_adapter_of_the_hub_is_no_model(hub: Hub, tmp_path: Path) -> None:
     hub.files = {"adapter_config.json": b"{}", "adapter_model.safetensors": b""}
-    assert ask("ann/small", tmp_path, hub.url).startswith("ERROR the hub's ann/small is an adapter, no model")
+    assert ask("ann/small", tmp_path, hub.url).startswith(
+        "ERROR the hub's ann/small is an adapter, not a model"
+    )
 
 
 # --- code that a model brings along ---------------------------------------------------------------

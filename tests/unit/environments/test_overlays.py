@@ -149,7 +149,7 @@ def test_a_run_whose_overlay_is_gone_says_what_it_gets(tmp_path: Path, begin: Ca
     edit(source, 2)
     again = begin("vf_lazy", run_dir=tmp_path / "run")
     assert again.value == "2"
-    assert again.said[-1].startswith("vf_lazy is not what this run began with, which is gone")
+    assert again.said[-1].startswith("⚠ the version of vf_lazy that this run began with is gone")
 
 
 def _remove_module(overlay: Path) -> None:
