@@ -1,8 +1,4 @@
-"""One build of a local image: install, check, and only then mark as complete.
-
-Owns the order of steps and what each tells. Which folder, one build at a time, and clearing away what
-failed are `local_image`'s.
-"""
+"""Build a local image: install, check, and only then mark it as complete."""
 
 from __future__ import annotations
 
@@ -22,12 +18,12 @@ from remote.output.emitter import Emitter
 from remote.processes import uv
 
 MARKER = "image.json"
-"""What makes an image complete: its recipe and every package's version."""
-_ROOM = 8e9  # bytes below which a notice is said
+"""File that marks an image as complete: its recipe and every package's version."""
+_ROOM = 8e9  # bytes; with less free space there is a warning
 
 
 class Build:
-    """One build, into a folder that does not exist yet and that the caller clears when this raises."""
+    """One build, into a new folder, which the caller removes where this raises."""
 
     def __init__(self, image: Path, emit: Emitter, recipe: Recipe, lock: int) -> None:
         self.image, self.emit, self.recipe, self.lock = image, emit, recipe, lock
@@ -38,7 +34,7 @@ class Build:
         self.uv = uv.command()
 
     def run(self) -> Path:
-        """Install everything, check it, and only then mark the image as complete."""
+        """Build the image; returns its Python. Raises `ImageError`."""
         self._announce()
         own = self.recipe.python == THIS_PYTHON
         self._uv(
@@ -60,7 +56,7 @@ class Build:
 
     def _announce(self) -> None:
         kind = f"{'CPU' if self.recipe.device == 'cpu' else 'NVIDIA GPU'}, Python {self.recipe.python}"
-        self.emit.banner(f"📦 Building the image that runs train in ({kind}; once)")
+        self.emit.banner(f"📦 Building the image ({kind}; once)")
         free = shutil.disk_usage(self.image.parent).free
         if free < _ROOM:
             self.progress.say(
@@ -81,7 +77,7 @@ class Build:
             self._uv("pip", "install", "--python", str(self.python), *links, *options, *requirements)
 
     def _uv(self, *arguments: str) -> None:
-        """Run uv to its end; it is stopped whatever interrupts this."""
+        """Run uv to its end, or stop it where this is interrupted. Raises `ImageError`."""
         command = [*self.uv, "--color", "never", *arguments]
         child = uv.Child(command, self.image.parent, self.env, self.lock)
         try:
@@ -97,7 +93,7 @@ class Build:
             )
 
     def _check(self) -> None:
-        """What a run imports first must import, all at the same time."""
+        """Run the recipe's checks, all at the same time. Raises `ImageError`."""
         with ExitStack() as stack:
             children = [(label, self._python(code)) for label, code in self.recipe.checks]
             for _, child in children:
@@ -109,12 +105,12 @@ class Build:
                     raise _check_error(label, code, child.lines)
 
     def _python(self, code: str) -> uv.Child:
-        # -I: none of the user's PYTHON… variables, so the bytecode is written even where they forbid it.
+        # -I ignores the user's PYTHON… variables, which might forbid bytecode.
         env = {**self.env, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "WANDB_MODE": "disabled"}
         return uv.Child([str(self.python), "-I", "-c", code], self.image, env, self.lock)
 
     def _mark(self, size: int) -> None:
-        """Write the marker in one piece: a torn one would count."""
+        """Write the marker atomically, since an incomplete one would count."""
         about = {
             "key": self.recipe.key,
             "device": self.recipe.device,
@@ -130,13 +126,13 @@ class Build:
 
 
 def distributions(site_packages: Path) -> dict[str, str]:
-    """Name → version of what is installed."""
+    """Name → version of the installed distributions."""
     names = sorted(path.name.removesuffix(".dist-info") for path in site_packages.glob("*.dist-info"))
     return {name: version for name, _, version in (text.partition("-") for text in names)}
 
 
 def write_standin(site_packages: Path, name: str, version: str) -> None:
-    """A distribution that holds metadata and no code."""
+    """Write a distribution that has metadata and no code."""
     info = site_packages / f"{name}-{version}.dist-info"
     info.mkdir()
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"

