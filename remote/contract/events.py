@@ -20,7 +20,6 @@ VERSION = 1
 
 Phase = Literal["image", "prepare", "vllm", "train", "evaluate", "save", "finish"]
 PHASES: tuple[Phase, ...] = ("image", "prepare", "vllm", "train", "evaluate", "save", "finish")
-PhaseStatus = Literal["started", "done", "failed"]
 Source = Literal["vllm", "env", "train", "worker", "image"]
 SOURCES: tuple[Source, ...] = ("image", "worker", "env", "vllm", "train")
 

@@ -32,7 +32,6 @@ from remote.processes import uv
 VERIFIERS = next(pin for pin in pins.STACK if pin.startswith("verifiers=="))
 PATIENCE = 600.0
 """Seconds that uv may take to look up, fetch or build an environment: an index may trickle."""
-_ABSENT = re.compile(r"not found in the (package registry|provided package locations)|no versions of")
 _UNREACHED = re.compile(
     r"dns error|tcp connect error|error sending request|[Cc]onnection (refused|reset)|timed out|"
     r"Network is unreachable|Failed to fetch"

@@ -141,11 +141,6 @@ def recipe(device: Device, python: str = MODAL_PYTHON) -> Recipe:
     )
 
 
-def image_key(device: Device, python: str = MODAL_PYTHON) -> str:
-    """The key of `recipe(device, python)`."""
-    return recipe(device, python).key
-
-
 def caches(root: str) -> dict[str, str]:
     """Variables that put the stack's caches (models, kernels, packages) into the cache volume at `root`."""
     folders = {

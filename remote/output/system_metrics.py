@@ -24,8 +24,6 @@ class SystemSampler:
         self._seconds = seconds
         self._stopped = threading.Event()
         self._self = psutil.Process()
-        self.peaks: dict[str, float] = {}
-        """The largest value of each metric so far."""
         self.trainers_rss: Callable[[], int] = lambda: 0
         """Resident memory of trainer processes in bytes, which is added to the worker's."""
         self._thread = threading.Thread(target=self._loop, name="system", daemon=True)
@@ -41,10 +39,7 @@ class SystemSampler:
 
     def _loop(self) -> None:
         while not self._stopped.wait(self._seconds):
-            values = self.sample()
-            for name, value in values.items():
-                self.peaks[name] = max(value, self.peaks.get(name, value))
-            self._emitter.emit(SystemEvent(values=values))
+            self._emitter.emit(SystemEvent(values=self.sample()))
 
     def sample(self) -> dict[str, float]:
         """Percentages, and sizes in GiB (2^30 bytes)."""

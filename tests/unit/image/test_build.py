@@ -67,7 +67,7 @@ def test_whatever_decides_an_image_changes_its_key(other: Recipe) -> None:
 
 
 def test_the_key_is_the_same_in_every_process_and_whatever_the_checks_are() -> None:
-    code = "from remote.image.pins import image_key; print(image_key('cpu'))"
+    code = "from remote.image.pins import recipe; print(recipe('cpu').key)"
     env = {**os.environ, "PYTHONHASHSEED": "1"}
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
     assert said.stdout.strip() == RECIPE.key == replace(RECIPE, checks=()).key
