@@ -1,9 +1,9 @@
-"""GRPO on function calls: what trains `vf-bfcl-single-turn` and `vf-tool-test`.
+"""GRPO on function calls: the training script of `vf-bfcl-single-turn` and `vf-tool-test`.
 
     vfm launch configs/modal_training_config_bfcl.yaml --backend modal
     modal run run_modal.py::train --env vf-bfcl-single-turn --steps 500
 
-As train_wordle.py, with the rewards of each category of questions in a chart of their own.
+Like train_wordle.py, with a chart of the mean reward for each category of questions.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ def train(run: TrainingRun) -> None:
     """Tasks, arguments, trainer, train."""
 
     def by_category(step: int, tasks: Sequence[Any], episodes: Sequence[Played]) -> None:
-        """Note a step's mean reward by category, where there are several.
+        """Add a step's mean reward by category to its metrics, where there are several.
 
-        To shape rewards, set them: `episode.reward -= 0.001 * len(episode.messages[-1]["content"])`.
+        To shape rewards, set `episode.reward`: `episode.reward -= 0.001 *
+        len(episode.messages[-1]["content"])`.
         """
-        found = defaultdict(list)
+        rewards_by_category = defaultdict(list)
         for task, episode in zip(tasks, episodes, strict=True):
             if episode.error is None:
-                found[getattr(task.data, "category", "all")].append(episode.reward)
-        if len(found) > 1:
-            run.note({f"category/{name}": fmean(rewards) for name, rewards in found.items()})
+                rewards_by_category[getattr(task.data, "category", "all")].append(episode.reward)
+        if len(rewards_by_category) > 1:
+            run.note({f"category/{name}": fmean(rewards) for name, rewards in rewards_by_category.items()})
 
     trainer = run.trainer(run.arguments(), run.tasks(), on_episodes=by_category)
     trainer.train()

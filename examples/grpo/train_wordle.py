@@ -1,4 +1,4 @@
-"""GRPO on Wordle: what trains `vf-wordle`, on this machine and on Modal.
+"""GRPO on Wordle: the training script of `vf-wordle`, on this machine and on Modal.
 
     vfm launch configs/local_demo.yaml
     modal run run_modal.py::train --env wordle --steps 200
@@ -15,21 +15,21 @@ if TYPE_CHECKING:
 
 
 def train(run: TrainingRun) -> None:
-    """The run's config decides what is not said here: `run.spec.training.learning_rate`, for one."""
-    # The environment's training tasks. A curriculum is these in an order of one's own, with
+    """Everything else comes from the run's config, such as `run.spec.training.learning_rate`."""
+    # The environment's training tasks. For a curriculum, sort them, and use
     # `run.arguments(shuffle_dataset=False)`.
     tasks = run.tasks()
 
-    # TRL's GRPOConfig as the config has it. What is no key of the config is changed here:
+    # TRL's GRPOConfig for the config. Arguments that are no keys of the config can be changed here:
     # `run.arguments(adam_beta2=0.99, num_iterations=2)`.
     arguments = run.arguments()
 
-    # TRL's GRPOTrainer, whose episodes are played by the vLLM server and judged by the environment.
-    # `on_episodes=` shapes rewards (train_bfcl.py has one), `callbacks=[…]` are transformers', and
-    # `trainer_class=` is a VfmTrainer with a loss of one's own.
+    # TRL's GRPOTrainer, whose episodes are played by the vLLM server and scored by the environment.
+    # `on_episodes=` can shape rewards (see train_bfcl.py), `callbacks=[…]` are those of transformers, and
+    # `trainer_class=` may be a subclass of VfmTrainer with another loss.
     trainer = run.trainer(arguments, tasks)
 
-    # To the end; from the newest checkpoint, where a machine that is gone has left one.
+    # Trains to the end, from the newest checkpoint if there is one.
     trainer.train()
 
 
