@@ -45,9 +45,9 @@ def pin(source: str, backend: str, home: Path, python: str | None = None) -> dic
     """
     if not Path(source).is_absolute():
         _check_foreign(source)
-        found = _pinned(source, source, backend, python)
-        _check_age(found["source"])
-        return found
+        pinned = _pinned(source, source, backend, python)
+        _check_age(pinned["source"])
+        return pinned
     if backend == "local":
         return {"source": source}  # the worker installs it from there
     if source.endswith(".whl"):
@@ -196,9 +196,9 @@ def _uv(arguments: list[str], python: str = sys.executable) -> tuple[int, list[s
             timeout=PATIENCE,
         )
     except subprocess.TimeoutExpired as error:
-        what = " ".join(arguments[: 1 + (arguments[0] == "pip")])
+        subcommand = " ".join(arguments[: 1 + (arguments[0] == "pip")])
         raise EnvironmentMissing(
-            f"the environment cannot be looked up: `uv {what}` had not ended after {PATIENCE:g} s",
+            f"the environment cannot be looked up: `uv {subcommand}` had not ended after {PATIENCE:g} s",
             cause=redact.line((error.output or b"").decode(errors="replace").strip()),
             hint=Hint("if the package index is slow: name another in UV_DEFAULT_INDEX, or try again later"),
         ) from error
