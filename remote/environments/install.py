@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import importlib.machinery
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -23,7 +22,6 @@ from remote.contract.environment_package import project_of, table
 from remote.contract.errors import EnvironmentMissing, Hint, ImageError
 from remote.contract.model_choice import OURS
 from remote.environments.siblings import beside
-from remote.output import redact
 from remote.processes import uv
 
 Say = Callable[[str], None]
@@ -289,23 +287,10 @@ def _uv_command() -> list[str]:
 
 
 def _run(command: list[str], say: Say | None) -> tuple[int, list[str]]:
-    lines: list[str] = []
-    with subprocess.Popen(
-        command,
-        env=uv.environment(os.environ),  # without the run's secrets, since a build runs the package's code
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    ) as process:
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                lines.append(redact.line(line.rstrip()))
-                if say is not None:
-                    say(lines[-1])
-        except BaseException:
-            process.kill()  # an interrupted caller must not leave an installer behind
-            raise
-    return process.returncode, lines
+    # Without the run's secrets, since a build runs the package's code.
+    child = uv.Child(command, Path.cwd(), uv.environment(os.environ))
+    try:
+        code = child.follow(say or (lambda line: None), lambda: None)
+    finally:
+        child.stop()  # an interrupted caller must not leave an installer behind
+    return code, child.lines

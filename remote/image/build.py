@@ -79,7 +79,7 @@ class Build:
     def _uv(self, *arguments: str) -> None:
         """Run uv to its end, or stop it where this is interrupted. Raises `ImageError`."""
         command = [*self.uv, "--color", "never", *arguments]
-        child = uv.Child(command, self.image.parent, self.env, self.lock)
+        child = uv.Child(command, self.image.parent, self.env, [self.lock])
         try:
             code = child.follow(self.progress.line, lambda: self.progress.tick(child.written()))
         finally:
@@ -107,7 +107,7 @@ class Build:
     def _python(self, code: str) -> uv.Child:
         # -I ignores the user's PYTHON… variables, which might forbid bytecode.
         env = {**self.env, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1", "WANDB_MODE": "disabled"}
-        return uv.Child([str(self.python), "-I", "-c", code], self.image, env, self.lock)
+        return uv.Child([str(self.python), "-I", "-c", code], self.image, env, [self.lock])
 
     def _mark(self, size: int) -> None:
         """Write the marker atomically, since an incomplete one would count."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -10,10 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
 
 from remote.output.line_splitter import LineSplitter
 from remote.processes import guardian
+from remote.processes.lifecycle import end_group
 
 GRACE = 3.0  # seconds from SIGTERM to SIGKILL: vLLM takes half a second
 
@@ -71,7 +70,8 @@ class GuardedProcess:
         code = self._guardian.wait()
         if code < 0:
             code = 128 - code
-            end_group(self.group, GRACE)
+            if self.group:
+                end_group(self.group, GRACE)
         self._pump.join(GRACE)
         self.exit_code = code
         self.exited.set()
@@ -96,16 +96,6 @@ def _start(command: Sequence[str], env: Mapping[str, str]) -> tuple[subprocess.P
         finally:
             os.close(write)
         return process, int(pid.readline() or 0)
-
-
-def end_group(group: int, grace: float) -> None:
-    """End a process group of others' children: SIGTERM, and SIGKILL after `grace` seconds."""
-    deadline, signum = time.monotonic() + grace, SIGTERM
-    while group and any(member == group for _, member in guardian.processes().values()):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(group, signum)
-        time.sleep(0.05)
-        signum = SIGKILL if time.monotonic() >= deadline else SIGTERM
 
 
 def _rss(pid: int) -> int:

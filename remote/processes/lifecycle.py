@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from remote.contract import layout
-from remote.processes import file_lock
+from remote.processes import file_lock, guardian
 
 # The gate waits for a line, then becomes the command: so the worker's pid is on record before it runs,
 # and where the supervisor dies in between, the gate reads end-of-file and ends too.
@@ -140,8 +140,7 @@ def _group_lives(group: int) -> bool:
     """Whether a group has a living member; zombies may exist for ever."""
     if not Path("/proc/self/stat").exists():
         return signal_group(group, 0)
-    stats = (_stat(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
-    return any(fields[2] == str(group) for fields in stats if fields)
+    return any(member == group for _, member in guardian.processes().values())
 
 
 class SignalWatch:

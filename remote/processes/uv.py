@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from remote.contract.errors import Hint, ImageError
@@ -65,10 +65,12 @@ def find_links(environ: Mapping[str, str]) -> list[str]:
 class Child:
     """A running command, whose output is read line by line.
 
-    `keep`: a descriptor that the child inherits, such as a lock that must be held until it ends.
+    `keep`: descriptors that the child inherits, such as a lock that must be held until it ends.
     """
 
-    def __init__(self, arguments: list[str], cwd: Path, env: Mapping[str, str], keep: int) -> None:
+    def __init__(
+        self, arguments: list[str], cwd: Path, env: Mapping[str, str], keep: Sequence[int] = ()
+    ) -> None:
         self.lines: list[str] = []
         self._queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._process = subprocess.Popen(
@@ -80,7 +82,7 @@ class Child:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            pass_fds=(keep,),
+            pass_fds=keep,
         )
         threading.Thread(target=self._read, daemon=True, name="uv-output").start()
 
