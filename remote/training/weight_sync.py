@@ -12,17 +12,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import torch
 from safetensors.torch import save_file
-from transformers import PreTrainedModel
 
 from remote.contract.errors import Hint, ModelError, SyncError
 from remote.contract.spec import ExperimentSpec
 from remote.inference.command import Device, Sync
 from remote.inference.protocols import ModelServer, RestartableServer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 CONNECT = 30.0
 """Seconds that the server may take to accept a connection. Its answer has no limit here: `stall_watch` ends a

@@ -46,11 +46,11 @@ class Training(Worker):
 
     def _train(self, folder: Path, server: TrainingServer, imported: Future[None]) -> None:
         """Train the model that lies in `folder`."""
+        imported.result()
         from remote.models.load import load_for_training, save_final
         from remote.training.run import TrainingRun
         from remote.training.weight_sync import make_sync
 
-        imported.result()
         self._begin_report()
         script = self._script()
         model, tokenizer = load_for_training(self.spec, folder)
