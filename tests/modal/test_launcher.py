@@ -237,9 +237,9 @@ def test_an_image_that_cannot_be_built_is_on_record_with_its_last_lines(desk: De
 @pytest.mark.parametrize(
     ("end", "advice"),
     [
-        (pb.GenericResult.GENERIC_STATUS_FAILURE, "packages of your own are listed in run_modal.py"),
-        (pb.GenericResult.GENERIC_STATUS_TERMINATED, "launch again, the layers that are built are kept"),
-        (pb.GenericResult.GENERIC_STATUS_TIMEOUT, "launch again, the layers that are built are kept"),
+        (pb.GenericResult.GENERIC_STATUS_FAILURE, "your own packages are listed in run_modal.py"),
+        (pb.GenericResult.GENERIC_STATUS_TERMINATED, "launch again, finished layers are kept"),
+        (pb.GenericResult.GENERIC_STATUS_TIMEOUT, "launch again, finished layers are kept"),
     ],
 )
 def test_modals_own_reason_for_a_failed_build_is_told_with_the_command_that_shows_all(

@@ -169,7 +169,7 @@ that your requirements are unsatisfiable."""
         (NO_NAME, "could not be reached"),
         (FORBIDDEN, "answers with an error"),
         (NO_VERSION, "no matching version"),
-        ("error: something new", "say more"),
+        ("error: something new", "see the lines"),
     ],
 )
 def test_a_failure_is_named_with_uvs_own_words_and_what_to_do(output: str, advice: str) -> None:
