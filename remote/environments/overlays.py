@@ -1,8 +1,8 @@
 """Overlays: folders into which environments are installed, named by a digest of their sources.
 
-An overlay is filled under a temporary name and renamed when it is complete; then it must not change, and one that was
-changed is installed again. So an environment that is edited or installed again gets another overlay, and running runs
-keep theirs. Overlays that were not used for a week are removed.
+An overlay is filled under a temporary name and renamed when it is complete; then it must not change, and one
+that was changed is installed again. So an environment that is edited or installed again gets another overlay,
+and running runs keep theirs. Overlays that were not used for a week are removed.
 """
 
 from __future__ import annotations
