@@ -26,7 +26,7 @@ from tui.app import VfmApp
 from tui.client import Client
 from tui.config.resolve import resolve
 from tui.planning.plan import make_plan
-from tui.screens import requests as ask
+from tui.screens import requests
 from tui.settings import Settings
 from tui.user.ui_state import Memory
 
@@ -94,23 +94,24 @@ async def until_over(client: Client, run: RunRecord) -> None:
 
 def pictures(runs: Runs) -> list[Picture]:
     """Every picture of runs that are over."""
+    demo = f"runs/{runs.demo}"
     return [
         Picture("runs", None, (), runs.demo),
         Picture("runs-small", None, (), runs.demo, SMALL, "vfm-light"),
-        Picture("launch", ask.LaunchRequested(DEMO, {"training.steps": 64}), (), "Launch"),
-        Picture("run", ask.RunRequested(runs.demo), ("1", "S"), "following", LARGE),
-        Picture("charts", ask.RunRequested(runs.demo), ("2",), "reward"),
-        Picture("charts-light", ask.RunRequested(runs.demo), ("2",), "reward", SMALL, "vfm-light"),
-        Picture("rollouts", ask.RunRequested(runs.demo), ("3",), "assistant"),
-        Picture("system", ask.RunRequested(runs.demo), ("4",), "memory"),
-        Picture("config", ask.RunRequested(runs.demo), ("5",), "training"),
-        Picture("files", ask.RunRequested(runs.demo), ("6",), "checkpoints"),
-        Picture("failed", ask.RunRequested(runs.failed), ("1",), "max_model_len"),
-        Picture("compare", ask.CompareRequested([runs.demo, runs.other]), (), "learning_rate"),
-        Picture("volumes", ask.FilesRequested("local", runs.outputs, f"runs/{runs.demo}"), (), "checkpoints"),
-        Picture("doctor", ask.DoctorRequested(), (), "local image"),
+        Picture("launch", requests.LaunchRequested(DEMO, {"training.steps": 64}), (), "Launch"),
+        Picture("run", requests.RunRequested(runs.demo), ("1", "S"), "following", LARGE),
+        Picture("charts", requests.RunRequested(runs.demo), ("2",), "reward"),
+        Picture("charts-light", requests.RunRequested(runs.demo), ("2",), "reward", SMALL, "vfm-light"),
+        Picture("rollouts", requests.RunRequested(runs.demo), ("3",), "assistant"),
+        Picture("system", requests.RunRequested(runs.demo), ("4",), "memory"),
+        Picture("config", requests.RunRequested(runs.demo), ("5",), "training"),
+        Picture("files", requests.RunRequested(runs.demo), ("6",), "checkpoints"),
+        Picture("failed", requests.RunRequested(runs.failed), ("1",), "max_model_len"),
+        Picture("compare", requests.CompareRequested([runs.demo, runs.other]), (), "learning_rate"),
+        Picture("volumes", requests.FilesRequested("local", runs.outputs, demo), (), "checkpoints"),
+        Picture("doctor", requests.DoctorRequested(), (), "local image"),
         Picture("palette", None, ("ctrl+p", *"le"), "le"),
-        Picture("help", ask.RunRequested(runs.demo), ("f1",), "Help"),
+        Picture("help", requests.RunRequested(runs.demo), ("f1",), "Help"),
     ]  # fmt: skip
 
 
@@ -160,7 +161,9 @@ async def live(client: Client, run: RunRecord, step: int) -> None:
         return
     async for _ in client.watch(run):
         if ((await client.state(run)).step or 0) >= step:
-            await take(Picture("live", ask.RunRequested(run.run_id), ("1", "S"), "running", LARGE), client)
+            await take(
+                Picture("live", requests.RunRequested(run.run_id), ("1", "S"), "running", LARGE), client
+            )
             return
 
 

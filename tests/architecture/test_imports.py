@@ -53,7 +53,7 @@ from tui.app import VfmApp
 class Probe(VfmApp):
     def _display(self, screen, renderable):
         super()._display(screen, renderable)
-        painted = [w for w in screen.query("TitleLine, KeyBar, RunTable") if w.region.area]
+        painted = [w for w in screen.query("VfmHeader, VfmFooter, RunTable") if w.region.area]
         if len(painted) == 3 and not self._exit:
             print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})), file=sys.__stdout__)
             self.exit()

@@ -25,7 +25,7 @@ from tui.app import VfmApp
 from tui.backends.base import Backend
 from tui.backends.modal.runs import app_logs, calls, watch
 from tui.client import Client
-from tui.screens import requests as ask
+from tui.screens import requests
 from tui.screens.dialogs import AskPath, Confirm
 from tui.screens.launch import LaunchScreen
 from tui.screens.run import RunScreen
@@ -128,7 +128,7 @@ class Shown:
 
     async def open(self, run: RunRecord) -> None:
         """The run's screen over home."""
-        self.app.post_message(ask.RunRequested(run.run_id))
+        self.app.post_message(requests.RunRequested(run.run_id))
         await self.on(RunScreen)
         await self.sees("1 logs")
 
@@ -177,7 +177,7 @@ async def test_from_the_form_to_the_files_with_every_line_once(
     faults.build_lines, faults.build_delay = ["Collecting torch", "Installed 212 packages"], 0.05
     script = f"lines:300 steps:3 wait:{gates[0]} lines:200 wait:{gates[1]} lines:100 wait:{gates[2]} end:done"
     async with desk.session(script) as shown:
-        shown.app.post_message(ask.LaunchRequested(CONFIG, backend="modal"))
+        shown.app.post_message(requests.LaunchRequested(CONFIG, backend="modal"))
         await shown.on(LaunchScreen)
         await shown.sees("Train vf_wordle on modal", "an hour", "budget: none")
         await shown.press("ctrl+l")
@@ -216,7 +216,7 @@ async def files_of(shown: Shown, run: RunRecord, out: Path) -> None:
     """Look at the run's files, and bring one here, from a volume that is slow and cuts blocks short."""
     faults, path = shown.desk.faults, f"{layout.run_path(run.run_id)}/{layout.STREAM}"
     faults.block_delay, faults.truncate_blocks = 0.2, 1
-    shown.app.post_message(ask.FilesRequested("modal", run.outputs, path))
+    shown.app.post_message(requests.FilesRequested("modal", run.outputs, path))
     screen = await shown.on(VolumesScreen)
     await shown.until(
         lambda: (
@@ -276,7 +276,7 @@ async def test_without_modal_the_rows_are_there_and_this_machine_goes_on(desk: D
 
 async def refused(shown: Shown) -> None:
     """Try to launch on a Modal that is not there."""
-    shown.app.post_message(ask.LaunchRequested(CONFIG, backend="modal"))
+    shown.app.post_message(requests.LaunchRequested(CONFIG, backend="modal"))
     form = await shown.on(LaunchScreen)
     await shown.until(lambda: form.is_settled, "the plan")
     await shown.press("ctrl+l")

@@ -13,7 +13,7 @@ import pytest
 
 from tests.snapshot.conftest import Stage
 from tui.doctor import Finding
-from tui.screens import requests as ask
+from tui.screens import requests
 
 Compare = Callable[..., bool]
 looks = [
@@ -53,7 +53,7 @@ def test_runs(snap_compare: Compare, stage: Stage, size: Any, theme: str) -> Non
 def test_run(
     snap_compare: Compare, stage: Stage, size: Any, theme: str, run: str, key: str, text: str
 ) -> None:
-    before = stage.asked(ask.RunRequested(run), run, keys=[key])
+    before = stage.asked(requests.RunRequested(run), run, keys=[key])
     again = stage.asked(None, text)
 
     async def both(pilot: Any) -> None:
@@ -65,21 +65,21 @@ def test_run(
 
 @pytest.mark.usefixtures("runs")
 def test_launch(snap_compare: Compare, stage: Stage, size: Any, theme: str) -> None:
-    request = ask.LaunchRequested(config="configs/local_smoke.yaml", values={"training.steps": 20})
+    request = requests.LaunchRequested(config="configs/local_smoke.yaml", values={"training.steps": 20})
     before = stage.asked(request, "environment_args", "was 3")
     assert snap_compare(stage.app(theme), terminal_size=size, run_before=before)
 
 
 @pytest.mark.usefixtures("runs")
 def test_compare(snap_compare: Compare, stage: Stage, size: Any, theme: str) -> None:
-    request = ask.CompareRequested([DONE, "d9x2p-wordle"])
+    request = requests.CompareRequested([DONE, "d9x2p-wordle"])
     before = stage.asked(request, "learning_rate", "reward")
     assert snap_compare(stage.app(theme), terminal_size=size, run_before=before)
 
 
 @pytest.mark.usefixtures("runs")
 def test_volumes(snap_compare: Compare, stage: Stage, size: Any, theme: str) -> None:
-    before = stage.asked(ask.FilesRequested(), "verifiers-outputs-ann-tests")
+    before = stage.asked(requests.FilesRequested(), "verifiers-outputs-ann-tests")
     assert snap_compare(stage.app(theme), terminal_size=size, run_before=before)
 
 
@@ -92,7 +92,7 @@ def test_doctor(
         yield Finding("image", "local image", "problem", "not built", "vfm image build local", "image")
 
     monkeypatch.setattr("tui.screens.doctor.examine", found)
-    before = stage.asked(ask.DoctorRequested(), "not built", "vfm image build")
+    before = stage.asked(requests.DoctorRequested(), "not built", "vfm image build")
     assert snap_compare(stage.app(theme), terminal_size=size, run_before=before)
 
 

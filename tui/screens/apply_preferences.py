@@ -1,6 +1,6 @@
-"""What `settings.toml` does to the running app: keys, theme, signs; and telling what it got wrong.
+"""Apply `settings.toml` to the running app (keymap, theme, signs), and notify of its mistakes.
 
-Owns applying and telling. `tui/user/preferences.py` reads; `tui/user/keymap.py` knows the names.
+`tui/user/preferences.py` reads the file; `tui/user/keymap.py` knows the names of bindings.
 """
 
 from __future__ import annotations
@@ -15,86 +15,86 @@ from tui.user.preferences import NAME, unknown
 
 if TYPE_CHECKING:
     from textual.binding import Binding
+    from textual.notifications import SeverityLevel
 
-    from tui.screens.app_base import Desk
+    from tui.screens.app_base import AppBase
 
 EXAMPLE = "settings.example.toml"
-_MOST = 3  # mistakes that toasts tell one by one; the doctor has all of them
+_MOST_NOTIFIED = 3  # mistakes with a notification each; the doctor lists all
 
 
-class UserSettings:
-    """The user's file, at work in one app."""
+class AppPreferences:
+    """The preferences of one app."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._told: set[tuple[str, str]] = set()
+    def __init__(self, app: AppBase) -> None:
+        self._app = app
+        self._clashes: set[tuple[str, str]] = set()
 
     def apply(self) -> None:
-        """Keys and signs; the theme is the app's to choose (`theme`)."""
-        wished = self._desk.preferences
-        if wished.keys:
-            self._desk.set_keymap(dict(wished.keys))
-        if wished.plain_signs:
+        """Set the keymap and the signs; the app itself chooses the theme."""
+        preferences = self._app.preferences
+        if preferences.keys:
+            self._app.set_keymap(dict(preferences.keys))
+        if preferences.plain_signs:
             STATUS_SIGNS.update(PLAIN_SIGNS)
 
     @property
     def theme(self) -> str | None:
         """The theme that the file names, where there is such a theme."""
-        name = self._desk.preferences.theme
-        return name if name in self._desk.available_themes else None
+        name = self._app.preferences.theme
+        return name if name in self._app.available_themes else None
 
-    def theme_taken(self, name: str) -> None:
-        """Another theme than the file's lasts as long as the session: say so."""
-        if self.theme is not None and name != self.theme and self._desk.is_running:
-            told = f"{NAME} names {self.theme}: that one comes back with the next start"
-            self._desk.tell(told, title="settings")
+    def theme_changed(self, name: str) -> None:
+        """Notify that another theme than the file's lasts for this session only."""
+        if self.theme is not None and name != self.theme and self._app.is_running:
+            self._notify(f"{NAME} names {self.theme}: it is used again from the next start on")
 
     async def check(self) -> None:
-        """Tell every mistake. Names of bindings take a second to look up, in another process."""
-        wished = self._desk.preferences
-        if wished.keys:
+        """Notify of mistakes in the file. Looking up the names of bindings takes a second, in a process."""
+        preferences = self._app.preferences
+        if preferences.keys:
             from tui.user.keymap import list_names
             from tui.user.keymap import mistakes as mistakes_in
 
-            found = mistakes_in(wished, await asyncio.to_thread(list_names))
+            found = mistakes_in(preferences, await asyncio.to_thread(list_names))
         else:
-            found = unknown(wished, (), self._desk.available_themes)
-        mistakes = [*wished.mistakes, *found]
-        for mistake in mistakes[:_MOST]:
-            self._desk.tell(plain(str(mistake)), "warning", title="settings")
-        if len(mistakes) > _MOST:
-            self._desk.tell(
-                f"{len(mistakes) - _MOST} more mistakes: see the doctor", "warning", title="settings"
-            )
+            found = unknown(preferences, (), self._app.available_themes)
+        mistakes = [*preferences.mistakes, *found]
+        for mistake in mistakes[:_MOST_NOTIFIED]:
+            self._notify(plain(str(mistake)), "warning")
+        if (more := len(mistakes) - _MOST_NOTIFIED) > 0:
+            self._notify(f"{more} more mistakes: see the doctor", "warning")
 
-    def clashed(self, lost: Iterable[Binding]) -> None:
-        """Two bindings want one key: say once which of them has none now."""
+    def keys_clashed(self, lost: Iterable[Binding]) -> None:
+        """Notify, once each, of bindings whose key the file gives to another one."""
         for binding in lost:
-            if (binding.id or "", binding.key) not in self._told:
-                self._told.add((binding.id or "", binding.key))
+            if (binding.id or "", binding.key) not in self._clashes:
+                self._clashes.add((binding.id or "", binding.key))
                 name = f" ({binding.id})" if binding.id else ""
-                self._desk.tell(
-                    f"{NAME} gives {binding.key} to something else: “{binding.description}”{name} lost it",
-                    "warning",
-                    title="settings",
-                )
+                lost_it = f"“{binding.description}”{name} lost it"
+                self._notify(f"{NAME} gives {binding.key} to something else: {lost_it}", "warning")
 
-    async def write_and_tell(self) -> None:
-        """Write the file and say where it lies. Raises `OSError`."""
+    async def write_and_notify(self) -> None:
+        """Write the file and say where it is. Raises `OSError`."""
         path = await asyncio.to_thread(self.write)
-        self._desk.tell(f"{path} has every key: change it, and start again", title="settings")
+        self._notify(f"{path} has every key: change it, and start again")
 
     def write(self) -> Path:
-        """Write the commented file, and return where it lies. One that the user has is left as it is:
-        the fresh one then lies beside it. Blocks for a second. Raises `OSError`."""
+        """Write the commented file; returns its path. Takes a second. Raises `OSError`.
+
+        An existing file is left as it is, and the new one written beside it.
+        """
         from tui.user.keymap import list_names, template
 
-        folder = self._desk.config_dir
+        folder = self._app.config_dir
         if folder is None:
             raise OSError("there is no config directory")
         path = folder / NAME
         path = folder / EXAMPLE if path.exists() else path
-        text = template(list_names(), self._desk.preferences)
+        text = template(list_names(), self._app.preferences)
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
         return path
+
+    def _notify(self, text: str, severity: SeverityLevel = "information") -> None:
+        self._app.notify(text, severity=severity, title="settings")

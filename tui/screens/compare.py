@@ -106,7 +106,7 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
 
     def body(self) -> ComposeResult:
         """The table, the charts."""
-        self._charts.restore(self.desk.ui_state.get(_MEMORY, {}))
+        self._charts.restore(self.app.ui_state.get(_MEMORY, {}))
         with Container(id="compare-body"):
             with Vertical(id="compare-table", classes="panel") as table:
                 table.border_title = "runs"
@@ -125,7 +125,7 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
     def on_unmount(self) -> None:
         """How the charts were shown is remembered."""
         kept = {key: value for key, value in self._charts.state().items() if key not in _OF_THESE_RUNS}
-        self.desk.ui_state.put(_MEMORY, kept)
+        self.app.ui_state.put(_MEMORY, kept)
 
     def action_other(self) -> None:
         """The keys go to the charts, or back to the table."""
@@ -142,7 +142,7 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
         """Take the chosen run out; nothing happens to the run itself."""
         chosen = self._table.chosen_column
         if chosen is None or len(self._runs) < 2:
-            self.desk.tell("one run stays: Escape goes back")
+            self.app.notify("one run stays: Escape goes back")
             return
         self._runs = [run for run in self._runs if run.mark != chosen.mark]
         self.workers.cancel_group(self, f"compare-{chosen.mark}")
@@ -161,10 +161,10 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
     @work(group="compare", description="find the marked runs", exclusive=True, exit_on_error=False)
     async def _find(self) -> None:
         try:
-            client = await self.desk.connect()
+            client = await self.app.connect()
             listing = await client.runs()
         except VfmError as error:
-            self.desk.tell(plain(error.message), "error")
+            self.app.notify(plain(error.message), severity="error")
             return
         known = {record.run_id: record for record in listing.rows}
         unasked = [f"{name} could not be asked: {error.message}" for name, error in listing.errors.items()]
@@ -215,7 +215,7 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
             self._over = over
             self._pair()
         live = any(run.record is not None and not run.record.ended_already for run in self._runs)
-        second = int(self.desk.now()) if live else 0
+        second = int(self.app.now()) if live else 0
         if self._grew:
             self._show_charts()
         if self._grew or second != self._second:
@@ -227,7 +227,7 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
         """Compare the runs that are over with the first of them that has scores by task."""
         from tui.services.compare import match, side_of
 
-        client, sides = await self.desk.connect(), {}
+        client, sides = await self.app.connect(), {}
         for run in self._runs:
             if run.record is not None and run.record.ended_already:
                 with suppress(VfmError):  # it has no scores by task: its cells stay empty
@@ -266,7 +266,7 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
             run.problem,
             scores(run.metrics),
             (run.live.state.total_steps if run.live else None) or planned,
-            float(int(max(0.0, (record.ended or self.desk.now()) - began))),
+            float(int(max(0.0, (record.ended or self.app.now()) - began))),
         )
 
 

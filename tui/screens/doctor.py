@@ -22,7 +22,7 @@ from textual.widgets import Static
 
 from remote.contract.errors import VfmError
 from tui.doctor import Finding, Surroundings, examine
-from tui.screens import requests as ask
+from tui.screens import requests
 from tui.screens.frame import VfmScreen
 from tui.text.format import colourless, plain
 from tui.widgets.common.clipboard import copy
@@ -115,7 +115,7 @@ from here, **Enter** does at once, and its output is shown.
         finding = message.finding
         about = self.query_one("#about")
         about.border_title = finding.title if finding else ""
-        can = _ACTS.get(finding.act, "") if finding and not self.desk.readonly else ""
+        can = _ACTS.get(finding.act, "") if finding and not self.app.readonly else ""
         self.query_one("#detail", Static).update(finding_text(finding, can))
         self.refresh_bindings()
 
@@ -127,11 +127,11 @@ from here, **Enter** does at once, and its output is shown.
         """Only what the finding under the cursor allows."""
         finding = self._finding if self.is_mounted else None
         if action == "mend":
-            return bool(finding and finding.act) and not self._busy and not self.desk.readonly
+            return bool(finding and finding.act) and not self._busy and not self.app.readonly
         if action == "copy":
             return bool(finding and finding.command)
         if action == "demo":
-            return not self.desk.readonly
+            return not self.app.readonly
         return True
 
     def action_copy(self) -> None:
@@ -141,7 +141,7 @@ from here, **Enter** does at once, and its output is shown.
 
     def action_demo(self) -> None:
         """The launch form with the demo's config: one more key starts it."""
-        self.post_message(ask.LaunchRequested(config=ask.DEMO))
+        self.post_message(requests.LaunchRequested(config=requests.DEMO))
 
     def action_mend(self) -> None:
         """Do what the finding under the cursor needs."""
@@ -179,12 +179,12 @@ from here, **Enter** does at once, and its output is shown.
         size = (self.app.size.width, self.app.size.height)
         encoding = sys.__stdout__.encoding if sys.__stdout__ else ""
         try:
-            client = await self.desk.connect()
+            client = await self.app.connect()
         except VfmError:
             return await asyncio.to_thread(Surroundings.of_this_machine, size=size, encoding=encoding)
         return await asyncio.to_thread(
             Surroundings.of_this_machine,
-            settings=self.desk.settings,
+            settings=self.app.settings,
             volumes_of=client.volumes_of,
             size=size,
             encoding=encoding,
@@ -204,7 +204,7 @@ from here, **Enter** does at once, and its output is shown.
             self.post_message(self.Said(plain(str(error).replace("\n", " ")), over=True))
 
     async def _copy_env(self) -> AsyncIterator[str]:
-        project = self.desk.settings.project_dir
+        project = self.app.settings.project_dir
         source, target = project / ".env.example", project / ".env"
         if target.exists():
             raise OSError(f"{target} is there by now, and was left as it is")
@@ -212,16 +212,16 @@ from here, **Enter** does at once, and its output is shown.
         yield f"{target} is there: fill in EXPERIMENTER, and start vfm-tui again"
 
     async def _write_settings(self) -> AsyncIterator[str]:
-        from tui.screens.apply_preferences import UserSettings
+        from tui.screens.apply_preferences import AppPreferences
 
-        path = await asyncio.to_thread(UserSettings(self.desk).write)
+        path = await asyncio.to_thread(AppPreferences(self.app).write)
         yield f"{path} has every key: change it, and start vfm-tui again"
 
     async def _build_image(self) -> AsyncIterator[str]:
         from tui.settings import environment
         from tui.text.stream import Narrator
 
-        settings, narrator = self.desk.settings, Narrator(colours=False)
+        settings, narrator = self.app.settings, Narrator(colours=False)
         builder = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "remote.image.local", "--home", str(settings.home)),

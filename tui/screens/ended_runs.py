@@ -1,33 +1,21 @@
-"""Which runs ended since the listing before: what toasts are made of. Pure."""
+"""Which runs ended since the previous listing, for notifications. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Protocol
 
-FINAL = frozenset({"done", "failed", "cancelled"})
-
-
-class Seen(Protocol):
-    """What news needs to know of a run."""
-
-    @property
-    def run_id(self) -> str: ...
-    @property
-    def status(self) -> str: ...
+from tui.store.runs.row import LIVE, RunRow
 
 
-class News:
-    """Remembers each run's status; the first listing is no news."""
+class EndedRuns:
+    """Compares each listing of runs with those before."""
 
     def __init__(self) -> None:
-        self._statuses: dict[str, str] | None = None
+        self._statuses: dict[str, str] = {}
 
-    def ended(self, rows: Iterable[Seen]) -> list[Seen]:
-        """The runs that were under way in the listing before, and are over in this one."""
+    def update(self, rows: Iterable[RunRow]) -> list[RunRow]:
+        """The runs that were under way when they were last listed, and are over now."""
         rows = list(rows)
-        before = self._statuses or {}
-        self._statuses = {**before, **{row.run_id: row.status for row in rows}}
-        return [
-            row for row in rows if row.status in FINAL and before.get(row.run_id, row.status) not in FINAL
-        ]
+        ended = [row for row in rows if not row.live and self._statuses.get(row.run_id) in LIVE]
+        self._statuses |= {row.run_id: row.status for row in rows}
+        return ended

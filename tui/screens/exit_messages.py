@@ -1,51 +1,67 @@
-"""What is said once the terminal is given back: runs do not end with the app, transfers do."""
+"""Messages printed after the terminal is restored: runs go on without the app, transfers do not."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
-from tui.screens.ended_runs import FINAL, Seen
-from tui.text.format import listed
+from tui.store.runs.row import LIVE
 
 if TYPE_CHECKING:
     from tui.client import Client
     from tui.services.transfers import Job
+    from tui.store.runs.row import RunRow
 
-_SHOWN = 3
-_PATIENCE = 0.8  # seconds that a shell may wait for its prompt
+_MOST_NAMES = 3
+_TIMEOUT = 0.8  # seconds that the shell's prompt may be delayed
 
 
-def farewell(runs: Iterable[Seen]) -> str:
-    """A line on the runs that go on; nothing where none does."""
-    live = [run.run_id for run in runs if run.status not in FINAL]
+class Run(Protocol):
+    """A row of the runs table or a run's record."""
+
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+
+
+def live_runs_message(runs: Iterable[Run]) -> str:
+    """One line about the runs that go on, or an empty string."""
+    live = [run.run_id for run in runs if run.status in LIVE]
     if not live:
         return ""
-    names = listed(live, _SHOWN)
     many = len(live) > 1
-    what = f"{len(live)} runs go on" if many else "1 run goes on"
-    return f"{what}: {names} · vfm-tui or vfm logs RUN --follow joins {'them' if many else 'it'} again"
+    go_on = f"{len(live)} runs go on" if many else "1 run goes on"
+    return (
+        f"{go_on}: {_names(live)} · vfm-tui or vfm logs RUN --follow joins {'them' if many else 'it'} again"
+    )
 
 
-def left_half_way(jobs: Sequence[Job]) -> str:
-    """A line on the transfers that ended with the app; nothing where none did."""
+def broken_transfers_message(jobs: Sequence[Job]) -> str:
+    """One line about the transfers that ended with the app, or an empty string."""
     if not jobs:
         return ""
     kinds = {job.direction for job in jobs}
     kind, many = kinds.pop() if len(kinds) == 1 else "transfer", len(jobs) > 1
-    what = f"{len(jobs)} {kind}s were" if many else f"1 {kind} was"
-    again = "started again, they go on from there" if many else "started again, it goes on from there"
-    return f"{what} left half way: {listed([job.name for job in jobs], _SHOWN)} · {again}"
+    broken = f"{len(jobs)} {kind}s were" if many else f"1 {kind} was"
+    again = "start them again, and they go on" if many else "start it again, and it goes on"
+    return f"{broken} interrupted: {_names([job.name for job in jobs])} · {again} from there"
 
 
-async def still_going(rows: Iterable[Any], client: Client | None) -> list[Seen]:
-    """What was listed last, this machine's runs as they are now: one may have begun a moment ago."""
+async def current_runs(rows: Iterable[RunRow], client: Client | None) -> Sequence[Run]:
+    """The runs listed last, with this machine's read anew: one may have started a moment ago."""
     rows = list(rows)
     if client is None or "local" not in client.backends:
         return rows
     try:
-        here = await asyncio.wait_for(client.runs_of("local"), _PATIENCE)
+        local = await asyncio.wait_for(client.runs_of("local"), _TIMEOUT)
     except Exception:
-        return rows  # the last listing is told; nobody is left to tell why it could not be renewed
-    return [*here, *(row for row in rows if row.backend != "local")]
+        return rows  # the app is gone: better an older listing than an error
+    return [*local, *(row for row in rows if row.backend != "local")]
+
+
+def _names(names: Sequence[str]) -> str:
+    """The first few of them, and how many more there are."""
+    more = len(names) - _MOST_NAMES
+    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

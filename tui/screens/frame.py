@@ -1,20 +1,18 @@
-"""The frame that every screen has: a title line above, the keys that work now below.
-
-Owns the frame and what F1 shows. What lies between is each screen's.
-"""
+"""Base class of all screens: a header above, a footer with the keys below, and UI state that is saved."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
+from textual import getters
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
 
-from tui.screens.app_base import Desk, desk
-from tui.widgets.common.footer import KeyBar
-from tui.widgets.common.header import TitleLine
+from tui.screens.app_base import AppBase
+from tui.widgets.common.footer import VfmFooter
+from tui.widgets.common.header import VfmHeader
 
 
 class VfmScreen(Screen[None]):
@@ -42,37 +40,35 @@ class VfmScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "Back", show=False, id="screen.back"),
     ]
-
-    @property
-    def desk(self) -> Desk:
-        """The app, as screens see it."""
-        return desk(self)
+    app = getters.app(AppBase)
+    run_id: str = ""
+    """The run that the screen is about, on a screen about one run."""
 
     def compose(self) -> ComposeResult:
-        """Title, body, keys."""
-        title = TitleLine()
-        self.watch(self.app, "who", title.introduce)
-        yield title
+        """Header, body, footer."""
+        header = VfmHeader()
+        self.watch(self.app, "experiment_label", header.set_note)
+        yield header
         yield from self.body()
-        yield KeyBar()
+        yield VfmFooter()
 
     def body(self) -> ComposeResult:
-        """What lies between title and keys."""
+        """Widgets between header and footer."""
         yield from ()
 
     async def _dispatch_message(self, message: Message) -> None:
-        """A handler that breaks does not take the screen along."""
+        """A message handler that raises does not end the screen."""
         try:
             await super()._dispatch_message(message)
         except Exception as error:
-            if not self.desk.survives(error):
+            if not self.app.survives(error):
                 raise
 
     def action_back(self) -> None:
-        """To the screen below; the home screen stays."""
+        """Return to the screen below; the home screen stays."""
         if len(self.app.screen_stack) > 1 and self.app.screen is self:
-            self.remember()
+            self.save_ui_state()
             self.app.pop_screen()
 
-    def remember(self) -> None:
-        """Keep what the next time should know; called before the screen goes, and before the app does."""
+    def save_ui_state(self) -> None:
+        """Save what the next session should restore; called before the screen or the app closes."""

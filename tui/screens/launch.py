@@ -18,12 +18,11 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Input, Static
 
-from tui.screens import requests as ask
+from tui.screens import help_texts, requests
 from tui.screens.frame import VfmScreen
-from tui.screens.help_texts import HELP
-from tui.screens.launch_drafts import Drafts
+from tui.screens.launch_drafts import LaunchDrafts
 from tui.text.format import plain
-from tui.widgets.common.choice import Switch
+from tui.widgets.common.choice import Choice
 from tui.widgets.common.clipboard import copy
 from tui.widgets.launch.bar import LaunchBar
 from tui.widgets.launch.config_list import ConfigList
@@ -42,7 +41,7 @@ SETTLE = 0.12
 class LaunchScreen(VfmScreen):
     """Configs, form, plan."""
 
-    TITLE, HELP = "launch", HELP
+    TITLE, HELP = "launch", help_texts.LAUNCH
     DEFAULT_CSS = """
     LaunchScreen #trouble { height: auto; max-height: 6; color: $error; background: $surface; padding: 0 2; }
     LaunchScreen #pages { display: none; height: 1; background: $surface; padding: 0 1; }
@@ -74,7 +73,7 @@ class LaunchScreen(VfmScreen):
     ]
     AUTO_FOCUS = ""
 
-    def __init__(self, message: ask.LaunchRequested) -> None:
+    def __init__(self, message: requests.LaunchRequested) -> None:
         super().__init__(classes="-page-form")
         self._request = message
         self.draft: Draft | None = None
@@ -95,7 +94,7 @@ class LaunchScreen(VfmScreen):
         """The bar, what went wrong, and the three panes."""
         yield LaunchBar(self._request.backend or "local")
         yield Static("", id="trouble", classes="-hidden")
-        yield Switch(PAGES, "form", "F2 F3 F4", id="pages")
+        yield Choice(PAGES, "form", "F2 F3 F4", id="pages")
         with Horizontal():
             for title, pane in zip(PAGES, (ConfigList, Form, PlanPanel), strict=True):
                 made = pane(id=title, classes="panel")
@@ -104,7 +103,7 @@ class LaunchScreen(VfmScreen):
 
     def on_mount(self) -> None:
         """The form comes as soon as the config is read."""
-        self.drafts = Drafts(self.desk)
+        self.drafts = LaunchDrafts(self.app)
         self._form.focus()
         self._work("open", "open the launch form", self._open)
 
@@ -158,7 +157,7 @@ class LaunchScreen(VfmScreen):
         self.draft, self._outlook = None, None
         self._list_configs(text)
         self._form.border_title = plain(config or "form")
-        self._form.show((), {}, str(error).replace(f"{self.desk.settings.project_dir}/", "").splitlines())
+        self._form.show((), {}, str(error).replace(f"{self.app.settings.project_dir}/", "").splitlines())
         self._bar.say()
         self.query_one(PlanPanel).show_problems(0)
 
@@ -187,8 +186,8 @@ class LaunchScreen(VfmScreen):
                 self.draft.put(event.key, event.text)
             self._changed()
 
-    @on(Switch.Switched)
-    def _page_switched(self, event: Switch.Switched) -> None:
+    @on(Choice.Changed)
+    def _page_switched(self, event: Choice.Changed) -> None:
         event.stop()
         self.action_page(event.value)
 
@@ -212,7 +211,7 @@ class LaunchScreen(VfmScreen):
         """Everything as the config has it; once more brings back what was typed."""
         if self.draft is not None and not self._bar.launching:
             if self.drafts.reset_all(self.draft):
-                self.desk.tell("reset to what the config says: R brings back what was typed")
+                self.app.notify("reset to what the config says: R brings back what was typed")
             self._changed()
 
     # From the draft to what is shown
@@ -266,13 +265,13 @@ class LaunchScreen(VfmScreen):
         """One of the three; where the terminal is narrow, in place of the others."""
         for other in PAGES:
             self.set_class(other == page, f"-page-{other}")
-        self.query_one("#pages", Switch).value = page
+        self.query_one("#pages", Choice).value = page
         self.query_one(f"#{page}").focus()
 
     def action_next_pane(self, by: int) -> None:
         """The next thing that takes keys; where the terminal is narrow, the next page."""
         if self.has_class("-narrow"):
-            here = PAGES.index(self.query_one("#pages", Switch).value)
+            here = PAGES.index(self.query_one("#pages", Choice).value)
             self.action_page(PAGES[(here + by) % len(PAGES)])
         elif by > 0:
             self.focus_next()
@@ -293,8 +292,8 @@ class LaunchScreen(VfmScreen):
         draft = self.draft
         if self._bar.launching or draft is None:
             return
-        if self.desk.readonly:
-            self.desk.tell("read-only: cannot launch", "warning")
+        if self.app.readonly:
+            self.app.notify("read-only: cannot launch", severity="warning")
             return
         self._form.stop_editing()
         if not draft.is_sound:
@@ -310,11 +309,11 @@ class LaunchScreen(VfmScreen):
         first = next((line.key for line in self._form.fields.lines if line.kind == "problem"), None)
         if key := first or key:
             self._go_to(key)
-        self.desk.tell("mend what is marked ✗ first", "warning")
+        self.app.notify("mend what is marked ✗ first", severity="warning")
 
     async def _launch(self, draft: Draft) -> None:
         from remote.contract.errors import VfmError
-        from tui.screens.confirm_price import may_cost
+        from tui.screens.confirm_price import confirm_price
 
         bar = self._bar
         try:
@@ -322,24 +321,24 @@ class LaunchScreen(VfmScreen):
             if outlook is None or outlook.plan is None:
                 self._refuse(outlook)
                 return
-            if not await may_cost(self.desk, [outlook.plan]):
+            if not await confirm_price(self.app, [outlook.plan]):
                 return
-            client = await self.desk.connect()
+            client = await self.app.connect()
             record = await client.launch(outlook.plan)
         except VfmError as error:
             if self.is_attached:
                 self._tell_trouble(error)
             else:
-                self.desk.tell(plain(f"not launched: {error}"), "error")
+                self.app.notify(plain(f"not launched: {error}"), severity="error")
             return
         finally:
             bar.launching = False
         self.drafts.used(draft)
         self.draft = None  # nothing to keep for the next visit
-        self.desk.tell(f"{record.run_id} has started")
+        self.app.notify(f"{record.run_id} has started")
         if self.app.screen is self:
             self.app.pop_screen()
-            self.app.post_message(ask.RunRequested(record.run_id))
+            self.app.post_message(requests.RunRequested(record.run_id))
 
     def _refuse(self, outlook: Outlook | None) -> None:
         if outlook is not None and self.is_attached:
@@ -368,10 +367,10 @@ class LaunchScreen(VfmScreen):
             try:
                 made = await self.drafts.save(draft, chosen)
             except VfmError as error:
-                self.desk.tell(plain(str(error).replace("\n", " · ")), "error")
+                self.app.notify(plain(str(error).replace("\n", " · ")), severity="error")
                 name = chosen
             else:
-                self.desk.tell(plain(f"saved as {made.config}"))
+                self.app.notify(plain(f"saved as {made.config}"))
                 self._aim(made)
                 await self._take(made)
                 return
@@ -385,7 +384,7 @@ class LaunchScreen(VfmScreen):
         if outlook is not None and outlook.plan is not None:
             copy(self, outlook.plan.command, "the command")
         else:
-            self.desk.tell("there is no command while something is wrong", "warning")
+            self.app.notify("there is no command while something is wrong", severity="warning")
 
     def action_explain(self) -> None:
         """How each part of the memory was estimated."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tui.screens.app_base import Desk
+from tui.screens.app_base import AppBase
 from tui.screens.requests import DEMO, LaunchRequested
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ _LEFT = "launch.left"
 _MOST_RECENT = 20
 
 
-class Drafts:
+class LaunchDrafts:
     """Every config with what was typed over it."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, app: AppBase) -> None:
+        self._app = app
         self._drafts: dict[str | None, Draft] = {}
         self.configs: list[str | None] = []
         """Paths as a command names them, last used first; None is the defaults alone."""
@@ -83,7 +83,7 @@ class Drafts:
         """Save as a new config, which takes the draft's place. Raises `ConfigError`."""
         from tui.planning.save_draft import config_path, save
 
-        project = self._desk.settings.project_dir
+        project = self._app.settings.project_dir
         path = config_path(name, project)
         await asyncio.to_thread(save, draft, path, project)
         config = str(path.relative_to(project) if path.is_relative_to(project) else path)
@@ -114,7 +114,7 @@ class Drafts:
     def used(self, draft: Draft) -> None:
         """A launch: its config is the first one next time, with nothing typed over it."""
         recent = [draft.config, *(c for c in self._recent() if c != draft.config)]
-        self._desk.ui_state.put(_RECENT, recent[:_MOST_RECENT])
+        self._app.ui_state.put(_RECENT, recent[:_MOST_RECENT])
         self._drafts.pop(draft.config, None)
         self.leave(draft)
 
@@ -127,7 +127,7 @@ class Drafts:
             left.pop(draft.config or "", None)
         typed = {config: values for config, values in left.items() if values}
         remembered = {"config": draft.config, "kind": draft.kind, "backend": draft.backend, "typed": typed}
-        self._desk.ui_state.put(_LEFT, remembered)
+        self._app.ui_state.put(_LEFT, remembered)
 
     def _first(self) -> str | None:
         left = self._left().get("config", ...)
@@ -138,7 +138,7 @@ class Drafts:
     def _load(self, config: str | None, restore: bool) -> Draft:
         from tui.planning.draft import Draft
 
-        draft = Draft.load(config, self._desk.settings.project_dir)
+        draft = Draft.load(config, self._app.settings.project_dir)
         if restore:
             self._restore(draft)
         return draft
@@ -152,17 +152,17 @@ class Drafts:
         """What a run was asked to do. `told`: what it said is needed too, such as its checkpoints."""
         from tui.services.rerun import draft_of
 
-        client = await self._desk.connect()
+        client = await self._app.connect()
         if told and (record := await client.find(run_id)).backend != "local":
             await client.state(record)  # brings its output to this machine
-        draft = await draft_of(client, self._desk.settings, run_id)
+        draft = await draft_of(client, self._app.settings, run_id)
         self.chosen = draft.config
         self._drafts[draft.config] = draft
         self._add(draft.config)
         return draft
 
     def _left(self) -> dict[str, Any]:
-        left = self._desk.ui_state.get(_LEFT)
+        left = self._app.ui_state.get(_LEFT)
         return left if isinstance(left, dict) else {}
 
     def _left_typed(self) -> dict[str, dict[str, Any]]:
@@ -176,7 +176,7 @@ class Drafts:
         }
 
     def _recent(self) -> list[str | None]:
-        recent = self._desk.ui_state.get(_RECENT)
+        recent = self._app.ui_state.get(_RECENT)
         return recent if isinstance(recent, list) else []
 
     def _add(self, config: str | None) -> None:
@@ -186,7 +186,7 @@ class Drafts:
     def _list(self) -> list[str | None]:
         from tui.config.yaml_files import list_configs
 
-        project = self._desk.settings.project_dir
+        project = self._app.settings.project_dir
         there = [str(path.relative_to(project)) for path in list_configs(project / "configs")]
         recent = [config for config in self._recent() if config in there]
         others = sorted(
@@ -199,19 +199,19 @@ class Drafts:
         from tui.planning.model_sizes import SHAPES
 
         return {
-            "training.environment": spoken_names(self._desk.settings.project_dir),
+            "training.environment": spoken_names(self._app.settings.project_dir),
             "model.base_model": ("", *SHAPES),
         }
 
     def _look(self, resolved: Resolved, kind: Kind, backend: str, config: str | None) -> Outlook:
         from tui.planning.preview import look
 
-        return look(resolved, self._desk.settings, kind=kind, backend=backend, config=config)
+        return look(resolved, self._app.settings, kind=kind, backend=backend, config=config)
 
     def _read(self, config: str) -> str:
         from tui.config.resolve import locate
 
-        path = Path(locate(config, self._desk.settings.project_dir))
+        path = Path(locate(config, self._app.settings.project_dir))
         try:
             return path.read_bytes()[:100_000].decode("utf-8-sig", "replace")
         except OSError as error:

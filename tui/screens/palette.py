@@ -1,7 +1,7 @@
 """The command palette: every key's action, and runs, configs, fields, themes and volumes by name.
 
-Owns what is offered and in which order. Doing it is left to whoever answers the request that is posted;
-what a word matches is `palette_match`'s.
+A query's words may come in any order; where they do not all occur, its letters may (`lmx` finds
+`learning_rate_max`), which counts for less.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from textual import on
 from textual.command import Command, CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
@@ -20,22 +20,32 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from remote.contract.errors import VfmError
-from tui.screens import requests as ask
-from tui.screens.app_base import Desk, desk
+from tui.screens import requests
+from tui.screens.app_base import AppBase
 from tui.screens.key_names import keys_of
-from tui.screens.palette_match import Match, match
 from tui.text.format import plain
 
-_PATIENCE = 4.0  # seconds that a source may take before the palette goes on without it
-_MOST = 60  # hits of one kind
-_RECENT = 5  # runs that are offered before a word is typed
-_KIND = 7  # columns
+_TIMEOUT = 4.0  # seconds, of one source
+_MOST_HITS = 60  # of one source
+_RECENT_RUNS = 5  # without a query
+_KIND_WIDTH = 7  # columns
 _MOVES = frozenset({"up", "down", "left", "right", "home", "end", "pageup", "pagedown", "tab", "shift+tab"})
+
+
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Match:
+    """How well (0 to 1) a query matches, and which parts of the title match."""
+
+    score: float
+    spans: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)
 class Offer:
-    """One thing that can be chosen."""
+    """One command that can be chosen."""
 
     kind: str
     """run, config, field, theme, volume, or the key of an action."""
@@ -45,18 +55,20 @@ class Offer:
     is_key: bool = False
 
     def line(self, match_: Match | None = None, style: str = "bold underline") -> Content:
-        """Kind, title with what matched, detail: one line."""
+        """Kind, title with its matching parts in `style`, and detail, on one line."""
         title = Content(self.title)
         for start, end in match_.spans if match_ else ():
             title = title.stylize(style, start, end)
         line = (
-            Content.styled(self.kind.ljust(_KIND), "$accent" if self.is_key else "$text-muted") + "  " + title
+            Content.styled(self.kind.ljust(_KIND_WIDTH), "$accent" if self.is_key else "$text-muted")
+            + "  "
+            + title
         )
         return line + Content.styled(f"  {self.detail}", "$text-muted") if self.detail else line
 
 
 class Palette(CommandPalette):
-    """Textual's palette in the app's clothes."""
+    """Textual's command palette with the app's commands and style."""
 
     DEFAULT_CSS = """
     Palette { background: $background 60%; }
@@ -76,38 +88,38 @@ class Palette(CommandPalette):
     }
     """
 
-    _fresh = True
-    """Whether the list is that of the words in the input, or still of those before."""
-    _chosen_blind = False
+    _is_current = True
+    """Whether the list shows the hits of the query in the input, and not of an earlier one."""
+    _submit_pending = False
 
     def __init__(self, below: Screen[Any]) -> None:
         super().__init__(
-            [Everything, *below.COMMANDS], placeholder="Search actions, runs, configs, fields, themes…"
+            [Commands, *below.COMMANDS], placeholder="Search actions, runs, configs, fields, themes…"
         )
 
     @on(Input.Changed)
-    def _words_changed(self) -> None:
-        self._fresh = self._chosen_blind = False
+    def _query_changed(self) -> None:
+        self._is_current = self._submit_pending = False
 
     @on(Input.Submitted)
     def _wait_for_the_list(self, event: Input.Submitted) -> None:
-        """Enter means what the words find, never what stood there before them."""
-        if not self._fresh:
+        """Enter selects a hit of this query, never of an earlier one."""
+        if not self._is_current:
             event.prevent_default().stop()
-            self._chosen_blind = True
+            self._submit_pending = True
 
     def _refresh_command_list(
         self, command_list: CommandList, commands: list[Command], clear_current: bool
     ) -> None:
         super()._refresh_command_list(command_list, commands, clear_current)
-        self._fresh = True
-        if self._chosen_blind and commands:
-            self._chosen_blind = False
+        self._is_current = True
+        if self._submit_pending and commands:
+            self._submit_pending = False
             self.call_later(self._action_command_list, "select")
 
 
-class Everything(Provider):
-    """All sources in one, so that their order is ours."""
+class Commands(Provider):
+    """All sources in one provider, which fixes their order."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -115,40 +127,38 @@ class Everything(Provider):
         self._quick: list[Offer] = []
 
     @property
-    def desk(self) -> Desk:
-        """The app."""
-        return desk(self.screen)
+    def _vfm(self) -> AppBase:
+        return cast(AppBase, self.app)
 
     async def startup(self) -> None:
-        """What is at hand at once; what must be read is on its way meanwhile."""
+        """Collect the actions now, and start reading the other sources."""
         self._quick = [*self._actions(), *self._extras()]
         sources = (self._runs, self._configs, self._themes, self._fields, self._volumes)
-        self._slow = [asyncio.create_task(self._patiently(source)) for source in sources]
+        self._slow = [asyncio.create_task(self._with_timeout(source)) for source in sources]
 
     async def shutdown(self) -> None:
-        """Nobody waits for what was on its way."""
+        """Stop reading."""
         for task in self._slow:
             task.cancel()
 
     async def discover(self) -> Hits:
-        """What can be done here, the newest runs, the configs."""
+        """Without a query: the actions, the newest runs, the configs."""
         runs, configs = self._slow[:2]
-        for offer in (*self._quick, *(await runs)[:_RECENT], *await configs):
+        for offer in (*self._quick, *(await runs)[:_RECENT_RUNS], *await configs):
             yield DiscoveryHit(offer.line(), offer.do, text=offer.title)
 
     async def search(self, query: str) -> Hits:
-        """Everything that the words match, off the event loop."""
+        """All that matches the query; matching runs off the event loop."""
         for task in (None, *self._slow):
             offers = self._quick if task is None else await task
             for matched, offer in await asyncio.to_thread(_best, query, offers):
                 yield Hit(matched.score, offer.line(matched), offer.do, text=offer.title)
 
     def _actions(self) -> Iterator[Offer]:
-        """The bindings that work now and have a name, from the focused widget outwards.
-
-        What merely moves is left to the keys.
-        """
-        active = sorted(self.screen.active_bindings.values(), key=lambda one: one.binding.action == "back")
+        """The bindings that work now and have an id, from the focused widget outwards; no mere movement."""
+        active = sorted(
+            self.screen.active_bindings.values(), key=lambda active: active.binding.action == "back"
+        )
         seen = {(id(a.node), a.binding.action) for a in active if a.binding.key in _MOVES}
         for node, binding, enabled, _ in active:
             named = binding.id and binding.description and binding.action != "command_palette"
@@ -158,10 +168,10 @@ class Everything(Provider):
                 yield Offer(keys_of(self.app, binding), binding.description, "", do, is_key=True)
 
     def _extras(self) -> Iterator[Offer]:
-        """What has no key of its own."""
+        """Actions that have no key."""
         extras: tuple[tuple[str, str, Callable[[], Any]], ...] = (
-            ("New run", "the launch form", partial(self._post, ask.LaunchRequested())),
-            ("Volumes", "files of every run", partial(self._post, ask.FilesRequested())),
+            ("New run", "the launch form", partial(self._post, requests.LaunchRequested())),
+            ("Volumes", "files of every run", partial(self._post, requests.FilesRequested())),
             ("Write settings.toml", "every key and colour, to change", partial(self._run, "write_settings")),
             ("Picture of the screen", "as SVG", self.app.deliver_screenshot),
         )
@@ -171,8 +181,13 @@ class Everything(Provider):
     async def _runs(self) -> list[Offer]:
         def offers() -> list[Offer]:
             return [
-                Offer("run", plain(run_id), plain(words), partial(self._post, ask.RunRequested(run_id)))
-                for run_id, words in self.desk.known_runs()
+                Offer(
+                    "run",
+                    plain(row.run_id),
+                    plain(f"{row.status} · {row.environment} · {row.model}"),
+                    partial(self._post, requests.RunRequested(row.run_id)),
+                )
+                for row in self._vfm.rows
             ]
 
         return await asyncio.to_thread(offers)  # there may be ten thousand
@@ -190,35 +205,35 @@ class Everything(Provider):
         ]
 
     async def _configs(self) -> list[Offer]:
-        found = await asyncio.to_thread(_configs_of, self.desk)
+        found = await asyncio.to_thread(_configs_of, self._vfm)
         return [
-            Offer("config", name, about, partial(self._post, ask.LaunchRequested(config=path)))
+            Offer("config", name, about, partial(self._post, requests.LaunchRequested(config=path)))
             for name, path, about in found
         ]
 
     async def _fields(self) -> list[Offer]:
         found = await asyncio.to_thread(_fields)
         return [
-            Offer("field", key, help_, partial(self._post, ask.LaunchRequested(field=key)))
+            Offer("field", key, help_, partial(self._post, requests.LaunchRequested(field=key)))
             for key, help_ in found
         ]
 
     async def _volumes(self) -> list[Offer]:
-        client = await self.desk.connect()
+        client = await self._vfm.connect()
         return [
             Offer(
                 "volume",
                 info.name,
                 info.backend,
-                partial(self._post, ask.FilesRequested(info.backend, info.name)),
+                partial(self._post, requests.FilesRequested(info.backend, info.name)),
             )
             for info in (await client.volumes()).rows
         ]
 
-    async def _patiently(self, source: Callable[[], Awaitable[list[Offer]]]) -> list[Offer]:
-        """A source that hangs or is broken is left out: its own screen says what is wrong with it."""
+    async def _with_timeout(self, source: Callable[[], Awaitable[list[Offer]]]) -> list[Offer]:
+        """Read a source; one that hangs or fails is left out, since its own screen tells the error."""
         try:
-            return await asyncio.wait_for(source(), _PATIENCE)
+            return await asyncio.wait_for(source(), _TIMEOUT)
         except (TimeoutError, VfmError, OSError):
             return []
 
@@ -233,14 +248,14 @@ def _best(query: str, offers: list[Offer]) -> list[tuple[Match, Offer]]:
     found = [
         (matched, o) for o in offers if (matched := match(query, o.title, o.detail, fuzzy=o.kind != "run"))
     ]
-    return sorted(found, key=lambda pair: -pair[0].score)[:_MOST]
+    return sorted(found, key=lambda pair: -pair[0].score)[:_MOST_HITS]
 
 
-def _configs_of(desk: Desk) -> list[tuple[str, str, str]]:
-    """Name, path and the first words of every config."""
+def _configs_of(app: AppBase) -> list[tuple[str, str, str]]:
+    """Name, path and first comment of every config."""
     from tui.config.yaml_files import list_configs
 
-    folder = desk.settings.project_dir / "configs"
+    folder = app.settings.project_dir / "configs"
     return [
         (plain(path.name), str(path), plain(_about(path.read_text(errors="replace"))))
         for path in list_configs(folder)
@@ -257,3 +272,34 @@ def _fields() -> list[tuple[str, str]]:
     from tui.config.schema import rows
 
     return [(row.key, row.help) for row in rows()]
+
+
+def match(query: str, title: str, detail: str = "", *, fuzzy: bool = True) -> Match | None:
+    """Match a query with a title and its detail; None if it does not match."""
+    words, name, rest = query.casefold().split(), title.casefold(), detail.casefold()
+    if not words:
+        return None
+    if all(word in name or word in rest for word in words):
+        return _by_words(words, name)
+    return _by_letters("".join(words), name) if fuzzy else None
+
+
+def _by_words(words: list[str], name: str) -> Match:
+    spans = tuple((name.index(word), name.index(word) + len(word)) for word in words if word in name)
+    in_title = len(spans) / len(words)
+    at_start = sum(start == 0 or not name[start - 1].isalnum() for start, _ in spans) / len(words)
+    whole = sum(end - start for start, end in spans) / max(len(name), 1)
+    return Match(0.4 + 0.25 * in_title + 0.2 * at_start + 0.15 * min(whole, 1), spans)
+
+
+def _by_letters(letters: str, name: str) -> Match | None:
+    """The letters in order, each at its first place; the closer together, the better."""
+    at, spans = -1, []
+    for letter in letters:
+        at = name.find(letter, at + 1)
+        if at < 0:
+            return None
+        spans.append((at, at + 1))
+    spread = spans[-1][1] - spans[0][0]
+    density = len(letters) / spread
+    return Match(0.35 * density, tuple(spans)) if density >= 0.25 else None

@@ -1,6 +1,6 @@
-"""What screens ask of the app: messages that bubble up from wherever a key was pressed.
+"""Messages by which screens ask the app to open a screen or start an action; `tui/app.py` answers them.
 
-Owns the vocabulary between screens, so that no screen imports another one. `tui/app.py` answers.
+They bubble up from wherever a key was pressed, so that no screen imports another one.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 
 DEMO = "configs/local_demo.yaml"
-"""The config that a newcomer begins with."""
+"""Config of the demo, the first thing that a new user runs."""
 
 
 @dataclass
 class RunRequested(Message):
-    """Somebody wants to see a run."""
+    """Open the screen of a run."""
 
     run_id: str
 
 
 @dataclass
 class LaunchRequested(Message):
-    """Somebody wants the launch form, filled in.
+    """Open the launch form.
 
-    With `run_id` it is that run again: its config, and what had been typed over it. `values` (dotted key →
-    value) come on top, such as the change that a failure's hint proposes.
+    With `run_id` it is filled in with that run's config and overrides. `values` (dotted key → value) override
+    them, such as the change that a failure's hint proposes.
     """
 
     config: str | None = None
@@ -40,13 +40,13 @@ class LaunchRequested(Message):
     backend: str | None = None
     run_id: str | None = None
     field: str | None = None
-    """Dotted key of the field that the form opens at."""
+    """Dotted key of the field that gets the focus."""
     by: str = "hint"
-    """Who types the values: the hint of a failure, or the run."""
+    """Origin of `values`: the hint of a failure, or the run."""
 
 
 def evaluation_of(run_id: str, backend: str, checkpoint: str = "") -> LaunchRequested:
-    """The form for an evaluation of a training's checkpoint: of the best one, where none is named."""
+    """A request for the form of an evaluation of a checkpoint; of the best one where none is named."""
     value = f"{run_id}:{checkpoint}" if checkpoint else run_id
     return LaunchRequested(
         values={"evaluation.checkpoint": value}, kind="evaluate", backend=backend, run_id=run_id, by="run"
@@ -55,14 +55,14 @@ def evaluation_of(run_id: str, backend: str, checkpoint: str = "") -> LaunchRequ
 
 @dataclass
 class CompareRequested(Message):
-    """Somebody wants these runs over one another."""
+    """Open the comparison of these runs."""
 
     run_ids: Sequence[str]
 
 
 @dataclass
 class FilesRequested(Message):
-    """Somebody wants to see volumes, or one path of one."""
+    """Open the volumes, or a path in one of them."""
 
     backend: str | None = None
     volume: str | None = None
@@ -71,50 +71,48 @@ class FilesRequested(Message):
 
 @dataclass
 class DoctorRequested(Message):
-    """Somebody wants to know what is set up."""
+    """Open the doctor."""
 
 
 @dataclass
 class RerunRequested(Message):
-    """The same runs once more, without asking."""
+    """Launch the same runs again, without asking."""
 
     run_ids: Sequence[str]
 
 
 @dataclass
 class ResumeRequested(Message):
-    """These runs, which are over, should go on where they are."""
+    """Resume these runs, which are over, from their newest checkpoints."""
 
     run_ids: Sequence[str]
 
 
 @dataclass
 class CancelRequested(Message):
-    """These runs should stop; the app asks first."""
+    """Stop these runs; the app asks first."""
 
     run_ids: Sequence[str]
 
 
 @dataclass
 class DeleteRequested(Message):
-    """These runs' files should go; the app asks first, and names what goes."""
+    """Delete these runs' files; the app asks first, naming what is deleted."""
 
     run_ids: Sequence[str]
 
 
 @dataclass
 class DownloadRequested(Message):
-    """A file or folder of a volume should come to this machine; the app asks where to."""
+    """Download files and folders of a volume; the app asks where to."""
 
     backend: str
     volume: str
-    path: str
-    more: Sequence[str] = ()
-    """Other paths of the same volume, to the same place."""
+    paths: Sequence[str]
 
 
 @dataclass
 class RunsListed(Message):
-    """The home screen has a fresh list of runs."""
+    """The home screen listed the runs anew."""
 
     rows: Sequence[RunRow]

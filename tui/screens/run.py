@@ -19,11 +19,10 @@ from textual.message import Message
 from remote.contract import layout
 from remote.contract.checkpoint_names import choose
 from remote.contract.errors import VfmError
-from tui.screens import requests as ask
+from tui.screens import help_texts, requests
 from tui.screens.frame import VfmScreen
-from tui.screens.run_help import HELP
 from tui.screens.run_panes import RunPanes
-from tui.screens.run_summary import checkpoints_of, failure_of, proposal_of, standing
+from tui.screens.run_summary import checkpoints_of, failure_of, proposal_of, summary_of
 from tui.store.runs.phases import FINAL
 from tui.text.format import one_line, plain
 from tui.widgets.common.pane_layout import PaneLayout, can_split
@@ -44,7 +43,7 @@ class RunScreen(VfmScreen):
     """One run."""
 
     TITLE = "run"
-    HELP = HELP
+    HELP = help_texts.RUN
     DEFAULT_CSS = """
     RunScreen #run-body { height: 1fr; }
     RunScreen.-tall Timeline { margin: 1 0 0 0; }
@@ -118,7 +117,7 @@ class RunScreen(VfmScreen):
 
         try:
             if self._live is None:
-                client = await self.desk.connect()
+                client = await self.app.connect()
                 self._live = LiveRun(client, await client.find(self.run_id))
                 await self._found(self._live)
             async for live in self._live.updates():
@@ -132,8 +131,8 @@ class RunScreen(VfmScreen):
         self.run_id, self._came_late = record.run_id, record.status in FINAL
         self.sub_title = plain(record.run_id)
         self._say(None)
-        self._panes = RunPanes(live, self.desk.ui_state)
-        remembered = self.desk.ui_state.get("run.layout")
+        self._panes = RunPanes(live, self.app.ui_state)
+        remembered = self.app.ui_state.get("run.layout")
         builders = self._panes.builders()
         places = PaneLayout.restored(list(builders), remembered or {})
         self._show()
@@ -149,7 +148,9 @@ class RunScreen(VfmScreen):
         try:
             self._price = await price_an_hour(live.client, live.record)
         except VfmError as error:
-            self.desk.tell(plain(f"what the run costs is not to be had: {error.message}"), "warning")
+            self.app.notify(
+                plain(f"what the run costs is not to be had: {error.message}"), severity="warning"
+            )
 
     @on(Grew)
     async def _grew(self, event: Grew) -> None:
@@ -200,8 +201,8 @@ class RunScreen(VfmScreen):
             self.query_one(FailurePanel).show(failure_of(live))
 
     def _show_standing(self, live: LiveRun) -> None:
-        now = self.desk.now()
-        self.query_one(RunStatus).show(standing(live, now, self._price))
+        now = self.app.now()
+        self.query_one(RunStatus).show(summary_of(live, now, self._price))
         self.query_one(Timeline).show(live.state, live.record.kind, now, live.status)
 
     # --- panes -----------------------------------------------------------------------------------------
@@ -224,7 +225,7 @@ class RunScreen(VfmScreen):
     def _rearranged(self, event: Panes.Rearranged) -> None:
         event.stop()
         if (layout := event.layout.state()) != self._makeshift:
-            self.desk.ui_state.put("run.layout", layout)
+            self.app.ui_state.put("run.layout", layout)
         for panes in self.query(Panes):
             for name in panes.seen:  # what was out of sight may have missed something
                 self._update(panes, name)
@@ -250,7 +251,7 @@ class RunScreen(VfmScreen):
     async def action_split(self) -> None:
         """Several panes at once, or one."""
         if not can_split(*self.size):
-            self.desk.tell("the terminal is too small for two panes", "warning")
+            self.app.notify("the terminal is too small for two panes", severity="warning")
             return
         for panes in self.query(Panes):
             await panes.split()
@@ -277,7 +278,7 @@ class RunScreen(VfmScreen):
         from tui.backends.destination import Occupied
         from tui.screens.dialogs import AskPath, Confirm
 
-        suggested = str(Path(self.desk.download_dir) / default)
+        suggested = str(Path(self.app.download_dir) / default)
         chosen = await self.app.push_screen_wait(AskPath("Save these lines as", suggested, role="save"))
         if not chosen:
             return
@@ -290,11 +291,11 @@ class RunScreen(VfmScreen):
                     return
                 count = await pane.save(Path(chosen), force=True)
         except OSError as error:
-            self.desk.tell(f"cannot write {plain(chosen)}: {error.strerror or error}", "error")
+            self.app.notify(f"cannot write {plain(chosen)}: {error.strerror or error}", severity="error")
         except VfmError as error:
-            self.desk.tell(plain(f"cannot save: {one_line(error)}"), "error")
+            self.app.notify(plain(f"cannot save: {one_line(error)}"), severity="error")
         else:
-            self.desk.tell(f"{count:,} line{'s' * (count != 1)} in {plain(chosen)}")
+            self.app.notify(f"{count:,} line{'s' * (count != 1)} in {plain(chosen)}")
 
     # --- asking ----------------------------------------------------------------------------------------
 
@@ -321,15 +322,15 @@ class RunScreen(VfmScreen):
 
     def action_cancel(self) -> None:
         """The app asks first."""
-        self.post_message(ask.CancelRequested([self.run_id]))
+        self.post_message(requests.CancelRequested([self.run_id]))
 
     def action_rerun(self) -> None:
         """As it was, without asking."""
-        self.post_message(ask.RerunRequested([self.run_id]))
+        self.post_message(requests.RerunRequested([self.run_id]))
 
     def action_resume(self) -> None:
         """Where it is, from its newest checkpoint."""
-        self.post_message(ask.ResumeRequested([self.run_id]))
+        self.post_message(requests.ResumeRequested([self.run_id]))
 
     def goes_on(self, record: RunRecord) -> None:
         """Watch the next attempt at a run that was over."""
@@ -351,7 +352,7 @@ class RunScreen(VfmScreen):
     def _launch(self, values: dict[str, Any]) -> None:
         if self._live is not None:
             record = self._live.record
-            request = ask.LaunchRequested(
+            request = requests.LaunchRequested(
                 values=values, kind=record.kind, backend=record.backend, run_id=record.run_id
             )
             self.post_message(request)
@@ -365,24 +366,24 @@ class RunScreen(VfmScreen):
             pointed = next((name for pane in self.query(FilesPane) if (name := _checkpoint_at(pane))), "")
             chosen = next((saved for saved in found if saved.name == pointed), None) or choose(found)
             if chosen is not None:
-                self.post_message(ask.evaluation_of(record.run_id, record.backend, chosen.name))
+                self.post_message(requests.evaluation_of(record.run_id, record.backend, chosen.name))
 
     def action_download(self) -> None:
         """All of the run's files; the app asks where to."""
         if self._live is not None:
             record = self._live.record
             path = str(layout.run_path(record.run_id))
-            self.post_message(ask.DownloadRequested(record.backend, record.outputs, path))
+            self.post_message(requests.DownloadRequested(record.backend, record.outputs, [path]))
 
     def action_delete(self) -> None:
         """The app asks first, and names what goes."""
-        self.post_message(ask.DeleteRequested([self.run_id]))
+        self.post_message(requests.DeleteRequested([self.run_id]))
 
     def action_page(self) -> None:
         """The page of the run's app at Modal, in a browser; its address in any case, since one may be far."""
         if self._live is not None:
             page = self._live.record.identifiers["page"]
-            self.desk.tell(plain(page))
+            self.app.notify(plain(page))
             self.app.open_url(page)
 
     def action_again(self) -> None:

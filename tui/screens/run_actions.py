@@ -1,8 +1,4 @@
-"""What can be done to runs from wherever they are shown: cancel, run again, resume, delete.
-
-Owns asking first and saying afterwards. The doing is the client's; which runs are meant is up to the
-screen that posted the request.
-"""
+"""Actions on runs: cancel, run again, resume, delete. They ask first where they must, and notify."""
 
 from __future__ import annotations
 
@@ -11,121 +7,122 @@ from typing import TYPE_CHECKING
 
 from remote.contract import layout
 from remote.contract.errors import VfmError
-from tui.screens.app_base import Desk
-from tui.screens.confirm_price import may_cost
+from tui.screens.app_base import AppBase
+from tui.screens.confirm_price import confirm_price
 from tui.screens.dialogs import Confirm, ConfirmStop
 from tui.text.format import files_and_bytes, one_line, plain
 
 if TYPE_CHECKING:
+    from textual.notifications import SeverityLevel
+
     from remote.contract.record import RunRecord
     from tui.client import Client
     from tui.planning.plan import Plan
+    from tui.settings import Settings
 
 
 class RunActions:
-    """The actions of one app. Each tells its end in a toast; none raises."""
+    """The actions of one app. An error about one run becomes a notification, and the other runs are done."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, app: AppBase) -> None:
+        self._app = app
 
     async def cancel(self, run_ids: Sequence[str]) -> None:
-        """Ask, then ask the runs to stop. They save what they have."""
+        """Stop runs, after asking. They save their state, unless the user wants them ended at once."""
         live = [run for run in await self._records(run_ids) if not run.ended_already]
         if not live:
-            self._say("nothing to cancel: already over")
+            self._notify("nothing to cancel: already over")
             return
-        what = [f"{run.run_id}  {run.environment}  {run.model}" for run in live]
-        title = f"Stop {_runs(live)}? What is trained so far is saved."
-        question = ConfirmStop(title, what)
-        if await self._desk.push_screen_wait(question):
+        lines = [f"{run.run_id}  {run.environment}  {run.model}" for run in live]
+        question = ConfirmStop(f"Stop {_runs(live)}? What is trained so far is saved.", lines)
+        if await self._app.push_screen_wait(question):
             done = "ended at once" if question.now else "asked to stop"
             await self._each(live, lambda client, run: client.cancel(run, now=question.now), done)
 
     async def delete(self, run_ids: Sequence[str]) -> list[str]:
-        """Ask, naming what goes, then delete the runs' directories; returns the runs that are gone."""
+        """Delete the runs' directories, after asking; returns the runs that were deleted."""
         from tui.services.transfers import removal
 
         runs = await self._records(run_ids)
-        if going := [run.run_id for run in runs if not run.ended_already]:
-            self._say(f"still going, cancel first: {', '.join(going)}", "warning")
+        if live := [run.run_id for run in runs if not run.ended_already]:
+            self._notify(f"still running, cancel first: {', '.join(live)}", "warning")
             return []
-        client = await self._desk.connect()
-        goes = [(run, await removal(client, run)) for run in runs]
-        what = [f"{run.run_id}  {files_and_bytes(gone.count, gone.bytes)}" for run, gone in goes]
+        client = await self._app.connect()
+        removals = [(run, await removal(client, run)) for run in runs]
+        lines = [f"{run.run_id}  {files_and_bytes(found.count, found.bytes)}" for run, found in removals]
         title = f"Delete {_runs(runs)} with checkpoints, rollouts and logs?"
-        sure = bool(runs) and await self._desk.push_screen_wait(Confirm(title, what, yes="Delete"))
+        sure = bool(runs) and await self._app.push_screen_wait(Confirm(title, lines, yes="Delete"))
         return await self._each(runs, _remove, "deleted") if sure else []
 
     async def rerun(self, run_ids: Sequence[str]) -> None:
-        """Start the same runs once more; where that costs money, ask first."""
+        """Launch the same runs again, after asking where that costs money."""
         from tui.services.rerun import plan_again
 
-        plans: dict[str, Plan] = {}
+        async def launch(client: Client, run: RunRecord, plan: Plan) -> None:
+            record = await client.launch(plan)
+            self._notify(f"{record.run_id} started: {run.run_id} once more")
 
-        async def look(client: Client, run: RunRecord) -> None:
-            plans[run.run_id] = await plan_again(client, self._desk.settings, run.run_id)
-
-        async def again(client: Client, run: RunRecord) -> None:
-            made = await client.launch(plans[run.run_id])
-            self._say(f"{made.run_id} started: {run.run_id} once more")
-
-        runs = await self._records(run_ids)
-        await self._each(runs, look, "")
-        if await may_cost(self._desk, list(plans.values())):
-            await self._each([run for run in runs if run.run_id in plans], again, "")
+        await self._plan_and_do(run_ids, plan_again, launch)
 
     async def resume(self, run_ids: Sequence[str]) -> list[RunRecord]:
-        """Have runs that are over go on where they are; where that costs money, ask first.
-
-        Returns the records of those that do.
-        """
+        """Resume runs that are over, after asking where that costs money; returns their new records."""
         from tui.services.resume import plan_resume
 
-        plans: dict[str, Plan] = {}
         resumed: list[RunRecord] = []
 
-        async def look(client: Client, run: RunRecord) -> None:
-            plans[run.run_id] = await plan_resume(client, self._desk.settings, run.run_id)
-
-        async def go_on(client: Client, run: RunRecord) -> None:
-            plan = plans[run.run_id]
+        async def resume(client: Client, run: RunRecord, plan: Plan) -> None:
             resumed.append(await client.resume(plan))
-            self._say(f"{run.run_id} goes on: {'; '.join(plan.notices)}")
+            self._notify(f"{run.run_id} goes on: {'; '.join(plan.notices)}")
 
-        runs = await self._records(run_ids)
-        await self._each(runs, look, "")
-        if await may_cost(self._desk, list(plans.values())):
-            await self._each([run for run in runs if run.run_id in plans], go_on, "")
+        await self._plan_and_do(run_ids, plan_resume, resume)
         return resumed
 
+    async def _plan_and_do(
+        self,
+        run_ids: Sequence[str],
+        make_plan: Callable[[Client, Settings, str], Awaitable[Plan]],
+        do: Callable[[Client, RunRecord, Plan], Awaitable[None]],
+    ) -> None:
+        """Plan every run, ask once about their prices, then do what was planned."""
+        plans: dict[str, Plan] = {}
+
+        async def plan(client: Client, run: RunRecord) -> None:
+            plans[run.run_id] = await make_plan(client, self._app.settings, run.run_id)
+
+        runs = await self._records(run_ids)
+        await self._each(runs, plan)
+        if await confirm_price(self._app, list(plans.values())):
+            planned = [run for run in runs if run.run_id in plans]
+            await self._each(planned, lambda client, run: do(client, run, plans[run.run_id]))
+
     async def _records(self, run_ids: Sequence[str]) -> list[RunRecord]:
-        """The runs as they stand now; only the backends that have them are asked, since others may hang."""
-        client = await self._desk.connect()
-        holders = {row.backend for row in self._desk.rows if row.run_id in run_ids} or set(client.backends)
-        found = [run for name in sorted(holders) for run in await client.runs_of(name)]
+        """The runs' records, read now; other backends than theirs are not asked, since they may hang."""
+        client = await self._app.connect()
+        backends = {row.backend for row in self._app.rows if row.run_id in run_ids} or set(client.backends)
+        found = [run for name in sorted(backends) for run in await client.runs_of(name)]
         known = {run.run_id: run for run in found}
         if missing := [run_id for run_id in run_ids if run_id not in known]:
-            self._say(f"no longer there: {', '.join(missing)}", "warning")
+            self._notify(f"no longer there: {', '.join(missing)}", "warning")
         return [known[run_id] for run_id in run_ids if run_id in known]
 
     async def _each(
-        self, runs: Sequence[RunRecord], do: Callable[[Client, RunRecord], Awaitable[None]], done: str
+        self, runs: Sequence[RunRecord], do: Callable[[Client, RunRecord], Awaitable[None]], done: str = ""
     ) -> list[str]:
-        """Do it to each run, and return those it worked for; one that fails is told of."""
-        client = await self._desk.connect()
+        """Do something to each run, notify that it is `done`; returns the ids of the runs where it was."""
+        client = await self._app.connect()
         succeeded: list[str] = []
         for run in runs:
             try:
                 await do(client, run)
                 succeeded.append(run.run_id)
             except VfmError as error:
-                self._say(f"{run.run_id}: {one_line(error)}", "error")
+                self._notify(f"{run.run_id}: {one_line(error)}", "error")
         if succeeded and done:
-            self._say(f"{done}: {', '.join(succeeded)}")
+            self._notify(f"{done}: {', '.join(succeeded)}")
         return succeeded
 
-    def _say(self, text: str, severity: str = "information") -> None:
-        self._desk.tell(plain(text.replace("\n", " · ")), severity)
+    def _notify(self, text: str, severity: SeverityLevel = "information") -> None:
+        self._app.notify(plain(text.replace("\n", " · ")), severity=severity)
 
 
 async def _remove(client: Client, run: RunRecord) -> None:

@@ -13,13 +13,13 @@ from tui.store.episodes.scores import FAILED
 from tui.store.logs.event_text import attempt
 from tui.store.runs.phases import FINAL, doing, spans
 from tui.text.format import scores_line
-from tui.widgets.runs.status_line import Standing
+from tui.widgets.runs.status_line import RunSummary
 
 if TYPE_CHECKING:
     from tui.services.live_run import LiveRun
 
 
-def standing(live: LiveRun, now: float, price: float | None = None) -> Standing:
+def summary_of(live: LiveRun, now: float, price: float | None = None) -> RunSummary:
     """How a run stands, as its status line tells it; `now` in Unix seconds, `price` in USD an hour."""
     record, state, status = live.record, live.state, live.status
     over = status in FINAL
@@ -27,7 +27,7 @@ def standing(live: LiveRun, now: float, price: float | None = None) -> Standing:
     done, total = _counted(live)
     until = (end if over else max(now, state.last_t or 0.0)) or now
     elapsed = max(0.0, until - (record.started or record.created))
-    return Standing(
+    return RunSummary(
         status=status,
         doing="" if over else doing(state, spans(state, record.kind, now, status)) or _waiting(live),
         environment=record.environment,

@@ -20,13 +20,12 @@ from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
 from remote.contract.layout import run_path
-from tui.screens import requests as ask
+from tui.screens import help_texts, requests
 from tui.screens.frame import VfmScreen
-from tui.screens.runs_help import HELP
 from tui.services.run_list import RunList
 from tui.store.runs.filter import before_field, completions, parse_filter
 from tui.store.runs.row import RunRow
-from tui.widgets.common.filter_input import FilterLine
+from tui.widgets.common.filter_input import FilterInput
 from tui.widgets.runs import list_summary
 from tui.widgets.runs.table import RunTable
 from tui.widgets.runs.welcome import Welcome
@@ -44,7 +43,7 @@ class RunsScreen(VfmScreen):
     """The runs table, the lines around it, and its keys."""
 
     TITLE = "runs"
-    HELP = HELP
+    HELP = help_texts.RUNS
     DEFAULT_CSS = """
     RunsScreen #runs-summary { height: 1; padding: 0 1; color: $text-muted; }
     RunsScreen #runs-said {
@@ -82,25 +81,25 @@ class RunsScreen(VfmScreen):
 
     def body(self) -> ComposeResult:
         """Counts, what is wrong, the filter, the runs, the one under the cursor; or a welcome."""
-        known = self.desk.ui_state.get(_MEMORY)
+        known = self.app.ui_state.get(_MEMORY)
         self._known = known if isinstance(known, dict) else {}
         column, filter_text = str(self._known.get("sort")), str(self._known.get("filter") or "")
         yield Static(id="runs-summary")
         yield Static(id="runs-said", classes="-hidden")
         history = self._known.get("filters")
-        yield FilterLine(filter_text, history if isinstance(history, list) else [], self._completions)
+        yield FilterInput(filter_text, history if isinstance(history, list) else [], self._completions)
         with Vertical(id="runs-body"):
-            yield RunTable(self.desk.now, column, bool(self._known.get("reverse")))
+            yield RunTable(self.app.now, column, bool(self._known.get("reverse")))
             yield Static(id="runs-detail")
         yield Welcome(classes="-hidden")
 
     def on_mount(self) -> None:
         """The rows of the session before are in the first frame; after it everybody is asked."""
         table = self.query_one(RunTable)
-        table.filter_by(parse_filter(self.query_one(FilterLine).text))
+        table.filter_by(parse_filter(self.query_one(FilterInput).text))
         table.empty = "looking for runs …"
         table.focus()
-        self._list = RunList(self.desk.connect, self.desk.ui_state.folder, clock=self.desk.now)
+        self._list = RunList(self.app.connect, self.app.ui_state.folder, clock=self.app.now)
         self._list.read_first()
         if self._list.rows:
             self._listed(self._list)
@@ -130,7 +129,7 @@ class RunsScreen(VfmScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that have nothing to work on are not on offer."""
-        if action in _CHANGES and self.desk.readonly:
+        if action in _CHANGES and self.app.readonly:
             return False
         if action == "propose":
             row = self.query_one(RunTable).row if self._rows else None
@@ -146,7 +145,7 @@ class RunsScreen(VfmScreen):
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """A list that stopped says so."""
         if event.worker.group == "runs" and event.state == WorkerState.ERROR:
-            self.desk.tell(f"the list of runs stands still: {event.worker.error}", "error")
+            self.app.notify(f"the list of runs stands still: {event.worker.error}", severity="error")
 
     @property
     def _rows(self) -> Sequence[RunRow]:
@@ -161,7 +160,7 @@ class RunsScreen(VfmScreen):
         table, had = self.query_one(RunTable), bool(self.query_one(RunTable).rows)
         table.show(runs.rows, begun=runs.settled)
         if runs.listed:
-            self.post_message(ask.RunsListed(runs.rows))
+            self.post_message(requests.RunsListed(runs.rows))
         nothing = not runs.rows and (runs.listed or runs.settled or runs.error is not None)
         self._welcome(nothing)
         if bool(runs.rows) != had:
@@ -207,14 +206,14 @@ class RunsScreen(VfmScreen):
     def _tell_detail(self) -> None:
         lines = 1 if self.has_class("-short") else 3
         row = self.query_one(RunTable).row
-        _put(self.query_one("#runs-detail", Static), list_summary.detail(row, self.desk.now(), lines=lines))
+        _put(self.query_one("#runs-detail", Static), list_summary.detail(row, self.app.now(), lines=lines))
 
     def _completions(self, _: str) -> Iterator[str]:
         return completions(self._rows)
 
     @on(RunTable.Opened)
     def _opened(self, event: RunTable.Opened) -> None:
-        self.post_message(ask.RunRequested(event.row.run_id))
+        self.post_message(requests.RunRequested(event.row.run_id))
 
     @on(RunTable.Moved)
     def _moved(self, event: RunTable.Moved) -> None:
@@ -232,8 +231,8 @@ class RunsScreen(VfmScreen):
     def _sorted(self, event: RunTable.Sorted) -> None:
         self._remember(sort=event.column, reverse=event.reverse)
 
-    @on(FilterLine.Typed)
-    def _typed(self, event: FilterLine.Typed) -> None:
+    @on(FilterInput.Typed)
+    def _typed(self, event: FilterInput.Typed) -> None:
         """What is typed counts at once; among thousands of runs, once for several keys that come together."""
         self._typing = event.text
         if len(self._rows) < _MANY:
@@ -252,10 +251,10 @@ class RunsScreen(VfmScreen):
             table.filter_by(parse_filter(before))
         self._tell()
 
-    @on(FilterLine.Left)
-    def _left(self, event: FilterLine.Left) -> None:
+    @on(FilterInput.Left)
+    def _left(self, event: FilterInput.Left) -> None:
         self._typing = None
-        self._remember(filter=event.text, filters=self.query_one(FilterLine).history)
+        self._remember(filter=event.text, filters=self.query_one(FilterInput).history)
         table = self.query_one(RunTable)
         table.filter_by(parse_filter(event.text))
         table.focus()
@@ -264,7 +263,7 @@ class RunsScreen(VfmScreen):
     @on(Welcome.Chosen)
     def _begun(self, event: Welcome.Chosen) -> None:
         if event.choice == "demo":
-            self.post_message(ask.LaunchRequested(ask.DEMO))
+            self.post_message(requests.LaunchRequested(requests.DEMO))
         elif event.choice == "launch":
             self.action_launch()
         else:
@@ -272,15 +271,15 @@ class RunsScreen(VfmScreen):
 
     def action_launch(self) -> None:
         """The launch form."""
-        self.post_message(ask.LaunchRequested())
+        self.post_message(requests.LaunchRequested())
 
     def action_filter(self) -> None:
         """Type what to look for."""
-        self.query_one(FilterLine).open()
+        self.query_one(FilterInput).open()
 
     def action_leave(self) -> None:
         """Drop the filter; then the marks."""
-        line, table = self.query_one(FilterLine), self.query_one(RunTable)
+        line, table = self.query_one(FilterInput), self.query_one(RunTable)
         if line.text:
             line.clear()
         elif table.marked:
@@ -292,75 +291,77 @@ class RunsScreen(VfmScreen):
         """The marked runs over one another."""
         marked = self.query_one(RunTable).marked
         if len(marked) < 2:
-            self.desk.tell("mark two runs or more with m, then = lays them over one another")
+            self.app.notify("mark two runs or more with m, then = lays them over one another")
         else:
-            self.post_message(ask.CompareRequested([row.run_id for row in marked]))
+            self.post_message(requests.CompareRequested([row.run_id for row in marked]))
 
     def action_edit(self) -> None:
         """The form of the chosen run."""
         chosen = self._chosen
         if len(chosen) > 1:
-            self.desk.tell("one run at a time can be edited: Escape drops the marks")
+            self.app.notify("one run at a time can be edited: Escape drops the marks")
         for row in chosen if len(chosen) == 1 else ():
-            self.post_message(ask.LaunchRequested(kind=row.kind, backend=row.backend, run_id=row.run_id))
+            self.post_message(requests.LaunchRequested(kind=row.kind, backend=row.backend, run_id=row.run_id))
 
     def action_evaluate(self) -> None:
         """The form for an evaluation of the best checkpoint of the run under the cursor."""
         row = self.query_one(RunTable).row
         if row is not None and row.kind == "train":
-            self.post_message(ask.evaluation_of(row.run_id, row.backend))
+            self.post_message(requests.evaluation_of(row.run_id, row.backend))
         elif row is not None:
-            self.desk.tell(f"{row.run_id} is an evaluation: it has no checkpoints")
+            self.app.notify(f"{row.run_id} is an evaluation: it has no checkpoints")
 
     def action_propose(self) -> None:
         """The form of the run under the cursor, with the change that its failure's hint proposes."""
         row = self.query_one(RunTable).row
         if row is not None and row.fix_key:
             values = {row.fix_key: row.fix_value}
-            asked = ask.LaunchRequested(values=values, kind=row.kind, backend=row.backend, run_id=row.run_id)
+            asked = requests.LaunchRequested(
+                values=values, kind=row.kind, backend=row.backend, run_id=row.run_id
+            )
             self.post_message(asked)
 
     def action_rerun(self) -> None:
         """The chosen runs once more."""
-        self.post_message(ask.RerunRequested(_ids(self._chosen)))
+        self.post_message(requests.RerunRequested(_ids(self._chosen)))
 
     def action_resume(self) -> None:
         """The chosen runs that are over go on where they are."""
         if over := [row for row in self._chosen if not row.live]:
-            self.post_message(ask.ResumeRequested(_ids(over)))
+            self.post_message(requests.ResumeRequested(_ids(over)))
         else:
-            self.desk.tell("nothing to resume: still running")
+            self.app.notify("nothing to resume: still running")
 
     def action_cancel(self) -> None:
         """The chosen runs should stop; the app asks."""
         if live := [row for row in self._chosen if row.live]:
-            self.post_message(ask.CancelRequested(_ids(live)))
+            self.post_message(requests.CancelRequested(_ids(live)))
         else:
-            self.desk.tell("nothing to stop: already over")
+            self.app.notify("nothing to stop: already over")
 
     def action_delete(self) -> None:
         """The chosen runs' files should go; the app asks."""
-        self.post_message(ask.DeleteRequested(_ids(self._chosen)))
+        self.post_message(requests.DeleteRequested(_ids(self._chosen)))
 
     def action_download(self) -> None:
         """The chosen runs' directories; the app asks where to, once a volume."""
         paths: dict[tuple[str, str], list[str]] = {}
         for row in self._chosen:
             paths.setdefault((row.backend, row.outputs), []).append(str(run_path(row.run_id)))
-        for (backend, volume), (first, *more) in paths.items():
-            self.post_message(ask.DownloadRequested(backend, volume, first, more))
+        for (backend, volume), found in paths.items():
+            self.post_message(requests.DownloadRequested(backend, volume, found))
 
     def action_volumes(self) -> None:
         """Everything in the volumes."""
-        self.post_message(ask.FilesRequested())
+        self.post_message(requests.FilesRequested())
 
     def action_doctor(self) -> None:
         """What is set up, and what mends the rest."""
-        self.post_message(ask.DoctorRequested())
+        self.post_message(requests.DoctorRequested())
 
     def _remember(self, **what: Any) -> None:
         self._known = {**self._known, **what}
-        self.desk.ui_state.put(_MEMORY, self._known)
+        self.app.ui_state.put(_MEMORY, self._known)
 
 
 def _put(line: Static, said: Content) -> None:

@@ -149,11 +149,11 @@ class VolumesScreen(VfmScreen):
     @work(group="volumes", description="connect", exit_on_error=False)
     async def _begin(self) -> None:
         try:
-            self._client = await self.desk.connect()
+            self._client = await self.app.connect()
         except VfmError as error:
             self._nothing(f"! {one_line(error)}")
             return
-        backends = VolumeList(list(self._client.backends), self.desk.now)
+        backends = VolumeList(list(self._client.backends), self.app.now)
         await self.query_one("#volumes-left").mount(backends)
         backends.focus()
         self._nothing("a volume's files are shown here")
@@ -167,7 +167,7 @@ class VolumesScreen(VfmScreen):
     @work(group="volumes-list", description="list volumes", exit_on_error=False)
     async def _ask(self, backend: str) -> None:
         """One backend by itself: it may be slow or fail, and the others are none the worse."""
-        client = await self.desk.connect()
+        client = await self.app.connect()
 
         async def volumes() -> Sequence[VolumeInfo]:
             await asyncio.to_thread(client.backend, backend)  # its first import may take a second
@@ -191,7 +191,7 @@ class VolumesScreen(VfmScreen):
 
     @work(group="volumes-jobs", description="follow transfers", exit_on_error=False)
     async def _follow(self) -> None:
-        transfers = await self.desk.transfers()
+        transfers = await self.app.transfers()
         async for _ in transfers.updates():
             self.post_message(self.Moved(transfers))
 
@@ -226,7 +226,7 @@ class VolumesScreen(VfmScreen):
             await self._show(found, wanted.path, go_in=True)
         elif found is not None:
             self._wanted = None
-            last = self.desk.ui_state.get("volumes.last")
+            last = self.app.ui_state.get("volumes.last")
             kept = next((info for info in infos if [info.backend, info.name] == last), None)
             outputs = next((info for info in infos if "-outputs-" in info.name), found)
             await self._show(kept or outputs)
@@ -240,7 +240,7 @@ class VolumesScreen(VfmScreen):
             self.sub_title = plain(info.name)
             self.query_one(VolumeList).go_to(info)
             pane = FilesPane(self._client, info.backend, info.name)
-            pane.restore(self.desk.ui_state.get("files", {}))
+            pane.restore(self.app.ui_state.get("files", {}))
             place = self.query_one("#volumes-files")
             await place.remove_children()
             await place.mount(pane)
@@ -250,7 +250,7 @@ class VolumesScreen(VfmScreen):
             self.query_one(FilesPane).go_to(path)
         if go_in:
             self._wanted = None
-            self.desk.ui_state.put("volumes.last", [info.backend, info.name])
+            self.app.ui_state.put("volumes.last", [info.backend, info.name])
             self.query_one(FilesPane).files.focus()
 
     def _nothing(self, text: str) -> None:
@@ -282,7 +282,7 @@ class VolumesScreen(VfmScreen):
     def action_back(self) -> None:
         """On a narrow terminal from the files to the volumes first."""
         for pane in self.query(FilesPane):
-            self.desk.ui_state.put("files", pane.state())
+            self.app.ui_state.put("files", pane.state())
         if self.has_class("-inside") and self.has_class("-narrow"):
             self.action_volumes()
         else:
@@ -297,7 +297,7 @@ class VolumesScreen(VfmScreen):
         """The whole volume under the cursor."""
         for listed in self.query(VolumeList):
             if listed.has_focus and listed.info is not None:
-                self.post_message(DownloadRequested(listed.info.backend, listed.info.name, ""))
+                self.post_message(DownloadRequested(listed.info.backend, listed.info.name, [""]))
 
     def action_again(self) -> None:
         """Ask every backend once more."""
@@ -343,7 +343,7 @@ class VolumesScreen(VfmScreen):
 
     @work(group="volumes-change", description="change a transfer", exit_on_error=False)
     async def _change_job(self, event: TransfersPanel.Wanted) -> None:
-        transfers = await self.desk.transfers()
+        transfers = await self.app.transfers()
         match event.what:
             case "pause":
                 await transfers.pause(event.job)
@@ -351,7 +351,7 @@ class VolumesScreen(VfmScreen):
                 await transfers.cancel(event.job)
             case "resume":
                 transfers.resume(event.job)
-                await ask_to_replace(self.desk, transfers, [event.job])
+                await ask_to_replace(self.app, transfers, [event.job])
 
 
 def _is(info: VolumeInfo, backend: str | None, volume: str | None) -> bool:

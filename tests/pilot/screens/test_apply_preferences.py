@@ -103,7 +103,7 @@ async def test_taking_another_theme_than_the_files_is_said_to_be_for_now(
         assert toasts(app) == []
         app.theme = "nord"
         await until(lambda: bool(toasts(app)), "a word on it")
-        assert toasts(app) == ["settings.toml names vfm-light: that one comes back with the next start"]
+        assert toasts(app) == ["settings.toml names vfm-light: it is used again from the next start on"]
 
 
 async def test_a_remembered_theme_that_is_gone_is_no_crash(client: Client, settings: Settings) -> None:
@@ -179,7 +179,7 @@ async def test_the_written_file_changes_nothing_and_names_every_key(
     client: Client, settings: Settings
 ) -> None:
     app = VfmApp(client, settings=settings)
-    path = app.user_settings.write()
+    path = app.app_preferences.write()
     assert path == settings.config_dir / "settings.toml"
     read = Preferences.read(settings.config_dir)
     assert (read.keys, read.theme, read.mistakes) == ({}, None, ())
@@ -193,7 +193,7 @@ async def test_the_written_file_changes_nothing_and_names_every_key(
 
 def test_a_file_that_is_there_is_never_written_over(client: Client, settings: Settings) -> None:
     write(settings, 'theme = "nord"\n')
-    path = VfmApp(client, settings=settings).user_settings.write()
+    path = VfmApp(client, settings=settings).app_preferences.write()
     assert path.name == "settings.example.toml"
     assert (settings.config_dir / "settings.toml").read_text() == 'theme = "nord"\n'
     assert '\ntheme = "nord"\n' in path.read_text()

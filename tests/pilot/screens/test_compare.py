@@ -17,7 +17,7 @@ from tests.backends.conftest import request as request_for
 from tests.pilot.conftest import NOW, make_run, story
 from tests.waiting import until
 from tui.client import Client
-from tui.screens.app_base import Desk
+from tui.screens.app_base import AppBase
 from tui.screens.compare import CompareScreen
 from tui.screens.requests import RunRequested
 from tui.settings import Settings
@@ -27,7 +27,7 @@ from tui.widgets.charts.pane import ChartsPane
 from tui.widgets.runs.compare_table import CompareTable
 
 
-class Compared(Desk):
+class Compared(AppBase):
     """An app that holds nothing but the comparison, and notes what it asks for."""
 
     def __init__(self, client: Client, settings: Settings, run_ids: Sequence[str], ui_state: UiState) -> None:

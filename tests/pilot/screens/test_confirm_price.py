@@ -13,7 +13,7 @@ from tests.waiting import until
 from tui.app import VfmApp
 from tui.backends.local.backend import LocalBackend
 from tui.client import Client
-from tui.screens import requests as ask
+from tui.screens import requests
 from tui.screens.dialogs import Confirm
 from tui.settings import Settings
 
@@ -47,7 +47,7 @@ async def test_several_runs_are_asked_about_together(home: Path, settings: Setti
     settings, far = replace(settings, env_file_names=frozenset({"X"})), Far(home)
     app = VfmApp(Client(settings, {"modal": far}), settings=settings, clock=lambda: NOW)
     async with app.run_test(size=(120, 40)) as pilot:
-        app.post_message(ask.RerunRequested(both))
+        app.post_message(requests.RerunRequested(both))
         await until(lambda: isinstance(app.screen, Confirm), "the question")
         await until(lambda: "Launch 2 runs on modal?" in seen(app), "its words")
         assert seen(app).count("vf_wordle  $2.73 an hour, at most $43.71") == 2

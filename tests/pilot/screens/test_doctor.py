@@ -11,7 +11,7 @@ from tui.app import VfmApp
 from tui.backends.local.backend import LocalBackend
 from tui.client import Client
 from tui.doctor import CHECKS
-from tui.screens import requests as ask
+from tui.screens import requests
 from tui.screens.doctor import DoctorScreen
 from tui.settings import Settings
 from tui.widgets.common.findings import FindingList
@@ -141,7 +141,7 @@ async def test_what_the_app_cannot_do_is_not_offered(project: Path, tmp_path: Pa
 
 
 async def test_the_demo_is_one_key_away(app: VfmApp, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[ask.LaunchRequested] = []
+    asked: list[requests.LaunchRequested] = []
     monkeypatch.setattr(VfmApp, "on_launch_requested", lambda self, message: asked.append(message))
     async with app.run_test() as pilot:
         await pilot.press("f9")

@@ -25,48 +25,45 @@ from tests.pilot.conftest import ROOT
 from tests.waiting import until
 from tui.app import VfmApp
 from tui.client import Client
-from tui.screens import requests as ask
-from tui.screens.exit_messages import farewell, left_half_way
+from tui.screens import requests
+from tui.screens.exit_messages import broken_transfers_message, live_runs_message
 from tui.screens.frame import VfmScreen
 from tui.services.transfers import Direction, Job
 from tui.settings import Settings
 from tui.store.runs.row import RunRow
 
 
-class Seen:
-    """What a farewell needs of a run."""
-
-    def __init__(self, run_id: str, status: str) -> None:
-        self.run_id, self.status = run_id, status
-
-
-def test_a_farewell_names_the_runs_that_go_on() -> None:
-    done, one, two = Seen("k1", "done"), Seen("k2", "running"), Seen("k3", "pending")
+def test_the_exit_message_names_the_runs_that_go_on() -> None:
+    done, one, two = (
+        RunRow("k1", status="done"),
+        RunRow("k2", status="running"),
+        RunRow("k3", status="pending"),
+    )
     again = "vfm-tui or vfm logs RUN --follow joins"
-    assert farewell([done]) == ""
-    assert farewell([done, one]) == f"1 run goes on: k2 · {again} it again"
-    assert farewell([one, done, two]) == f"2 runs go on: k2, k3 · {again} them again"
-    many = [Seen(f"k{number}", "running") for number in range(5)]
-    assert farewell(many).startswith("5 runs go on: k0, k1, k2 and 2 more ·")
+    assert live_runs_message([done]) == ""
+    assert live_runs_message([done, one]) == f"1 run goes on: k2 · {again} it again"
+    assert live_runs_message([one, done, two]) == f"2 runs go on: k2, k3 · {again} them again"
+    many = [RunRow(f"k{number}", status="running") for number in range(5)]
+    assert live_runs_message(many).startswith("5 runs go on: k0, k1, k2 and 2 more ·")
 
 
-def test_a_farewell_names_the_transfers_that_ended_with_the_app() -> None:
+def test_the_exit_message_names_the_transfers_that_ended_with_the_app() -> None:
     def job(name: str, direction: Direction = "download") -> Job:
         return Job(direction, "local", "volume", f"runs/{name}", Path(name))
 
     one, up = job("weights"), job("data", "upload")
-    assert left_half_way([]) == ""
-    assert left_half_way([one]) == (
-        "1 download was left half way: weights · started again, it goes on from there"
+    assert broken_transfers_message([]) == ""
+    assert broken_transfers_message([one]) == (
+        "1 download was interrupted: weights · start it again, and it goes on from there"
     )
-    assert left_half_way([one, up]) == (
-        "2 transfers were left half way: weights, data · started again, they go on from there"
+    assert broken_transfers_message([one, up]) == (
+        "2 transfers were interrupted: weights, data · start them again, and they go on from there"
     )
     many = [job(f"d{number}") for number in range(5)]
-    assert left_half_way(many).startswith("5 downloads were left half way: d0, d1, d2 and 2 more ·")
+    assert broken_transfers_message(many).startswith("5 downloads were interrupted: d0, d1, d2 and 2 more ·")
 
 
-async def test_quitting_says_which_transfers_were_left_half_way(
+async def test_quitting_says_which_transfers_were_interrupted(
     home: Path,
     client: Client,
     settings: Settings,
@@ -95,7 +92,7 @@ async def test_quitting_says_which_transfers_were_left_half_way(
     # Without a terminal the driver and the app make up different sizes, and resize one another for ever.
     await app.run_async(size=(80, 24), auto_pilot=leave_in_mid_download)
     assert broken_off.is_set()
-    assert "1 download was left half way: k1\\x1b[2J · started again" in capsys.readouterr().out
+    assert "1 download was interrupted: k1\\x1b[2J · start it again" in capsys.readouterr().out
 
 
 def toasts(app: VfmApp) -> list[str]:
@@ -143,7 +140,7 @@ async def test_news_that_comes_while_the_app_closes_is_nobodys(
     async with app.run_test():
         await until(lambda: any(row.status == "running" for row in app.rows), "the run in the list")
     ended = [replace(row, status="done") for row in app.rows]
-    app.on_runs_listed(ask.RunsListed(ended))  # as the last listing does, when no screen is left
+    app.on_runs_listed(requests.RunsListed(ended))  # as the last listing does, when no screen is left
     assert app.rows == ended
     go.touch()
 
@@ -190,7 +187,7 @@ class Fragile(VfmScreen):
 async def test_the_app_survives_what_nobody_foresaw(client: Client, settings: Settings) -> None:
     app = VfmApp(client, settings=settings)
     async with app.run_test() as pilot:
-        app.sturdy = True
+        app.survives_headless = True
         await app.push_screen(Fragile())
         await pilot.press("a", "a", "w", "e")
         app.screen.query_one(Breaks).post_message(Breaks.Asked())

@@ -16,7 +16,7 @@ from tui.client import Client
 from tui.screens.frame import VfmScreen
 from tui.screens.help import HelpScreen
 from tui.settings import Settings
-from tui.widgets.common.footer import KeyBar
+from tui.widgets.common.footer import VfmFooter
 
 
 class Dial(Widget, can_focus=True):
@@ -70,7 +70,7 @@ def words(app: VfmApp) -> str:
 
 
 def bar(app: VfmApp) -> str:
-    return str(app.screen.query_one(KeyBar).render())
+    return str(app.screen.query_one(VfmFooter).render())
 
 
 async def test_help_has_words_and_every_key_by_place(app: VfmApp) -> None:
@@ -157,8 +157,8 @@ async def test_a_click_presses_the_key(app: VfmApp) -> None:
         dial = screen.query_one(Dial)
         dial.focus()
         await pilot.pause()
-        await pilot.click(KeyBar, offset=(bar(app).index("Turn up") + 2, 0))
-        await pilot.click(KeyBar, offset=(bar(app).index("Make number 0") + 2, 0))
+        await pilot.click(VfmFooter, offset=(bar(app).index("Turn up") + 2, 0))
+        await pilot.click(VfmFooter, offset=(bar(app).index("Make number 0") + 2, 0))
         await until(lambda: (dial.turned, screen.made) == (1, [0]), "both keys")
 
 
@@ -166,5 +166,5 @@ async def test_the_title_says_whose_work_this_is(app: VfmApp) -> None:
     async with app.run_test() as pilot:
         await app.push_screen(Workshop())
         await pilot.pause()
-        await until(lambda: app.who == "ann · tests", "the names")
-        await until(lambda: "ann · tests" in str(app.screen.query_one("TitleLine").render()), "the title")
+        await until(lambda: app.experiment_label == "ann · tests", "the names")
+        await until(lambda: "ann · tests" in str(app.screen.query_one("VfmHeader").render()), "the title")

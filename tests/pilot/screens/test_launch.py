@@ -24,8 +24,7 @@ from tests.waiting import until
 from tui.app import VfmApp
 from tui.client import Client
 from tui.planning.plan import Plan
-from tui.screens import launch
-from tui.screens import requests as ask
+from tui.screens import launch, requests
 from tui.screens.dialogs import Confirm
 from tui.screens.launch import LaunchScreen
 from tui.screens.run import RunScreen
@@ -99,7 +98,7 @@ def opened(bench: LocalBench, mine: Settings, monkeypatch: pytest.MonkeyPatch) -
         client = Client(settings, {"local": bench.backend(script)})
         app = VfmApp(client, settings=settings, clock=lambda: NOW, readonly=readonly)
         async with app.run_test(size=size) as pilot:
-            app.post_message(ask.LaunchRequested(**request))
+            app.post_message(requests.LaunchRequested(**request))
             await until(lambda: isinstance(app.screen, LaunchScreen), "the form")
             screen = app.screen
             assert isinstance(screen, LaunchScreen)
@@ -646,7 +645,7 @@ async def test_a_failures_hint_leads_to_a_run_with_the_change(
     client = Client(mine, {"local": bench.backend("hint:vllm.max_model_len=4096>2048 exit:1")})
     app = VfmApp(client, settings=mine, clock=lambda: NOW)
     async with app.run_test(size=(140, 45)) as pilot:
-        app.post_message(ask.LaunchRequested(config="configs/two.yaml", values={"training.seed": 5}))
+        app.post_message(requests.LaunchRequested(config="configs/two.yaml", values={"training.seed": 5}))
         await until(lambda: isinstance(app.screen, LaunchScreen) and is_there(app.screen), "the form")
         await pilot.press("ctrl+l")
         await until(lambda: isinstance(app.screen, RunScreen), "the run")

@@ -18,8 +18,7 @@ from tests.pilot.conftest import make_run, story
 from tests.waiting import until
 from tui.app import VfmApp
 from tui.client import Client
-from tui.screens import palette
-from tui.screens import requests as ask
+from tui.screens import palette, requests
 from tui.screens.frame import VfmScreen
 from tui.screens.palette import Palette
 from tui.settings import Settings
@@ -144,7 +143,7 @@ async def test_a_config_opens_the_form(app: VfmApp, asked: list[Message]) -> Non
         await search(app, pilot, "smoke.yaml", "local_smoke.yaml")
         await pilot.press("enter")
         await until(lambda: bool(asked), "the request")
-        assert isinstance(asked[0], ask.LaunchRequested)
+        assert isinstance(asked[0], requests.LaunchRequested)
         assert str(asked[0].config).endswith("configs/local_smoke.yaml")
 
 
@@ -154,7 +153,7 @@ async def test_a_field_opens_the_form_at_it(app: VfmApp, asked: list[Message]) -
         await search(app, pilot, "training.learning_rate", "training.learning_rate")
         await pilot.press("enter")
         await until(lambda: bool(asked), "the request")
-        assert isinstance(asked[0], ask.LaunchRequested)
+        assert isinstance(asked[0], requests.LaunchRequested)
         assert asked[0].field == "training.learning_rate"
 
 
@@ -164,7 +163,7 @@ async def test_a_volume_is_opened(app: VfmApp, asked: list[Message]) -> None:
         await search(app, pilot, "outputs-ann", "verifiers-outputs-ann-tests")
         await pilot.press("enter")
         await until(lambda: bool(asked), "the request")
-        assert isinstance(asked[0], ask.FilesRequested)
+        assert isinstance(asked[0], requests.FilesRequested)
         assert asked[0].volume == "verifiers-outputs-ann-tests"
 
 

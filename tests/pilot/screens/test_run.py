@@ -33,13 +33,13 @@ from tests.waiting import until
 from tui.app import VfmApp
 from tui.backends.local.backend import LocalBackend
 from tui.client import Client
-from tui.screens import requests as ask
+from tui.screens import requests
 from tui.screens.dialogs import AskPath, Confirm
 from tui.screens.run import RunScreen
 from tui.screens.runs import RunsScreen
 from tui.settings import Settings
 from tui.user.ui_state import UiState
-from tui.widgets.common.filter_input import FilterLine
+from tui.widgets.common.filter_input import FilterInput
 from tui.widgets.common.panes import Panes
 from tui.widgets.logs.pane import LogPane
 from tui.widgets.runs.config_pane import FactList
@@ -312,7 +312,7 @@ async def test_the_proposed_change_goes_into_the_form(home: Path, app: Any, keys
         await pilot.press(*keys)
         await until(lambda: bool(here.asked), "the request")
         message = here.asked[0]
-        assert isinstance(message, ask.LaunchRequested)
+        assert isinstance(message, requests.LaunchRequested)
         assert (message.run_id, message.values) == ("broken", {"vllm.max_model_len": 2048})
         assert (message.kind, message.backend) == ("train", "local")
 
@@ -446,7 +446,7 @@ async def test_keys_that_come_before_the_run_is_found_leave_the_others_alone(
         await until(lambda: slow.asked > 0, "the question")
         await pilot.press(*"2/rex")
         assert isinstance(here.screen, RunsScreen)
-        assert here.screen.query_one(FilterLine).text == ""
+        assert here.screen.query_one(FilterInput).text == ""
         slow._records = []
         slow.let_go.set()
         await until(lambda: isinstance(here.screen, RunScreen), "the run's screen")
@@ -697,8 +697,11 @@ async def test_keys_ask_for_what_can_be_done(home: Path, app: Any) -> None:
         await pilot.press("c", "r", "e", "d", "x")
         await until(lambda: len(here.asked) == 4, "requests")
         assert [type(message) for message in here.asked] == [
-            ask.RerunRequested, ask.LaunchRequested, ask.DownloadRequested, ask.DeleteRequested,
-        ]  # fmt: skip
+            requests.RerunRequested,
+            requests.LaunchRequested,
+            requests.DownloadRequested,
+            requests.DeleteRequested,
+        ]
         assert here.asked[1].run_id == "ended"
         assert here.asked[2].path == "runs/ended"
 
@@ -713,7 +716,7 @@ async def test_a_live_run_can_be_cancelled_and_not_deleted(
         await until(lambda: "2/2" in shown(here, RunStatus), "the steps")
         await pilot.press("x", "c")
         await until(lambda: bool(here.asked), "a request")
-        assert [type(message) for message in here.asked] == [ask.CancelRequested]
+        assert [type(message) for message in here.asked] == [requests.CancelRequested]
         await backend.cancel(record)
         await settled(here, pilot)
         assert "■ cancelled" in shown(here, RunStatus)

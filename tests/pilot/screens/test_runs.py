@@ -25,7 +25,7 @@ from tui.backends.base import Backend, Batch
 from tui.backends.local.backend import LocalBackend
 from tui.client import Client
 from tui.planning.prices import prices
-from tui.screens import requests as ask
+from tui.screens import requests
 from tui.screens.dialogs import Confirm
 from tui.screens.runs import RunsScreen
 from tui.services import deadline, poller
@@ -33,20 +33,20 @@ from tui.settings import Settings
 from tui.store.runs.row import RunRow
 from tui.store.runs.row_cache import RunCache
 from tui.user.ui_state import UiState
-from tui.widgets.common.filter_input import FilterLine
+from tui.widgets.common.filter_input import FilterInput
 from tui.widgets.runs.table import RunTable
 from tui.widgets.runs.welcome import Welcome
 
 REQUESTS = (
-    ask.RunRequested,
-    ask.LaunchRequested,
-    ask.CompareRequested,
-    ask.FilesRequested,
-    ask.DoctorRequested,
-    ask.RerunRequested,
-    ask.CancelRequested,
-    ask.DeleteRequested,
-    ask.DownloadRequested,
+    requests.RunRequested,
+    requests.LaunchRequested,
+    requests.CompareRequested,
+    requests.FilesRequested,
+    requests.DoctorRequested,
+    requests.RerunRequested,
+    requests.CancelRequested,
+    requests.DeleteRequested,
+    requests.DownloadRequested,
 )
 
 
@@ -184,7 +184,7 @@ async def test_the_failure_under_the_cursor_comes_first(home: Path, home_app: Ma
         assert "Qwen/Qwen2.5-7B-Instruct" in app.line("detail")
         await pilot.press("p", "k", "p")
         values = {"vllm.max_model_len": 256}
-        assert app.asked == [ask.LaunchRequested(values=values, backend="local", run_id="b2222-bfcl")]
+        assert app.asked == [requests.LaunchRequested(values=values, backend="local", run_id="b2222-bfcl")]
 
 
 async def test_rows_of_the_session_before_are_there_while_a_backend_hangs(home: Path, home_app: Made) -> None:
@@ -526,10 +526,10 @@ async def test_a_filter_works_as_it_is_typed_and_survives(home: Path, home_app: 
     async with again.run_test(size=(120, 40)) as pilot:
         await listed(again)
         assert again.ids == ["a1111-wordle"]
-        assert again.home.query_one(FilterLine).display
+        assert again.home.query_one(FilterInput).display
         await pilot.press("escape")
         assert len(again.ids) == 3
-        assert not again.home.query_one(FilterLine).display
+        assert not again.home.query_one(FilterInput).display
         await pilot.press("slash", "up")
         assert again.ids == ["a1111-wordle"]
 
@@ -541,7 +541,7 @@ async def test_keys_that_come_in_a_burst_are_words_not_commands(home: Path, home
         await listed(app)
         for character in "/rex/":
             app.post_message(Key("slash" if character == "/" else character, character))
-        await until(lambda: app.home.query_one(FilterLine).text == "rex/", "the words")
+        await until(lambda: app.home.query_one(FilterInput).text == "rex/", "the words")
         assert app.asked == []
 
 
@@ -581,15 +581,15 @@ async def test_keys_ask_for_what_they_say(home: Path, home_app: Made) -> None:
         await pilot.press("enter", "n", "r", "e", "d", "x", "v", "D", "ctrl+d")
         a = "a1111-wordle"
         assert app.asked == [
-            ask.RunRequested(a),
-            ask.LaunchRequested(),
-            ask.RerunRequested([a]),
-            ask.LaunchRequested(kind="train", backend="local", run_id=a),
-            ask.DownloadRequested("local", "verifiers-outputs-ann-tests", f"runs/{a}", []),
-            ask.DeleteRequested([a]),
-            ask.FilesRequested(),
-            ask.DoctorRequested(),
-            ask.DoctorRequested(),
+            requests.RunRequested(a),
+            requests.LaunchRequested(),
+            requests.RerunRequested([a]),
+            requests.LaunchRequested(kind="train", backend="local", run_id=a),
+            requests.DownloadRequested("local", "verifiers-outputs-ann-tests", [f"runs/{a}"]),
+            requests.DeleteRequested([a]),
+            requests.FilesRequested(),
+            requests.DoctorRequested(),
+            requests.DoctorRequested(),
         ]
 
 
@@ -607,13 +607,13 @@ async def test_actions_take_the_marked_runs(home: Path, home_app: Made) -> None:
         both = ["a1111-wordle", "b2222-bfcl"]
         volume, (first, second) = "verifiers-outputs-ann-tests", [f"runs/{run_id}" for run_id in both]
         assert app.asked == [
-            ask.CompareRequested(both),
-            ask.RerunRequested(both),
-            ask.DeleteRequested(both),
-            ask.DownloadRequested("local", volume, first, [second]),
+            requests.CompareRequested(both),
+            requests.RerunRequested(both),
+            requests.DeleteRequested(both),
+            requests.DownloadRequested("local", volume, [first, second]),
         ]
         await pilot.press("slash", *"cancelled", "enter", "x")
-        assert app.asked[-1] == ask.DeleteRequested(both)
+        assert app.asked[-1] == requests.DeleteRequested(both)
         await pilot.press("escape", "escape")
         assert "marked" not in app.line("summary")
         await pilot.press("M")
@@ -629,7 +629,7 @@ async def test_only_live_runs_are_stopped(home: Path, home_app: Made, locks: Cal
         await pilot.press("down", "c")
         assert any("already over" in toast.message for toast in app._notifications)
         await pilot.press("M", "c")
-        assert app.asked == [ask.CancelRequested(["l5555-wordle"])]
+        assert app.asked == [requests.CancelRequested(["l5555-wordle"])]
 
 
 async def test_read_only_changes_nothing(home: Path, home_app: Made) -> None:
@@ -640,7 +640,7 @@ async def test_read_only_changes_nothing(home: Path, home_app: Made) -> None:
         await pilot.press("c", "r", "e", "x", "n")
         assert app.asked == []
         await pilot.press("enter")
-        assert app.asked == [ask.RunRequested("a1111-wordle")]
+        assert app.asked == [requests.RunRequested("a1111-wordle")]
 
 
 async def test_the_mouse_does_what_keys_do(home: Path, home_app: Made) -> None:
@@ -653,7 +653,7 @@ async def test_the_mouse_does_what_keys_do(home: Path, home_app: Made) -> None:
         await pilot.click(RunTable, offset=(0, 3))
         assert [row.run_id for row in app.table.marked] == ["c3333-wordle"]
         await pilot.double_click(RunTable, offset=(20, 2))
-        assert app.asked == [ask.RunRequested("b2222-bfcl")]
+        assert app.asked == [requests.RunRequested("b2222-bfcl")]
 
 
 async def test_a_newcomer_is_three_keys_from_a_running_demo(home: Path, home_app: Made) -> None:
@@ -661,10 +661,14 @@ async def test_a_newcomer_is_three_keys_from_a_running_demo(home: Path, home_app
     async with app.run_test(size=(80, 24)) as pilot:
         await until(lambda: app.welcomes and isinstance(app.focused, OptionList), "a welcome")
         await pilot.press("enter")
-        assert app.asked == [ask.LaunchRequested(ask.DEMO)]
-        assert (ROOT / ask.DEMO).is_file()
+        assert app.asked == [requests.LaunchRequested(requests.DEMO)]
+        assert (ROOT / requests.DEMO).is_file()
         await pilot.press("n", "D", "down", "down", "enter")
-        assert app.asked[1:] == [ask.LaunchRequested(), ask.DoctorRequested(), ask.DoctorRequested()]
+        assert app.asked[1:] == [
+            requests.LaunchRequested(),
+            requests.DoctorRequested(),
+            requests.DoctorRequested(),
+        ]
         make_run(home, "a1111-wordle", story(4, 4))
         app.home.on_screen_resume()
         await until(lambda: not app.welcomes and app.ids == ["a1111-wordle"], "the first run")

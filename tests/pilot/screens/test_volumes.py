@@ -27,7 +27,7 @@ from tui.screens.volumes import VolumesScreen
 from tui.services import deadline
 from tui.settings import Settings
 from tui.user.ui_state import UiState
-from tui.widgets.common.filter_input import FilterLine
+from tui.widgets.common.filter_input import FilterInput
 from tui.widgets.files.list import FileList
 from tui.widgets.files.pane import FilesPane
 from tui.widgets.files.preview_view import PreviewView
@@ -230,7 +230,7 @@ async def test_keys_that_come_in_a_burst_are_words_not_commands(
         assert view.pane.has_class("-reading") is reading
         for character in "/dux/10":
             view.app.post_message(Key("slash" if character == "/" else character, character))
-        words = view.pane.query_one(FilterLine)
+        words = view.pane.query_one(FilterInput)
         await view.until(lambda: words.text == "dux/10", "the words")
         assert isinstance(view.app.screen, VolumesScreen)
         assert "/ dux/10" in view.picture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.screens.palette_match import match
+from tui.screens.palette import match
 
 
 def score(query: str, title: str, detail: str = "") -> float:

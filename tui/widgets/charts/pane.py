@@ -29,7 +29,7 @@ from tui.widgets.charts.chart import Chart
 from tui.widgets.charts.grid import MOST_COLUMNS, ChartGrid
 from tui.widgets.charts.plot import ChartView
 from tui.widgets.charts.run_series import ChartRun, ChartRuns
-from tui.widgets.common.filter_input import FilterLine
+from tui.widgets.common.filter_input import FilterInput
 
 SMOOTHINGS = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.98, 0.99)
 _FAST = 0.05
@@ -90,7 +90,7 @@ class ChartsPane(Vertical):
         yield self._grid
         yield Static(_EMPTY, id="chart-empty")
         yield Static(id="chart-said", classes="-hidden")
-        yield FilterLine(self._filter, placeholder=_PLACEHOLDER)
+        yield FilterInput(self._filter, placeholder=_PLACEHOLDER)
         yield Static(id="chart-status")
 
     def on_mount(self) -> None:
@@ -175,11 +175,11 @@ class ChartsPane(Vertical):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While somebody types, keys are letters."""
-        return action == "leave" or not self._ready or not self.query_one(FilterLine).has_focus_within
+        return action == "leave" or not self._ready or not self.query_one(FilterInput).has_focus_within
 
     def action_ask(self) -> None:
         """Open the line to type into, with what was typed last."""
-        self.query_one(FilterLine).open()
+        self.query_one(FilterInput).open()
 
     def action_leave(self) -> None:
         """Escape: the cursor, the enlarged chart, the filter; then it is the screen's."""
@@ -187,8 +187,8 @@ class ChartsPane(Vertical):
             self._set_cursor(None)
         elif self._grid.one is not None:
             self._grid.show_one(None)
-        elif self.query_one(FilterLine).text:
-            self.query_one(FilterLine).clear()
+        elif self.query_one(FilterInput).text:
+            self.query_one(FilterInput).clear()
         else:
             raise SkipAction
 
@@ -277,13 +277,13 @@ class ChartsPane(Vertical):
         event.stop()
         self._enlarge(event.chart)
 
-    @on(FilterLine.Typed)
-    def _typed(self, event: FilterLine.Typed) -> None:
+    @on(FilterInput.Typed)
+    def _typed(self, event: FilterInput.Typed) -> None:
         event.stop()
         self.filter(event.text)
 
-    @on(FilterLine.Left)
-    def _left(self, event: FilterLine.Left) -> None:
+    @on(FilterInput.Left)
+    def _left(self, event: FilterInput.Left) -> None:
         event.stop()
         self.focus()
 

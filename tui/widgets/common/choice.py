@@ -18,13 +18,13 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 
-class Switch(Widget, can_focus=True):
+class Choice(Widget, can_focus=True):
     """A few words, one of which is on."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = """
-    Switch { width: auto; height: 1; padding: 0 1; }
-    Switch:focus { background: $primary-muted; }
+    Choice { width: auto; height: 1; padding: 0 1; }
+    Choice:focus { background: $primary-muted; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right,space,enter", "step(1)", "Next", show=False, id="switch.next"),
@@ -34,16 +34,16 @@ class Switch(Widget, can_focus=True):
     value = reactive("", layout=True)
 
     @dataclass
-    class Switched(Message):
+    class Changed(Message):
         """Another word is on."""
 
-        switch: Switch
+        switch: Choice
         value: str
 
     def __init__(self, words: Sequence[str], value: str, label: str = "", *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._words, self._label = tuple(words), label
-        self.set_reactive(Switch.value, value)
+        self.set_reactive(Choice.value, value)
 
     def offer(self, words: Sequence[str]) -> None:
         """Other words."""
@@ -82,4 +82,4 @@ class Switch(Widget, can_focus=True):
     def _take(self, word: str) -> None:
         if word != self.value:
             self.value = word
-            self.post_message(self.Switched(self, word))
+            self.post_message(self.Changed(self, word))

@@ -23,15 +23,15 @@ from tui.widgets.common.line_input import LineInput
 _REMEMBERED = 20
 
 
-class FilterLine(Horizontal):
+class FilterInput(Horizontal):
     """`/ words`. Hidden while it is empty and nobody types."""
 
     DEFAULT_CSS = """
-    FilterLine { height: 1; background: $surface; padding: 0 1; display: none; }
-    FilterLine.-open { display: block; }
-    FilterLine Label { color: $accent; text-style: bold; width: 2; }
-    FilterLine Input { height: 1; width: 1fr; border: none; padding: 0; background: $surface; }
-    FilterLine Input:focus { background: $panel; }
+    FilterInput { height: 1; background: $surface; padding: 0 1; display: none; }
+    FilterInput.-open { display: block; }
+    FilterInput Label { color: $accent; text-style: bold; width: 2; }
+    FilterInput Input { height: 1; width: 1fr; border: none; padding: 0; background: $surface; }
+    FilterInput Input:focus { background: $panel; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "recall(-1)", "Filter before", show=False, id="filter.before"),

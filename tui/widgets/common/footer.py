@@ -32,11 +32,11 @@ class _Item:
         return self.start + self.content.cell_length
 
 
-class KeyBar(Widget):
+class VfmFooter(Widget):
     """Keys of the focused widget first, then the screen's, then the app's."""
 
     DEFAULT_CSS = """
-    KeyBar { dock: bottom; height: 1; padding: 0 1; background: $panel; color: $foreground; }
+    VfmFooter { dock: bottom; height: 1; padding: 0 1; background: $panel; color: $foreground; }
     """
     ALLOW_SELECT = False
 

@@ -1,4 +1,4 @@
-"""The line at the top: where you are, and whose work this is."""
+"""The line at the top: which screen this is, and whose experiment."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 
-class TitleLine(Widget):
-    """`vfm › runs · k3f9x-wordle` at the left, `note` (who and which experiment) at the right."""
+class VfmHeader(Widget):
+    """`vfm › runs · k3f9x-wordle` at the left, `note` (experimenter and experiment) at the right."""
 
     DEFAULT_CSS = """
-    TitleLine { dock: top; height: 1; background: $panel; color: $foreground; padding: 0 1; }
+    VfmHeader { dock: top; height: 1; background: $panel; color: $foreground; padding: 0 1; }
     """
     note = reactive("")
 
     def on_mount(self) -> None:
-        """The title follows the screen's."""
-        self.watch(self.screen, "title", self._retitled, init=False)
-        self.watch(self.screen, "sub_title", self._retitled, init=False)
+        """Follow the screen's title."""
+        self.watch(self.screen, "title", self._title_changed, init=False)
+        self.watch(self.screen, "sub_title", self._title_changed, init=False)
 
-    def introduce(self, who: str) -> None:
-        """Whose work this is, once that is known."""
-        self.note = who
+    def set_note(self, note: str) -> None:
+        """Set the text at the right."""
+        self.note = note
 
-    def _retitled(self) -> None:
+    def _title_changed(self) -> None:
         self.refresh()
 
     def render(self) -> RenderResult:
-        """Names are text, never markup."""
+        """Title and note, as text and never as markup."""
         width = self.content_size.width
         left = Content.styled("vfm", "bold $accent")
         for part, style in ((self.screen.title, "bold"), (self.screen.sub_title, "")):

@@ -19,7 +19,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 
-class CursorRows(ScrollView, can_focus=True):
+class RowList(ScrollView, can_focus=True):
     """A list of which only the lines that are to be seen are drawn."""
 
     ALLOW_SELECT = False
@@ -33,15 +33,15 @@ class CursorRows(ScrollView, can_focus=True):
         "rows--quiet",
     }
     DEFAULT_CSS = """
-    CursorRows { height: 1fr; background: $background; scrollbar-size-vertical: 1; overflow-x: hidden; }
-    CursorRows .rows--header { color: $text-muted; background: $surface; }
-    CursorRows .rows--sorted { color: $foreground; text-style: bold; }
-    CursorRows .rows--cursor { background: $panel; }
-    CursorRows:focus .rows--cursor { background: $primary-muted; }
-    CursorRows:ansi .rows--cursor { background: ansi_default; text-style: underline; }
-    CursorRows:ansi:focus .rows--cursor { background: ansi_default; text-style: reverse; }
-    CursorRows .rows--mark { color: $accent; text-style: bold; }
-    CursorRows .rows--quiet { color: $text-muted; }
+    RowList { height: 1fr; background: $background; scrollbar-size-vertical: 1; overflow-x: hidden; }
+    RowList .rows--header { color: $text-muted; background: $surface; }
+    RowList .rows--sorted { color: $foreground; text-style: bold; }
+    RowList .rows--cursor { background: $panel; }
+    RowList:focus .rows--cursor { background: $primary-muted; }
+    RowList:ansi .rows--cursor { background: ansi_default; text-style: underline; }
+    RowList:ansi:focus .rows--cursor { background: ansi_default; text-style: reverse; }
+    RowList .rows--mark { color: $accent; text-style: bold; }
+    RowList .rows--quiet { color: $text-muted; }
     """
 
     cursor = reactive(0, init=False, repaint=False)

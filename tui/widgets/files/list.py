@@ -18,8 +18,9 @@ from textual.geometry import Size
 from textual.message import Message
 
 from tui.backends.base import Entry
-from tui.text.format import age, fit, plain, size
-from tui.widgets.common.row_list import CursorRows, moving
+from tui.text.format import age, plain, size
+from tui.widgets.common.cells import fit
+from tui.widgets.common.row_list import RowList, moving
 from tui.widgets.files.tree import SORTS, FileRows, Row, Sort, outermost, parent
 from tui.widgets.runs.columns import middle
 
@@ -28,7 +29,7 @@ _MARK_WIDTH, _SIZE, _AGE = 2, 8, 4
 _INDENT = 2
 
 
-class FileList(CursorRows):
+class FileList(RowList):
     """A tree of files, one a line, under a header."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--folder", "rows--said", "rows--note"}

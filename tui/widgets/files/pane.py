@@ -24,7 +24,7 @@ from tui.backends.base import Entry
 from tui.client import Client
 from tui.text.format import counted, one_line, plain, size
 from tui.widgets.common.clipboard import copy
-from tui.widgets.common.filter_input import FilterLine
+from tui.widgets.common.filter_input import FilterInput
 from tui.widgets.files.list import FileList
 from tui.widgets.files.preview import FilePreview
 from tui.widgets.files.preview_view import PreviewView
@@ -60,7 +60,7 @@ class FilesPane(Horizontal):
     ]
 
     @dataclass
-    class DownloadWanted(Message):
+    class DownloadRequested(Message):
         """These should come to this machine."""
 
         backend: str
@@ -68,14 +68,14 @@ class FilesPane(Horizontal):
         paths: Sequence[str]
 
     @dataclass
-    class DeleteWanted(Message):
+    class DeleteRequested(Message):
         """These should go; `pane.reload()` when they are gone."""
 
         pane: FilesPane
         paths: Sequence[str]
 
     @dataclass
-    class UploadWanted(Message):
+    class UploadRequested(Message):
         """Something should come into the folder `path`; `pane.reload()` when it is there."""
 
         pane: FilesPane
@@ -105,7 +105,7 @@ class FilesPane(Horizontal):
         """Tree, filter and where one is; title, notes and text."""
         with Vertical(id="files-left"):
             yield FileList(self.listing, self._now)
-            yield FilterLine(placeholder="words of a path")
+            yield FilterInput(placeholder="words of a path")
             yield Static(id="files-status")
         yield FilePreview(self.listing, self.volume, self._read, self._now, id="files-right")
 
@@ -167,18 +167,18 @@ class FilesPane(Horizontal):
 
     def action_filter(self) -> None:
         """Look for files by words of their paths, wherever they lie."""
-        self.query_one(FilterLine).open()
+        self.query_one(FilterInput).open()
         self._list_all()
 
     def action_download(self) -> None:
         """The marked ones, or the one under the cursor."""
         if paths := self.files.chosen:
-            self.post_message(self.DownloadWanted(self.backend, self.volume, paths))
+            self.post_message(self.DownloadRequested(self.backend, self.volume, paths))
 
     def action_delete(self) -> None:
         """The marked ones, or the one under the cursor."""
         if paths := self.files.chosen:
-            self.post_message(self.DeleteWanted(self, paths))
+            self.post_message(self.DeleteRequested(self, paths))
 
     def action_upload(self) -> None:
         """Into the folder that the cursor is on or in."""
@@ -186,7 +186,7 @@ class FilesPane(Horizontal):
         folder = self.root
         if row is not None:
             folder = row.entry.path if row.entry.is_dir else parent(row.entry.path)
-        self.post_message(self.UploadWanted(self, folder))
+        self.post_message(self.UploadRequested(self, folder))
 
     def action_totals(self) -> None:
         """How much is in each folder, with all below it."""
@@ -204,7 +204,7 @@ class FilesPane(Horizontal):
 
     def action_leave(self) -> None:
         """From the preview to the tree, then out of the filter, then the screen's own."""
-        words = self.query_one(FilterLine)
+        words = self.query_one(FilterInput)
         if self.query_one(PreviewView).has_focus:
             self.files.focus()
         elif words.text:
@@ -222,14 +222,14 @@ class FilesPane(Horizontal):
         """Where there is room for one of both, it is the one that keys go to."""
         self.set_class(isinstance(event.widget, PreviewView), "-reading")
 
-    @on(FilterLine.Typed)
-    def _typed(self, event: FilterLine.Typed) -> None:
+    @on(FilterInput.Typed)
+    def _typed(self, event: FilterInput.Typed) -> None:
         event.stop()
         self.listing.words = event.text.split()
         self._changed()
 
-    @on(FilterLine.Left)
-    def _typed_enough(self, event: FilterLine.Left) -> None:
+    @on(FilterInput.Left)
+    def _typed_enough(self, event: FilterInput.Left) -> None:
         event.stop()
         self.files.focus()
 

@@ -16,8 +16,9 @@ from textual.message import Message
 
 from tui.backends.destination import Occupied
 from tui.services.transfers import Job, Transfers
-from tui.text.format import duration, fit, one_line, plain, size
-from tui.widgets.common.row_list import CursorRows, moving
+from tui.text.format import duration, one_line, plain, size
+from tui.widgets.common.cells import fit
+from tui.widgets.common.row_list import RowList, moving
 from tui.widgets.runs.columns import middle
 
 SIGNS = {"waiting": "○", "running": "●", "paused": "‖", "done": "✓", "failed": "✗", "cancelled": "■"}
@@ -27,7 +28,7 @@ _ROWS, _FEW = 6, 3
 """Jobs that are seen at once, on a tall and on a short terminal."""
 
 
-class TransfersPanel(CursorRows):
+class TransfersPanel(RowList):
     """The jobs; hidden where there are none."""
 
     HEADER = 0

@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Button, Static
 
-from tui.widgets.common.choice import Switch
+from tui.widgets.common.choice import Choice
 
 if TYPE_CHECKING:
     from remote.contract.record import Kind
@@ -28,7 +28,7 @@ class LaunchBar(Horizontal):
 
     DEFAULT_CSS = """
     LaunchBar { height: 1; background: $surface; padding: 0 1; }
-    LaunchBar Switch { margin-right: 1; }
+    LaunchBar Choice { margin-right: 1; }
     LaunchBar #space { width: 1fr; height: 1; color: $text-muted; text-align: right; padding: 0 1; }
     LaunchBar #launch {
         height: 1; min-width: 18; border: none; background: $primary; color: $background; text-style: bold;
@@ -54,31 +54,31 @@ class LaunchBar(Horizontal):
 
     def compose(self) -> ComposeResult:
         """What, where, how it stands, go."""
-        yield Switch(("train", "evaluate"), "train", id="kind")
-        yield Switch(tuple(dict.fromkeys((*BACKENDS, self._backend))), self._backend, "on", id="backend")
+        yield Choice(("train", "evaluate"), "train", id="kind")
+        yield Choice(tuple(dict.fromkeys((*BACKENDS, self._backend))), self._backend, "on", id="backend")
         yield Static("", id="space")
         yield Button(_label("Launch", "^l"), id="launch", compact=True)
 
     @property
     def kind(self) -> Kind:
         """What is chosen to be done."""
-        return "evaluate" if self.query_one("#kind", Switch).value == "evaluate" else "train"
+        return "evaluate" if self.query_one("#kind", Choice).value == "evaluate" else "train"
 
     @property
     def backend(self) -> str:
         """Where it is chosen to be done."""
-        return self.query_one("#backend", Switch).value
+        return self.query_one("#backend", Choice).value
 
     def aim(self, kind: str, backend: str) -> None:
         """Choose both."""
-        self.query_one("#kind", Switch).value = kind
-        where = self.query_one("#backend", Switch)
+        self.query_one("#kind", Choice).value = kind
+        where = self.query_one("#backend", Choice)
         where.offer(tuple(dict.fromkeys((*BACKENDS, backend))))
         where.value = backend
 
     def step(self, which: str) -> None:
         """The next `kind` or `backend`."""
-        self.query_one(f"#{which}", Switch).action_step(1)
+        self.query_one(f"#{which}", Choice).action_step(1)
 
     def say(self, wrong: int = 0, changed: int = 0) -> None:
         """How many fields are wrong, and how many changed."""
@@ -96,8 +96,8 @@ class LaunchBar(Horizontal):
             button.label = _label("launching…") if launching else _label("Launch", "^l")
             button.disabled = launching
 
-    @on(Switch.Switched)
-    def _switched(self, event: Switch.Switched) -> None:
+    @on(Choice.Changed)
+    def _switched(self, event: Choice.Changed) -> None:
         event.stop()
         self.post_message(self.Aimed())
 

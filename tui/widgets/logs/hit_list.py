@@ -14,12 +14,12 @@ from tui.text.format import plain
 from tui.widgets.logs.view import LogView
 
 
-class LogHits(Vertical):
+class HitList(Vertical):
     """A title and as many lines as there are hits."""
 
     DEFAULT_CSS = """
-    LogHits { height: 40%; }
-    LogHits Static { height: 1; background: $panel; color: $text-muted; padding: 0 1; }
+    HitList { height: 40%; }
+    HitList Static { height: 1; background: $panel; color: $text-muted; padding: 0 1; }
     """
 
     def __init__(self, hits: LogMatches, **options: Any) -> None:

@@ -29,8 +29,8 @@ from tui.store.logs.query import CHOICES, ERRORS, compile_pattern, why_not
 from tui.store.logs.search import LogRows
 from tui.widgets.logs.finder import BETWEEN, LogFinder
 from tui.widgets.logs.goto import beyond, find_place
-from tui.widgets.logs.hit_list import LogHits
-from tui.widgets.logs.prompt import HELP, LogQuestion, LogSaid, past_of
+from tui.widgets.logs.hit_list import HitList
+from tui.widgets.logs.prompt import HELP, LogMessage, LogPrompt, past_of
 from tui.widgets.logs.render import write_plain
 from tui.widgets.logs.status import LogStatus, source_at
 from tui.widgets.logs.view import LogView
@@ -44,7 +44,7 @@ class LogPane(Vertical):
     LogPane #log-sources { split: top; height: 1; background: $surface; color: $text-muted; padding: 0 1; }
     LogPane #log-status { split: bottom; height: 1; background: $surface; color: $text; padding: 0 1; }
     LogPane.-beside { layout: horizontal; }
-    LogPane.-beside LogHits { height: 1fr; width: 42%; border-left: solid $panel; }
+    LogPane.-beside HitList { height: 1fr; width: 42%; border-left: solid $panel; }
     """
     # What may ask has priority: what is typed right after it is an answer, and no key of the lines.
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -79,9 +79,9 @@ class LogPane(Vertical):
         self.view = LogView(self.finder.shown, id="log-view")
         """The lines."""
         self._above, self._below = Static(id="log-sources"), Static(id="log-status")
-        self._said: LogSaid | None = None
-        self._question: LogQuestion | None = None
-        self._list: LogHits | None = None
+        self._said: LogMessage | None = None
+        self._question: LogPrompt | None = None
+        self._list: HitList | None = None
         self._past = past_of(None)
         self._anchor = -1
         """Where the line is that a reader is at; -1: at the end."""
@@ -172,7 +172,7 @@ class LogPane(Vertical):
     async def action_ask(self, what: str) -> None:
         """Open the line to type into, with what was typed last."""
         if self._question is None:
-            self._question = LogQuestion(self._past)
+            self._question = LogPrompt(self._past)
             await self.mount(self._question, after=self._below)
         self._question.ask(what, str(asdict(self.asked).get(what, "")))
 
@@ -226,7 +226,7 @@ class LogPane(Vertical):
             await self.action_ask("search")
         else:
             if self._list is None:
-                self._list = LogHits(hits)
+                self._list = HitList(hits)
                 await self.mount(self._list)
             line = self.view.line
             self._list.open(hits, line.offset if line else None, self.view.hits)
@@ -237,13 +237,13 @@ class LogPane(Vertical):
         name = self.log_file.path.parent.parent.name or "run"
         self.post_message(self.SaveRequested(self, f"{name}-{self.asked.source}.log"))
 
-    @on(LogQuestion.Typed)
-    def _typed(self, event: LogQuestion.Typed) -> None:
+    @on(LogPrompt.Typed)
+    def _typed(self, event: LogPrompt.Typed) -> None:
         event.stop()
         self._answer(event.what, event.text)
 
-    @on(LogQuestion.Answered)
-    def _answered(self, event: LogQuestion.Answered) -> None:
+    @on(LogPrompt.Answered)
+    def _answered(self, event: LogPrompt.Answered) -> None:
         event.stop()
         if event.what == "place":
             self._to_place(event.text)
@@ -375,7 +375,7 @@ class LogPane(Vertical):
     def _say(self, text: str) -> None:
         """What is wrong, above the line below."""
         if self._said is None and text:
-            self._said = LogSaid(id="log-said")
+            self._said = LogMessage(id="log-said")
             self.mount(self._said)
         if self._said is not None:
             self._said.say(text)

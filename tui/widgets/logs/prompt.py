@@ -28,13 +28,13 @@ HELP = {
 _REMEMBERED = 20
 
 
-class LogQuestion(Horizontal):
+class LogPrompt(Horizontal):
     """A line to type into, there while something is asked."""
 
     DEFAULT_CSS = """
-    LogQuestion { split: bottom; height: 1; background: $panel; }
-    LogQuestion Static { width: auto; padding: 0 0 0 1; color: $primary; text-style: bold; }
-    LogQuestion Input { width: 1fr; height: 1; border: none; padding: 0; background: $panel; }
+    LogPrompt { split: bottom; height: 1; background: $panel; }
+    LogPrompt Static { width: auto; padding: 0 0 0 1; color: $primary; text-style: bold; }
+    LogPrompt Input { width: 1fr; height: 1; border: none; padding: 0; background: $panel; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "recall(-1)", "Earlier pattern", show=False, id="log.earlier"),
@@ -108,11 +108,11 @@ class LogQuestion(Horizontal):
         self.post_message(self.Answered(self.what, event.value))
 
 
-class LogSaid(Static):
+class LogMessage(Static):
     """What is wrong with an answer, or with the log; there while there is something to say."""
 
     DEFAULT_CSS = """
-    LogSaid {
+    LogMessage {
         split: bottom; height: auto; max-height: 3; color: $error; background: $panel; padding: 0 1;
     }
     """

@@ -25,7 +25,7 @@ from remote.contract.errors import VfmError
 from remote.contract.json_text import from_json
 from tui.text.format import duration, moment, pad, plain
 from tui.widgets.common.clipboard import copy
-from tui.widgets.common.filter_input import FilterLine
+from tui.widgets.common.filter_input import FilterInput
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
@@ -114,7 +114,7 @@ class ConfigPane(Vertical):
         """What is shown, the rows, the question, help."""
         yield Static(id="config-head")
         yield FactList(compact=True)
-        yield FilterLine(placeholder=_PLACEHOLDER)
+        yield FilterInput(placeholder=_PLACEHOLDER)
         yield Static(id="config-help")
 
     def on_mount(self) -> None:
@@ -206,14 +206,14 @@ class ConfigPane(Vertical):
         if fact is not None:
             self._help(fact.help or f"{fact.section}: {fact.name}")
 
-    @on(FilterLine.Typed)
-    def _typed(self, event: FilterLine.Typed) -> None:
+    @on(FilterInput.Typed)
+    def _typed(self, event: FilterInput.Typed) -> None:
         event.stop()
         self._filter = event.text
         self._list()
 
-    @on(FilterLine.Left)
-    def _left(self, event: FilterLine.Left) -> None:
+    @on(FilterInput.Left)
+    def _left(self, event: FilterInput.Left) -> None:
         event.stop()
         self.screen.set_focus(self.query_one(FactList))
 
@@ -222,7 +222,7 @@ class ConfigPane(Vertical):
 
     def action_ask(self) -> None:
         """Open the line to type into."""
-        self.query_one(FilterLine).open()
+        self.query_one(FilterInput).open()
 
     def action_only(self) -> None:
         """Only what differs from the defaults, or all."""
@@ -238,9 +238,9 @@ class ConfigPane(Vertical):
 
     def action_leave(self) -> None:
         """Escape: the filter first, then the screen's own."""
-        if not self.query_one(FilterLine).text:
+        if not self.query_one(FilterInput).text:
             raise SkipAction
-        self.query_one(FilterLine).clear()
+        self.query_one(FilterInput).clear()
 
 
 _PLACEHOLDER = "words of keys, values or where they come from; Enter keeps, Escape clears"

@@ -31,7 +31,7 @@ _DOT = Content.styled(" · ", "$text-disabled")
 
 
 @dataclass(frozen=True)
-class Standing:
+class RunSummary:
     """What is told of a run."""
 
     status: str
@@ -66,9 +66,9 @@ class RunStatus(Widget):
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._standing = Standing("pending")
+        self._standing = RunSummary("pending")
 
-    def show(self, standing: Standing) -> None:
+    def show(self, standing: RunSummary) -> None:
         """Draw it anew, if anything changed."""
         if standing != self._standing:
             grows = bool(standing.scores) != bool(self._standing.scores)
@@ -86,7 +86,7 @@ class RunStatus(Widget):
         return Content("\n").join([*lines, scores_line(run, width)] if run.scores else lines)
 
 
-def first_line(run: Standing, width: int) -> Content:
+def first_line(run: RunSummary, width: int) -> Content:
     """Status and what goes on at the left; steps, a bar and what is left at the right."""
     left = Content.styled(status_words(plain(run.status)), STATUS_STYLES.get(run.status, "bold"))
     said = run.doing or _ended(run)
@@ -101,7 +101,7 @@ def first_line(run: Standing, width: int) -> Content:
     return _ends(left, figures, width)
 
 
-def second_line(run: Standing, width: int) -> Content:
+def second_line(run: RunSummary, width: int) -> Content:
     """What it is at the left, what it brought at the right; the least telling gives way."""
     facts = [Content(plain(run.environment)), Content.styled(plain(run.model), "$text-muted")]
     if run.backend:
@@ -112,7 +112,7 @@ def second_line(run: Standing, width: int) -> Content:
     return _ends(_DOT.join(facts), _DOT.join(right), width)
 
 
-def scores_line(run: Standing, width: int) -> Content:
+def scores_line(run: RunSummary, width: int) -> Content:
     """The scores of an evaluation at the left, how many episodes say so at the right."""
     first, *parts = plain(run.scores).split(" · ")
     left = _DOT.join([Content.styled(first, "bold"), *map(Content, parts)])
@@ -133,7 +133,7 @@ def roughly(seconds: float) -> str:
     return f"{minutes} min" if seconds >= 59.5 and minutes < 60 else duration(seconds)
 
 
-def _progress(run: Standing) -> Content:
+def _progress(run: RunSummary) -> Content:
     if run.step is None and not run.total:
         return Content("")
     said = Content.styled(f"{run.step or 0:,}", "bold")
@@ -146,7 +146,7 @@ def _progress(run: Standing) -> Content:
     return said
 
 
-def _attempt(run: Standing, room: int) -> Content:
+def _attempt(run: RunSummary, room: int) -> Content:
     """Which go at the run it is, and why, if there is room for that."""
     if not run.attempt:
         return Content("")
@@ -158,7 +158,7 @@ def _short(attempt: str) -> str:
     return plain(attempt.partition(" (")[0])
 
 
-def _figures(run: Standing) -> Iterable[Content]:
+def _figures(run: RunSummary) -> Iterable[Content]:
     if run.reward is not None and not run.scores:
         yield Content.styled("reward ", "$text-muted") + Content.styled(
             number(run.reward), "bold" if math.isfinite(run.reward) else "bold $error"
@@ -169,7 +169,7 @@ def _figures(run: Standing) -> Iterable[Content]:
         yield Content(estimated(run.cost))
 
 
-def _ended(run: Standing) -> str:
+def _ended(run: RunSummary) -> str:
     return "" if run.ended_ago is None else f"{age(run.ended_ago)} ago"
 
 

@@ -20,14 +20,14 @@ from textual.message import Message
 
 from tui.store.runs.filter import RunFilter
 from tui.store.runs.row import Key, RunRow, sort_rows
-from tui.text.format import fit
-from tui.widgets.common.row_list import CursorRows, moving
+from tui.widgets.common.cells import fit
+from tui.widgets.common.row_list import RowList, moving
 from tui.widgets.runs.columns import BY_NAME, MARK, MARK_WIDTH, Layout, cell, lay_out, longest
 
 _WHEEL = 3  # lines that a notch of the wheel goes
 
 
-class RunTable(CursorRows):
+class RunTable(RowList):
     """Runs, one a line, under a header."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {

@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from remote.contract.events import MetricsEvent
-from tui.screens.app_base import Desk
+from tui.screens.app_base import AppBase
 from tui.screens.frame import VfmScreen
 from tui.store.charts.series import Metrics
 from tui.user.ui_state import UiState
@@ -60,7 +60,7 @@ async def charts(
     *runs: ChartRun, state: dict[str, Any] | None = None, size: tuple[int, int] = (120, 40)
 ) -> AsyncIterator[tuple[Pilot[None], ChartsPane]]:
     screen = ChartScreen(runs or [ChartRun("k3f9x-wordle", metrics_of(40))], state)
-    app = Desk(ui_state=UiState())
+    app = AppBase(ui_state=UiState())
     async with app.run_test(size=size) as pilot:
         await app.push_screen(screen)
         await pilot.pause()

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from tui.screens.app_base import Desk
+from tui.screens.app_base import AppBase
 from tui.screens.frame import VfmScreen
 from tui.user.ui_state import UiState
 from tui.widgets.charts.chart import Chart
@@ -35,7 +35,7 @@ class SystemScreen(VfmScreen):
 @asynccontextmanager
 async def system(samples: Samples) -> AsyncIterator[tuple[Pilot[None], SystemPane]]:
     screen = SystemScreen(samples)
-    app = Desk(ui_state=UiState())
+    app = AppBase(ui_state=UiState())
     async with app.run_test(size=(100, 40)) as pilot:
         await app.push_screen(screen)
         await pilot.pause()

@@ -14,13 +14,13 @@ from textual.geometry import Size
 from textual.strip import Strip
 
 from tui.themes import DARK, LIGHT, legible
-from tui.widgets.common.row_list import CursorRows, moving
+from tui.widgets.common.row_list import RowList, moving
 
 HEIGHT = 6
 """A header and five rows."""
 
 
-class Numbers(CursorRows):
+class Numbers(RowList):
     """Twenty numbers, quietly, under a header; writes down what happens to it."""
 
     BINDINGS: ClassVar[list[BindingType]] = moving("numbers", "number")

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from tui.widgets.runs.status_line import Standing, bar, first_line, roughly, second_line
+from tui.widgets.runs.status_line import RunSummary, bar, first_line, roughly, second_line
 
-LIVE = Standing(
+LIVE = RunSummary(
     status="running",
     doing="train · step 43",
     environment="vf_wordle",
@@ -32,7 +32,7 @@ def test_a_run_under_way() -> None:
 
 @pytest.mark.parametrize("width", range(20, 210, 9))
 @pytest.mark.parametrize("run", [LIVE, replace(LIVE, doing="", ended_ago=90.0, eta=None, status="done")])
-def test_lines_fit(run: Standing, width: int) -> None:
+def test_lines_fit(run: RunSummary, width: int) -> None:
     for line in (first_line(run, width), second_line(run, width)):
         assert line.cell_length == width if width >= 65 else line.cell_length <= width
     assert first_line(run, width).plain.startswith(f"{'✓ done' if run.ended_ago else '● running'}")
@@ -48,7 +48,7 @@ def test_another_attempt_says_why_where_there_is_room() -> None:
 
 
 def test_what_is_known_at_first_is_little() -> None:
-    assert first_line(Standing("pending"), 40).plain.strip() == "○ pending"
+    assert first_line(RunSummary("pending"), 40).plain.strip() == "○ pending"
 
 
 def test_a_run_that_is_over_says_when() -> None:
