@@ -151,7 +151,8 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
 
     def action_time(self) -> None:
         """Charts by time, or by step."""
-        self._charts.show_time(not self._charts.state()["by_time"])
+        charts = self._charts.charts
+        charts.show_time(not charts.view.by_time)
 
     @on(CompareTable.Opened)
     def _opened(self, event: CompareTable.Opened) -> None:

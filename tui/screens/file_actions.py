@@ -40,7 +40,7 @@ class FileActions:
 
     async def upload(self, pane: FilesPane, folder: str) -> None:
         """Ask what to upload, confirm, then start a transfer; the pane is reloaded at its end."""
-        into = f"{pane.volume}:{folder}"
+        into = f"{pane.volume.name}:{folder}"
         question = AskPath(f"Upload into {into}", f"{Path.cwd()}/", yes="Go on", role="from")
         chosen = await self._app.push_screen_wait(question)
         if not chosen:
@@ -48,24 +48,24 @@ class FileActions:
         lines = await asyncio.to_thread(_upload_lines, Path(chosen))
         if await self._app.push_screen_wait(Confirm(f"Upload into {into}?", lines, yes="Upload")):
             transfers = await self._app.transfers()
-            job = transfers.start_upload(pane.backend, pane.volume, chosen, folder)
+            job = transfers.start_upload(pane.volume.backend, pane.volume.name, chosen, folder)
             await ask_to_replace(self._app, transfers, [job])
             await transfers.end_of(job)
             _reload(pane)
 
     async def delete(self, pane: FilesPane, paths: Sequence[str]) -> None:
         """Confirm, naming what is deleted and how much it is, then delete."""
-        client = await self._app.connect()
-        removals = [(path, await to_remove(client, pane.volume, path, pane.backend)) for path in paths]
+        client, volume = await self._app.connect(), pane.volume
+        removals = [(path, await to_remove(client, volume.name, path, volume.backend)) for path in paths]
         total = Removal(sum(found.count for _, found in removals), sum(found.bytes for _, found in removals))
         lines = [f"{path}  {removed(found)}" for path, found in removals]
-        title = f"Delete {removed(total)} of {pane.volume}? There is no way back."
+        title = f"Delete {removed(total)} of {pane.volume.name}? There is no way back."
         if not await self._app.push_screen_wait(Confirm(title, lines, yes="Delete")):
             return
         deleted = []
         for path in paths:
             try:
-                await client.remove(pane.volume, path, backend=pane.backend)
+                await client.remove(volume.name, path, backend=volume.backend)
                 deleted.append(path)
             except (VfmError, OSError) as error:
                 self._app.notify(plain(f"{path}: {error}"), severity="error", title="✗ not deleted")
@@ -99,4 +99,4 @@ def _upload_lines(path: Path) -> list[str]:
 
 def _reload(pane: FilesPane) -> None:
     if pane.is_mounted:
-        pane.reload()
+        pane.action_reload()

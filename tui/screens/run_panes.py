@@ -1,131 +1,87 @@
-"""The panes of the run screen: how each is made for a run, told of what is new, and remembered.
-
-Owns the list of panes and their names. What a pane shows is its widget's; where it is seen is `panes.py`'s.
-"""
+"""The panes of the run screen: how each is built for a run, and which of them save UI state."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from textual.widget import Widget
 
 from remote.contract import layout
-from remote.contract.checkpoint_names import best_checkpoint, score_label
+from tui.services.episode_files import EpisodeLoader
+from tui.services.run_config import RunConfigLoader
+from tui.services.volume_files import VolumeFiles
 from tui.widgets.common.panes import Builder
+from tui.widgets.common.run_pane import RunPane
 
 if TYPE_CHECKING:
     from tui.services.live_run import LiveRun
     from tui.user.ui_state import UiState
-    from tui.widgets.charts.pane import ChartsPane
-    from tui.widgets.charts.system_pane import SystemPane
-    from tui.widgets.episodes.pane import RolloutsPane
-    from tui.widgets.files.pane import FilesPane
-    from tui.widgets.logs.pane import LogPane
-    from tui.widgets.runs.config_pane import ConfigPane
-
-_REMEMBERED = ("logs", "charts", "rollouts", "config", "files")
-_ONE_RUNS_OWN = ("search", "zoom")
-"""What a pane may tell of itself that is about this run alone."""
 
 
 class RunPanes:
-    """Panes of one run."""
+    """Builds the panes of one run, tells them of changes, saves and restores their UI state."""
 
-    def __init__(self, live: LiveRun, ui_state: UiState) -> None:
-        self._live, self._ui_state = live, ui_state
-        self._listed: Hashable = None
+    def __init__(self, live: LiveRun, ui_state: UiState, now: Callable[[], float]) -> None:
+        self._live, self._ui_state, self._now = live, ui_state, now
+        self._files = VolumeFiles.of_run(live.client, live.record)
+        self._root = str(layout.run_path(live.record.run_id))
 
     def builders(self) -> dict[str, Builder]:
-        """A builder for each pane, by name, in the order of their keys."""
+        """A builder for each pane, by name, in the order of their number keys."""
         return {
-            "logs": self._logs,
-            "charts": self._charts,
-            "rollouts": self._rollouts,
-            "system": self._system,
-            "config": self._config,
-            "files": self._files,
+            "logs": self._build_logs,
+            "charts": self._build_charts,
+            "rollouts": self._build_rollouts,
+            "system": self._build_system,
+            "config": self._build_config,
+            "files": self._build_files,
         }
 
     def update(self, widget: Widget) -> None:
-        """Tell a pane that the run has grown."""
-        live, told = self._live, type(widget).__name__
-        match told:
-            case "LogPane":
-                cast("LogPane", widget).log_grew(over=live.over)
-            case "ChartsPane":
-                cast("ChartsPane", widget).refresh_data()
-            case "SystemPane":
-                cast("SystemPane", widget).refresh_data()
-            case "FilesPane":
-                self._reload(cast("FilesPane", widget))
-            case "RolloutsPane":
-                cast("RolloutsPane", widget).grew(self._episodes())
-            case "ConfigPane":
-                cast("ConfigPane", widget).show_record(live.record)
+        """Tell a pane that the run changed."""
+        if isinstance(widget, RunPane):
+            widget.run_changed(self._live)
 
     def restore(self, name: str, widget: Widget) -> None:
-        """Give a pane that was just made what it looked like last time."""
+        """Give a new pane its saved state."""
         state = self._ui_state.get(f"run.{name}")
-        if name in _REMEMBERED and name != "charts" and isinstance(state, dict):
-            cast("LogPane | RolloutsPane | ConfigPane | FilesPane", widget).restore(state)
+        if isinstance(widget, RunPane) and isinstance(state, dict):
+            widget.restore(state)
 
-    def remember(self, built: Mapping[str, Widget]) -> None:
-        """Keep what the panes look like."""
+    def save(self, built: Mapping[str, Widget]) -> None:
+        """Save the state of every pane."""
         for name, widget in built.items():
-            if name in _REMEMBERED and widget.is_mounted:
-                state = cast("LogPane | ChartsPane | RolloutsPane | ConfigPane | FilesPane", widget).state()
-                self._ui_state.put(f"run.{name}", {k: v for k, v in state.items() if k not in _ONE_RUNS_OWN})
+            if isinstance(widget, RunPane) and widget.is_mounted and (state := widget.state()):
+                self._ui_state.put(f"run.{name}", state)
 
-    def _logs(self) -> Widget:
+    def _build_logs(self) -> Widget:
         from tui.widgets.logs.pane import LogPane
 
         return LogPane(self._live.log_file)
 
-    def _charts(self) -> Widget:
+    def _build_charts(self) -> Widget:
         from tui.widgets.charts.pane import ChartsPane
         from tui.widgets.charts.run_series import ChartRun
 
-        run = ChartRun(self._live.record.run_id, self._live.metrics)
-        return ChartsPane([run], self._ui_state.get("run.charts"))
+        return ChartsPane([ChartRun(self._live.record.run_id, self._live.metrics)])
 
-    def _rollouts(self) -> Widget:
+    def _build_rollouts(self) -> Widget:
         from tui.widgets.episodes.pane import RolloutsPane
 
-        record = self._live.record
-        root = str(layout.run_path(record.run_id))
-        return RolloutsPane(self._live.client, record.backend, record.outputs, root)
+        return RolloutsPane(EpisodeLoader(self._files, self._root))
 
-    def _system(self) -> Widget:
+    def _build_system(self) -> Widget:
         from tui.widgets.charts.system_pane import SystemPane
 
         return SystemPane(self._live.system)
 
-    def _config(self) -> Widget:
+    def _build_config(self) -> Widget:
         from tui.widgets.runs.config_pane import ConfigPane
 
-        return ConfigPane(self._live.client, self._live.record)
+        return ConfigPane(RunConfigLoader(self._live.client), self._live.record)
 
-    def _files(self) -> Widget:
+    def _build_files(self) -> Widget:
         from tui.widgets.files.pane import FilesPane
 
-        record = self._live.record
-        root = str(layout.run_path(record.run_id))
-        return FilesPane(self._live.client, record.backend, record.outputs, root)
-
-    def _reload(self, pane: FilesPane) -> None:
-        """List the files again whenever there must be others; checkpoints bear their scores."""
-        saved, root = self._live.state.checkpoints, layout.run_path(self._live.record.run_id)
-        best = best_checkpoint(saved)
-        said = {str(root / one.path): score_label(one.score, one is best) for one in saved}
-        pane.note({path: words for path, words in said.items() if words})
-        mark = (len(self._live.state.checkpoints), len(self._live.state.phases), self._live.over)
-        if mark != self._listed:
-            self._listed = mark
-            pane.reload()
-
-    def _episodes(self) -> Hashable:
-        """What changes whenever there may be more episodes on file."""
-        state = self._live.state
-        counted = state.progress.get("episodes")
-        return state.step, state.rollouts, counted and counted.done, self._live.over
+        return FilesPane(self._files, self._root, self._now)

@@ -27,6 +27,7 @@ from tui.screens.frame import VfmScreen
 from tui.screens.requests import DownloadRequested, FilesRequested
 from tui.services.deadline import patiently
 from tui.services.transfers import Transfers
+from tui.services.volume_files import VolumeFiles
 from tui.text.format import one_line, plain
 from tui.widgets.files.pane import FilesPane
 from tui.widgets.files.transfers import TransfersPanel
@@ -239,7 +240,7 @@ class VolumesScreen(VfmScreen):
             self._open = info
             self.sub_title = plain(info.name)
             self.query_one(VolumeList).go_to(info)
-            pane = FilesPane(self._client, info.backend, info.name)
+            pane = FilesPane(VolumeFiles(self._client, info.backend, info.name), "", self.app.now)
             pane.restore(self.app.ui_state.get("files", {}))
             place = self.query_one("#volumes-files")
             await place.remove_children()

@@ -382,10 +382,10 @@ async def test_a_run_that_failed_before_its_first_step_opens_on_its_log(
 async def test_an_unknown_run_is_told_of_in_words(home: Path, app: Any) -> None:
     make_run(home, "other", story(1, 5))
     async with (here := app("othre")).run_test(size=NORMAL) as pilot:
-        said = here.screen.query_one("#run-said", Static)
+        said = here.screen.query_one("#run-notice", Static)
         await until(lambda: said.display and said.size.height > 0, "words")
         await pilot.pause()
-        text = shown(here, "#run-said")
+        text = shown(here, "#run-notice")
         assert "there is no run 'othre'" in text
         assert "the nearest runs: other" in text
         await pilot.press("p", "c", "1", "z", "r", "T")  # nothing that could be done
@@ -405,10 +405,10 @@ async def test_a_run_that_is_removed_while_it_is_shown(bench: LocalBench, app: A
         await until(lambda: "2/2" in shown(here, RunStatus), "the steps")
         hidden = tmp_path / "elsewhere"
         shutil.move(bench.run_dir(record), hidden)
-        said = here.screen.query_one("#run-said", Static)
+        said = here.screen.query_one("#run-notice", Static)
         await until(lambda: bool(said.display and said.size.height), "words")
         await pilot.pause()
-        assert "there is no record at" in shown(here, "#run-said")
+        assert "there is no record at" in shown(here, "#run-notice")
         assert "2/2" in shown(here, RunStatus)  # what was known stays
         for key in "123456":
             await pilot.press(key)

@@ -1,33 +1,33 @@
-"""How charts lie: in which order, how many beside one another, how high, and which one has the keys.
-
-Owns places and sizes. What the charts show is `charts_pane.py`'s, and so are the keys.
-"""
+"""Layout of charts: their order, columns and heights, which one has the focus, and one shown alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from textual import events
 from textual.widget import Widget
 
 from tui.store.charts.metric_order import chart_order
 from tui.widgets.charts.chart import Chart
+from tui.widgets.charts.plot import ChartView
 from tui.widgets.charts.styles import ChartPalette
 
 MOST_COLUMNS = 4
 _NARROWEST = 50
-"""Cells that a chart needs before another one may stand beside it."""
+"""Cells that a chart needs before another one is placed beside it."""
 _LEAST = 7
-"""Rows that a chart needs."""
+"""Rows of a chart, at least."""
 MOST_CHARTS = 120
-"""Charts that have a place at once: a run may have thousands of metrics, and a filter finds the others."""
+"""Charts that are laid out at once: a run may have thousands of metrics; the filter finds the others."""
 _SHORT = 30
-"""Rows below which charts are kept lower, so that more than one is in sight."""
+"""Rows of the grid below which charts are lower, so that more than one is visible."""
+
+
+_ALL = ChartView()
 
 
 class ChartGrid(ChartPalette, can_focus=False):
-    """Charts by name, in the order in which people look for them."""
+    """Charts by name, the most important first, all with the same view."""
 
     DEFAULT_CSS = """
     ChartGrid {
@@ -41,45 +41,57 @@ class ChartGrid(ChartPalette, can_focus=False):
         make: Callable[[str], Chart],
         passes: Callable[[str], bool] = lambda _: True,
         order: Callable[[Iterable[str]], list[str]] = chart_order,
-        **options: Any,
+        view: ChartView = _ALL,
     ) -> None:
-        super().__init__(**options)
+        super().__init__()
         self.names: dict[str, None] = {}
-        """Every metric there is a chart of, or could be."""
+        """Every known metric, whether it has a chart yet or not."""
         self.charts: dict[str, Chart] = {}
-        """Those that were ever shown."""
+        """Charts that were ever shown, by metric."""
         self.one: str | None = None
-        """The chart that has all of the place."""
+        """The metric of the chart that is shown alone."""
         self.fixed_columns = 0
-        """Charts side by side; 0: as many as fit."""
+        """Number of columns; 0: as many as fit."""
         self._make, self._passes, self._order = make, passes, order
+        self._view = view
         self._ordered: list[str] = []
         self._named: list[str] = []
 
     @property
+    def view(self) -> ChartView:
+        """The view of all charts."""
+        return self._view
+
+    @view.setter
+    def view(self, view: ChartView) -> None:
+        self._view = view
+        for chart in self.charts.values():
+            chart.view = view
+
+    @property
     def shown(self) -> list[Chart]:
-        """The charts that have a place: those whose names pass, as many as there may be, or the one."""
+        """The visible charts: those whose names pass, up to `MOST_CHARTS`, or the one shown alone."""
         names = [self.one] if self.one in self.charts else self._named
         return [self.charts[name] for name in names if name is not None]
 
     @property
     def focused(self) -> Chart | None:
-        """The chart that has the keys."""
+        """The chart that has the focus."""
         found = self.app.focused
         return found if isinstance(found, Chart) and found in self.charts.values() else None
 
     @property
     def columns(self) -> int:
-        """Charts side by side."""
+        """Number of columns."""
         fit = max(1, min((self.size.width + 2) // (_NARROWEST + 2), MOST_COLUMNS))
         return min(self.fixed_columns or fit, max(1, len(self.shown)))
 
     def offer(self, names: Iterable[str]) -> None:
-        """There are more metrics; `lay_out()` gives them their places."""
+        """Add metrics; `lay_out()` shows them."""
         self.names |= dict.fromkeys(names)
 
     def lay_out(self) -> None:
-        """Show and hide, mount what has no place yet, and give every chart its size."""
+        """Show and hide charts, mount new ones, and size them."""
         if len(self._ordered) != len(self.names):
             self._ordered = self._order(self.names)
         self._named = [name for name in self._ordered if self._passes(name)][:MOST_CHARTS]
@@ -91,11 +103,12 @@ class ChartGrid(ChartPalette, can_focus=False):
         self.call_after_refresh(self._fit)
 
     def _mount_missing(self) -> None:
-        """Make the charts that are shown for the first time, each run of neighbours at once."""
+        """Create the charts that are shown for the first time; mount neighbours together."""
         missing = {name for name in (*self._named, self.one) if name in self.names} - self.charts.keys()
         if not missing:
             return
         self.charts |= {name: self._make(name) for name in missing}
+        self.view = self._view
         following: Widget | None = None
         together: list[Widget] = []
         for name in (*reversed([name for name in self._ordered if name in self.charts]), None):
@@ -107,7 +120,7 @@ class ChartGrid(ChartPalette, can_focus=False):
             following, together = None if name is None else self.charts[name], []
 
     def go(self, by: int, *, pages: bool = False) -> None:
-        """The keys go to the chart below or above, or to one as far off as a page; one alone to the next."""
+        """Focus the chart below or above, or a page away; show the next one if one is shown alone."""
         if self.one is not None:
             self.show_one(self._neighbour(by))
             return
@@ -118,7 +131,7 @@ class ChartGrid(ChartPalette, can_focus=False):
             self.screen.set_focus(charts[max(0, min(at, len(charts) - 1))])
 
     def show_one(self, name: str | None) -> None:
-        """One chart in all of the place, or (None) all of them again."""
+        """Show one chart alone, or (None) all of them again."""
         was, self.one = self.one, name
         self.lay_out()
         shown = was if name is None else name
@@ -126,7 +139,7 @@ class ChartGrid(ChartPalette, can_focus=False):
             self.screen.set_focus(self.charts[shown])
 
     def on_resize(self, _: events.Resize) -> None:
-        """As many as fit."""
+        """Fit columns and heights to the new size."""
         self._fit()
 
     def _neighbour(self, by: int) -> str | None:
@@ -135,13 +148,13 @@ class ChartGrid(ChartPalette, can_focus=False):
         return names[max(0, min(at, len(names) - 1))] if names else None
 
     def _fit(self) -> None:
-        """Sizes depend on the grid's own, which is known only once it was laid out."""
+        """Set columns and rows, once the grid's own size is known."""
         if self.size.height:
             self.styles.grid_size_columns = self.columns
             self.styles.grid_rows = " ".join(map(str, self._heights()))
 
     def _heights(self) -> list[int]:
-        """How high the rows of charts are that fill the place; the same over and over below."""
+        """Heights of the rows of charts that fill the grid; they repeat below."""
         height, rows_of_charts = self.size.height, -(-len(self.shown) // self.columns)
         rows = max(1, (height + 1) // (8 if height < _SHORT else 12))
         rows = max(1, min(rows, rows_of_charts))

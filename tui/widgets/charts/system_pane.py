@@ -1,16 +1,16 @@
-"""The machine that a run runs on: what it uses now, and what it used since the run began.
+"""The machine that a run uses: meters of its present load, and charts of the load since the run began.
 
-Owns how samples look. `remote/output/system_metrics.py` takes them; `tui/store/charts/system_metrics.py` has
-their names and units.
+`remote/output/system_metrics.py` takes the samples; `tui/store/charts/system_metrics.py` knows their names
+and units.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.cells import cell_len
-from textual import events, on
+from textual import events
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -20,19 +20,28 @@ from textual.widgets import Static
 
 from tui.store.charts import axes
 from tui.store.charts.system_metrics import Figure, MachineHistory, figures, has_gpu, label_of
-from tui.store.charts.window import nearest, step_cursor
-from tui.text.format import pad, plain
+from tui.text.format import plain
+from tui.widgets.charts.browser import ChartBrowser, browser_keys
 from tui.widgets.charts.chart import Chart
-from tui.widgets.charts.grid import ChartGrid
 from tui.widgets.charts.plot import ChartView
 
-_EMPTY = "no samples yet: the machine is looked at every few seconds while the run is under way"
+if TYPE_CHECKING:
+    from tui.services.live_run import LiveRun
+
+_EMPTY = "no samples yet: the machine is sampled every few seconds while the run is under way"
 _NO_GPU = "no GPU was sampled: the machine has none, or nvidia-smi is not installed on it"
 _BAR = 40
 
 
+class SystemCharts(ChartBrowser):
+    """A chart of each measured quantity."""
+
+    BINDING_GROUP_TITLE = "System charts"
+    BINDINGS: ClassVar[list[BindingType]] = browser_keys("system")
+
+
 class SystemPane(Vertical):
-    """Meters and charts of a machine. `refresh_data()` tells it that there are more samples."""
+    """Meters and charts of a machine."""
 
     DEFAULT_CSS = """
     SystemPane { height: 1fr; width: 1fr; }
@@ -40,113 +49,77 @@ class SystemPane(Vertical):
     SystemPane #system-empty { height: 1fr; content-align: center middle; color: $text-muted; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "cursor(-1)", "Cursor left", show=False, id="system.left"),
-        Binding("right,l", "cursor(1)", "Cursor right", show=False, id="system.right"),
-        Binding("shift+left,H", "cursor(-10)", "Cursor far left", show=False, id="system.far_left"),
-        Binding("shift+right,L", "cursor(10)", "Cursor far right", show=False, id="system.far_right"),
-        Binding("up,k", "go(-1)", "Chart above", show=False, id="system.up"),
-        Binding("down,j", "go(1)", "Chart below", show=False, id="system.down"),
-        Binding("enter", "enlarge", "Enlarge", id="system.enlarge"),
         Binding("escape", "leave", "Close", show=False, id="system.leave"),
     ]
 
     def __init__(self, samples: Sequence[tuple[float, Mapping[str, float]]], **options: Any) -> None:
         super().__init__(**options)
         self._history = MachineHistory(samples)
-        self._grid = ChartGrid(self._make, order=list)
+        self._charts = SystemCharts(self._make_chart, order=list, view=ChartView(by_time=True))
         self._keys: dict[str, str] = {}
-        """Name of a chart → key of what was measured."""
-        self._view = ChartView(by_time=True)
-        self._ready = False
+        """Name of a chart → key of its quantity in the samples."""
 
     def compose(self) -> ComposeResult:
-        """What is used now, above what was used so far."""
+        """Meters, charts, or a text while there are no samples."""
         yield Static(id="system-meters")
-        yield self._grid
+        yield self._charts
         yield Static(_EMPTY, id="system-empty")
 
     def on_mount(self) -> None:
-        """What there is, at once."""
-        self._ready = True
-        self._grid.lay_out()
+        """Show what there is."""
+        self._charts.lay_out()
         self.refresh_data()
-        self.watch(self.app, "theme", self._tell, init=False)
+        self.watch(self.app, "theme", self._update_meters, init=False)
+
+    def run_changed(self, live: LiveRun) -> None:
+        """Show new samples."""
+        self.refresh_data()
 
     def refresh_data(self) -> None:
-        """There may be more samples."""
-        if not self._ready or not self._history.refresh():
+        """Show samples that were appended."""
+        if not self.children or not self._history.refresh():
             return
-        fresh = [key for key in self._history.over_time if label_of(key) not in self._keys]
-        self._keys |= {label_of(key): key for key in fresh}
-        for chart in self._grid.charts.values():
+        new = [key for key in self._history.over_time if label_of(key) not in self._keys]
+        self._keys |= {label_of(key): key for key in new}
+        for chart in self._charts.charts.values():
             chart.refresh_data()
-        if fresh:
-            self._grid.offer(map(label_of, fresh))
-            self._grid.lay_out()
-        self._show(self._view.cursor)
-        self._tell()
+        span = max(self._history.seconds, 1.0)
+        leap = axes.clock_step(span, 50)
+        cursor = self._charts.view.cursor
+        self._charts.view = ChartView(low=0.0, high=-(-span // leap) * leap, by_time=True, cursor=cursor)
+        if new:
+            self._charts.offer(map(label_of, new))
+            self._charts.lay_out()
+        self._update_meters()
+
+    def state(self) -> dict[str, Any]:
+        """Nothing is saved."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Nothing is restored."""
 
     def focus(self, scroll_visible: bool = True, **_: Any) -> SystemPane:
-        """The keys go to a chart."""
-        target = self._grid.focused or next(iter(self._grid.shown), None)
-        if target is not None:
-            self.screen.set_focus(target, scroll_visible)
+        """Focus a chart."""
+        self._charts.focus_chart(scroll_visible)
         return self
 
     def on_resize(self, _: events.Resize) -> None:
-        """Meters are as wide as there is room for."""
-        self._tell()
-
-    def action_cursor(self, by: int) -> None:
-        """To another sample."""
-        charts = self._grid.shown
-        self._show(
-            step_cursor((self._grid.focused or charts[0]).xs(), self._view.cursor, by) if charts else None
-        )
-
-    def action_go(self, by: int) -> None:
-        """The chart below, or above."""
-        self._grid.go(by)
-
-    def action_enlarge(self) -> None:
-        """One chart in all of the place, or all of them again."""
-        if self._grid.focused is not None:
-            self._chosen(Chart.Chosen(self._grid.focused))
+        """Fit the meters to the width."""
+        self._update_meters()
 
     def action_leave(self) -> None:
-        """Escape: the cursor, the enlarged chart; then it is the screen's."""
-        if self._view.cursor is not None:
-            self._show(None)
-        elif self._grid.one is not None:
-            self._grid.show_one(None)
-        else:
+        """Close the cursor or the enlarged chart, else leave the key to the screen."""
+        if not self._charts.close():
             raise SkipAction
 
-    @on(Chart.Pointed)
-    def _pointed(self, event: Chart.Pointed) -> None:
-        event.stop()
-        self._show(nearest(event.chart.xs(), event.x))
-
-    @on(Chart.Chosen)
-    def _chosen(self, event: Chart.Chosen) -> None:
-        event.stop()
-        self._grid.show_one(None if self._grid.one else event.chart.metric)
-
-    def _make(self, label: str) -> Chart:
+    def _make_chart(self, label: str) -> Chart:
         key = self._keys[label]
         chart = Chart(label, _unit(key))
         chart.add_line("", 0, self._history.over_time[key], None, alone=True)
         return chart
 
-    def _show(self, cursor: float | None) -> None:
-        span = max(self._history.seconds, 1.0)
-        leap = axes.clock_step(span, 50)
-        self._view = ChartView(low=0.0, high=-(-span // leap) * leap, by_time=True, cursor=cursor)
-        for chart in self._grid.charts.values():
-            chart.view = self._view
-
-    def _tell(self) -> None:
-        """Meters, or why there are none."""
+    def _update_meters(self) -> None:
         latest = self._history.latest
         found = figures(latest)
         meters, empty = self.query_one("#system-meters", Static), self.query_one("#system-empty", Static)
@@ -160,26 +133,22 @@ class SystemPane(Vertical):
             meters.update(Content("\n").join(lines))
 
     def _meter(self, figure: Figure, names: int, width: int) -> Content:
-        """`memory          ━━━━━━━──────  12.3 of 32 GiB   at most 14.1`"""
+        """`memory          ━━━━━━━──────  12.3 of 32 GiB   peak 14.1`"""
         colour = "$warning" if figure.nearly_full else "$primary"
         filled = round((figure.share or 0.0) * width)
         bar = Content.styled("━" * filled, colour) + Content.styled("─" * (width - filled), "$foreground 25%")
         if figure.share is None:
             bar = Content(" " * width)
-        told = f"{figure.value:5.1f}{'' if figure.unit == '%' else ' '}{figure.unit}"
-        if (figure.unit == "GiB" and figure.total and figure.key == "memory_gb") or figure.key.startswith(
-            "gpu"
-        ):
-            told = (
-                f"{figure.value:5.1f} of {figure.total:.1f} GiB"
-                if figure.unit == "GiB" and figure.total
-                else told
-            )
+        has_total = figure.total and (figure.key == "memory_gb" or figure.key.startswith("gpu"))
+        if figure.unit == "GiB" and has_total:
+            value = f"{figure.value:5.1f} of {figure.total:.1f} GiB"
+        else:
+            value = f"{figure.value:5.1f}{'' if figure.unit == '%' else ' '}{figure.unit}"
         peak = f"  peak {axes.short(round(self._history.peak(figure.key), 1))}"
         return Content("").join([
             Content(f"{pad(figure.label, names)}  "),
             bar,
-            Content.styled(f"  {told:<19}", "bold"),
+            Content.styled(f"  {value:<19}", "bold"),
             Content.styled(peak, "$foreground 60%"),
             Content.styled("  nearly full", "$warning") if figure.nearly_full else Content(""),
         ])  # fmt: skip

@@ -1,7 +1,6 @@
-"""A line to filter by: opened by a key, heard as it is typed in, there as long as it filters.
+"""A filter line: opened by a key, reported as it is typed, visible while it filters.
 
-Owns the line, what was typed before (up and down recall it) and completing words. What the words mean is up
-to whoever listens.
+Up and down recall earlier filters; completions are offered. Listeners decide what the words mean.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _REMEMBERED = 20
 
 
 class FilterInput(Horizontal):
-    """`/ words`. Hidden while it is empty and nobody types."""
+    """`/ words`. Hidden while it is empty and without focus."""
 
     DEFAULT_CSS = """
     FilterInput { height: 1; background: $surface; padding: 0 1; display: none; }
@@ -41,13 +40,13 @@ class FilterInput(Horizontal):
 
     @dataclass
     class Typed(Message):
-        """The words have changed."""
+        """The text changed."""
 
         text: str
 
     @dataclass
     class Left(Message):
-        """Nobody types any more; what there is stays."""
+        """The input lost the focus by a key; its text stays."""
 
         text: str
 
@@ -63,12 +62,12 @@ class FilterInput(Horizontal):
         self._first = text
         self._placeholder = placeholder
         self.history = [line for line in history if isinstance(line, str)][-_REMEMBERED:]
-        """What was typed before, the latest last."""
+        """Earlier filters, the latest last."""
         self._at, self._draft = len(self.history), ""
         self._completions = completions
 
     def compose(self) -> ComposeResult:
-        """The sign, and where to type."""
+        """The slash and the input."""
         yield Label("/", markup=False)
         suggester = _Words(self._completions) if self._completions else None
         yield LineInput(
@@ -80,33 +79,40 @@ class FilterInput(Horizontal):
         )
 
     def on_mount(self) -> None:
-        """A remembered filter is to be seen."""
+        """Show a restored filter."""
         self.set_class(bool(self._first), "-open")
 
     @property
     def text(self) -> str:
-        """The words."""
+        """The filter."""
         return self.query_one(Input).value if self.is_mounted else self._first
 
+    @text.setter
+    def text(self, text: str) -> None:
+        self._first = text
+        if self.is_mounted:
+            self.query_one(Input).value = text
+            self.set_class(bool(text), "-open")
+
     def open(self) -> None:
-        """Type here, from what there is; the very next key does."""
+        """Show the line and focus it, so that the very next key is typed here."""
         self.add_class("-open")
         typed = self.query_one(Input)
         typed.cursor_position = len(typed.value)
         self.screen.set_focus(typed)
 
     def clear(self) -> None:
-        """No words."""
+        """Clear the filter."""
         self._remember()
         self.query_one(Input).value = ""
         self._close()
 
     def action_clear(self) -> None:
-        """Escape."""
+        """Clear the filter."""
         self.clear()
 
     def action_recall(self, by: int) -> None:
-        """What was typed before, or after that; after the latest, back to what is filtered."""
+        """Recall an earlier or later filter; past the latest, the one being typed."""
         if by > 0 and self._at >= len(self.history):
             self._close()
             return
@@ -139,7 +145,7 @@ class FilterInput(Horizontal):
 
 
 class _Words(Suggester):
-    """Completes the last word; the right arrow takes it."""
+    """Completes the last word; the right arrow accepts it."""
 
     def __init__(self, completions: Callable[[str], Iterable[str]]) -> None:
         super().__init__(use_cache=False, case_sensitive=True)

@@ -1,7 +1,6 @@
-"""The episodes of a run, step by step: a list by reward, and the one that is chosen as a conversation.
+"""The rollouts of a run, step by step: episodes by reward, and the highlighted one as a conversation.
 
-Owns fetching them from the volume, a piece at a time, and moving through them. How an episode is read is
-`store/episodes.py`'s, how it looks `episode_text.py`'s.
+`tui/services/episode_files.py` loads them.
 """
 
 from __future__ import annotations
@@ -9,95 +8,37 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Hashable
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.cells import cell_len
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.events import Resize
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from remote.contract import layout
-from remote.contract.errors import ConfigError, VfmError
-from tui.store.episodes.files import (
-    Episode,
-    EpisodeFile,
-    EpisodeRow,
-    episode_file,
-    index,
-    ordered,
-    read_episode,
-)
+from remote.contract.errors import VfmError
+from tui.store.episodes.files import Episode, EpisodeFile, EpisodeRow, ordered
 from tui.text.format import number, plain
 from tui.widgets.common.clipboard import copy
-from tui.widgets.episodes.layout import as_text, conversation, row_text, worth
+from tui.widgets.episodes.layout import as_text, row_text
+from tui.widgets.episodes.view import EpisodeView
 
 if TYPE_CHECKING:
-    from tui.client import Client
+    from tui.services.episode_files import EpisodeLoader
+    from tui.services.live_run import LiveRun
 
-PIECE = 1 << 20
-"""Bytes that are fetched at a time."""
 _BETWEEN = 1.0
-"""Seconds between two looks for new files."""
+"""Seconds between two looks for new files, at least."""
 _BESIDE = 76
-"""Columns from which list and conversation lie side by side."""
-_FOLDERS = (layout.ROLLOUTS, "evaluation")
-
-
-class EpisodeView(VerticalScroll):
-    """One episode: what it was worth, and the conversation."""
-
-    DEFAULT_CSS = """
-    EpisodeView { height: 1fr; width: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
-    EpisodeView Static { height: auto; }
-    EpisodeView #episode-worth { padding-bottom: 1; }
-    """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "scroll_down", "Down", show=False, id="episode.down"),
-        Binding("k", "scroll_up", "Up", show=False, id="episode.up"),
-        Binding("g", "scroll_home", "To its begin", show=False, id="episode.first"),
-        Binding("G", "scroll_end", "To its end", show=False, id="episode.last"),
-    ]
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.episode: Episode | None = None
-
-    def compose(self) -> ComposeResult:
-        """Its worth above, the conversation below."""
-        yield Static(id="episode-worth")
-        yield Static(id="episode-said")
-
-    async def show(self, episode: Episode) -> None:
-        """Another episode, from its begin. A long one is laid out off the event loop."""
-        await self._draw(episode)
-        self.scroll_home(animate=False)
-
-    def on_resize(self) -> None:
-        """Another width is another layout."""
-        if self.episode is not None:
-            self._draw_again(self.episode)
-
-    @work(group="episode", description="lay an episode out", exclusive=True, exit_on_error=False)
-    async def _draw_again(self, episode: Episode) -> None:
-        await self._draw(episode)
-
-    async def _draw(self, episode: Episode) -> None:
-        width = max(self.scrollable_content_region.width - 2, 10)
-        above = Content("\n").join(worth(episode, width))
-        said = await asyncio.to_thread(conversation, episode.messages, width)
-        self.query_one("#episode-worth", Static).update(above)
-        self.query_one("#episode-said", Static).update(said)
-        self.episode = episode
+"""Columns from which list and conversation are side by side."""
 
 
 class EpisodeList(OptionList):
-    """Episodes of one step, one a line."""
+    """Episodes of one step, one per line."""
 
     DEFAULT_CSS = """
     EpisodeList {
@@ -117,7 +58,7 @@ class EpisodeList(OptionList):
 
 
 class RolloutsPane(Vertical):
-    """Episodes of one run. `grew()` tells it that there may be more."""
+    """Episodes of one run."""
 
     DEFAULT_CSS = """
     RolloutsPane { height: 1fr; width: 1fr; }
@@ -127,7 +68,7 @@ class RolloutsPane(Vertical):
     RolloutsPane.-stacked #rollouts-both { layout: vertical; }
     RolloutsPane.-stacked EpisodeList { width: 1fr; max-width: 100%; height: 35%; min-height: 3; }
     RolloutsPane.-stacked EpisodeView { border-left: none; border-top: solid $panel; }
-    RolloutsPane #rollouts-said { height: 1fr; content-align: center middle; color: $text-muted; }
+    RolloutsPane #rollouts-message { height: 1fr; content-align: center middle; color: $text-muted; }
     RolloutsPane .-hidden { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -144,150 +85,127 @@ class RolloutsPane(Vertical):
         Binding("right,enter", "conversation", "To the conversation", show=False, id="rollouts.conversation"),
     ]
 
-    def __init__(self, client: Client, backend: str, volume: str, root: str, **options: Any) -> None:
+    def __init__(self, loader: EpisodeLoader, **options: Any) -> None:
         super().__init__(**options)
         self.best_first = True
-        """Whether the best episodes come first; else the worst do."""
-        self._client, self._backend, self._volume, self._root = client, backend, volume, root
+        """Whether the best episodes come first, or else the worst."""
+        self._loader = loader
         self._files: list[EpisodeFile] = []
-        self._at: EpisodeFile | None = None
+        self._file: EpisodeFile | None = None
+        """The file whose episodes are listed."""
         self._rows: list[EpisodeRow] = []
-        self._newest = True
-        self._expected: str | None = None
-        """The episode that was highlighted by nobody's hand."""
-        self._mark: Hashable = None
-        self._grew = asyncio.Event()
+        self._follow = True
+        """Whether the newest step is shown as soon as it exists."""
+        self._auto_highlighted: str | None = None
+        """Option id of the episode that was highlighted by the pane and not by the user."""
+        self._progress: Hashable = None
+        self._changed = asyncio.Event()
 
     def compose(self) -> ComposeResult:
-        """Which step, its episodes, the one that is chosen."""
+        """The step, its episodes, the highlighted one."""
         yield Static(id="rollouts-head")
-        yield Static("", id="rollouts-said")
+        yield Static("", id="rollouts-message")
         with Horizontal(id="rollouts-both", classes="-hidden"):
             yield EpisodeList(compact=True)
             yield EpisodeView()
 
     def on_mount(self) -> None:
-        """Look what there is."""
-        self._look()
-        self._grew.set()
+        """Load what there is."""
+        self._keep_looking()
+        self.look()
 
     def on_resize(self, event: Resize) -> None:
-        """Side by side where there is room."""
+        """List and conversation side by side where there is room."""
         self.set_class(event.size.width < _BESIDE, "-stacked")
 
-    def grew(self, mark: Hashable) -> None:
-        """There may be more episodes: whenever `mark` is another one than before."""
-        if mark != self._mark:
-            self._mark = mark
-            self._grew.set()
+    def run_changed(self, live: LiveRun) -> None:
+        """Look for episodes whenever the run's progress says that there may be more."""
+        state, episodes = live.state, live.state.progress.get("episodes")
+        progress = (state.step, state.rollouts, episodes and episodes.done, live.over)
+        if progress != self._progress:
+            self._progress = progress
+            self.look()
+
+    def look(self) -> None:
+        """Look for new episodes."""
+        self._changed.set()
 
     def state(self) -> dict[str, Any]:
-        """What is worth remembering."""
+        """UI state to save."""
         return {"best_first": self.best_first}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """As it was remembered."""
+        """Restore a saved state."""
         self.best_first = bool(state.get("best_first", True))
-        self._list()
+        self._update_list()
 
-    # --- fetching ------------------------------------------------------------------------------------
+    # --- loading ---------------------------------------------------------------------------------------
 
     @work(group="rollouts", description="look for episodes", exit_on_error=False)
-    async def _look(self) -> None:
+    async def _keep_looking(self) -> None:
         while True:
-            await self._grew.wait()
-            self._grew.clear()
+            await self._changed.wait()
+            self._changed.clear()
             try:
-                self._files = await self._find()
+                self._files = await self._loader.find()
             except VfmError as error:
-                self._say(error.message)
+                self._show_message(error.message)
             else:
                 self._choose()
             await asyncio.sleep(_BETWEEN)
 
-    async def _find(self) -> list[EpisodeFile]:
-        """The files of episodes, newest first."""
-        found = []
-        for folder in _FOLDERS:
-            try:
-                path = str(PurePosixPath(self._root) / folder)
-                entries = await self._client.ls(self._volume, path, backend=self._backend)
-            except ConfigError:
-                continue  # a folder that is not there yet
-            found += [f for e in entries if not e.is_dir and (f := episode_file(e.path, e.size))]
-        return sorted(found, key=lambda file: file.order, reverse=True)
-
     def _choose(self) -> None:
-        """After a look: the newest file where that is wanted, or more of the one that is shown."""
+        """After a look: follow the newest file, or load more of the present one."""
         if not self._files:
-            self._say("no episodes yet: those of the first step appear here")
+            self._show_message("no episodes yet: those of the first step appear here")
             return
-        known = next((file for file in self._files if self._at and file.path == self._at.path), None)
-        reading = self.query_one(EpisodeView).scroll_y > 0
-        wanted = self._files[0] if known is None or (self._newest and not reading) else known
-        if self._at is None or wanted.path != self._at.path:
-            self._open(wanted)
-        elif wanted.size != self._at.size:
-            self._at = wanted
-            self._load(wanted)
-        self._head()
+        present = next((file for file in self._files if self._file and file.path == self._file.path), None)
+        is_reading = self.query_one(EpisodeView).scroll_y > 0
+        file = self._files[0] if present is None or (self._follow and not is_reading) else present
+        if self._file is None or file.path != self._file.path:
+            self._open(file)
+        elif file.size != self._file.size:
+            self._file = file
+            self._load(file)
+        self._update_head()
 
     def _open(self, file: EpisodeFile) -> None:
-        self._at, self._rows = file, []
+        self._file, self._rows = file, []
         self._load(file)
-        self._head()
+        self._update_head()
 
     @work(group="rollouts-load", description="read episodes", exclusive=True, exit_on_error=False)
     async def _load(self, file: EpisodeFile) -> None:
-        """The file from where its last whole line ended, a piece at a time."""
-        rows = list(self._rows)
-        at = max((row.offset + row.size + 1 for row in rows), default=0)
         try:
-            while data := await self._lines(file, at):
-                rows += await asyncio.to_thread(index, data, at)
-                at += len(data)
+            async for rows in self._loader.rows(file, self._rows):
                 self._rows = rows
-                self._list()
+                self._update_list()
         except VfmError as error:
-            self._say(error.message)
-
-    async def _lines(self, file: EpisodeFile, at: int) -> bytes:
-        """Whole lines from an offset, about a piece of them; nothing at the end of what is there."""
-        data = b""
-        while at + len(data) < file.size:
-            more = await self._read(file.path, at + len(data), PIECE)
-            data += more
-            if not more or b"\n" in more:
-                break
-        return data[: data.rfind(b"\n") + 1]
-
-    async def _read(self, path: str, offset: int, size: int) -> bytes:
-        return await self._client.read(self._volume, path, offset, size, backend=self._backend)
+            self._show_message(error.message)
 
     @work(group="rollouts-episode", description="read an episode", exclusive=True, exit_on_error=False)
-    async def _show(self, path: str, row: EpisodeRow) -> None:
+    async def _show_episode(self, file: EpisodeFile, row: EpisodeRow) -> None:
         try:
-            line = await self._read(path, row.offset, row.size)
-            episode = await asyncio.to_thread(read_episode, line)
+            episode = await self._loader.episode(file, row)
         except VfmError as error:
             episode = Episode(error=error.message)
         await self.query_one(EpisodeView).show(episode)
 
     # --- showing -------------------------------------------------------------------------------------
 
-    def _say(self, text: str) -> None:
-        """Why there are none; what is shown already stays."""
+    def _show_message(self, text: str) -> None:
+        """Show why there are no episodes; episodes that are listed stay."""
         if not self._rows:
-            self.query_one("#rollouts-said", Static).update(Content(plain(text)))
-            self.query_one("#rollouts-said").remove_class("-hidden")
+            self.query_one("#rollouts-message", Static).update(Content(plain(text)))
+            self.query_one("#rollouts-message").remove_class("-hidden")
             self.query_one("#rollouts-both").add_class("-hidden")
 
-    def _list(self) -> None:
-        """The rows in order; the one that was chosen stays chosen while it is there."""
+    def _update_list(self) -> None:
+        """List the rows in order; the user's highlight stays on its episode."""
         if not self._rows:
             return
         listed = self.query_one(EpisodeList)
-        chosen = listed.highlighted_option.id if listed.highlighted_option and not self._newest else None
+        chosen = listed.highlighted_option.id if listed.highlighted_option and not self._follow else None
         good = [row.reward for row in self._rows if row.reward is not None and math.isfinite(row.reward)]
         low, high = min(good, default=0.0), max(good, default=0.0)
         width = min(max(cell_len(plain(row.task)) for row in self._rows), 16)
@@ -295,37 +213,37 @@ class RolloutsPane(Vertical):
         turns = any(row.turns > 1 for row in rows)
         listed.set_options(Option(row_text(r, low, high, width, turns), id=str(r.offset)) for r in rows)
         at = next((n for n, r in enumerate(rows) if str(r.offset) == chosen), 0)
-        self._expected = str(rows[at].offset)
+        self._auto_highlighted = str(rows[at].offset)
         listed.highlighted = at
-        self.query_one("#rollouts-said").add_class("-hidden")
+        self.query_one("#rollouts-message").add_class("-hidden")
         self.query_one("#rollouts-both").remove_class("-hidden")
-        self._head()
+        self._update_head()
 
-    def _head(self) -> None:
-        if self._at is None:
+    def _update_head(self) -> None:
+        if self._file is None:
             return
         good = [row.reward for row in self._rows if row.reward is not None and math.isfinite(row.reward)]
         failed = sum(row.reward is None for row in self._rows)
-        head = Content.styled(f"‹ {self._at.label} ›", "bold $accent")
-        told = [f"{len(self._rows)} episodes"]
+        head = Content.styled(f"‹ {self._file.label} ›", "bold $accent")
+        facts = [f"{len(self._rows)} episodes"]
         if good:
-            told.append(f"mean {number(sum(good) / len(good))}, {number(min(good))} to {number(max(good))}")
-        told += [f"✗ {failed} failed"] if failed else []
-        told.append("best first" if self.best_first else "worst first")
-        newer = next((n for n, file in enumerate(self._files) if file.path == self._at.path), 0)
-        told += [f"{newer} newer: }}"] if newer else []
+            facts.append(f"mean {number(sum(good) / len(good))}, {number(min(good))} to {number(max(good))}")
+        facts += [f"✗ {failed} failed"] if failed else []
+        facts.append("best first" if self.best_first else "worst first")
+        newer = next((n for n, file in enumerate(self._files) if file.path == self._file.path), 0)
+        facts += [f"{newer} newer: }}"] if newer else []
         self.query_one("#rollouts-head", Static).update(
-            head + Content.styled("  " + " · ".join(told), "$text-muted")
+            head + Content.styled("  " + " · ".join(facts), "$text-muted")
         )
 
     @on(OptionList.OptionHighlighted)
     def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
         event.stop()
-        if event.option_id != self._expected:
-            self._newest = False  # whoever moves about wants to go on reading
+        if event.option_id != self._auto_highlighted:
+            self._follow = False  # a reader who moves about is not to be moved on
         row = next((row for row in self._rows if str(row.offset) == event.option_id), None)
-        if row is not None and self._at is not None:
-            self._show(self._at.path, row)
+        if row is not None and self._file is not None:
+            self._show_episode(self._file, row)
 
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:
@@ -335,42 +253,42 @@ class RolloutsPane(Vertical):
     # --- keys ----------------------------------------------------------------------------------------
 
     def action_step(self, by: int) -> None:
-        """An earlier step, or a later one."""
+        """Show an earlier or later step."""
         paths = [file.path for file in self._files]
-        if self._at is not None and self._at.path in paths:
-            at = max(0, min(paths.index(self._at.path) + by, len(paths) - 1))
-            self._newest = False
-            if self._files[at].path != self._at.path:
+        if self._file is not None and self._file.path in paths:
+            at = max(0, min(paths.index(self._file.path) + by, len(paths) - 1))
+            self._follow = False
+            if self._files[at].path != self._file.path:
                 self._open(self._files[at])
 
     def action_newest(self) -> None:
-        """The newest step, now and whenever there is another one."""
-        self._newest = True
+        """Show the newest step, and follow."""
+        self._follow = True
         self._choose()
 
     def action_order(self) -> None:
-        """Best first, or worst first."""
+        """List the best or the worst episodes first."""
         self.best_first = not self.best_first
         listed = self.query_one(EpisodeList)
         listed.highlighted = None
-        self._list()
+        self._update_list()
 
     def action_scroll(self, lines: int) -> None:
-        """The conversation, with the list keeping the keys."""
-        self._newest = False
+        """Scroll the conversation while the list keeps the focus."""
+        self._follow = False
         self.query_one(EpisodeView).scroll_relative(y=lines, animate=False)
 
     def action_list(self) -> None:
-        """The keys go to the list."""
+        """Focus the list."""
         self.screen.set_focus(self.query_one(EpisodeList))
 
     def action_conversation(self) -> None:
-        """The keys go to the conversation."""
-        self._newest = False
+        """Focus the conversation."""
+        self._follow = False
         self.screen.set_focus(self.query_one(EpisodeView))
 
     def action_copy(self) -> None:
-        """The episode as text (OSC 52: over ssh too)."""
+        """Copy the episode as text (OSC 52: also over ssh)."""
         episode = self.query_one(EpisodeView).episode
         if episode is not None:
             copy(self, as_text(episode), "the episode")

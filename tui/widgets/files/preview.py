@@ -1,22 +1,20 @@
-"""What is in a file, or in a folder: a title, what is to be noted, and the text.
+"""Preview of the file or folder under the cursor: title, notes, and contents.
 
-Owns reading the file that the cursor rests on, off the event loop, and saying why it cannot be read. How a
-preview is drawn is `preview_view.py`'s, what is made of a file's bytes `store/preview.py`'s.
+`tui/store/files/preview.py` makes a preview of a file's bytes; `preview_view.py` draws it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
-from textual import on, work
+from textual import work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import Static
 
 from remote.contract.errors import VfmError
@@ -27,19 +25,19 @@ from tui.text.format import age, counted, one_line, plain, size
 from tui.widgets.files.preview_view import PreviewView
 from tui.widgets.files.tree import FileRows
 
+if TYPE_CHECKING:
+    from tui.services.volume_files import VolumeFiles
+
 _BAR = 12
-"""Cells of the bar that shows a folder's share."""
+"""Cells of the bar that shows an entry's share of its folder."""
 _SOON = 0.06
-"""Seconds that the cursor rests on a file before it is read."""
-_PATIENCE = 0.2
-"""Seconds after which the reader is told that it takes a while."""
+"""Seconds that the cursor stays on a file before it is read."""
+_SLOW = 0.2
+"""Seconds of reading after which `reading …` is shown."""
 
 
 class FilePreview(Vertical):
-    """A file or a folder of a listing, looked into.
-
-    `read` gives bytes: of a path, from an offset on, so many.
-    """
+    """A file or a folder of a listing."""
 
     DEFAULT_CSS = """
     FilePreview #preview-title { height: 1; padding: 0 1; background: $surface; }
@@ -48,24 +46,9 @@ class FilePreview(Vertical):
     FilePreview PreviewView { padding: 0 1; }
     """
 
-    @dataclass
-    class Read(Message):
-        """A preview is there."""
-
-        entry: Entry
-        preview: Preview
-
-    def __init__(
-        self,
-        listing: FileRows,
-        volume: str,
-        read: Callable[[str, int, int], Awaitable[bytes]],
-        now: Callable[[], float],
-        *,
-        id: str,
-    ) -> None:
+    def __init__(self, listing: FileRows, volume: VolumeFiles, now: Callable[[], float], id: str) -> None:
         super().__init__(id=id)
-        self._listing, self._volume, self._bytes, self._now = listing, volume, read, now
+        self._listing, self._volume, self._now = listing, volume, now
         self._entry: Entry | None = None
 
     def compose(self) -> ComposeResult:
@@ -75,7 +58,7 @@ class FilePreview(Vertical):
         yield PreviewView()
 
     def show(self, entry: Entry | None) -> None:
-        """What is in a file or folder; None is the folder that the tree begins with."""
+        """Show a file or folder; None is the root of the tree."""
         before, self._entry = self._entry, entry
         if entry is None or entry.is_dir:
             self.refresh_folder()
@@ -83,7 +66,7 @@ class FilePreview(Vertical):
             self._read(entry)
 
     def refresh_folder(self) -> None:
-        """More may be known of a folder; a file stays as it was read."""
+        """Show what the listing gained about a folder; a file is not read again."""
         entry, listing = self._entry, self._listing
         if entry is not None and not entry.is_dir:
             return
@@ -92,41 +75,37 @@ class FilePreview(Vertical):
         folders = sum(found.is_dir for found in inside)
         known = listing.knows(path) or total is not None
         files = len(inside) - folders
-        said = f"{counted(folders, 'folder')}, {counted(files, 'file')}" if known else "folder"
-        much = [] if total is None else [f"{size(total)} with all below it"]
-        self._head(f"{PurePosixPath(path).name or self._volume}/", said, *much)
+        counts = f"{counted(folders, 'folder')}, {counted(files, 'file')}" if known else "folder"
+        sizes = [] if total is None else [f"{size(total)} with all below it"]
+        self._head(f"{PurePosixPath(path).name or self._volume.name}/", counts, *sizes)
         if total is None:
-            body = Lines([Line(""), Line("t counts how much is in each folder", "note")])
+            body = Lines([Line(""), Line("t shows the size of each folder", "note")])
         else:
             body = _shares((e.path, listing.total(e.path) if e.is_dir else e.size) for e in inside)
         self._put(Preview("folder", body))
 
     @work(group="files-read", description="read a file", exclusive=True, exit_on_error=False)
     async def _read(self, entry: Entry) -> None:
-        await asyncio.sleep(_SOON)  # a cursor that flies by reads nothing
+        await asyncio.sleep(_SOON)  # a moving cursor reads nothing
 
         async def read(offset: int, count: int) -> bytes:
-            return await self._bytes(entry.path, offset, count)
+            return await self._volume.read(entry.path, offset, count)
 
         loading = asyncio.ensure_future(load(read, entry.path, entry.size))
         try:
-            await asyncio.wait({loading}, timeout=_PATIENCE)
+            await asyncio.wait({loading}, timeout=_SLOW)
             if not loading.done():
                 self._title(entry, "reading …")
                 self._put(None)
-            self.post_message(self.Read(entry, await loading))
+            preview = await loading
+            if entry == self._entry:  # the cursor may be on a folder by now
+                self._title(entry, preview.kind)
+                self._put(preview, preview.warnings, preview.notes)
         except (VfmError, OSError) as error:
             self._title(entry, "cannot be read")
             self._put(None, [one_line(error)])
         finally:
             loading.cancel()
-
-    @on(Read)
-    def _read_it(self, event: Read) -> None:
-        event.stop()
-        if event.entry == self._entry:
-            self._title(event.entry, event.preview.kind)
-            self._put(event.preview, event.preview.warnings, event.preview.notes)
 
     def _put(self, preview: Preview | None, warnings: Sequence[str] = (), notes: Sequence[str] = ()) -> None:
         shown = self.query_one("#preview-notes", Static)
@@ -142,18 +121,18 @@ class FilePreview(Vertical):
         self._head(PurePosixPath(entry.path).name, kind, size(entry.size), *old)
 
     def _head(self, name: str, *rest: str) -> None:
-        """What is known of a file is left out from its end where there is no room, then the name is cut."""
+        """Where room is short, drop facts from the end, then cut the name."""
         title = self.query_one("#preview-title", Static)
         shown, room = plain(name), title.content_size.width
         while len(rest) > 1 and cell_len(shown) + cell_len(" · ".join(rest)) + 2 > room:
             rest = rest[:-1]
-        said = plain(" · ".join(rest))
-        head = Content.styled(shown, "bold").truncate(max(room - cell_len(said) - 2, 16), ellipsis=True)
-        title.update(head + Content.styled(f"  {said}", "$text-muted"))
+        facts = plain(" · ".join(rest))
+        head = Content.styled(shown, "bold").truncate(max(room - cell_len(facts) - 2, 16), ellipsis=True)
+        title.update(head + Content.styled(f"  {facts}", "$text-muted"))
 
 
 def _shares(inside: Iterable[tuple[str, int | None]]) -> Lines:
-    """What a folder's bytes are spent on, the largest first."""
+    """The entries of a folder by size, each with a bar."""
     found = sorted(((count or 0, path) for path, count in inside), reverse=True)
     most = max((count for count, _ in found), default=0) or 1
     lines = [

@@ -1,11 +1,10 @@
-"""What a run was made from: every value of its config with where it comes from, and what else is on record.
+"""The config of a run: every value with its source, and the rest of the run's record.
 
-Owns filtering and marking. Reading the run's file into rows is `config/run_config.py`'s.
+`tui/services/run_config.py` loads it; `tui/config/resolved_rows.py` reads it into rows.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,22 +21,23 @@ from textual.widgets.option_list import Option
 
 from remote.contract import layout
 from remote.contract.errors import VfmError
-from remote.contract.json_text import from_json
-from tui.text.format import duration, moment, pad, plain
+from tui.text.format import duration, moment, plain
+from tui.widgets.common.cells import pad
 from tui.widgets.common.clipboard import copy
 from tui.widgets.common.filter_input import FilterInput
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
-    from tui.client import Client
     from tui.config.resolved_rows import ConfigValue
+    from tui.services.live_run import LiveRun
+    from tui.services.run_config import RunConfigLoader
 
 _WIDEST_VALUE, _WIDEST_SOURCE = 24, 40
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A line of the pane: a value of the config, or something else on record."""
+    """A row of the pane: a value of the config or of the record."""
 
     section: str
     name: str
@@ -52,17 +52,17 @@ class Fact:
 
     @property
     def id(self) -> str:
-        """Its own among all facts."""
+        """Unique among all facts."""
         return f"{self.section}.{self.name}"
 
     def matches(self, pattern: str) -> bool:
-        """Whether every word of the pattern is somewhere in it."""
-        told = f"{self.section}.{self.name} {self.value} {self.source}".lower()
-        return all(word in told for word in pattern.lower().split())
+        """Whether every word of the pattern occurs in it."""
+        text = f"{self.section}.{self.name} {self.value} {self.source}".lower()
+        return all(word in text for word in pattern.lower().split())
 
 
 class FactList(OptionList):
-    """Facts, one a line."""
+    """Facts, one per line."""
 
     DEFAULT_CSS = """
     FactList.-textual-compact {
@@ -85,7 +85,7 @@ class FactList(OptionList):
 
 
 class ConfigPane(Vertical):
-    """The config of one run, and what else is on record of it."""
+    """The config and the record of one run."""
 
     DEFAULT_CSS = """
     ConfigPane { height: 1fr; width: 1fr; }
@@ -99,80 +99,79 @@ class ConfigPane(Vertical):
         Binding("escape", "leave", "Close", show=False, id="config.leave"),
     ]
 
-    def __init__(self, client: Client, record: RunRecord, **options: Any) -> None:
+    def __init__(self, loader: RunConfigLoader, record: RunRecord, **options: Any) -> None:
         super().__init__(**options)
         self.only = False
-        """Whether only what differs from the defaults is shown."""
-        self._client, self._record = client, record
+        """Whether only values that differ from the defaults are shown."""
+        self._loader, self._record = loader, record
         self._filter, self._problem = "", ""
         self._config: list[Fact] = []
         self._bill = ""
-        """What the backend's bill says, once it was asked; it is asked once the run is over."""
+        """Text of the backend's bill; requested once the run is over."""
         self._shown: list[Fact] = []
 
     def compose(self) -> ComposeResult:
-        """What is shown, the rows, the question, help."""
+        """Head, rows, filter, help."""
         yield Static(id="config-head")
         yield FactList(compact=True)
         yield FilterInput(placeholder=_PLACEHOLDER)
         yield Static(id="config-help")
 
     def on_mount(self) -> None:
-        """Fetch the run's spec."""
-        self._fetch()
-        self._list()
-        self._ask_bill()
+        """Load the run's config, and its bill if it is over."""
+        self._load()
+        self._update_list()
+        self._request_bill()
+
+    def run_changed(self, live: LiveRun) -> None:
+        """Show a new record."""
+        self.show_record(live.record)
 
     def show_record(self, record: RunRecord) -> None:
-        """More may be on record than before."""
+        """Show another version of the run's record."""
         if record is not self._record:
             self._record = record
-            self._list()
-            self._ask_bill()
+            self._update_list()
+            self._request_bill()
 
     def state(self) -> dict[str, Any]:
-        """What is worth remembering."""
+        """UI state to save."""
         return {"only": self.only}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """As it was remembered."""
+        """Restore a saved state."""
         self.only = bool(state.get("only"))
-        self._list()
+        self._update_list()
 
     @work(group="config", description="read the run's config", exclusive=True, exit_on_error=False)
-    async def _fetch(self) -> None:
-        record = self._record
-        path = str(layout.run_path(record.run_id) / layout.SPEC)
+    async def _load(self) -> None:
         try:
-            data = await self._client.read(record.outputs, path, backend=record.backend)
-            self._config = await asyncio.to_thread(_config_of, data)
-            self.query_one(FactList).highlighted = None  # from the begin: more stands above than before
+            self._config = [_fact_of(value) for value in await self._loader.values(self._record)]
+            self.query_one(FactList).highlighted = None  # to the first row
         except VfmError as error:
-            self._problem = f"its config is not to be had: {error.message}"
-        except ValueError as error:
-            self._problem = f"{path} is damaged: {error}"
-        self._list()
+            self._problem = f"the config cannot be read: {error.message}"
+        self._update_list()
 
-    def _ask_bill(self) -> None:
-        """Ask for the bill of a run that is over, once."""
+    def _request_bill(self) -> None:
+        """Request the bill of a run that is over, once."""
         if self._record.backend != "local" and self._record.ended_already and not self._bill:
-            self._bill = "asking …"
-            self._list()
-            self._fetch_bill()
+            self._bill = "requesting …"
+            self._update_list()
+            self._load_bill()
 
-    @work(group="bill", description="ask what the run was billed", exit_on_error=False)
-    async def _fetch_bill(self) -> None:
-        from tui.planning.price_text import billed
+    @work(group="bill", description="request the run's bill", exit_on_error=False)
+    async def _load_bill(self) -> None:
+        from tui.text.price import billed
 
         try:
-            amount = await self._client.billed(self._record)
-            self._bill = "no bill says so yet" if amount is None else billed(amount)
+            amount = await self._loader.billed(self._record)
+            self._bill = "not billed yet" if amount is None else billed(amount)
         except VfmError as error:
-            self._bill = f"not to be had: {error.message}"
-        self._list()
+            self._bill = f"unknown: {error.message}"
+        self._update_list()
 
-    def _list(self) -> None:
-        """The rows that are to be seen, by section."""
+    def _update_list(self) -> None:
+        """List the facts that pass the filter, by section."""
         facts = [*self._config, *_on_record(self._record), *_costs(self._record, self._bill)]
         shown = [fact for fact in facts if fact.matches(self._filter)]
         if self.only:
@@ -185,16 +184,16 @@ class ConfigPane(Vertical):
         listed.highlighted = (
             ids.index(chosen) if chosen and chosen in ids else next((n for n, i in enumerate(ids) if i), None)
         )
-        self._head()
+        self._update_head()
 
-    def _head(self) -> None:
+    def _update_head(self) -> None:
         differ = sum(fact.sign != " " for fact in self._config)
         head = Content(plain(self._record.config_path or "no config file: defaults"))
-        told = [f"{differ} of {len(self._config)} keys differ from the defaults"] if self._config else []
-        told += ["only those are shown: o shows all"] if self.only else []
-        said = Content.styled("".join(f" · {plain(text)}" for text in told), "$text-muted")
+        notes = [f"{differ} of {len(self._config)} keys differ from the defaults"] if self._config else []
+        notes += ["only those are shown: o shows all"] if self.only else []
+        note = Content.styled("".join(f" · {plain(text)}" for text in notes), "$text-muted")
         problem = Content.styled(f" · ✗ {plain(self._problem)}", "$error") if self._problem else ""
-        self.query_one("#config-head", Static).update(Content.styled(head.plain, "bold") + problem + said)
+        self.query_one("#config-head", Static).update(Content.styled(head.plain, "bold") + problem + note)
 
     def _help(self, text: str) -> None:
         self.query_one("#config-help", Static).update(Content(plain(text)))
@@ -210,7 +209,7 @@ class ConfigPane(Vertical):
     def _typed(self, event: FilterInput.Typed) -> None:
         event.stop()
         self._filter = event.text
-        self._list()
+        self._update_list()
 
     @on(FilterInput.Left)
     def _left(self, event: FilterInput.Left) -> None:
@@ -221,37 +220,29 @@ class ConfigPane(Vertical):
         return next((fact for fact in self._shown if fact.id == option_id), None)
 
     def action_ask(self) -> None:
-        """Open the line to type into."""
+        """Open the filter."""
         self.query_one(FilterInput).open()
 
     def action_only(self) -> None:
-        """Only what differs from the defaults, or all."""
+        """Show only values that differ from the defaults, or all."""
         self.only = not self.only
-        self._list()
+        self._update_list()
 
     def action_copy(self) -> None:
-        """`key=value`, as `--set` takes it."""
+        """Copy as `key=value`, the form of `--set`."""
         listed = self.query_one(FactList)
         fact = self._fact(listed.highlighted_option.id if listed.highlighted_option else None)
         if fact is not None:
             copy(self, f"{fact.key}={fact.value}" if fact.key else fact.value, fact.name)
 
     def action_leave(self) -> None:
-        """Escape: the filter first, then the screen's own."""
+        """Clear the filter, else leave the key to the screen."""
         if not self.query_one(FilterInput).text:
             raise SkipAction
         self.query_one(FilterInput).clear()
 
 
-_PLACEHOLDER = "words of keys, values or where they come from; Enter keeps, Escape clears"
-
-
-def _config_of(data: bytes) -> list[Fact]:
-    """The rows of a spec file. Raises `ValueError`."""
-    from tui.config.resolved_rows import run_config
-
-    document = from_json(data)
-    return [_fact_of(value) for value in run_config(document if isinstance(document, dict) else {})]
+_PLACEHOLDER = "words of keys, values or sources; Enter keeps, Escape clears"
 
 
 def _fact_of(value: ConfigValue) -> Fact:
@@ -263,7 +254,7 @@ def _fact_of(value: ConfigValue) -> Fact:
 
 def _on_record(record: RunRecord) -> Iterator[Fact]:
     git = record.git.get("revision")
-    told: Sequence[tuple[str, str, Any]] = (
+    facts: Sequence[tuple[str, str, Any]] = (
         ("run", "id", record.run_id),
         ("run", "kind", record.kind),
         ("run", "experimenter", record.experimenter),
@@ -282,12 +273,11 @@ def _on_record(record: RunRecord) -> Iterator[Fact]:
         ("volumes", "path", layout.run_path(record.run_id)),
         *(("versions", name, value) for name, value in record.versions.items()),
     )
-    return (Fact(section, name, "–" if value is None else str(value)) for section, name, value in told)
+    return (Fact(section, name, "–" if value is None else str(value)) for section, name, value in facts)
 
 
 def _costs(record: RunRecord, bill: str) -> Iterator[Fact]:
-    """Attempts, and what they cost; of a run under way the screen's status line says how much by now."""
-    from tui.planning.price_text import usd
+    """Attempts and their cost; the cost of a run under way is in the status line of its screen."""
     from tui.services.price import estimate
     from tui.store.logs.event_text import because
 

@@ -1,4 +1,4 @@
-"""What keeps a run, or more of it, from being seen: said above its panes."""
+"""Why a run, or more of its output, cannot be shown: a line above its panes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tui.text.format import plain
 
 
 class RunNotice(Static):
-    """An error that ended the watch, or a trouble that it goes on through; hidden where there is neither."""
+    """An error that ended watching, or a problem despite which it goes on; hidden without either."""
 
     DEFAULT_CSS = """
     RunNotice { height: auto; padding: 1 2; }
@@ -20,33 +20,33 @@ class RunNotice(Static):
     def __init__(self, id: str) -> None:
         super().__init__(Content.styled("looking for the run …", "$text-muted"), id=id)
 
-    def say(self, error: VfmError | None, trouble: str) -> None:
-        """An error comes before a trouble."""
+    def show(self, error: VfmError | None, trouble: str) -> None:
+        """Show the error, or else the problem, or hide."""
         self.set_class(error is None and bool(trouble), "-trouble")
         if error is not None:
-            self._tell(_what_is_wrong(error))
+            self._update(_error(error))
         else:
-            self._tell(_trouble(trouble) if trouble else None)
+            self._update(_trouble(trouble) if trouble else None)
 
-    def _tell(self, words: Content | None) -> None:
-        """Repaint only for other words: every repaint goes over the wire."""
-        self.set_class(words is None, "-hidden")
-        if words is not None and not (isinstance(self.content, Content) and words.is_same(self.content)):
-            self.update(words)
+    def _update(self, text: Content | None) -> None:
+        """Repaint only if the text changed: every repaint is sent over the network."""
+        self.set_class(text is None, "-hidden")
+        if text is not None and not (isinstance(self.content, Content) and text.is_same(self.content)):
+            self.update(text)
 
 
-def _what_is_wrong(error: VfmError) -> Content:
-    told = Content.styled(f"✗ {_lines(error.message)}", "bold $error")
+def _error(error: VfmError) -> Content:
+    text = Content.styled(f"✗ {_lines(error.message)}", "bold $error")
     if error.hint:
-        told += Content.styled("\n→ ", "bold $accent") + _lines(error.hint.text)
-    return told + Content.styled("\n\nF5 looks again", "$text-muted")
+        text += Content.styled("\n→ ", "bold $accent") + _lines(error.hint.text)
+    return text + Content.styled("\n\nF5 looks again", "$text-muted")
 
 
 def _trouble(text: str) -> Content:
-    promise = "still trying: what the run says meanwhile will all be here"
+    promise = "still trying; no output is lost"
     return Content.assemble((f"! {_lines(text)}", "$warning"), (f" · {promise}", "$text-muted"))
 
 
 def _lines(text: str) -> str:
-    """Several lines, each made safe."""
+    """Lines with control characters escaped."""
     return "\n".join(map(plain, text.splitlines()))

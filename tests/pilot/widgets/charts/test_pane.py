@@ -44,7 +44,8 @@ class ChartScreen(VfmScreen):
 
     def __init__(self, runs: Sequence[ChartRun], state: dict[str, Any] | None) -> None:
         super().__init__()
-        self.pane = ChartsPane(runs, state)
+        self.pane = ChartsPane(runs)
+        self.pane.restore(state or {})
 
     def body(self) -> ComposeResult:
         """The pane."""
@@ -121,7 +122,7 @@ async def test_a_filter_is_typed_live_and_survives() -> None:
 async def test_a_wrong_pattern_is_told_in_words_and_changes_nothing() -> None:
     async with charts() as (pilot, pane):
         await pilot.press("slash", *"loss", "left_parenthesis")
-        said = pane.query_one("#chart-said", Static)
+        said = pane.query_one("#chart-problem", Static)
         assert "not a pattern" in str(said.content)
         assert said.display
         assert names(pane) == ["loss"]

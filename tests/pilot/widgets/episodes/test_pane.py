@@ -13,8 +13,11 @@ from textual.pilot import Pilot
 
 from tests.waiting import until
 from tui.client import Client
-from tui.widgets.episodes import pane as rollouts_pane
-from tui.widgets.episodes.pane import EpisodeList, EpisodeView, RolloutsPane
+from tui.services import episode_files
+from tui.services.episode_files import EpisodeLoader
+from tui.services.volume_files import VolumeFiles
+from tui.widgets.episodes.pane import EpisodeList, RolloutsPane
+from tui.widgets.episodes.view import EpisodeView
 
 VOLUME = "verifiers-outputs-ann-tests"
 
@@ -28,7 +31,7 @@ class Holder(App[None]):
         self.copied: list[str] = []
 
     def compose(self) -> ComposeResult:
-        yield RolloutsPane(self._client_, "local", VOLUME, "runs/x")
+        yield RolloutsPane(EpisodeLoader(VolumeFiles(self._client_, "local", VOLUME), "runs/x"))
 
     def on_mount(self) -> None:
         self.pane.query_one(EpisodeList).focus()
@@ -138,19 +141,19 @@ async def test_keys_go_through_steps_order_and_episodes(client: Client, write: W
 
 async def test_new_steps_are_shown_until_somebody_reads(client: Client, write: Write) -> None:
     async with (app := Holder(client)).run_test(size=(120, 40)) as pilot:
-        await until(lambda: "no episodes yet" in shown(app, "#rollouts-said"), "words")
+        await until(lambda: "no episodes yet" in shown(app, "#rollouts-message"), "words")
         write("step-000001", [0.1, 0.2])
-        app.pane.grew(1)
+        app.pane.look()
         await opened(app, pilot, "task1")
         write("step-000002", [0.3])
-        app.pane.grew(2)
+        app.pane.look()
         await until(lambda: "‹ step 2 ›" in shown(app, "#rollouts-head"), "the next step")
         write("step-000002", [0.4])  # more of the same step
-        app.pane.grew(3)
+        app.pane.look()
         await until(lambda: "2 episodes" in shown(app, "#rollouts-head"), "more episodes")
         await pilot.press("down")
         write("step-000003", [0.5])
-        app.pane.grew(4)
+        app.pane.look()
         await until(lambda: "1 newer: }" in shown(app, "#rollouts-head"), "word of a newer step")
         assert "‹ step 2 ›" in shown(app, "#rollouts-head")
 
@@ -158,7 +161,7 @@ async def test_new_steps_are_shown_until_somebody_reads(client: Client, write: W
 async def test_large_files_come_in_pieces(
     client: Client, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollouts_pane, "PIECE", 1000)
+    monkeypatch.setattr(episode_files, "PIECE", 1000)
     asked: list[int] = []
     real = client.read
 
@@ -178,7 +181,7 @@ async def test_large_files_come_in_pieces(
 async def test_a_line_longer_than_a_piece(
     client: Client, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollouts_pane, "PIECE", 64)
+    monkeypatch.setattr(episode_files, "PIECE", 64)
     write("step-000001", [1.0, 2.0], metrics={f"metric{n}": 1.0 for n in range(200)})
     async with (app := Holder(client)).run_test(size=(120, 40)) as pilot:
         await opened(app, pilot, "task1")
@@ -231,4 +234,4 @@ async def test_a_backend_that_fails_is_told_of(client: Client, monkeypatch: pyte
 
     monkeypatch.setattr(client, "ls", fail)
     async with (app := Holder(client)).run_test(size=(120, 40)):
-        await until(lambda: "the line is dead" in shown(app, "#rollouts-said"), "words")
+        await until(lambda: "the line is dead" in shown(app, "#rollouts-message"), "words")

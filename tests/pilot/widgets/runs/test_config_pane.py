@@ -14,6 +14,7 @@ from tests.pilot.conftest import NOW, ROOT, make_run
 from tests.waiting import until
 from tui.client import Client
 from tui.config.resolve import resolve
+from tui.services.run_config import RunConfigLoader
 from tui.widgets.runs.config_pane import ConfigPane, FactList
 
 
@@ -22,7 +23,7 @@ class Holder(App[None]):
 
     def __init__(self, client: Client, record: RunRecord) -> None:
         super().__init__()
-        self._given = (client, record)
+        self._given = (RunConfigLoader(client), record)
         self.copied: list[str] = []
 
     def compose(self) -> ComposeResult:
@@ -124,7 +125,7 @@ async def test_more_is_on_record_later(client: Client, record: RunRecord) -> Non
         assert app.query_one(FactList).highlighted == before
 
 
-@pytest.mark.parametrize(("text", "words"), [(None, "its config is not to be had"), ("{", "is damaged")])
+@pytest.mark.parametrize(("text", "words"), [(None, "the config cannot be read"), ("{", "is damaged")])
 async def test_a_config_that_is_gone_or_damaged(
     client: Client, record: RunRecord, home: Path, text: str | None, words: str
 ) -> None:
