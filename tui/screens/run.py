@@ -257,7 +257,7 @@ class RunScreen(VfmScreen):
         """Show the logs, and go to the next error."""
         pane = await self.query_one(Panes).show("logs")
         if isinstance(pane, LogPane):
-            pane.go_to_error()
+            pane.action_error(1)
 
     @on(LogPane.SaveRequested)
     def _save_log(self, event: LogPane.SaveRequested) -> None:

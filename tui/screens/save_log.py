@@ -9,10 +9,10 @@ from tui.backends.destination import Occupied
 from tui.screens.app_base import AppBase
 from tui.screens.dialogs import AskPath, Confirm
 from tui.text.format import one_line, plain
-from tui.widgets.logs.pane import LogPane
+from tui.widgets.logs.reader import LogReader
 
 
-async def ask_and_save(app: AppBase, pane: LogPane, name: str) -> None:
+async def ask_and_save(app: AppBase, pane: LogReader, name: str) -> None:
     """Save under a path that the user chooses, `name` by default; ask before replacing another file."""
     default = str(Path(app.download_dir) / name)
     chosen = await app.push_screen_wait(AskPath("Save these lines as", default, role="save"))

@@ -1,4 +1,4 @@
-"""The hits of a search as a list beside the log. Going to them in the log is `pane.py`'s."""
+"""The hits of a search, as a list beside the log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tui.widgets.logs.view import LogView
 
 
 class HitList(Vertical):
-    """A title and as many lines as there are hits."""
+    """A title and the lines that match."""
 
     DEFAULT_CSS = """
     HitList { height: 40%; }
@@ -37,7 +37,7 @@ class HitList(Vertical):
         return self.query_one(LogView)
 
     def open(self, hits: LogMatches, offset: int | None, regex: Any) -> None:
-        """Show hits, from the one at `offset` on, or the next one after it."""
+        """Show hits, with the cursor on the one at a byte offset or the next one."""
         self.display = True
         self.view.follow = False
         self.view.hits = regex
@@ -47,7 +47,7 @@ class HitList(Vertical):
         self.view.focus()
 
     def update(self, hits: LogMatches, pattern: str) -> None:
-        """There may be more of them, or others."""
+        """Show more hits, or others."""
         if self.view.rows is hits:
             self.view.grown()
         else:

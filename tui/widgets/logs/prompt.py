@@ -1,6 +1,6 @@
-"""The line that a log pane asks in: a filter, a search, a place to go to; what was asked before comes back.
+"""The prompt of a log pane, for a filter, a search or a place; earlier answers can be recalled.
 
-Owns the typing, its past, and the words about what is wrong. What an answer does is `pane.py`'s.
+`pane.py` acts on the answers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _REMEMBERED = 20
 
 
 class LogPrompt(Horizontal):
-    """A line to type into, there while something is asked."""
+    """A line to type into; visible while something is asked."""
 
     DEFAULT_CSS = """
     LogPrompt { split: bottom; height: 1; background: $panel; }
@@ -50,7 +50,7 @@ class LogPrompt(Horizontal):
 
     @dataclass
     class Answered(Message):
-        """Enter."""
+        """Enter was pressed."""
 
         what: str
         text: str
@@ -58,11 +58,11 @@ class LogPrompt(Horizontal):
     def __init__(self, past: Mapping[str, list[str]], **options: Any) -> None:
         super().__init__(**options)
         self.what, self.before = "filter", ""
-        """What is asked, and what its answer was before."""
+        """What is asked (a key of `PROMPTS`), and the answer before it was asked."""
         self._past = past
 
     def compose(self) -> ComposeResult:
-        """What is asked, and the answer."""
+        """Question and input."""
         yield Static()
         yield LineInput(compact=True)
 
@@ -72,7 +72,7 @@ class LogPrompt(Horizontal):
         return self.is_mounted and self.screen.focused is self.query_one(Input)
 
     def ask(self, what: str, before: str) -> None:
-        """Ask, with the answer that stands, or else the last one that was given. The next key is its."""
+        """Ask, offering the present answer or else the latest one; the very next key is typed here."""
         self.what, self.before = what, before
         past, asked = self._past[what], self.query_one(Input)
         self.query_one(Static).update(Content(PROMPTS[what]))
@@ -84,13 +84,13 @@ class LogPrompt(Horizontal):
         asked.action_select_all()
 
     def remember(self, text: str) -> None:
-        """Keep an answer for the next time."""
+        """Keep an answer, to be recalled."""
         past = self._past[self.what]
         if text:
             past[:] = [*(other for other in past if other != text), text][-_REMEMBERED:]
 
     def action_recall(self, by: int) -> None:
-        """An earlier answer, or a later one."""
+        """Recall an earlier or later answer."""
         asked, past = self.query_one(Input), self._past[self.what]
         at = (past.index(asked.value) if asked.value in past else len(past)) + by
         if past:
@@ -109,7 +109,7 @@ class LogPrompt(Horizontal):
 
 
 class LogMessage(Static):
-    """What is wrong with an answer, or with the log; there while there is something to say."""
+    """An error about an answer or about the log."""
 
     DEFAULT_CSS = """
     LogMessage {
@@ -117,14 +117,14 @@ class LogMessage(Static):
     }
     """
 
-    def say(self, text: str) -> None:
-        """Say this, or nothing."""
+    def show(self, text: str) -> None:
+        """Show a text, or hide."""
         self.update(Content(text))
         self.display = bool(text)
 
 
 def past_of(remembered: object) -> dict[str, list[str]]:
-    """What was asked in the past, as it was remembered; what does not fit is left out."""
+    """Earlier answers from a saved state; invalid ones are ignored."""
     given = remembered if isinstance(remembered, dict) else {}
     kept = {what: given.get(what) for what in PROMPTS}
     return {

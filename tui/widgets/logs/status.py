@@ -1,6 +1,6 @@
-"""What a log pane says about itself, in its line above and its line below.
+"""The lines above and below a log: sources, filter and search; position, counts and modes.
 
-Owns the wording. Signs and words carry the meaning; colours only help.
+Signs and words carry the meaning; colours only help.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ _QUIET = "$foreground 60%"
 
 @dataclass(frozen=True)
 class LogStatus:
-    """Where one is in a log, and what is shown of it."""
+    """Position in a log, and what is shown of it."""
 
     asked: LogAsked
     follow: bool
     row: int
     """The cursor's row, from 0."""
     shown: int
-    """Lines that are shown."""
+    """Number of lines that match."""
     total: int
-    """Lines that there are."""
+    """Number of all lines."""
     hit: int | None = None
-    """Which hit the cursor is on, from 0; None: on none."""
+    """Number of the hit under the cursor, from 0; None without one."""
     hits: int = 0
     selected: int = 0
-    looked: float = 1.0
-    """The part of the log that was looked through."""
+    searched: float = 1.0
+    """Fraction of the log that was searched."""
     note: str = ""
     modes: Sequence[str] = ()
 
@@ -44,7 +44,7 @@ class LogStatus:
     def of(
         cls, view: LogView, asked: LogAsked, shown: LogMatches, hits: LogMatches | None, note: str
     ) -> LogStatus:
-        """How things stand in a view."""
+        """The status of a view."""
         log_file, line = shown.log_file, view.line
         return cls(
             asked=asked,
@@ -55,7 +55,7 @@ class LogStatus:
             hit=hits.index(line.offset) if hits is not None and line is not None else None,
             hits=len(hits) if hits is not None else 0,
             selected=view.selection[1] - view.selection[0] + 1 if view.selected_from is not None else 0,
-            looked=1.0 if shown.is_done else shown.scanned / max(1, log_file.end),
+            searched=1.0 if shown.is_done else shown.scanned / max(1, log_file.end),
             note=note,
             modes=[name for name, on in (("times", view.stamps), ("wrap", view.wrap)) if on],
         )
@@ -70,13 +70,13 @@ class LogStatus:
         return _apart(left, self._patterns(width - left.cell_length - 2), width)
 
     def below(self, width: int) -> Content:
-        """Following or paused, where, how many; at the right how lines are shown."""
+        """Following or paused, position, counts; modes at the right."""
         state = ("● following", "bold $text-success") if self.follow else ("‖ paused", "bold $text-warning")
         parts = [Content.styled(*state), Content(self._position())]
         if self.selected:
             parts.append(Content.styled(f"{self.selected:,} selected · y copies", "bold"))
-        if self.looked < 1:
-            parts.append(Content(f"searching {self.looked:.0%}"))
+        if self.searched < 1:
+            parts.append(Content(f"searching {self.searched:.0%}"))
         if self.note:
             parts.append(Content.styled(self.note, "bold"))
         return _apart(Content(" · ").join(parts), Content.styled(" ".join(self.modes), _QUIET), width)
@@ -109,7 +109,7 @@ class LogStatus:
 
 
 def source_at(column: int) -> str | None:
-    """The source whose name stands at a column of the line above."""
+    """The source whose name is at a column of the line above."""
     for name in CHOICES:
         if 0 <= column < len(name) + 2:
             return name
@@ -126,6 +126,6 @@ def _shortened(text: str, width: int) -> str:
 
 
 def _apart(left: Content, right: Content, width: int) -> Content:
-    """Two pieces at the two ends of a line; what does not fit is cut at the right."""
+    """Two texts at the two ends of a line; what does not fit is cut at the right."""
     gap = max(2, width - left.cell_length - right.cell_length) if right.cell_length else 0
     return Content("").join([left, Content(" " * gap), right])
