@@ -1,27 +1,26 @@
-"""Home: every run of every experiment in one table.
+"""The home screen: a table of all runs, with counts, problems and a filter above, and details below.
 
-Owns what the keys do, the lines around the table, and what is remembered of it. The rows come from
-`run_list`, which is imported with the client after the first frame; drawing them is `widgets/run_table.py`'s.
+`tui/services/run_list.py` lists the runs; `row_requests.py` turns keys into requests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any, ClassVar
 
-from textual import on, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
-from textual.worker import Worker, WorkerState
 
-from remote.contract.layout import run_path
+from remote.contract.errors import VfmError
 from tui.screens import help_texts, requests
 from tui.screens.frame import VfmScreen
+from tui.screens.row_requests import Selection, requests_of
 from tui.services.run_list import RunList
 from tui.store.runs.filter import before_field, completions, parse_filter
 from tui.store.runs.row import RunRow
@@ -30,23 +29,23 @@ from tui.widgets.runs import list_summary
 from tui.widgets.runs.table import RunTable
 from tui.widgets.runs.welcome import Welcome
 
-_MEMORY = "runs"
-_MANY = 1000  # runs among which filtering is work
-_TOGETHER = 0.05  # seconds within which keys count as one
-_NEEDS_A_RUN = frozenset(
+_STATE = "runs"
+_MANY = 1000  # runs from which on filtering takes noticeable time
+_TOGETHER = 0.05  # seconds within which several keys filter once
+_NEEDS_RUNS = frozenset(
     {"compare", "edit", "evaluate", "rerun", "resume", "cancel", "download", "delete", "filter"}
 )
 _CHANGES = frozenset({"edit", "evaluate", "propose", "rerun", "resume", "cancel", "delete", "launch"})
 
 
 class RunsScreen(VfmScreen):
-    """The runs table, the lines around it, and its keys."""
+    """All runs."""
 
     TITLE = "runs"
     HELP = help_texts.RUNS
     DEFAULT_CSS = """
     RunsScreen #runs-summary { height: 1; padding: 0 1; color: $text-muted; }
-    RunsScreen #runs-said {
+    RunsScreen #runs-problems {
         height: auto; max-height: 4; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis;
     }
     RunsScreen #runs-detail {
@@ -55,46 +54,50 @@ class RunsScreen(VfmScreen):
     RunsScreen.-short #runs-detail { height: 1; border: none; background: $surface; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "launch", "New", id="runs.new"),
+        Binding("n", "request('launch')", "New", id="runs.new"),
         Binding("slash", "filter", "Filter", id="runs.filter"),
-        Binding("equals_sign", "compare", "Compare", id="runs.compare"),
-        Binding("e", "edit", "Edit & run", id="runs.edit"),
-        Binding("r", "rerun", "Run again", id="runs.rerun"),
-        Binding("R", "resume", "Resume", show=False, id="runs.resume"),
-        Binding("E", "evaluate", "Evaluate", show=False, id="runs.evaluate"),
-        Binding("p", "propose", "Apply the hint", id="runs.propose"),
-        Binding("c", "cancel", "Stop", id="runs.cancel"),
-        Binding("d", "download", "Download", id="runs.download"),
-        Binding("x", "delete", "Delete", id="runs.delete"),
-        Binding("v", "volumes", "Volumes", id="runs.volumes"),
-        Binding("D,ctrl+d", "doctor", "Doctor", id="runs.doctor"),
+        Binding("equals_sign", "request('compare')", "Compare", id="runs.compare"),
+        Binding("e", "request('edit')", "Edit & run", id="runs.edit"),
+        Binding("r", "request('rerun')", "Run again", id="runs.rerun"),
+        Binding("R", "request('resume')", "Resume", show=False, id="runs.resume"),
+        Binding("E", "request('evaluate')", "Evaluate", show=False, id="runs.evaluate"),
+        Binding("p", "request('propose')", "Apply the hint", id="runs.propose"),
+        Binding("c", "request('cancel')", "Stop", id="runs.cancel"),
+        Binding("d", "request('download')", "Download", id="runs.download"),
+        Binding("x", "request('delete')", "Delete", id="runs.delete"),
+        Binding("v", "request('volumes')", "Volumes", id="runs.volumes"),
+        Binding("D,ctrl+d", "request('doctor')", "Doctor", id="runs.doctor"),
         Binding("escape", "leave", "Clear filter, then marks", show=False, id="runs.leave"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
-        self._known: dict[str, Any] = {}
+        self._state: dict[str, Any] = {}
         self._list: RunList | None = None
-        self._typing: str | None = None
-        self._soon: Timer | None = None
-        self._mendable = False
+        self._typed_filter: str | None = None
+        """What is being typed into the filter; None when nothing is."""
+        self._filter_timer: Timer | None = None
+        self._has_fix = False
+        """Whether the run under the cursor failed with a hint that changes a config key."""
 
     def body(self) -> ComposeResult:
-        """Counts, what is wrong, the filter, the runs, the one under the cursor; or a welcome."""
-        known = self.app.ui_state.get(_MEMORY)
-        self._known = known if isinstance(known, dict) else {}
-        column, filter_text = str(self._known.get("sort")), str(self._known.get("filter") or "")
+        """Counts, problems, filter, table, details; or a welcome in their place."""
+        state = self.app.ui_state.get(_STATE)
+        self._state = state if isinstance(state, dict) else {}
+        column, filter_text = str(self._state.get("sort")), str(self._state.get("filter") or "")
         yield Static(id="runs-summary")
-        yield Static(id="runs-said", classes="-hidden")
-        history = self._known.get("filters")
-        yield FilterInput(filter_text, history if isinstance(history, list) else [], self._completions)
+        yield Static(id="runs-problems", classes="-hidden")
+        history = self._state.get("filters")
+        yield FilterInput(
+            filter_text, history if isinstance(history, list) else [], lambda _: completions(self._rows)
+        )
         with Vertical(id="runs-body"):
-            yield RunTable(self.app.now, column, bool(self._known.get("reverse")))
+            yield RunTable(self.app.now, column, bool(self._state.get("reverse")))
             yield Static(id="runs-detail")
         yield Welcome(classes="-hidden")
 
     def on_mount(self) -> None:
-        """The rows of the session before are in the first frame; after it everybody is asked."""
+        """Show the rows of the last session in the first frame, then ask every backend."""
         table = self.query_one(RunTable)
         table.filter_by(parse_filter(self.query_one(FilterInput).text))
         table.empty = "looking for runs …"
@@ -107,74 +110,66 @@ class RunsScreen(VfmScreen):
         self.set_interval(1.0, self._tick)
 
     async def on_unmount(self) -> None:
-        """The rows are kept for the next session's first frame, and what is being typed."""
-        if self._typing is not None:
-            self._remember(filter=self._typing)
+        """Save the rows for the next session's first frame, and the filter that is being typed."""
+        if self._typed_filter is not None:
+            self._save(filter=self._typed_filter)
         if self._list:
             await self._list.save()
 
     def on_screen_suspend(self) -> None:
-        """Nobody looks: backends are asked less often."""
+        """Ask backends less often while another screen is open."""
         if self._list:
             self._list.see(False)
 
     def on_screen_resume(self) -> None:
-        """Somebody looks again, perhaps after having changed something."""
+        """Ask backends at once: the other screen may have changed runs."""
         if self._list:
             self._list.see(True)
 
-    def on_resize(self) -> None:
-        """What fits has changed."""
-        self.call_after_refresh(self._tell)
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Keys that have nothing to work on are not on offer."""
-        if action in _CHANGES and self.app.readonly:
+        """Offer only what can be done to the runs in the table."""
+        name = str(parameters[0]) if action == "request" else action
+        if name in _CHANGES and self.app.readonly:
             return False
-        if action == "propose":
+        if name == "propose":
             row = self.query_one(RunTable).row if self._rows else None
             return bool(row and row.fix_key)
-        return bool(self._rows) or action not in _NEEDS_A_RUN
+        return bool(self._rows) or name not in _NEEDS_RUNS
 
-    @work(group="runs", description="list runs", exit_on_error=False)
-    async def _keep_up(self, runs: RunList) -> None:
-        async with aclosing(runs.updates()) as updates:
-            async for _ in updates:
-                self._listed(runs)
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        """A list that stopped says so."""
-        if event.worker.group == "runs" and event.state == WorkerState.ERROR:
-            self.app.notify(f"the list of runs stands still: {event.worker.error}", severity="error")
+    # --- listing -------------------------------------------------------------------------------------
 
     @property
     def _rows(self) -> Sequence[RunRow]:
         return self._list.rows if self._list else ()
 
-    @property
-    def _chosen(self) -> list[RunRow]:
-        return self.query_one(RunTable).chosen
+    @work(group="runs", description="list runs", exit_on_error=False)
+    async def _keep_up(self, runs: RunList) -> None:
+        try:
+            async with aclosing(runs.updates()) as updates:
+                async for _ in updates:
+                    self._listed(runs)
+        except VfmError as error:
+            self.app.notify(f"the list of runs is no longer updated: {error}", severity="error")
 
     def _listed(self, runs: RunList) -> None:
-        """Fresh rows, or news of a backend."""
-        table, had = self.query_one(RunTable), bool(self.query_one(RunTable).rows)
+        """Show new rows, or what became known of a backend."""
+        table, had_rows = self.query_one(RunTable), bool(self.query_one(RunTable).rows)
         table.show(runs.rows, begun=runs.settled)
         if runs.listed:
             self.post_message(requests.RunsListed(runs.rows))
-        nothing = not runs.rows and (runs.listed or runs.settled or runs.error is not None)
-        self._welcome(nothing)
-        if bool(runs.rows) != had:
+        self._show_welcome(not runs.rows and (runs.listed or runs.settled or runs.error is not None))
+        if bool(runs.rows) != had_rows:
             self.refresh_bindings()
-        self._tell()
+        self._update_lines()
 
-    def _welcome(self, nothing: bool) -> None:
-        """The table, or in its place what a newcomer needs."""
+    def _show_welcome(self, show: bool) -> None:
+        """Show the welcome in place of the table, or the table."""
         welcome, table = self.query_one(Welcome), self.query_one(RunTable)
-        if welcome.has_class("-hidden") is not nothing:
+        if welcome.has_class("-hidden") is not show:
             return
-        welcome.set_class(not nothing, "-hidden")
-        self.query_one("#runs-body").set_class(nothing, "-hidden")
-        if nothing:
+        welcome.set_class(not show, "-hidden")
+        self.query_one("#runs-body").set_class(show, "-hidden")
+        if show:
             welcome.focus_choice()
         else:
             table.focus()
@@ -183,33 +178,31 @@ class RunsScreen(VfmScreen):
         if self.app.screen is self:
             self.query_one(RunTable).tick()
 
-    def _tell(self) -> None:
-        """The lines around the table."""
+    @on(RunTable.Marked)
+    @on(events.Resize)
+    def _lines_changed(self) -> None:
+        self.call_after_refresh(self._update_lines)
+
+    def _update_lines(self) -> None:
+        """Update the lines around the table."""
         table = self.query_one(RunTable)
         if self._list and self._list.settled:
             table.empty = "no run matches the filter; Escape clears it" if table.filter.text else ""
-        top = self.query_one("#runs-summary", Static)
-        counts = list_summary.summary(
-            table.rows,
-            len(table.shown),
-            len(table.marked),
-            list_summary.asking(self._list),
-            top.content_size.width,
-        )
-        _put(top, counts)
-        said = self.query_one("#runs-said", Static)
-        lines = list(list_summary.troubles(table.filter.complaints, self._list, top.content_size.width))
-        _put(said, Content("\n").join(lines))
-        said.set_class(not lines, "-hidden")
-        self._tell_detail()
+        top, problems = self.query_one("#runs-summary", Static), self.query_one("#runs-problems", Static)
+        width, pending = top.content_size.width, list_summary.pending(self._list)
+        counts = list_summary.summary(table.rows, len(table.shown), len(table.marked), pending, width)
+        _update(top, counts)
+        lines = list(list_summary.problems(table.filter.complaints, self._list, width))
+        _update(problems, Content("\n").join(lines))
+        problems.set_class(not lines, "-hidden")
+        self._update_detail()
 
-    def _tell_detail(self) -> None:
+    def _update_detail(self) -> None:
         lines = 1 if self.has_class("-short") else 3
         row = self.query_one(RunTable).row
-        _put(self.query_one("#runs-detail", Static), list_summary.detail(row, self.app.now(), lines=lines))
+        _update(self.query_one("#runs-detail", Static), list_summary.detail(row, self.app.now(), lines=lines))
 
-    def _completions(self, _: str) -> Iterator[str]:
-        return completions(self._rows)
+    # --- the table and the filter --------------------------------------------------------------------
 
     @on(RunTable.Opened)
     def _opened(self, event: RunTable.Opened) -> None:
@@ -217,68 +210,67 @@ class RunsScreen(VfmScreen):
 
     @on(RunTable.Moved)
     def _moved(self, event: RunTable.Moved) -> None:
-        mendable = bool(event.row and event.row.fix_key)
-        if mendable is not self._mendable:
-            self._mendable = mendable
+        has_fix = bool(event.row and event.row.fix_key)
+        if has_fix is not self._has_fix:
+            self._has_fix = has_fix
             self.refresh_bindings()
-        self._tell_detail()
-
-    @on(RunTable.Marked)
-    def _marked(self) -> None:
-        self._tell()
+        self._update_detail()
 
     @on(RunTable.Sorted)
     def _sorted(self, event: RunTable.Sorted) -> None:
-        self._remember(sort=event.column, reverse=event.reverse)
+        self._save(sort=event.column, reverse=event.reverse)
 
     @on(FilterInput.Typed)
     def _typed(self, event: FilterInput.Typed) -> None:
-        """What is typed counts at once; among thousands of runs, once for several keys that come together."""
-        self._typing = event.text
+        """Filter at once; among thousands of runs, once for several keys."""
+        self._typed_filter = event.text
         if len(self._rows) < _MANY:
             self._filter_as_typed()
-        elif self._soon is None:
-            self._soon = self.set_timer(_TOGETHER, self._filter_as_typed)
+        elif self._filter_timer is None:
+            self._filter_timer = self.set_timer(_TOGETHER, self._filter_as_typed)
 
     def _filter_as_typed(self) -> None:
-        """A word that may become a field's name does not empty the table."""
-        self._soon, text = None, self._typing
-        if text is None:  # left meanwhile
+        """Filter, but let no word empty the table that may become the name of a field."""
+        self._filter_timer, text = None, self._typed_filter
+        if text is None:  # the input was left meanwhile
             return
         table = self.query_one(RunTable)
         table.filter_by(parse_filter(text))
         if not table.shown and (before := before_field(text)) is not None:
             table.filter_by(parse_filter(before))
-        self._tell()
+        self._update_lines()
 
     @on(FilterInput.Left)
-    def _left(self, event: FilterInput.Left) -> None:
-        self._typing = None
-        self._remember(filter=event.text, filters=self.query_one(FilterInput).history)
+    def _filter_left(self, event: FilterInput.Left) -> None:
+        self._typed_filter = None
+        self._save(filter=event.text, filters=self.query_one(FilterInput).history)
         table = self.query_one(RunTable)
         table.filter_by(parse_filter(event.text))
         table.focus()
-        self._tell()
+        self._update_lines()
 
     @on(Welcome.Chosen)
-    def _begun(self, event: Welcome.Chosen) -> None:
-        if event.choice == "demo":
-            self.post_message(requests.LaunchRequested(requests.DEMO))
-        elif event.choice == "launch":
-            self.action_launch()
-        else:
-            self.action_doctor()
+    def _welcome_chosen(self, event: Welcome.Chosen) -> None:
+        self.action_request(event.choice)
 
-    def action_launch(self) -> None:
-        """The launch form."""
-        self.post_message(requests.LaunchRequested())
+    # --- actions -------------------------------------------------------------------------------------
+
+    def action_request(self, name: str) -> None:
+        """Ask the app for an action on the marked runs or the one under the cursor, or say why not."""
+        table = self.query_one(RunTable)
+        answer = requests_of(name, Selection(table.row, table.marked))
+        if isinstance(answer, str):
+            self.app.notify(answer)
+            return
+        for request in answer:
+            self.post_message(request)
 
     def action_filter(self) -> None:
-        """Type what to look for."""
+        """Open the filter."""
         self.query_one(FilterInput).open()
 
     def action_leave(self) -> None:
-        """Drop the filter; then the marks."""
+        """Clear the filter, else the marks."""
         line, table = self.query_one(FilterInput), self.query_one(RunTable)
         if line.text:
             line.clear()
@@ -287,88 +279,12 @@ class RunsScreen(VfmScreen):
         else:
             self.action_back()
 
-    def action_compare(self) -> None:
-        """The marked runs over one another."""
-        marked = self.query_one(RunTable).marked
-        if len(marked) < 2:
-            self.app.notify("mark two runs or more with m, then = lays them over one another")
-        else:
-            self.post_message(requests.CompareRequested([row.run_id for row in marked]))
-
-    def action_edit(self) -> None:
-        """The form of the chosen run."""
-        chosen = self._chosen
-        if len(chosen) > 1:
-            self.app.notify("one run at a time can be edited: Escape drops the marks")
-        for row in chosen if len(chosen) == 1 else ():
-            self.post_message(requests.LaunchRequested(kind=row.kind, backend=row.backend, run_id=row.run_id))
-
-    def action_evaluate(self) -> None:
-        """The form for an evaluation of the best checkpoint of the run under the cursor."""
-        row = self.query_one(RunTable).row
-        if row is not None and row.kind == "train":
-            self.post_message(requests.evaluation_of(row.run_id, row.backend))
-        elif row is not None:
-            self.app.notify(f"{row.run_id} is an evaluation: it has no checkpoints")
-
-    def action_propose(self) -> None:
-        """The form of the run under the cursor, with the change that its failure's hint proposes."""
-        row = self.query_one(RunTable).row
-        if row is not None and row.fix_key:
-            values = {row.fix_key: row.fix_value}
-            asked = requests.LaunchRequested(
-                values=values, kind=row.kind, backend=row.backend, run_id=row.run_id
-            )
-            self.post_message(asked)
-
-    def action_rerun(self) -> None:
-        """The chosen runs once more."""
-        self.post_message(requests.RerunRequested(_ids(self._chosen)))
-
-    def action_resume(self) -> None:
-        """The chosen runs that are over go on where they are."""
-        if over := [row for row in self._chosen if not row.live]:
-            self.post_message(requests.ResumeRequested(_ids(over)))
-        else:
-            self.app.notify("nothing to resume: still running")
-
-    def action_cancel(self) -> None:
-        """The chosen runs should stop; the app asks."""
-        if live := [row for row in self._chosen if row.live]:
-            self.post_message(requests.CancelRequested(_ids(live)))
-        else:
-            self.app.notify("nothing to stop: already over")
-
-    def action_delete(self) -> None:
-        """The chosen runs' files should go; the app asks."""
-        self.post_message(requests.DeleteRequested(_ids(self._chosen)))
-
-    def action_download(self) -> None:
-        """The chosen runs' directories; the app asks where to, once a volume."""
-        paths: dict[tuple[str, str], list[str]] = {}
-        for row in self._chosen:
-            paths.setdefault((row.backend, row.outputs), []).append(str(run_path(row.run_id)))
-        for (backend, volume), found in paths.items():
-            self.post_message(requests.DownloadRequested(backend, volume, found))
-
-    def action_volumes(self) -> None:
-        """Everything in the volumes."""
-        self.post_message(requests.FilesRequested())
-
-    def action_doctor(self) -> None:
-        """What is set up, and what mends the rest."""
-        self.post_message(requests.DoctorRequested())
-
-    def _remember(self, **what: Any) -> None:
-        self._known = {**self._known, **what}
-        self.app.ui_state.put(_MEMORY, self._known)
+    def _save(self, **values: Any) -> None:
+        self._state = {**self._state, **values}
+        self.app.ui_state.put(_STATE, self._state)
 
 
-def _put(line: Static, said: Content) -> None:
-    """Say it, unless that is what is said already: every repaint goes over the wire."""
-    if not isinstance(line.content, Content) or not line.content.is_same(said):
-        line.update(said)
-
-
-def _ids(rows: Sequence[RunRow]) -> list[str]:
-    return [row.run_id for row in rows]
+def _update(line: Static, text: Content) -> None:
+    """Repaint a line only if its text changed: every repaint is sent over the network."""
+    if not isinstance(line.content, Content) or not line.content.is_same(text):
+        line.update(text)

@@ -218,8 +218,8 @@ async def test_a_backend_that_hangs_holds_up_nothing(
     async with app.run_test(size=(120, 40)):
         await listed(app)
         assert len(app.ids) == 3
-        await until(lambda: "modal  no answer for" in app.line("said"), "what is said of the other one")
-        assert "still trying" in app.line("said")
+        await until(lambda: "modal  no answer for" in app.line("problems"), "what is said of the other one")
+        assert "still trying" in app.line("problems")
 
 
 async def test_a_backend_that_hangs_holds_up_no_action(
@@ -251,8 +251,8 @@ async def test_a_signed_out_backend_says_what_to_do(home: Path, home_app: Made, 
     app = home_app({"local": client.backends["local"], "modal": SignedOutBackend()})
     async with app.run_test(size=(120, 40)):
         await listed(app)
-        await until(lambda: "not signed in to Modal" in app.line("said"), "its message")
-        assert "sign in: modal setup" in app.line("said")
+        await until(lambda: "not signed in to Modal" in app.line("problems"), "its message")
+        assert "sign in: modal setup" in app.line("problems")
         assert len(app.ids) == 3
 
 
@@ -265,7 +265,7 @@ async def test_whatever_a_backend_raises_is_shown(home: Path, home_app: Made, cl
     app = home_app({"local": client.backends["local"], "modal": Broken()})
     async with app.run_test(size=(120, 40)):
         await listed(app)
-        await until(lambda: "OSError: the wire\\x1b]0;owned\\x07 broke" in app.line("said"), "its message")
+        await until(lambda: "OSError: the wire\\x1b]0;owned\\x07 broke" in app.line("problems"), "its message")
 
 
 async def test_a_live_run_moves_and_its_end_is_told(
@@ -509,7 +509,7 @@ async def test_a_filter_works_as_it_is_typed_and_survives(home: Path, home_app: 
         assert app.ids == ["a1111-wordle", "c3333-wordle"]
         assert "2 of 3" in app.line("summary")
         await pilot.press("space", *"stauts:x")
-        assert "did you mean status?" in app.line("said")
+        assert "did you mean status?" in app.line("problems")
         assert app.ids == ["a1111-wordle", "c3333-wordle"]
         for _ in "stauts:x":
             await pilot.press("backspace")
@@ -708,8 +708,8 @@ async def test_how_many_records_are_damaged_is_said_at_80_columns(home: Path, ho
         record.write_text("{")
     app = home_app()
     async with app.run_test(size=(80, 24)):
-        await until(lambda: "! local  3 notices, the first: the record" in app.line("said"), "the count")
-        assert "→ `vfm runs` says all of it" in app.line("said")
+        await until(lambda: "! local  3 notices, the first: the record" in app.line("problems"), "the count")
+        assert "→ `vfm runs` prints all of it" in app.line("problems")
 
 
 async def test_damaged_and_hostile_runs_hide_no_other(home: Path, home_app: Made) -> None:
@@ -728,7 +728,7 @@ async def test_damaged_and_hostile_runs_hide_no_other(home: Path, home_app: Made
     app = home_app()
     async with app.run_test(size=(120, 40)) as pilot:
         await until(lambda: set(app.ids) == {"good", "hostile", "deep"}, "the others")
-        await until(lambda: "damaged" in app.line("said"), "a word on the torn one")
+        await until(lambda: "damaged" in app.line("problems"), "a word on the torn one")
         painted = app.painted()
         assert "\x1b[31m" not in painted
         assert r"a\x1b[31mred" in painted

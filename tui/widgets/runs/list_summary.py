@@ -1,4 +1,4 @@
-"""The lines around the runs table: how many stand how, what is wrong, and the run under the cursor. Pure."""
+"""The lines around the table of runs: counts by status, problems, details of a run. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ORDER = ("running", "pending", "failed", "cancelled", "done")
 
 
 def summary(rows: Sequence[RunRow], shown: int, marked: int, notes: Iterable[str], width: int) -> Content:
-    """Counts at the left, what is shown and who is still asked at the right."""
+    """Counts by status at the left; pending backends, marks and the number of runs at the right."""
     counts = Counter(row.status for row in rows)
     words = [(status, count) for status in _ORDER if (count := counts.pop(status, 0))]
     words += sorted(counts.items())
@@ -51,54 +51,51 @@ def _right(total: int, shown: int, marked: int, notes: Iterable[str]) -> list[Co
     return parts
 
 
-def asking(runs: RunList | None) -> Iterator[str]:
-    """Who is asked and has not answered yet."""
+def pending(runs: RunList | None) -> Iterator[str]:
+    """Which backends have not answered yet."""
     if runs is None or (not runs.backends and not runs.error):
         yield "connecting …"
-    elif asked := [backend.name for backend in runs.backends if not backend.settled]:
-        yield f"asking {', '.join(asked)} …"
+    elif names := [backend.name for backend in runs.backends if not backend.settled]:
+        yield f"asking {', '.join(names)} …"
 
 
-def troubles(complaints: Iterable[str], runs: RunList | None, width: int) -> Iterator[Content]:
-    """What the filter does not understand, and what keeps a backend from answering.
-
-    A line each; where that is too narrow for what to do about it, two.
-    """
+def problems(complaints: Iterable[str], runs: RunList | None, width: int) -> Iterator[Content]:
+    """Problems of the filter and of backends: a line each, and another one for a long advice."""
     for text in complaints:
         yield Content.styled(f"filter: {plain(text)}", "$warning")
     if runs is None:
         return
     if (error := runs.error) is not None:
-        yield from _trouble("vfm", error.message, error.hint.text if error.hint else "", width)
+        yield from _problem("vfm", error.message, error.hint.text if error.hint else "", width)
     for backend in runs.backends:
         if backend.settled and backend.message:
-            yield from _trouble(backend.name, backend.message, backend.advice, width)
+            yield from _problem(backend.name, backend.message, backend.advice, width)
         if backend.notices:
             yield from _notices(backend.name, backend.notices, width)
 
 
 def _notices(name: str, notices: Sequence[str], width: int) -> Iterator[Content]:
-    """How many and the first; where they are not all to be read, where they are."""
+    """The first notice and their number; where not all of it is visible, the command that prints it."""
     many = f"{len(notices):,} notices, the first: " if len(notices) > 1 else ""
-    lines = list(_trouble(name, f"{many}{notices[0]}", "", width))
+    lines = list(_problem(name, f"{many}{notices[0]}", "", width))
     if many or lines[0].cell_length > width:
-        lines = list(_trouble(name, f"{many}{notices[0]}", "`vfm runs` says all of it", width))
+        lines = list(_problem(name, f"{many}{notices[0]}", "`vfm runs` prints all of it", width))
     yield from lines
 
 
-def _trouble(name: str, message: str, advice: str, width: int) -> Iterator[Content]:
-    said = Content.assemble((f"! {name}", "bold $warning"), (f"  {_line(message)}", "$warning"))
-    what_to_do = Content.styled(f" · {_line(advice)}" if advice else "", "$text-muted")
-    if said.cell_length + what_to_do.cell_length <= width:
-        yield said + what_to_do
+def _problem(name: str, message: str, advice: str, width: int) -> Iterator[Content]:
+    text = Content.assemble((f"! {name}", "bold $warning"), (f"  {_line(message)}", "$warning"))
+    advice_text = Content.styled(f" · {_line(advice)}" if advice else "", "$text-muted")
+    if text.cell_length + advice_text.cell_length <= width:
+        yield text + advice_text
     else:
-        yield said
+        yield text
         if advice:
             yield Content.assemble((" → ", "bold $accent"), (_line(advice), "$text-muted"))
 
 
 def detail(row: RunRow | None, now: float, *, lines: int) -> Content:
-    """The run under the cursor in full; why it failed comes first."""
+    """Details of a run on up to `lines` lines; its failure comes first."""
     if row is None:
         return Content("")
     parts = [*_why(row, together=lines == 1), _what(row), _when(row, now), _where(row)]
@@ -111,7 +108,7 @@ def _why(row: RunRow, *, together: bool) -> list[Content]:
     failure = Content.styled(f"✗ {_line(row.failure)}", "bold $error")
     hint = Content.styled(f"→ {_line(row.hint)}", "$accent") if row.hint else None
     if hint is not None and row.fix_key:
-        hint = hint + Content.styled("  (p opens the form with it)", "$text-muted")
+        hint = hint + Content.styled("  (p opens the form with this change)", "$text-muted")
     if hint is None:
         return [failure]
     return [failure + Content("  ") + hint] if together else [failure, hint]
@@ -120,10 +117,10 @@ def _why(row: RunRow, *, together: bool) -> list[Content]:
 def _what(row: RunRow) -> Content:
     known = [("", row.run_id, "bold"), ("", row.model, ""), ("on ", row.environment, "")]
     known += [("from ", row.config_path or "", ""), ("by ", row.experimenter, "")]
-    said = [
+    parts = [
         Content.assemble((label, "$text-muted"), (plain(text), style)) for label, text, style in known if text
     ]
-    return Content.styled("  ·  ", "$text-disabled").join(said)
+    return Content.styled("  ·  ", "$text-disabled").join(parts)
 
 
 def _when(row: RunRow, now: float) -> Content:
