@@ -73,9 +73,9 @@ async def test_one_key_leads_from_the_table_to_the_best_checkpoints_evaluation(
         await until(lambda: isinstance(app.screen, LaunchScreen) and app.screen.is_settled, "the plan")
         form = app.screen
         assert isinstance(form, LaunchScreen)
-        assert form._outlook is not None
-        plan = form._outlook.plan
-        assert plan is not None, form._outlook.refused
+        assert form.outlook is not None
+        plan = form.outlook.plan
+        assert plan is not None, form.outlook.refused
         assert (plan.request.kind, plan.request.backend) == ("evaluate", "local")
         assert plan.request.checkpoint.endswith("runs/tr41n-wordle/checkpoints/checkpoint-2")
         said = str(form.query_one(PlanPanel).query_one(Static).content)

@@ -453,7 +453,7 @@ async def test_what_keeps_a_run_from_modal_is_told_where_it_is_seen(opened: Open
         await pilot.press("f6")
         await settled(pilot, screen)
         await pilot.press("ctrl+l")
-        trouble = screen.query_one("#trouble", Static)
+        trouble = screen.query_one("#launch-error", Static)
         await until(lambda: not trouble.has_class("-hidden"), "what is wrong")
         assert "cp .env.example .env" in str(trouble.content)
         assert pilot.app.screen is screen
@@ -602,7 +602,7 @@ async def test_a_launch_that_has_begun_goes_on_when_the_form_is_left(
         await pilot.press("escape")
         await until(lambda: not screen.is_attached, "home")
         go_on.set()
-        await until(lambda: any("has started" in n.message for n in pilot.app._notifications), "the word")
+        await until(lambda: any(" started" in n.message for n in pilot.app._notifications), "the word")
         assert len(launched(mine)) == 1
         assert not isinstance(pilot.app.screen, Landing)
 

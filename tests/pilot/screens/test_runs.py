@@ -265,7 +265,9 @@ async def test_whatever_a_backend_raises_is_shown(home: Path, home_app: Made, cl
     app = home_app({"local": client.backends["local"], "modal": Broken()})
     async with app.run_test(size=(120, 40)):
         await listed(app)
-        await until(lambda: "OSError: the wire\\x1b]0;owned\\x07 broke" in app.line("problems"), "its message")
+        await until(
+            lambda: "OSError: the wire\\x1b]0;owned\\x07 broke" in app.line("problems"), "its message"
+        )
 
 
 async def test_a_live_run_moves_and_its_end_is_told(
