@@ -278,8 +278,8 @@ class Client:
 
     async def bring_prices(self, backend: str) -> None:
         """Have a backend's own prices at hand for plans, where it has any; raises nothing."""
-        if backend in list(self.backends) and (bring := getattr(self.backend(backend), "bring_prices", None)):
-            await bring()
+        if backend in list(self.backends):
+            await self.backend(backend).bring_prices()
 
     async def ls(
         self, volume: str, path: str = "", *, recursive: bool = False, backend: str | None = None
@@ -385,8 +385,8 @@ class Client:
         try:
             backend = self.backend(name)
             rows = await ask(backend)
-            damaged = [RecordDamaged(name, one) for one in getattr(backend, "damaged", [])]
-            return Listing(rows, {}, list(getattr(backend, "notices", [])), damaged)
+            damaged = [RecordDamaged(name, one) for one in backend.damaged]
+            return Listing(rows, {}, list(backend.notices), damaged)
         except VfmError as error:
             return Listing([], {name: error})
 

@@ -21,7 +21,8 @@ from remote.contract.record import RunRecord
 from remote.contract.spec import ExperimentSpec
 from remote.output.run_dir import RunDir
 from tests.backends.conftest import LocalBench
-from tui.backends.base import Backend, Volumes
+from tests.backends.conftest import until as until
+from tui.backends.base import Backend, Damaged, Volumes
 from tui.backends.local.backend import LocalBackend
 from tui.client import Client
 from tui.settings import Settings
@@ -121,6 +122,11 @@ class SilentBackend:
         self.let_go = asyncio.Event()
         """Set, it answers with its records."""
         self._records = list(records)
+        self.notices: list[str] = []
+        self.damaged: list[Damaged] = []
+
+    async def bring_prices(self) -> None:
+        """See `Backend`: it has none."""
 
     async def runs(self) -> list[RunRecord]:
         """See `Backend`."""

@@ -6,7 +6,7 @@ here knows of screens or of the command line.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -144,6 +144,20 @@ class Backend(Protocol):
 
     name: str
     volumes: Volumes
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """What the last call of `runs` left out, one sentence each."""
+        ...
+
+    @property
+    def damaged(self) -> Sequence[Damaged]:
+        """The runs whose records the last call of `runs` could not read."""
+        ...
+
+    async def bring_prices(self) -> None:
+        """Fetch the backend's own prices for plans, where it has any; raises nothing."""
+        ...
 
     async def launch(self, request: LaunchRequest) -> RunRecord:
         """Start a run that outlives this process, and return once it is on record."""

@@ -34,6 +34,8 @@ class Problem:
     """What the key is when nobody sets it."""
     proposal: str | None = None
     """The key that was probably meant."""
+    keys: tuple[str, ...] = ()
+    """Dotted keys whose values do not fit together, where it is about several."""
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}" if self.where else self.message

@@ -245,7 +245,8 @@ class _Resolver:
             return  # a value that is told of already may be all that is wrong
         written = [k for k in keys if (p := self.layers.provenance.get(k)) and p.layer != "default"]
         where = ", ".join(dict.fromkeys(self._where(k) for k in written)) or self._where(section)
-        self.problems.append(Problem(text, where, ".".join(written[0] if written else section)))
+        key = ".".join(written[0] if written else section)
+        self.problems.append(Problem(text, where, key, keys=tuple(map(".".join, keys))))
 
     def _where(self, key: Key) -> str:
         for at in (key, *self.layers.under(key)):

@@ -189,11 +189,11 @@ class Draft:
                 self._blame(problem)
 
     def _blame(self, problem: Problem) -> None:
+        """Put a problem beside a field: of several values that do not fit together, the one typed last."""
         key = row_of(problem.key)
-        words = problem.message.split()
-        typed = [k for k in self.typed if k in words or k.rpartition(".")[2] in words]
-        if key is None or (typed and key not in self.typed and not problem.expected):
-            key = row_of(typed[-1]) if typed else key
+        typed = [k for k in self.typed if k in problem.keys]
+        if typed and key not in self.typed:
+            key = row_of(typed[-1])
         if key is None:
             self.general.append(str(problem))
         else:

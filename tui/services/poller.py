@@ -127,7 +127,7 @@ class BackendRuns:
         # Making a backend may import its libraries, which takes as long as many frames.
         backend = await asyncio.to_thread(self._client.backend, self.name)
         records = await self._client.runs_of(self.name)
-        self.notices = tuple(getattr(backend, "notices", ()))
+        self.notices = tuple(backend.notices)
         return records
 
     def _say(self, message: str, advice: str = "") -> None:

@@ -508,6 +508,11 @@ class FarBackend:
 
     def __init__(self, error: Exception | None = None) -> None:
         self.volumes = FarVolumes(error)
+        self.notices: list[str] = []
+        self.damaged: list[str] = []
+
+    async def bring_prices(self) -> None:
+        """See `Backend`: it has none."""
 
     async def runs(self) -> list[RunRecord]:
         await self.volumes.volumes()

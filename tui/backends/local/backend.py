@@ -105,6 +105,9 @@ class LocalBackend:
         """None: `runs` asks nobody either."""
         return None
 
+    async def bring_prices(self) -> None:
+        """See `Backend`: runs on this machine cost nothing."""
+
     async def billed(self, run: RunRecord) -> float | None:
         """None: this machine sends no bill."""
         return None
