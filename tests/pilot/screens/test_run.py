@@ -258,7 +258,7 @@ class Far(LocalBackend):
 
 
 @pytest.mark.parametrize(
-    ("bill", "words"), [(0.41, "Modal billed $0.41"), (BackendError("no answer"), "not to be had: no answer")]
+    ("bill", "words"), [(0.41, "Modal billed $0.41"), (BackendError("no answer"), "unknown: no answer")]
 )
 async def test_an_interrupted_run_says_its_attempt_and_what_it_cost(
     home: Path, app: Any, client: Client, bill: Any, words: str
@@ -703,7 +703,7 @@ async def test_keys_ask_for_what_can_be_done(home: Path, app: Any) -> None:
             requests.DeleteRequested,
         ]
         assert here.asked[1].run_id == "ended"
-        assert here.asked[2].path == "runs/ended"
+        assert here.asked[2].paths == ["runs/ended"]
 
 
 async def test_a_live_run_can_be_cancelled_and_not_deleted(
