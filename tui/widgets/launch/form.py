@@ -1,7 +1,6 @@
-"""The form: a search line, the fields, an input over the field that is typed into, and help below.
+"""The launch form: a search line, the fields, an input over the field being edited, and help below.
 
-Owns typing, searching and what is said of the field under the cursor. What the fields are and what
-typing does to them is the screen's: it shows them anew after each `Typed`.
+After each `Typed` the screen shows the fields again.
 """
 
 from __future__ import annotations
@@ -29,10 +28,10 @@ if TYPE_CHECKING:
 
 
 class FieldInput(LineInput):
-    """The input that lies over one field's value."""
+    """The input over the value of one field."""
 
     row: Row | None = None
-    """The key that the field holds."""
+    """The schema's row of the field."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "leave(False)", "Undo typing", show=False, id="field.undo"),
@@ -43,13 +42,13 @@ class FieldInput(LineInput):
 
     @dataclass
     class Left(Message):
-        """Typing is over; kept, or to be undone; then the cursor goes on by so many fields."""
+        """Typing ended: keep it or undo it, then move the cursor by so many fields."""
 
         keep: bool
         by: int
 
     def joined(self, lines: list[str]) -> str:
-        """A mapping's lines stay its entries."""
+        """Join pasted lines; those of a mapping stay its entries."""
         if self.row is None or self.row.type != "mapping":
             return super().joined(lines)
         from tui.config.field_text import mapping_line
@@ -57,7 +56,7 @@ class FieldInput(LineInput):
         return mapping_line(self.row, lines)
 
     def action_leave(self, keep: bool, by: int = 0) -> None:
-        """Typing is over."""
+        """End typing."""
         self.post_message(self.Left(keep, by))
 
 
@@ -71,17 +70,17 @@ class SearchInput(LineInput):
 
     @dataclass
     class Left(Message):
-        """Searching is over."""
+        """Searching ended."""
 
         clear: bool
 
     def action_leave(self, clear: bool) -> None:
-        """Back to the fields."""
+        """End searching."""
         self.post_message(self.Left(clear))
 
 
 class Form(Widget):
-    """A launch's fields."""
+    """The fields of a launch."""
 
     DEFAULT_CSS = """
     Form { layout: vertical; layers: below above; height: 1fr; }
@@ -103,7 +102,7 @@ class Form(Widget):
 
     @dataclass
     class Typed(Message):
-        """A field's text changed; without a text, what was typed into it is taken back."""
+        """A field's text changed; None resets the field."""
 
         key: str
         text: str | None
@@ -116,10 +115,10 @@ class Form(Widget):
         self._sections: Mapping[str, str] = {}
         self._general: Sequence[str] = ()
         self._editing: Field | None = None
-        """The field that is typed into, as it was before."""
+        """The field being edited, as it was before."""
 
     def compose(self) -> ComposeResult:
-        """Search, fields, help; the input lies over the fields."""
+        """Search, fields, help; the input is laid over the fields."""
         search = SearchInput(placeholder="search keys, help and values", compact=True)
         search.display = False
         yield search
@@ -131,26 +130,16 @@ class Form(Widget):
 
     @property
     def fields(self) -> FormFields:
-        """The lines."""
+        """The fields."""
         return self.query_one(FormFields)
 
-    @property
-    def is_editing(self) -> bool:
-        """Whether somebody types into a field."""
-        return self._editing is not None
-
-    @property
-    def shown(self) -> int:
-        """How many fields the search leaves."""
-        return sum(line.kind == "field" for line in self.fields.lines)
-
     def show(self, fields: Sequence[Field], sections: Mapping[str, str], general: Sequence[str] = ()) -> None:
-        """Show fields as they are now."""
+        """Show fields."""
         self._fields, self._sections, self._general = fields, sections, general
         self._lay_out()
 
     def go_to(self, key: str) -> None:
-        """The cursor on a field, whatever was searched for."""
+        """Put the cursor on a field; a search that hides it is cleared."""
         if not self.fields.go_to(key):
             self._search("")
             self.changed_only = False
@@ -159,35 +148,35 @@ class Form(Widget):
         self.fields.focus()
 
     def focus(self, scroll_visible: bool = True) -> Self:
-        """Choose a field with the keyboard."""
+        """Focus the fields."""
         self.fields.focus(scroll_visible)
         return self
 
     def stop_editing(self) -> None:
-        """Keep what was typed, and go back to the fields."""
+        """Keep what was typed, and focus the fields."""
         if self._editing is not None:
             self._finish(keep=True)
             self.fields.focus()
 
     def action_search(self) -> None:
-        """Type a search; what was searched for before is there."""
+        """Open the search."""
         search = self.query_one(SearchInput)
         search.display = True
         self.screen.set_focus(search)
 
     def action_changed_only(self) -> None:
-        """Show only what differs from the config, or everything."""
+        """Show only changed fields, or all."""
         self.changed_only = not self.changed_only
         self._lay_out()
 
     def action_clear(self) -> None:
-        """Everything again."""
+        """Clear the search."""
         self._search("")
         self.changed_only = False
         self._lay_out()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Escape is the screen's while there is nothing to clear; letters are typed into an input."""
+        """Escape is the screen's where there is nothing to clear; letters belong to a focused input."""
         if action == "clear":
             return bool(self.query_text or self.changed_only)
         return not (isinstance(self.app.focused, Input) and action in ("search", "changed_only"))
@@ -224,7 +213,7 @@ class Form(Widget):
             self.go_to(first.key)
 
     def _edit(self, field: Field, text: str | None) -> None:
-        """Lay the input over the field, with the focus at once: the next key is meant for it."""
+        """Lay the input over the field, and focus it at once: the next key is typed there."""
         if self._editing is not None:
             self._finish(keep=True)
         self._editing = field
@@ -254,12 +243,12 @@ class Form(Widget):
 
     @on(FieldInput.Blurred, "FieldInput")
     def _blurred(self, event: Input.Blurred) -> None:
-        """A click elsewhere keeps what was typed."""
+        """Keep what was typed when another widget is clicked."""
         event.stop()
         self._finish(keep=True)
 
     def on_resize(self) -> None:
-        """The input stays over its field."""
+        """Keep the input over its field."""
         self.call_after_refresh(self._place)
 
     def _finish(self, *, keep: bool) -> None:
@@ -284,25 +273,16 @@ class Form(Widget):
             general=self._general,
         )
         if self._editing is not None and all(line.key != self._editing.key for line in lines):
-            # What is being typed into stays, whatever the search says.
+            # The search hides the field.
             self._finish(keep=True)
-        self.fields.show(lines or [FormLine("note", self._nothing())])
-        self.border_subtitle = self._left_out() or legend(lines)
+        self.fields.show(lines or [FormLine("note", no_fields(self.query_text, self.changed_only))])
+        shown = sum(line.kind == "field" for line in lines)
+        count = f"{shown} of {len(self._fields)} fields" if self.query_text or self.changed_only else ""
+        self.border_subtitle = f"{count}: changed only" if self.changed_only else count or legend(lines)
         self.call_after_refresh(self._place)
 
-    def _nothing(self) -> str:
-        if self.query_text:
-            which = "no changed field" if self.changed_only else "no field"
-            return f"{which} has {plain(self.query_text)!r}: escape clears it"
-        return "nothing is changed: c shows every field" if self.changed_only else ""
-
-    def _left_out(self) -> str:
-        """What keeps other fields from being shown, if anything does."""
-        count = f"{self.shown} of {len(self._fields)} fields" if self.query_text or self.changed_only else ""
-        return f"{count}: changed only" if count and self.changed_only else count
-
     def _place(self) -> None:
-        """Put the input over the value of the field under the cursor."""
+        """Lay the input over the value of the field under the cursor."""
         if self._editing is None or not self.is_mounted:
             return
         fields, editor = self.fields, self.query_one(FieldInput)
@@ -312,8 +292,16 @@ class Form(Widget):
         editor.styles.width = region.width
 
 
+def no_fields(query: str, changed_only: bool) -> str:
+    """Why no field is shown."""
+    if query:
+        which = "no changed field" if changed_only else "no field"
+        return f"{which} has {plain(query)!r}: escape clears it"
+    return "nothing is changed: c shows every field" if changed_only else ""
+
+
 def help_text(field: Field | None) -> Content:
-    """What the field under the cursor is for, where its value comes from, and what it takes."""
+    """Help on a field: source of its value, problem, purpose, and the values it takes."""
     if field is None:
         return Content("")
     lines = [

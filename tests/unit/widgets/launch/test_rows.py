@@ -10,7 +10,7 @@ from tui.config import schema
 from tui.planning.draft import Draft
 from tui.planning.preview import fields_of, look
 from tui.settings import Settings
-from tui.widgets.launch.fields import wrapped
+from tui.widgets.launch.field_lines import wrapped
 from tui.widgets.launch.rows import FormLine, lay_out, said
 
 ROOT = Path(__file__).parents[4]
