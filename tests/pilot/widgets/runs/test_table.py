@@ -155,7 +155,7 @@ async def test_a_run_that_goes_leaves_the_cursor_on_its_neighbour_and_takes_its_
         app.table.show(rows[:2])
         assert (app.here, app.table.marked) == ("r0001", [])
         app.table.show([])
-        assert (app.table.row, app.table.chosen) == (None, [])
+        assert (app.table.row, app.table.marked) == (None, [])
         await pilot.press("j", "enter", "m", "M", "s", "S", "end", "pageup")
         assert app.table.row is None
 
