@@ -1,8 +1,4 @@
-"""Runs over one another: how their configs differ, how they did, and their charts in one.
-
-Owns following the runs and who has the keys. The table and the charts are widgets; what they say comes
-from `widgets/compare_rows.py` and the live runs.
-"""
+"""Compare runs: the differences of their configs, their results, and their charts in one grid."""
 
 from __future__ import annotations
 
@@ -26,7 +22,7 @@ from tui.store.runs.config_diff import read_spec, scores
 from tui.text.format import plain
 from tui.widgets.charts.pane import ChartsPane
 from tui.widgets.charts.run_series import ChartRun
-from tui.widgets.runs.compare_rows import ComparedRun, compare_rows
+from tui.widgets.runs.compare_rows import ComparedRun, compare_rows, paired_rows
 from tui.widgets.runs.compare_table import Column, CompareTable
 
 if TYPE_CHECKING:
@@ -36,14 +32,14 @@ if TYPE_CHECKING:
     from tui.services.live_run import LiveRun
 
 _REFRESH = 0.1
-"""Seconds between two looks at what the runs have told, whatever their number."""
+"""Seconds between two updates of the screen, for any number of runs."""
 _MEMORY = "compare.charts"
 _OF_THESE_RUNS = ("zoom", "one")
 
 
 @dataclass
 class _Run:
-    """A marked run, and what is known of it."""
+    """A compared run, and what was read of it."""
 
     mark: int
     run_id: str
@@ -55,31 +51,31 @@ class _Run:
 
 
 class CompareScreen(VfmScreen):
-    """Marked runs, compared."""
+    """A comparison of runs."""
 
     TITLE = "compare"
     HELP = """
 # Compare
 
-Runs over one another. The table names the **keys in which their configs differ** first: `▸` marks a value
-that most of the runs do not have. Below it, how each run did; there `▸` marks the best. A run keeps its
-letter, colour and line, also when another one is dropped.
+Several runs side by side. The table starts with the **keys in which their configs differ**: `▸` marks a value
+that most of the runs do not have. Below are the results of each run; there `▸` marks the best. A run keeps
+its letter, colour and line pattern when another one is removed.
 
-Runs that are over and have scored the same tasks (evaluations; trainings by their last held-out scores) are
-compared **task by task** with the first of them: mean difference ± its standard error, and how often chance
-alone would bring as much (p). `▸` marks what is better, and hardly by chance (p < 0.05).
+Runs that are over and were scored on the same tasks (evaluations; trainings by their last held-out scores)
+are compared **task by task** with the first of them: mean difference ± its standard error, and the probability of
+such a difference by chance (p). `▸` marks a value that is better with p < 0.05.
 
 | key | |
 |---|---|
 | `Tab` | from the table to the charts and back |
 | `←` `→` | in the table: choose a run; in the charts: move the cursor |
 | `Enter` | in the table: open the run; in the charts: enlarge one |
-| `o` · `x` | open the chosen run · drop it from the comparison |
-| `t` | charts by step, or by the time since the first numbers |
+| `o` · `x` | open the chosen run · remove it from the comparison |
+| `t` | charts by step, or by the time since the first metrics |
 | `/` | filter charts by a pattern |
 | `[` `]` · `y` | less and more smoothing · log scale |
 | `+` `-` `0` · `,` `.` | zoom · pan |
-| `g` | how many charts lie side by side |
+| `g` | number of columns of charts |
 """
     DEFAULT_CSS = """
     CompareScreen #compare-body { layout: vertical; height: 1fr; }
@@ -90,7 +86,7 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "other", "Table / charts", id="compare.other"),
         Binding("o", "open", "Open run", id="compare.open"),
-        Binding("x", "drop", "Drop run", id="compare.drop"),
+        Binding("x", "drop", "Remove run", id="compare.drop"),
         Binding("t", "time", "Steps / time", id="compare.time"),
     ]
 
@@ -99,13 +95,13 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
         self._runs = [_Run(mark, run_id, Metrics()) for mark, run_id in enumerate(dict.fromkeys(run_ids))]
         self._grew, self._second = False, 0
         self._over: tuple[str, ...] = ()
-        """The runs that were over when tasks were compared last."""
+        """The runs that were over at the last comparison task by task."""
         self._base = ""
         self._paired: dict[str, Comparison] = {}
         self._table, self._charts = CompareTable(), ChartsPane([])
 
     def body(self) -> ComposeResult:
-        """The table, the charts."""
+        """Table and charts."""
         self._charts.restore(self.app.ui_state.get(_MEMORY, {}))
         with Container(id="compare-body"):
             with Vertical(id="compare-table", classes="panel") as table:
@@ -116,33 +112,33 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
                 yield self._charts
 
     def on_mount(self) -> None:
-        """Fetch and follow every run."""
+        """Find and follow every run."""
         self._show()
         self._table.focus()
         self._find()
         self.set_interval(_REFRESH, self._take)
 
     def on_unmount(self) -> None:
-        """How the charts were shown is remembered."""
+        """Save the state of the charts."""
         kept = {key: value for key, value in self._charts.state().items() if key not in _OF_THESE_RUNS}
         self.app.ui_state.put(_MEMORY, kept)
 
     def action_other(self) -> None:
-        """The keys go to the charts, or back to the table."""
+        """Focus the charts, or the table."""
         if self._table.has_focus:
             self._charts.focus()
         else:
             self._table.focus()
 
     def action_open(self) -> None:
-        """See the chosen run."""
+        """Open the chosen run."""
         self._table.action_open()
 
     def action_drop(self) -> None:
-        """Take the chosen run out; nothing happens to the run itself."""
+        """Remove the chosen run from the comparison."""
         chosen = self._table.chosen_column
         if chosen is None or len(self._runs) < 2:
-            self.app.notify("one run stays: Escape goes back")
+            self.app.notify("the last run cannot be removed: Escape goes back")
             return
         self._runs = [run for run in self._runs if run.mark != chosen.mark]
         self.workers.cancel_group(self, f"compare-{chosen.mark}")
@@ -150,7 +146,7 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
         self._show()
 
     def action_time(self) -> None:
-        """Charts by time, or by step."""
+        """Show the charts by time, or by step."""
         charts = self._charts.charts
         charts.show_time(not charts.view.by_time)
 
@@ -168,11 +164,11 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
             self.app.notify(plain(error.message), severity="error")
             return
         known = {record.run_id: record for record in listing.rows}
-        unasked = [f"{name} could not be asked: {error.message}" for name, error in listing.errors.items()]
+        unanswered = [f"{name} did not answer: {error.message}" for name, error in listing.errors.items()]
         for run in self._runs:
             run.record = known.get(run.run_id)
             if run.record is None:
-                run.problem = "; ".join(["there is no such run", *unasked])
+                run.problem = "; ".join(["there is no such run", *unanswered])
             else:
                 self._follow(client, run, run.record)
         self._grew = True
@@ -186,7 +182,7 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
         )
 
     async def _follow_run(self, client: Client, run: _Run, record: RunRecord) -> None:
-        """Its config first, then its numbers as they come."""
+        """Read a config, then follow the metrics."""
         from tui.services.live_run import LiveRun
 
         await self._read_spec(client, run, record)
@@ -196,7 +192,7 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
                 run.record = run.live.record
                 self._grew = True
         except VfmError as error:
-            run.problem = f"its numbers cannot be read: {error.message}"
+            run.problem = f"its metrics cannot be read: {error.message}"
             self._grew = True
 
     async def _read_spec(self, client: Client, run: _Run, record: RunRecord) -> None:
@@ -210,7 +206,7 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
         self._grew = True
 
     def _take(self) -> None:
-        """Show what was told since the last look; a live run's time goes on."""
+        """Show what changed since the last update, and the duration of live runs."""
         over = tuple(run.run_id for run in self._runs if run.record and run.record.ended_already)
         if over != self._over:
             self._over = over
@@ -225,7 +221,7 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
 
     @work(group="pair", description="compare task by task", exclusive=True, exit_on_error=False)
     async def _pair(self) -> None:
-        """Compare the runs that are over with the first of them that has scores by task."""
+        """Compare runs that are over, task by task, with the first of them that has such scores."""
         from tui.services.compare import match, side_of
 
         client, sides = await self.app.connect(), {}
@@ -247,10 +243,7 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
         self.sub_title = f"{count} run{'s' * (count != 1)}"
         columns = [Column(run.mark, run.run_id) for run in self._runs]
         rows = compare_rows([self._compared(run) for run in self._runs])
-        if self._paired:
-            from tui.widgets.runs.paired_rows import paired_rows
-
-            rows += paired_rows([run.run_id for run in self._runs], self._base, self._paired)
+        rows += paired_rows([run.run_id for run in self._runs], self._base, self._paired)
         self._table.show(columns, rows)
 
     def _compared(self, run: _Run) -> ComparedRun:
@@ -272,7 +265,7 @@ alone would bring as much (p). `▸` marks what is better, and hardly by chance 
 
 
 def _facts(record: RunRecord) -> dict[str, Any]:
-    """What a record says about how a run was made."""
+    """The values of a record that are compared."""
     return {
         "kind": record.kind,
         "backend": record.backend,

@@ -1,7 +1,4 @@
-"""Small questions over whatever is on the screen: yes or no, a path, a line of text.
-
-Owns how a question looks and which keys answer it. What is done with the answer is the asker's.
-"""
+"""Dialogs over the screen: confirm, enter a text, enter a path."""
 
 from __future__ import annotations
 
@@ -22,11 +19,11 @@ from tui.widgets.common.line_input import LineInput
 from tui.widgets.common.path_input import PathInput, Role
 
 MOST_LINES = 10
-"""Lines that a question names; of more it says how many."""
+"""Lines of a question, at most; of more it gives the number."""
 
 
 class Dialog(ModalScreen[ScreenResultType]):
-    """A framed question in the middle; `question()` gives what lies between title and buttons."""
+    """A framed question; `question()` yields the widgets between title and buttons."""
 
     DEFAULT_CSS = """
     Dialog { align: center middle; background: $background 55%; }
@@ -59,7 +56,7 @@ class Dialog(ModalScreen[ScreenResultType]):
         self._title, self._yes, self._key, self._danger = plain(title), yes, key, danger
 
     def compose(self) -> ComposeResult:
-        """Title, what it is about, buttons."""
+        """Title, question, buttons."""
         with Vertical(id="dialog"):
             yield Static(Content(self._title), id="dialog-title")
             yield from self.question()
@@ -70,29 +67,29 @@ class Dialog(ModalScreen[ScreenResultType]):
                 yield Button(_label(self._yes, self._key), id="yes", compact=True, classes=classes)
 
     def question(self) -> ComposeResult:
-        """What the question is about."""
+        """Widgets between title and buttons."""
         yield from ()
 
     def more_buttons(self) -> ComposeResult:
-        """Other answers than yes and no."""
+        """Buttons other than yes and no."""
         yield from ()
 
     def answer(self) -> ScreenResultType | None:
-        """What yes means now; None where there is nothing to answer with yet."""
+        """The result of yes; None while there is none."""
         raise NotImplementedError
 
     def refusal(self) -> ScreenResultType | None:
-        """What no means."""
+        """The result of no."""
         return None
 
     def action_yes(self) -> None:
-        """Answer, if there is an answer."""
+        """Return the answer, if there is one."""
         answer = self.answer()
         if answer is not None:
             self.dismiss(answer)
 
     def action_no(self) -> None:
-        """Do not."""
+        """Return the refusal."""
         self.dismiss(self.refusal())
 
     @on(Button.Pressed)
@@ -105,7 +102,7 @@ class Dialog(ModalScreen[ScreenResultType]):
 
 
 class Confirm(Dialog[bool]):
-    """Yes or no, naming what it is about. Enter presses the button that has the focus: no, at first."""
+    """Yes or no, with the things concerned. Enter presses the focused button: no, at first."""
 
     DEFAULT_CSS = """
     Confirm #what { color: $text-muted; height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
@@ -121,7 +118,7 @@ class Confirm(Dialog[bool]):
         self._what = what
 
     def question(self) -> ComposeResult:
-        """What it is about, a line each."""
+        """The things concerned, one per line."""
         if self._what:
             lines = first_lines([plain(line) for line in self._what], MOST_LINES)
             yield Static(Content("\n").join(map(Content, lines)), id="what")
@@ -136,7 +133,7 @@ class Confirm(Dialog[bool]):
 
 
 class ConfirmStop(Confirm):
-    """The same of runs that are to stop: `now` is set where they shall save nothing more."""
+    """Confirm stopping runs; `now` is set if they are to end at once, saving nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("k", "now", "At once", show=False, id="ask.now")]
 
@@ -145,11 +142,11 @@ class ConfirmStop(Confirm):
         self.now = False
 
     def more_buttons(self) -> ComposeResult:
-        """For runs that hang."""
+        """A button for runs that hang."""
         yield Button(_label("At once, saving nothing", "k"), id="now", compact=True, classes="-danger")
 
     def action_now(self) -> None:
-        """Yes, and at once."""
+        """Answer yes, and at once."""
         self.now = True
         self.action_yes()
 
@@ -161,7 +158,7 @@ class ConfirmStop(Confirm):
 
 
 class AskText(Dialog[str | None]):
-    """A line of text, or None. An empty line is no answer."""
+    """Enter a line of text; None if cancelled. An empty line is not accepted."""
 
     AUTO_FOCUS = "Input"
 
@@ -170,11 +167,11 @@ class AskText(Dialog[str | None]):
         self._default = default
 
     def question(self) -> ComposeResult:
-        """The line to type into."""
+        """The input."""
         yield LineInput(self._default, compact=True, select_on_focus=False)
 
     def answer(self) -> str | None:
-        """What was typed."""
+        """The typed text."""
         return self.query_one(Input).value.strip() or None
 
     @on(Input.Submitted)
@@ -184,7 +181,7 @@ class AskText(Dialog[str | None]):
 
 
 class AskPath(AskText):
-    """A path on this machine, absolute, or None. Tab completes folders, and files where `role` wants one."""
+    """Enter a path on this machine; returned absolute, None if cancelled. Tab completes."""
 
     DEFAULT_CSS = """
     AskPath #note { color: $text-muted; padding: 0 1; height: 1; }
@@ -202,13 +199,13 @@ class AskPath(AskText):
         self._role = role
 
     def question(self) -> ComposeResult:
-        """The path, what is there, and what it may go on with."""
+        """The input, a note, and completions."""
         yield PathInput(self._default, role=self._role)
         yield Static("", id="note")
         yield OptionList(id="offers", classes="-hidden", compact=True)
 
     def answer(self) -> str | None:
-        """What was typed, absolute."""
+        """The typed path, absolute."""
         path = self.query_one(PathInput).path
         return str(path) if path else None
 
@@ -220,7 +217,7 @@ class AskPath(AskText):
         self._offer(event.names)
 
     def action_choose(self) -> None:
-        """To the offered names, if there are any."""
+        """Focus the completions, if there are any."""
         offers = self.query_one("#offers", OptionList)
         if not offers.has_class("-hidden"):
             offers.highlighted = 0
@@ -238,6 +235,12 @@ class AskPath(AskText):
         path.value = str(event.option_id)
         path.cursor_position = len(path.value)
         path.focus()
+
+
+def shown(what: Sequence[str]) -> list[str]:
+    """The first lines, with control characters escaped, and the number of the others."""
+    lines = [plain(line) for line in what[:MOST_LINES]]
+    return [*lines, f"… and {len(what) - MOST_LINES} more"] if len(what) > MOST_LINES else lines
 
 
 def _label(text: str, key: str) -> Content:

@@ -1,7 +1,6 @@
-"""The doctor: what is set up, what is not, and the command that mends it.
+"""The doctor: checks of the setup, and the command that fixes each problem.
 
-Owns showing findings and doing what is safe to do from here. Looking is `tui/doctor`'s; how a list line
-and a finding read is `tui/widgets/common/findings.py`'s.
+`tui/doctor` runs the checks. What is safe to do, the screen does itself.
 """
 
 from __future__ import annotations
@@ -28,26 +27,26 @@ from tui.text.format import colourless, plain
 from tui.widgets.common.clipboard import copy
 from tui.widgets.common.findings import FindingList, finding_text
 
-_ACTS = {
-    "image": "builds the image, as it will be built by the first run otherwise",
+_ACTIONS = {
+    "image": "builds the image now, instead of with the first run",
     "env": "copies .env.example to .env",
     "settings": "writes a settings.toml with every key in it",
 }
-_LAST = 200  # lines of a command's output that are kept in sight
+_LAST = 200  # lines of output that are shown
 
 
 class DoctorScreen(VfmScreen):
-    """Findings at the left (above, in a narrow terminal), the one under the cursor beside them."""
+    """Findings, and details of the one under the cursor."""
 
     TITLE = "doctor"
     HELP = """
-What is set up on this machine, and what mends the rest. Problems come first: with one of them something
-will not work. A note works, but could be better.
+Checks of the setup of this machine. **Problems** come first: something will not work. A **note** is about
+something that works, but could be better.
 
-The command that mends the finding under the cursor stands below it: **y** copies it. What is safe to do
-from here, **Enter** does at once, and its output is shown.
+Below the finding under the cursor is the command that fixes it: **y** copies it. Where **Enter** is offered,
+it runs the command, and shows its output.
 
-**d** opens the demo: a small model learns to play Wordle on this machine, with nothing set up.
+**d** opens the demo: a small model learns to play Wordle on this machine, without any setup.
 """
     DEFAULT_CSS = """
     DoctorScreen #doctor { layout: horizontal; height: 1fr; }
@@ -60,7 +59,7 @@ from here, **Enter** does at once, and its output is shown.
     DoctorScreen #output { height: auto; margin-top: 1; color: $text-muted; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,f", "mend", "Do it", id="doctor.mend"),
+        Binding("enter,f", "mend", "Fix it", id="doctor.mend"),
         Binding("y", "copy", "Copy command", id="doctor.copy"),
         Binding("r", "again", "Look again", id="doctor.again"),
         Binding("d", "demo", "Run the demo", id="doctor.demo"),
@@ -68,13 +67,13 @@ from here, **Enter** does at once, and its output is shown.
 
     @dataclass
     class Found(Message):
-        """One check has its finding."""
+        """A check is done."""
 
         finding: Finding
 
     @dataclass
-    class Said(Message):
-        """A command that mends something printed a line, or ended."""
+    class Printed(Message):
+        """A command that fixes something printed a line, or ended."""
 
         line: str
         over: bool = False
@@ -85,7 +84,7 @@ from here, **Enter** does at once, and its output is shown.
         self._busy = False
 
     def body(self) -> ComposeResult:
-        """The list, and what is known of its line."""
+        """The list, and details."""
         with Vertical(id="doctor"):
             yield FindingList(id="findings", classes="panel")
             with VerticalScroll(id="about", classes="panel", can_focus=False):
@@ -93,12 +92,12 @@ from here, **Enter** does at once, and its output is shown.
                 yield Static(id="output", markup=False)
 
     def on_mount(self) -> None:
-        """Look at once."""
+        """Run the checks."""
         self.query_one(FindingList).focus()
         self.action_again()
 
     def action_again(self) -> None:
-        """Look at everything once more."""
+        """Run all checks again."""
         self.query_one(FindingList).begin()
         self._retitle()
         self.run_worker(
@@ -106,25 +105,25 @@ from here, **Enter** does at once, and its output is shown.
         )
 
     def on_doctor_screen_found(self, message: Found) -> None:
-        """A line has its sign; the cursor stays on its line."""
+        """Show a finding."""
         self.query_one(FindingList).put(message.finding)
         self._retitle()
 
     def on_finding_list_highlighted(self, message: FindingList.Highlighted) -> None:
-        """What is known of the line under the cursor."""
+        """Show the details of the finding under the cursor."""
         finding = message.finding
         about = self.query_one("#about")
         about.border_title = finding.title if finding else ""
-        can = _ACTS.get(finding.act, "") if finding and not self.app.readonly else ""
+        can = _ACTIONS.get(finding.act, "") if finding and not self.app.readonly else ""
         self.query_one("#detail", Static).update(finding_text(finding, can))
         self.refresh_bindings()
 
     def on_finding_list_chosen(self, message: FindingList.Chosen) -> None:
-        """Enter, or a second click."""
+        """Fix the finding."""
         self.action_mend()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what the finding under the cursor allows."""
+        """Offer only what the finding under the cursor allows."""
         finding = self._finding if self.is_mounted else None
         if action == "mend":
             return bool(finding and finding.act) and not self._busy and not self.app.readonly
@@ -135,16 +134,16 @@ from here, **Enter** does at once, and its output is shown.
         return True
 
     def action_copy(self) -> None:
-        """The command, into the terminal's clipboard."""
+        """Copy the command."""
         if (finding := self._finding) and finding.command:
             copy(self, finding.command, finding.command)
 
     def action_demo(self) -> None:
-        """The launch form with the demo's config: one more key starts it."""
+        """Open the launch form with the demo's config."""
         self.post_message(requests.LaunchRequested(config=requests.DEMO))
 
     def action_mend(self) -> None:
-        """Do what the finding under the cursor needs."""
+        """Fix the finding under the cursor."""
         finding = self._finding
         if finding is None or not self.check_action("mend", ()):
             return
@@ -154,8 +153,8 @@ from here, **Enter** does at once, and its output is shown.
             self._mend(finding.act), group="mend", description=finding.command, exit_on_error=False
         )
 
-    def on_doctor_screen_said(self, message: Said) -> None:
-        """Output, as it comes; after the last of it the doctor looks again."""
+    def on_doctor_screen_printed(self, message: Printed) -> None:
+        """Show output; after the last line, run the checks again."""
         self._output = [*self._output, message.line][-_LAST:]
         self.query_one("#output", Static).update("\n".join(self._output))
         self.query_one("#about", VerticalScroll).scroll_end(animate=False)
@@ -198,18 +197,18 @@ from here, **Enter** does at once, and its output is shown.
         }
         try:
             async for line in doing[act]():
-                self.post_message(self.Said(colourless(line)))
-            self.post_message(self.Said("done", over=True))
+                self.post_message(self.Printed(colourless(line)))
+            self.post_message(self.Printed("done", over=True))
         except (VfmError, OSError) as error:
-            self.post_message(self.Said(plain(str(error).replace("\n", " ")), over=True))
+            self.post_message(self.Printed(plain(str(error).replace("\n", " ")), over=True))
 
     async def _copy_env(self) -> AsyncIterator[str]:
         project = self.app.settings.project_dir
         source, target = project / ".env.example", project / ".env"
         if target.exists():
-            raise OSError(f"{target} is there by now, and was left as it is")
+            raise OSError(f"{target} exists by now, and was left unchanged")
         await asyncio.to_thread(_copy, source, target)
-        yield f"{target} is there: fill in EXPERIMENTER, and start vfm-tui again"
+        yield f"{target} was written: fill in EXPERIMENTER, and start vfm-tui again"
 
     async def _write_settings(self) -> AsyncIterator[str]:
         from tui.screens.apply_preferences import AppPreferences

@@ -1,7 +1,6 @@
-"""F1: what the screen is for, and every key that works where you are.
+"""F1: help on the current screen, and every key that works there now.
 
-Owns the layout. The words are each screen's `HELP`; the keys are those that are bound at that moment, so
-that nobody has to keep a list of them.
+The text is the screen's `HELP`; the keys are its active bindings.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from tui.screens.key_names import keys_of, place_of
 
 @dataclass
 class _Group:
-    """The keys of one place."""
+    """The keys of one widget, screen or the app."""
 
     title: str
     rows: dict[str, tuple[list[str], str, bool]] = field(default_factory=dict)
-    """Action → keys, description, whether it can be done now."""
+    """Action → keys, description, whether it is enabled."""
 
 
 class HelpScreen(ModalScreen[None]):
@@ -60,7 +59,7 @@ class HelpScreen(ModalScreen[None]):
         self._groups = _groups(about.active_bindings.values(), about.app)
 
     def compose(self) -> ComposeResult:
-        """Words, then keys; beside one another where there is room."""
+        """Text, then keys; side by side where there is room."""
         with VerticalScroll(id="help") as box:
             box.border_title = f"Help · {self._about.title or 'this question'}"
             box.border_subtitle = "↑↓ scroll · esc close"
@@ -69,7 +68,7 @@ class HelpScreen(ModalScreen[None]):
             yield Static(self._keys(), id="keys")
 
     def action_close(self) -> None:
-        """Back to where one was."""
+        """Close the help."""
         self.dismiss()
 
     def _keys(self) -> Content:
@@ -88,7 +87,7 @@ def _row(keys: list[str], description: str, enabled: bool, width: int) -> Conten
 
 
 def _groups(active: Iterable[ActiveBinding], app: App[Any]) -> list[_Group]:
-    """By place, from the focused widget outwards; what every widget of its kind has comes last in each."""
+    """Bindings by node, from the focused widget outwards; a node's inherited ones come last."""
     active = list(active)
     groups = {node: _Group(place_of(node)) for node, _, _, _ in active}
     for node, binding, enabled, _ in sorted(active, key=lambda one: one.binding.id is None):

@@ -1,4 +1,4 @@
-"""How keys and places are called when they are told to people: in help and in the palette."""
+"""Names of keys and places, in the help and in the palette."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from textual.screen import Screen
 
 
 def keys_of(app: App[Any], binding: Binding) -> str:
-    """A key as the key bar shows it: `^p`, `f1`, `⏎`."""
+    """A key as the footer shows it: `^p`, `f1`, `⏎`."""
     return app.get_key_display(binding)
 
 
 def place_of(node: DOMNode) -> str:
-    """Where a binding belongs: `Everywhere`, `This screen`, or the widget's name in words."""
+    """Where a binding works: `Everywhere`, `This screen`, or the widget's name in words."""
     if isinstance(node, App):
         return "Everywhere"
     if isinstance(node, Screen):

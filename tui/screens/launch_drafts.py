@@ -1,7 +1,6 @@
-"""The drafts behind the launch form: one for each config, so that looking at another one loses nothing.
+"""The drafts of the launch screen, one for each config, so that choosing another config loses no edits.
 
-Owns which configs there are, reading and planning them off the event loop, and what is remembered from
-one visit to the next. What is shown of them is the launch screen's.
+Files are read, and launches planned, off the event loop. Edits are saved from one visit to the next.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ _MOST_RECENT = 20
 
 
 class LaunchDrafts:
-    """Every config with what was typed over it."""
+    """Every config with the edits made to it."""
 
     def __init__(self, app: AppBase) -> None:
         self._app = app
         self._drafts: dict[str | None, Draft] = {}
         self.configs: list[str | None] = []
-        """Paths as a command names them, last used first; None is the defaults alone."""
+        """Paths of configs, the last used first; None: the defaults, without a config."""
         self.chosen: str | None = None
         self._dropped: Mapping[str, Typed] = {}
-        """What `reset_all` took away last, so that it can be brought back."""
+        """The edits that `reset_all` removed last, so that it can be undone."""
 
     async def open(self, request: LaunchRequested) -> Draft:
-        """The draft that somebody asked for. Raises `VfmError`, with the list of configs there already."""
+        """The requested draft. Raises `VfmError`; `configs` is set even then."""
         self.configs = await asyncio.to_thread(self._list)
         if request.run_id is not None:
             draft = await self._of_run(request.run_id, told="evaluation.checkpoint" in request.values)
@@ -56,7 +55,7 @@ class LaunchDrafts:
         return draft
 
     async def choose(self, config: str | None, *, restore: bool = True) -> Draft:
-        """The draft of a config, read now if it was not yet. Raises `ConfigProblems`."""
+        """The draft of a config, read at the first call. Raises `ConfigProblems`."""
         self.chosen = config
         if config not in self._drafts:
             self._drafts[config] = await asyncio.to_thread(self._load, config, restore)
@@ -64,23 +63,23 @@ class LaunchDrafts:
         return self._drafts[config]
 
     async def text(self, config: str | None) -> str:
-        """What a config's file says."""
+        """The text of a config file."""
         if config is None:
             return "# nothing: every key by its default"
         return await asyncio.to_thread(self._read, config)
 
     async def choices(self) -> Mapping[str, Sequence[str]]:
-        """Dotted key → values that are offered beside what can be typed."""
+        """Dotted key → values that are offered for a field that takes any text."""
         return await asyncio.to_thread(self._choices)
 
     async def look(self, draft: Draft) -> Outlook:
-        """What launching a sound draft would be."""
+        """Preview the launch of a draft without problems."""
         resolved, kind, backend, config = draft.resolved, draft.kind, draft.backend, draft.config
         assert resolved is not None
         return await asyncio.to_thread(self._look, resolved, kind, backend, config)
 
     async def save(self, draft: Draft, name: str) -> Draft:
-        """Save as a new config, which takes the draft's place. Raises `ConfigError`."""
+        """Save a draft as a new config, and return the draft of that. Raises `ConfigError`."""
         from tui.planning.save_draft import config_path, save
 
         project = self._app.settings.project_dir
@@ -91,7 +90,7 @@ class LaunchDrafts:
         return await self.choose(config)
 
     def reset_all(self, draft: Draft) -> bool:
-        """Take back all that was typed and say so; where nothing is typed, bring back what was."""
+        """Remove all edits, or restore the removed ones; returns whether some were removed."""
         took = dict(draft.typed)
         if took:
             self._dropped = took
@@ -101,25 +100,25 @@ class LaunchDrafts:
         return bool(took)
 
     def typed(self) -> dict[str | None, int]:
-        """Config → how many values are typed over it."""
+        """Config → number of edited values."""
         return {config: len(draft.typed) for config, draft in self._drafts.items()}
 
     def free_name(self, config: str | None) -> str:
-        """A name for a new config that none has yet."""
+        """An unused name for a new config."""
         stem = Path(config).stem if config else "experiment"
         taken = {Path(c).stem for c in self.configs if c}
         names = (f"{stem}_{number}" for number in range(2, len(taken) + 3))
         return stem if stem not in taken else next(name for name in names if name not in taken)
 
     def used(self, draft: Draft) -> None:
-        """A launch: its config is the first one next time, with nothing typed over it."""
+        """Note a launch: its config is the first one next time, without edits."""
         recent = [draft.config, *(c for c in self._recent() if c != draft.config)]
         self._app.ui_state.put(_RECENT, recent[:_MOST_RECENT])
         self._drafts.pop(draft.config, None)
         self.leave(draft)
 
     def leave(self, draft: Draft) -> None:
-        """The form closes: what was typed over any config is there next time."""
+        """Save the edits of all configs for the next visit."""
         left = self._left_typed()
         for config, one in self._drafts.items():
             left[config or ""] = {key: _remembered(typed) for key, typed in one.typed.items()}
@@ -144,12 +143,12 @@ class LaunchDrafts:
         return draft
 
     def _restore(self, draft: Draft) -> None:
-        """Type again what had been typed over the config when the form was left."""
+        """Restore the saved edits of a config."""
         for key, (text, by, value, is_wrong) in self._left_typed().get(draft.config or "", {}).items():
             draft.put(key, text, by) if is_wrong else draft.put_value(key, value, by)
 
     async def _of_run(self, run_id: str, *, told: bool = False) -> Draft:
-        """What a run was asked to do. `told`: what it said is needed too, such as its checkpoints."""
+        """The draft of a run. `told`: its output is needed too, such as its checkpoints."""
         from tui.services.rerun import draft_of
 
         client = await self._app.connect()
@@ -166,7 +165,7 @@ class LaunchDrafts:
         return left if isinstance(left, dict) else {}
 
     def _left_typed(self) -> dict[str, dict[str, Any]]:
-        """Config → key → what `_remembered` made of it; whatever else stands there is begun anew."""
+        """Config → key → saved edit, as `_remembered` wrote it; invalid ones are ignored."""
         typed = self._left().get("typed")
         good = typed if isinstance(typed, dict) else {}
         return {

@@ -1,7 +1,4 @@
-"""How a watched run stands, in the figures of the run screen: pure functions of its live.
-
-Owns which of a run's numbers count. How they look is `widgets/run_status.py`'s.
-"""
+"""Computes the run screen's status line, failure and checkpoints from a live run. Pure functions."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def summary_of(live: LiveRun, now: float, price: float | None = None) -> RunSummary:
-    """How a run stands, as its status line tells it; `now` in Unix seconds, `price` in USD an hour."""
+    """The contents of the status line; `now` in Unix seconds, `price` in USD per hour."""
     record, state, status = live.record, live.state, live.status
     over = status in FINAL
     end = record.ended or state.last_t
@@ -47,13 +44,13 @@ def summary_of(live: LiveRun, now: float, price: float | None = None) -> RunSumm
 
 
 def _waiting(live: LiveRun) -> str:
-    """A run whose image is there waits until Modal has a machine for it; until then it does nothing."""
+    """That Modal has no machine yet for a run whose image is built."""
     built = live.state.phases.keys() == {"image"} and live.state.taken_up is None
     return "waiting for a machine" if built and live.record.backend == "modal" else ""
 
 
 def _counted(live: LiveRun) -> tuple[int | None, int | None]:
-    """How far it is: optimiser steps, or episodes of an evaluation."""
+    """Steps done and planned; of an evaluation, episodes."""
     if live.record.kind != "evaluate":
         return live.state.step, live.state.total_steps
     episodes = live.state.progress.get("episodes")
@@ -65,20 +62,20 @@ def _reward(live: LiveRun) -> float | None:
 
 
 def checkpoints_of(live: LiveRun) -> list[SavedCheckpoint]:
-    """What can be evaluated of a training; an evaluation saves nothing."""
+    """The checkpoints of a training; an evaluation has none."""
     if live.record.kind != "train":
         return []
     return checkpoints_from(live.state.checkpoints, done=live.status == "done")
 
 
 def failure_of(live: LiveRun) -> dict[str, Any] | None:
-    """What the run said of its failure, or else what its record says."""
+    """The failure that the run reported, or else the one in its record."""
     if live.state.failure is not None:
         return live.state.failure.on_record()
     return live.record.failure
 
 
 def proposal_of(live: LiveRun) -> dict[str, Any]:
-    """The change that mends it, where one config key does."""
+    """The change that the hint proposes: `{key: value}`, or nothing."""
     hint = (failure_of(live) or {}).get("hint") or {}
     return {str(hint["key"]): hint.get("to")} if hint.get("key") else {}

@@ -1,7 +1,6 @@
-"""Volumes of every backend, the files in them, and transfers under way.
+"""The volumes of every backend, the files of one of them, and the transfers.
 
-Owns asking the backends, each by itself, and which volume is open. Files are `files_pane.py`'s, what is
-done to them `file_actions.py`'s.
+Each backend is asked by itself, so that a slow one delays nothing.
 """
 
 from __future__ import annotations
@@ -37,34 +36,34 @@ if TYPE_CHECKING:
     from tui.client import Client
 
 _SOON = 0.15
-"""Seconds that the cursor rests on a volume before its files are shown."""
+"""Seconds that the cursor stays on a volume before its files are shown."""
 _HELP = """\
 # Volumes
 
-What runs read and write: **outputs** volumes hold run directories with logs, rollouts and checkpoints,
-**cache** volumes models and environments. At the left the volumes, then the files, then what is in them.
+The files that runs read and write: **outputs** volumes hold run directories with logs, rollouts and
+checkpoints, **cache** volumes models and environments. Volumes are at the left, their files in the middle, a
+preview at the right.
 
 | key | |
 |---|---|
 | `Enter` `→` `←` | open and close folders; on a file: read it |
 | `/` | find files by words of their paths, in all folders |
-| `Space` | mark · `M` mark none |
-| `d` | download what is marked, or what the cursor is on; a copy that broke off goes on |
+| `Space` | mark · `M` remove all marks |
+| `d` | download what is marked or under the cursor; an interrupted download goes on |
 | `u` | upload a file or folder of this machine into this folder; links are followed |
-| `x` | delete; asks, and says how much goes |
+| `x` | delete, after a question that gives number and size |
 | `s` `S` | sort by name, size, age · reverse |
-| `t` | how much is in each folder |
-| `y` | copy the path, as `vfm get` takes it |
+| `t` | show the size of each folder |
+| `y` | copy the path, in the form of `vfm get` |
 | `w` | wrap long lines of a preview |
-| `r` `F5` | look again at the files · at the volumes |
-| `T` | to the transfers: `p` pause or go on, `c` cancel, `r` try again, `x` clear what is over |
+| `r` `F5` | list again: the files · the volumes |
+| `T` | go to the transfers: `p` pause or go on, `c` cancel, `r` try again, `x` remove finished ones |
 | `Tab` | from pane to pane · `Escape` back |
 
-Files that are there and differ are replaced only if you say so. Links that leave the volume, pipes and the
-like are left out of a copy and named when it is done.
+Existing files that differ are replaced only if you confirm it. Links that leave the volume, pipes and other
+special files are left out of a copy and named at its end.
 
-Transfers go on while you are elsewhere in the app, and end with it: the same download later goes on where
-it broke off.
+Transfers go on in other screens, and stop when the app exits: the same download later goes on from there.
 """
 
 
@@ -97,40 +96,40 @@ class VolumesScreen(VfmScreen):
     ]
 
     @dataclass
-    class Answered(Message):
-        """A backend told of its volumes, or why it cannot."""
+    class Listed(Message):
+        """A backend listed its volumes, or has a message in their place."""
 
         backend: str
         infos: Sequence[VolumeInfo] = ()
-        said: str = ""
+        message: str = ""
 
     @dataclass
     class Counted(Message):
-        """Everything that is in a volume."""
+        """All files of a volume were listed."""
 
         info: VolumeInfo
         entries: Sequence[Entry]
 
     @dataclass
-    class Moved(Message):
-        """There is news of transfers."""
+    class TransfersChanged(Message):
+        """Transfers changed."""
 
         transfers: Transfers
 
         def can_replace(self, message: Message) -> bool:
             """Only the latest state counts."""
-            return isinstance(message, VolumesScreen.Moved)
+            return isinstance(message, VolumesScreen.TransfersChanged)
 
     def __init__(self, message: FilesRequested) -> None:
         super().__init__()
-        self._wanted: FilesRequested | None = message
+        self._request: FilesRequested | None = message
         self._client: Client | None = None
         self._open: VolumeInfo | None = None
         self._everything: dict[VolumeInfo, Sequence[Entry]] = {}
         self._transfers: Transfers | None = None
 
     def body(self) -> ComposeResult:
-        """Volumes, files, transfers; the volumes come once the client is there."""
+        """Volumes, files, transfers; the volumes follow once the client is connected."""
         with Horizontal():
             with Vertical(id="volumes-left"):
                 yield Static("volumes")
@@ -157,7 +156,7 @@ class VolumesScreen(VfmScreen):
         backends = VolumeList(list(self._client.backends), self.app.now)
         await self.query_one("#volumes-left").mount(backends)
         backends.focus()
-        self._nothing("a volume's files are shown here")
+        self._nothing("the files of a volume are shown here")
         self._ask_all()
         self._follow()
 
@@ -167,7 +166,7 @@ class VolumesScreen(VfmScreen):
 
     @work(group="volumes-list", description="list volumes", exit_on_error=False)
     async def _ask(self, backend: str) -> None:
-        """One backend by itself: it may be slow or fail, and the others are none the worse."""
+        """List the volumes of one backend, then their sizes."""
         client = await self.app.connect()
 
         async def volumes() -> Sequence[VolumeInfo]:
@@ -175,14 +174,14 @@ class VolumesScreen(VfmScreen):
             return await client.volumes_of(backend)
 
         def say(text: str) -> None:
-            self.post_message(self.Answered(backend, said=f"! {text}"))
+            self.post_message(self.Listed(backend, message=f"! {text}"))
 
         try:
             infos = await patiently(volumes(), say, "F5 asks again")
         except (VfmError, OSError) as error:
             say(one_line(error))
             return
-        self.post_message(self.Answered(backend, infos))
+        self.post_message(self.Listed(backend, infos))
         for info in infos:
             try:
                 entries = await client.ls(info.name, recursive=True, backend=backend)
@@ -194,17 +193,17 @@ class VolumesScreen(VfmScreen):
     async def _follow(self) -> None:
         transfers = await self.app.transfers()
         async for _ in transfers.updates():
-            self.post_message(self.Moved(transfers))
+            self.post_message(self.TransfersChanged(transfers))
 
-    @on(Answered)
-    async def _answered(self, event: Answered) -> None:
+    @on(Listed)
+    async def _listed(self, event: Listed) -> None:
         event.stop()
         listed = self.query_one(VolumeList)
-        if event.said:
-            listed.say(event.backend, event.said)
+        if event.message:
+            listed.say(event.backend, event.message)
         else:
             listed.put(event.backend, event.infos)
-        await self._open_wanted(listed.infos)
+        await self._open_requested(listed.infos)
 
     @on(Counted)
     def _counted(self, event: Counted) -> None:
@@ -216,24 +215,24 @@ class VolumesScreen(VfmScreen):
 
     # --- opening ---------------------------------------------------------------------------------------
 
-    async def _open_wanted(self, infos: Sequence[VolumeInfo]) -> None:
-        """What was asked for; with nothing asked for what was open last, or simply the first."""
-        wanted = self._wanted
+    async def _open_requested(self, infos: Sequence[VolumeInfo]) -> None:
+        """Open the requested volume, else the one that was open last, else the first one."""
+        wanted = self._request
         if wanted is None:
             return
         found = next((info for info in infos if _is(info, wanted.backend, wanted.volume)), None)
         if found is not None and wanted.volume:
-            self._wanted = None
+            self._request = None
             await self._show(found, wanted.path, go_in=True)
         elif found is not None:
-            self._wanted = None
+            self._request = None
             last = self.app.ui_state.get("volumes.last")
             kept = next((info for info in infos if [info.backend, info.name] == last), None)
             outputs = next((info for info in infos if "-outputs-" in info.name), found)
             await self._show(kept or outputs)
 
     async def _show(self, info: VolumeInfo, path: str = "", *, go_in: bool = False) -> None:
-        """A volume's files; `go_in`: with the keys."""
+        """Show the files of a volume; `go_in`: and focus them."""
         if self._client is None:
             return
         if self._open != info:
@@ -250,7 +249,7 @@ class VolumesScreen(VfmScreen):
         if path:
             self.query_one(FilesPane).go_to(path)
         if go_in:
-            self._wanted = None
+            self._request = None
             self.app.ui_state.put("volumes.last", [info.backend, info.name])
             self.query_one(FilesPane).files.focus()
 
@@ -266,22 +265,22 @@ class VolumesScreen(VfmScreen):
     @on(VolumeList.Moved)
     def _looked_at(self, event: VolumeList.Moved) -> None:
         event.stop()
-        if not self.has_class("-narrow") and self._wanted is None:
+        if not self.has_class("-narrow") and self._request is None:
             self._glance(event.info)
 
     @work(group="volumes-glance", description="show a volume", exclusive=True, exit_on_error=False)
     async def _glance(self, info: VolumeInfo) -> None:
-        """Files follow the cursor once it rests."""
+        """Show a volume once the cursor stays on it."""
         await asyncio.sleep(_SOON)
         await self._show(info)
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
-        """Where there is room for one of both, it is the one that keys go to."""
+        """On a narrow terminal, show volumes or files, whichever has the focus."""
         if not isinstance(event.widget, TransfersPanel):
             self.set_class(not isinstance(event.widget, VolumeList), "-inside")
 
     def action_back(self) -> None:
-        """On a narrow terminal from the files to the volumes first."""
+        """On a narrow terminal, go from the files to the volumes first."""
         for pane in self.query(FilesPane):
             self.app.ui_state.put("files", pane.state())
         if self.has_class("-inside") and self.has_class("-narrow"):
@@ -290,18 +289,18 @@ class VolumesScreen(VfmScreen):
             super().action_back()
 
     def action_volumes(self) -> None:
-        """The keys go to the volumes."""
+        """Focus the volumes."""
         for listed in self.query(VolumeList):
             listed.focus()
 
     def action_download(self) -> None:
-        """The whole volume under the cursor."""
+        """Download the volume under the cursor."""
         for listed in self.query(VolumeList):
             if listed.has_focus and listed.info is not None:
                 self.post_message(DownloadRequested(listed.info.backend, listed.info.name, [""]))
 
     def action_again(self) -> None:
-        """Ask every backend once more."""
+        """Ask every backend again."""
         for listed in self.query(VolumeList):
             for backend in self._client.backends if self._client else ():
                 listed.say(backend, "asking …")
@@ -309,14 +308,14 @@ class VolumesScreen(VfmScreen):
 
     # --- transfers -------------------------------------------------------------------------------------
 
-    @on(Moved)
-    def _moved(self, event: Moved) -> None:
+    @on(TransfersChanged)
+    def _transfers_changed(self, event: TransfersChanged) -> None:
         event.stop()
         self._transfers = event.transfers
         self._show_jobs()
 
     def _tick(self) -> None:
-        """A transfer that stands still gets slower, though it says nothing."""
+        """Update the speed of transfers that make no progress."""
         if self._transfers is not None and self._transfers.active:
             self._show_jobs()
 
@@ -333,7 +332,7 @@ class VolumesScreen(VfmScreen):
             self.query_one(VolumeList).focus()
 
     def action_transfers(self) -> None:
-        """The keys go to the transfers."""
+        """Focus the transfers."""
         if not self.query_one("#volumes-jobs").has_class("-hidden"):
             self.query_one(TransfersPanel).focus()
 

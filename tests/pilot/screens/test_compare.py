@@ -106,7 +106,7 @@ async def test_differences_come_first_and_only_they(home: Path, client: Client, 
     two_runs(home, git={"revision": "abc"})
     async with compared(client, settings, "a1111-wordle", "b2222-wordle") as (_, screen, _app):
         told = lines(screen)
-        assert told[1] == "what differs"
+        assert told[1] == "differences"
         assert line_of(screen, "training.learning_rate").split() == [
             "training.learning_rate",
             "3e-6",

@@ -116,7 +116,7 @@ async def test_the_example_becomes_the_env_file_and_is_looked_at_again(app: VfmA
         await go_to(app, await examined(app), "env")
         await pilot.press("enter")
         await until(lambda: (project / ".env").exists(), "the file")
-        await until(lambda: "is there: fill in" in shown(app, "#output"), "a word on it")
+        await until(lambda: "was written: fill in" in shown(app, "#output"), "a word on it")
     assert (project / ".env").read_text() == "EXPERIMENTER=\n"
 
 

@@ -1,7 +1,6 @@
-"""A canvas of braille dots: two by four in every cell, and in each cell the ink of what was drawn last.
+"""A canvas of braille dots, two by four per cell; each cell has the ink that was drawn last. Pure.
 
-Owns turning buckets of values into dots and dots into characters. Pure: an ink is a number, its colour is
-the chart's matter. Lines differ by pattern as well, so that they can be told apart without colour.
+Inks are numbers. Lines also differ by pattern, so that they can be told apart without colour.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from tui.store.charts.curves import Bucket
 
 
 def _codes(column: tuple[int, int, int, int]) -> list[int]:
-    """Four dots of a column, a bit each with the uppermost first → the bits of a braille character."""
+    """Four dots of a column as bits, the uppermost first → the bits of a braille character."""
     return [sum(bit for place, bit in enumerate(column) if dots & (8 >> place)) for dots in range(16)]
 
 
@@ -23,7 +22,7 @@ EMPTY = -1
 
 
 class Pattern(NamedTuple):
-    """Which columns of a line are drawn, over and over, and how that looks in a legend."""
+    """Which columns of a line are drawn, repeatedly, and a sample for the legend."""
 
     columns: str
     sample: str
@@ -44,12 +43,12 @@ _SOLID = PATTERNS[0]
 
 
 class Scale(NamedTuple):
-    """Which line of dots, from the top, a value falls on."""
+    """Maps values to lines of dots, counted from the top."""
 
     high: float
     """The value of the uppermost line."""
     factor: float
-    """Lines for each 1 that a value is lower."""
+    """Lines per unit of the value."""
 
     def line(self, value: float) -> int:
         """The line of a value."""
@@ -68,18 +67,18 @@ class Canvas:
         self.columns, self.lines = self.width * 2, self.height * 4
         """Dots from left to right, and from top to bottom."""
         self.faint = frozenset(faint)
-        """Inks that lie under all others, and give way in each cell where another one is."""
+        """Inks that are drawn below all others: a cell with another ink does not show them."""
         self._dots: dict[int, list[int]] = {}
 
     def span(self, column: int, top: int, bottom: int, ink: int) -> None:
-        """Dots of one column between two lines, both included; what lies outside is cut off."""
+        """Draw the dots of a column between two lines, both included, clipped to the canvas."""
         if top > bottom:
             top, bottom = bottom, top
         if 0 <= column < self.columns:
             self._of(ink)[column] |= self._column(top, bottom)
 
     def curve(self, buckets: Sequence[Bucket], scale: Scale, ink: int, pattern: Pattern) -> None:
-        """A line through buckets; gaps stay gaps."""
+        """Draw a line through buckets; gaps stay gaps."""
         upper, factor = scale
         dots, columns = self._of(ink), self.columns
         before, end = None, 0  # the column before, and the line of dots that it ends on
@@ -102,7 +101,7 @@ class Canvas:
             before, end = column, stop
 
     def rows(self) -> Iterator[list[tuple[str, int]]]:
-        """Each row as runs of text and the ink they have in common."""
+        """Each row as pieces of text of one ink."""
         cells = self.width * self.height
         codes, inks = [0] * cells, [EMPTY] * cells
         for ink in sorted(self._dots, key=lambda ink: ink not in self.faint):
@@ -113,7 +112,7 @@ class Canvas:
             yield list(_runs(text, inks[at]))
 
     def _column(self, top: int, bottom: int) -> int:
-        """Dots from one line down to another, as a column's bits."""
+        """The dots from one line down to another, as the bits of a column."""
         if top < 0:
             top = 0
         if bottom >= self.lines:
@@ -126,7 +125,7 @@ class Canvas:
         return self._dots[ink]
 
     def _put(self, ink: int, codes: list[int], inks: list[int]) -> None:
-        """One ink's dots over those that are there."""
+        """Draw dots of an ink over the present ones."""
         dots, width, faint = self._dots[ink], self.width, self.faint
         for cell in range(width):
             left, right = dots[2 * cell], dots[2 * cell + 1]
@@ -142,7 +141,7 @@ class Canvas:
                     inks[at] = ink
 
     def _join(self, x0: int, y0: int, x1: int, y1: int, ink: int, pattern: Pattern) -> int:
-        """A straight line between two columns that lie apart, without these; the line that it reaches."""
+        """Draw a straight line between two columns, without them; returns the line that it reaches."""
         if x1 <= x0:
             return y1
         slope = (y1 - y0) / (x1 - x0)

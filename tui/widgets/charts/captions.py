@@ -1,7 +1,4 @@
-"""What is said around charts: whose lines they are, and how they are shown. Pure functions.
-
-Owns the wording. Where it stands is `charts_pane.py`'s.
-"""
+"""The legend and the status line of charts. Pure functions."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from tui.widgets.charts.palette import run_colour, run_letter
 from tui.widgets.charts.plot import ChartView
 
 _KEYS = ("←→ read values", "g columns")
-"""Keys that few guess, and that the footer has no room for."""
+"""Keys that the footer has no room for."""
 
 
 def status(shown: int, known: int, view: ChartView, *, zoomed: bool) -> str:
@@ -35,7 +32,7 @@ def status(shown: int, known: int, view: ChartView, *, zoomed: bool) -> str:
 
 
 def status_line(said: str, width: int) -> Content:
-    """What is said, and at the right as many of the keys as there is room for."""
+    """A text, and at the right as many of the keys as fit."""
     for count in range(len(_KEYS), 0, -1):
         keys = " · ".join(_KEYS[:count])
         gap = width - len(said) - len(keys)
@@ -45,7 +42,7 @@ def status_line(said: str, width: int) -> Content:
 
 
 def legend(runs: Iterable[tuple[int, str]], dark: bool, width: int) -> Content:
-    """Letter, pattern and name of each run (number, name), on as many lines as it takes."""
+    """Letter, pattern and name of each run (number, name), on as many lines as needed."""
     lines = [Content("")]
     for mark, label in runs:
         sample = PATTERNS[mark % len(PATTERNS)].sample

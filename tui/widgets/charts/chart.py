@@ -1,7 +1,6 @@
-"""One chart: its name and latest value, axes, lines of braille, and the cursor over it.
+"""One chart: name and latest value, axes, lines of braille, and the cursor.
 
-Owns how a plot (`chart_plot.py`) looks in this theme and where the mouse is on it. Which x are shown, how
-they are smoothed and where the cursor is holds for all charts alike and comes from the pane.
+`plot.py` lays it out; the grid sets its view (x range, smoothing, cursor), which all charts share.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from tui.widgets.charts.styles import ChartPalette, Looks, cells, cut_values
 
 
 class Chart(Widget, can_focus=True):
-    """A metric's lines, one for each run that has it."""
+    """A chart of a metric, with a line for each run that has it."""
 
     DEFAULT_CSS = """
     Chart { height: 1fr; width: 1fr; padding: 0 1; background: $surface; }
@@ -40,14 +39,14 @@ class Chart(Widget, can_focus=True):
 
     @dataclass
     class Pointed(Message):
-        """The mouse is at an x."""
+        """The mouse is over an x."""
 
         chart: Chart
         x: float
 
     @dataclass
     class Chosen(Message):
-        """Somebody wants to see this chart alone, or all of them again."""
+        """Show this chart alone, or all of them again."""
 
         chart: Chart
 
@@ -75,27 +74,27 @@ class Chart(Widget, can_focus=True):
         self.refresh()
 
     def drop_line(self, mark: int) -> None:
-        """A run goes; the others keep their looks."""
+        """Remove a run's line; other lines keep their style."""
         kept = [pair for pair in zip(self.lines, self._clocks, strict=True) if pair[0].mark != mark]
         self.lines, self._clocks = [line for line, _ in kept], [clock for _, clock in kept]
         self.refresh()
 
     def refresh_data(self) -> bool:
-        """Draw again if a series has more than was drawn; whether it had."""
+        """Draw again if a series grew; returns whether one did."""
         grew = any(line.curve.behind for line in self.lines)
         if grew:
             self.refresh()
         return grew
 
     def xs(self) -> Sequence[float]:
-        """Every x that the cursor may stand on."""
+        """Every x that the cursor can be on."""
         self._refresh_curves()
         if len(self.lines) == 1:
             return self.lines[0].curve.raw.xs
         return sorted({x for line in self.lines for x in line.curve.raw.xs})
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """The rows that are asked for; worked out anew where something changed."""
+        """The rows, drawn again if something changed."""
         self._draw()
         return super().render_lines(crop)
 
@@ -104,11 +103,11 @@ class Chart(Widget, can_focus=True):
         return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width, self.rich_style)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """The cursor follows the mouse."""
+        """Move the cursor to the mouse."""
         self._point(event)
 
     def on_click(self, event: events.Click) -> None:
-        """A click sets the cursor; a second one enlarges."""
+        """Set the cursor; a double click enlarges."""
         self._point(event)
         if event.chain == 2:
             self.post_message(self.Chosen(self))
@@ -150,7 +149,7 @@ class Chart(Widget, can_focus=True):
 
     @property
     def _palette(self) -> Widget:
-        """What this chart lies in: it has the colours that all of its charts have in common."""
+        """The ancestor that has the styles of all charts."""
         return next(node for node in self.ancestors if isinstance(node, ChartPalette))
 
     def _colours(self) -> list[Color]:
@@ -218,7 +217,7 @@ class Chart(Widget, can_focus=True):
         return found if self._alone else cut_values(found, most, looks)
 
     def _value(self, line: ChartLine) -> tuple[str, str]:
-        """A run's value as measured, never smoothed, and at which x where that is not the cursor's."""
+        """A run's measured value, never smoothed, and its x unless that is the cursor's."""
         cursor = self.view.cursor
         if cursor is None:
             latest = line.curve.latest

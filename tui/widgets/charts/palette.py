@@ -1,8 +1,7 @@
-"""Colours that tell runs apart, for people who see colours differently too.
+"""Colours of runs, which colour-blind people can tell apart too.
 
-Owns one palette for dark and one for light backgrounds: hues after Okabe and Ito's set ("Color Universal
-Design", jfly.uni-koeln.de/color), made lighter or darker until each stands out from the background. A run
-has a letter and a line pattern besides, so that no colour is all that tells it apart.
+Hues of Okabe and Ito's set ("Color Universal Design", jfly.uni-koeln.de/color), made lighter for dark and
+darker for light backgrounds until each stands out. A run also has a letter and a line pattern.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def run_colour(mark: int, dark: bool) -> str:
-    """The colour of the run that was marked as number `mark`, from 0."""
+    """The colour of run number `mark`, from 0."""
     palette = _DARK if dark else _LIGHT
     return palette[mark % len(palette)]
 
 
 def run_letter(mark: int) -> str:
-    """The letter of the run that was marked as number `mark`, from 0."""
+    """The letter of run number `mark`, from 0."""
     return LETTERS[mark % len(LETTERS)]

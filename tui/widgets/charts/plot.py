@@ -1,7 +1,6 @@
-"""Where everything of a chart lies: dots, ticks, letters, gaps. Cells and numbers, no colours yet.
+"""Layout of a chart in cells: dots, ticks, letters, gaps, and the scales of both axes.
 
-Owns scales: which line of dots a value falls on, how far both axes reach. `chart.py` gives the colours
-and the cursor.
+`chart.py` adds colours and the cursor.
 """
 
 from __future__ import annotations
@@ -16,30 +15,30 @@ from tui.widgets.charts.palette import run_letter
 
 MARKS = "•◆▲■"
 _SPARSE = 4
-"""Columns of dots that each point has for itself, at least, where points are marked one by one."""
+"""Columns of dots per point from which on points are marked one by one."""
 _MOST_TICKS = 8
 _TALL = 8
-"""Rows from which on the x axis has a line of its own."""
+"""Rows from which on the x axis has its own line."""
 _END = 2
-"""Cells kept free at the right of several lines, for the letters at their ends."""
+"""Cells at the right for the letters at the ends of several lines."""
 
 
 @dataclass(frozen=True)
 class ChartView:
-    """What all charts of a pane have in common."""
+    """The view that all charts of a grid share."""
 
     smoothing: float = 0.0
     log: bool = False
     low: float = 0.0
     high: float = 1.0
-    """The x that are shown: steps, or seconds since the start."""
+    """Range of x: steps, or seconds since the start."""
     by_time: bool = False
     cursor: float | None = None
 
 
 @dataclass
 class ChartLine:
-    """One run's line: `mark` is the run's number, which colour, letter and pattern follow."""
+    """A run's line; its number `mark` determines colour, letter and pattern."""
 
     label: str
     mark: int
@@ -54,17 +53,17 @@ class Plot:
     width: int
     height: int
     margin: int
-    """Cells left of the dots: tick labels and the axis."""
+    """Cells left of the dots, for tick labels and the axis."""
     rows: list[list[tuple[str, int]]]
-    """Runs of dots and their ink: a line's number; plus `FAINT` for what lies under a smoothed one."""
+    """Pieces of dots and their ink: a line's number, plus `FAINT` for raw values under a smoothed line."""
     labels: dict[int, str]
-    """Row → what the y axis says there."""
+    """Row → label of the y axis."""
     x_labels: list[tuple[int, str]]
-    """(cell, text) along the x axis, cells counted from the axis on."""
+    """(cell, text) of the labels of the x axis; cells are counted from the axis."""
     signs: dict[tuple[int, int], tuple[str, int]]
-    """(row, cell) → a sign and its ink, over the dots."""
+    """(row, cell) → a sign over the dots, and its ink."""
     holes: int
-    """Values within sight that cannot be drawn."""
+    """Number of visible values that cannot be drawn."""
     scale: Scale
 
     def row_of(self, y: float) -> int:
@@ -103,12 +102,12 @@ def plot(lines: Sequence[ChartLine], view: ChartView, width: int, height: int, m
 
 
 def row_of(y: float, scale: Scale, height: int) -> int:
-    """The row of cells that a value lies in, the nearest one where it is out of sight."""
+    """The row of cells of a value, or the nearest row."""
     return max(0, min(scale.line(y) // 4, height - 1))
 
 
 def cell_of(x: float, view: ChartView, width: int) -> int | None:
-    """The cell, counted from the axis on, that an x lies in; None out of sight."""
+    """The cell of an x, counted from the axis; None if it is not visible."""
     if view.high <= view.low:
         return 0
     column = round((x - view.low) / (view.high - view.low) * (2 * width - 1))
@@ -124,7 +123,7 @@ _Shown = tuple[list[Bucket], list[Bucket]]
 
 
 def _buckets(line: ChartLine, view: ChartView, columns: int, *, faint: bool) -> _Shown:
-    """What is drawn strongly, and what lies faintly under it."""
+    """Buckets of the line, and of the faint raw values under it."""
     curve = line.curve
     strong = curve.line.buckets(view.low, view.high, columns)
     if curve.smooth is None or not faint:
@@ -148,7 +147,7 @@ def _scale(shown: Sequence[_Shown], log: bool, most: int) -> tuple[float, float,
 def _draw(
     canvas: Canvas, lines: Sequence[ChartLine], shown: Sequence[_Shown], scale: Scale
 ) -> dict[tuple[int, int], tuple[str, int]]:
-    """The lines, and a sign at each point of those that have few."""
+    """Draw the lines, with a sign at each point of a line that has few."""
     signs: dict[tuple[int, int], tuple[str, int]] = {}
     for index, (_, (strong, faint)) in enumerate(zip(lines, shown, strict=True)):
         mark = lines[index].mark
@@ -168,7 +167,7 @@ def _mark_holes(
     view: ChartView,
     signs: dict[tuple[int, int], tuple[str, int]],
 ) -> int:
-    """A cross at the bottom where something lies that cannot be drawn."""
+    """Put a cross at the bottom for values that cannot be drawn."""
     count = 0
     for line in lines:
         for x in line.curve.raw.holes:
@@ -186,7 +185,7 @@ def _name_ends(
     scale: Scale,
     signs: dict[tuple[int, int], tuple[str, int]],
 ) -> None:
-    """A run's letter right of its line's end, in a row that no other letter has."""
+    """Put each run's letter at the end of its line, in a row of its own."""
     taken: set[tuple[int, int]] = set()
     for index, (line, (strong, _)) in enumerate(zip(lines, shown, strict=True)):
         within = [bucket for bucket in strong if 0 <= bucket.column < canvas.columns]

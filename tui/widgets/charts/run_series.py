@@ -1,8 +1,4 @@
-"""The runs whose metrics are drawn, and which chart gets a line of which run.
-
-Owns the numbers that runs go by and what of their metrics has a chart already. Where charts lie is
-`chart_grid.py`'s, how they are looked at `charts_pane.py`'s.
-"""
+"""The runs whose metrics are drawn: their numbers, and which metrics of which run have a line already."""
 
 from __future__ import annotations
 
@@ -21,7 +17,7 @@ class ChartRun:
     label: str
     metrics: Metrics
     mark: int | None = None
-    """The run's number, which its colour, letter and pattern follow; unset: its place in the list."""
+    """Number of the run, which determines colour, letter and pattern; None: its place in the list."""
 
     @property
     def number(self) -> int:
@@ -30,12 +26,12 @@ class ChartRun:
 
 
 class ChartRuns:
-    """Runs over one another."""
+    """Runs that are drawn in the same charts."""
 
     def __init__(self, runs: Sequence[ChartRun]) -> None:
         self.runs = _marked(runs)
         self.alone = len(runs) == 1
-        """A run that is alone needs no letter, and has the theme's own colour."""
+        """Whether there is one run: it has no letter, and the colour of the theme."""
         self._known: set[tuple[str, int]] = set()
 
     def make(self, name: str) -> Chart:
@@ -47,7 +43,7 @@ class ChartRuns:
         return chart
 
     def offer_new(self, grid: ChartGrid) -> bool:
-        """Tell a grid of metrics that it does not know, and its charts of runs that they do not have."""
+        """Add new metrics to a grid, and new lines to its charts; returns whether there are new metrics."""
         fresh: dict[str, None] = {}
         for run in self.runs:
             for name in [name for name in run.metrics.series if (name, run.number) not in self._known]:
@@ -60,7 +56,7 @@ class ChartRuns:
         return bool(fresh)
 
     def replace(self, runs: Sequence[ChartRun], grid: ChartGrid) -> None:
-        """Draw these runs; those that stay keep their looks."""
+        """Draw these runs; those that stay keep their style."""
         before, self.runs = self.runs, _marked(runs)
         for gone in {run.number for run in before} - {run.number for run in self.runs}:
             for chart in grid.charts.values():

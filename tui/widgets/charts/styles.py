@@ -1,7 +1,4 @@
-"""A chart's styles, and its cells as segments in them.
-
-Owns what ink looks like in a theme. Where ink lies is `chart_plot.py`'s.
-"""
+"""Styles of charts, and rows of cells as segments in them."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ _QUIET = ("axis", "grid", "note", "cursor")
 
 
 class ChartPalette(Container):
-    """What charts lie in, with the styles of all of them: on each chart they would be worked out for each."""
+    """Container with the styles of all its charts, so that they are computed once."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "chart--name",
@@ -56,7 +53,7 @@ class Looks:
     def __init__(self, chart: Widget, palette: Widget, key: object, colours: Sequence[Color]) -> None:
         self._ansi = chart.app.current_theme.ansi
         self.key = key
-        """What they hold for: theme, focus …"""
+        """Theme, focus and whatever else the styles depend on."""
         self.base = chart.rich_style
         self._ground, self._palette, self._colours = chart.background_colors[1], palette, colours
         self._inks: dict[int, Style] = {}
@@ -70,13 +67,13 @@ class Looks:
         self.cursor = self._part("cursor") + self.at_cursor
 
     def ink(self, ink: int) -> Style:
-        """The style of a line, of what lies faintly under it, or of a hole's sign."""
+        """The style of an ink: a line, its faint raw values, or the sign of a hole."""
         if ink not in self._inks:
             self._inks[ink] = self.hole if ink == HOLE else self._line(ink)
         return self._inks[ink]
 
     def filled(self, row: list[Segment], width: int) -> Strip:
-        """A row as wide as the chart; each of its characters takes one cell."""
+        """A row padded to the width; each character takes one cell."""
         used = sum([len(segment.text) for segment in row])
         if used > width:
             return Strip(row, used).adjust_cell_length(width)
@@ -124,7 +121,7 @@ def cells(
 
 
 def cut_values(values: list[Segment], most: int, looks: Looks) -> list[Segment]:
-    """As many letters with their values as fit, and a sign where there are more."""
+    """As many letters with their values as fit, and an ellipsis if there are more."""
     if sum(segment.cell_length for segment in values) <= most:
         return values
     while values and sum(segment.cell_length for segment in values) > most - 3:
@@ -133,7 +130,7 @@ def cut_values(values: list[Segment], most: int, looks: Looks) -> list[Segment]:
 
 
 def _stopped(dots: str, ink: int, sign: tuple[str, int] | None, at_cursor: bool, looks: Looks) -> Segment:
-    """One cell that has a sign, or the cursor, or both."""
+    """One cell with a sign, the cursor, or both."""
     if sign is not None:
         style = looks.ink(sign[1])
         return Segment(sign[0], style + looks.at_cursor if at_cursor else style)

@@ -1,7 +1,4 @@
-"""A choice of a few words on one line: `● train  ○ evaluate`.
-
-Owns drawing and changing it, by keys and by clicks. The sign tells which one is on, not the colour alone.
-"""
+"""A choice among a few words on one line, by keys or clicks: `● train  ○ evaluate`."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from textual.widget import Widget
 
 
 class Choice(Widget, can_focus=True):
-    """A few words, one of which is on."""
+    """A few words, one of which is chosen."""
 
     ALLOW_SELECT = False
     DEFAULT_CSS = """
@@ -35,7 +32,7 @@ class Choice(Widget, can_focus=True):
 
     @dataclass
     class Changed(Message):
-        """Another word is on."""
+        """Another word was chosen."""
 
         switch: Choice
         value: str
@@ -46,7 +43,7 @@ class Choice(Widget, can_focus=True):
         self.set_reactive(Choice.value, value)
 
     def offer(self, words: Sequence[str]) -> None:
-        """Other words."""
+        """Offer other words."""
         self._words = tuple(words)
         self.refresh(layout=True)
 
@@ -64,12 +61,12 @@ class Choice(Widget, can_focus=True):
         ]
 
     def action_step(self, by: int) -> None:
-        """The next word."""
+        """Choose the next or previous word."""
         at = self._words.index(self.value) if self.value in self._words else 0
         self._take(self._words[(at + by) % len(self._words)])
 
     def on_click(self, event: Click) -> None:
-        """A click on a word takes it."""
+        """Choose the clicked word."""
         offset = event.get_content_offset(self)
         x = offset.x if offset else -1
         start = len(self._label) + 2 if self._label else 0

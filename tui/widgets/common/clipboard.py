@@ -1,7 +1,6 @@
-"""Copying: text goes to the terminal as an escape sequence (OSC 52), which never answers.
+"""Copy to the clipboard by an escape sequence (OSC 52), to which terminals never answer.
 
-Owns stating that something was sent. Whether the terminal takes it is told by the app, as far as that is
-known.
+The app confirms that a text was sent, and warns where it is known not to arrive.
 """
 
 from __future__ import annotations
@@ -20,6 +19,6 @@ class Copied(Message):
 
 
 def copy(widget: Widget, text: str, what: str) -> None:
-    """Send a text to the terminal's clipboard, and say so."""
+    """Send a text to the terminal's clipboard, and report it by `Copied`."""
     widget.app.copy_to_clipboard(text)
     widget.post_message(Copied(what))

@@ -1,7 +1,7 @@
-"""The doctor's list, and how one finding reads.
+"""The doctor's list of findings, and one finding in full.
 
-Owns the order (problems, notes, what is still being looked at, what is fine) and the cursor, which stays
-on its finding while others come in.
+Problems come first, then notes, pending checks and what is fine; the cursor stays on its finding while
+others arrive.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TITLES = max(len(check.title) for check in CHECKS)
 
 
 class FindingList(OptionList):
-    """One line a check."""
+    """One line per check."""
 
     DEFAULT_CSS = """
     FindingList, FindingList:focus {
@@ -37,13 +37,13 @@ class FindingList(OptionList):
 
     @dataclass
     class Highlighted(Message):
-        """The cursor is on another finding, or its finding has come."""
+        """The cursor is on another finding, or its check is done."""
 
         finding: Finding | None
 
     @dataclass
     class Chosen(Message):
-        """Enter was pressed on a finding, or it was clicked twice."""
+        """Enter or a double click on a finding."""
 
         finding: Finding | None
 
@@ -53,12 +53,12 @@ class FindingList(OptionList):
         self._moved = False
 
     def begin(self) -> None:
-        """Every check is being looked at."""
+        """Mark every check as pending."""
         self._found = {}
         self._fill()
 
     def put(self, finding: Finding) -> None:
-        """One check is done."""
+        """Show the finding of a check."""
         self._found[finding.id] = finding
         self._fill()
 
@@ -70,7 +70,7 @@ class FindingList(OptionList):
 
     @property
     def summary(self) -> str:
-        """`1 problem · 3 notes · 10 fine`, with how many are still to come."""
+        """`1 problem · 3 notes · 10 fine`, and the number of pending checks."""
         states = [finding.state for finding in self._found.values()]
         counts = [(states.count(state), _WORDS[state]) for state in SIGNS]
         told = [f"{n} {word}{'s' if n != 1 and word != 'fine' else ''}" for n, word in counts if n]
@@ -78,17 +78,17 @@ class FindingList(OptionList):
         return " · ".join([*told, *([f"{waiting} to come"] if waiting else [])])
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        """Told in our own words."""
+        """Report the finding."""
         event.stop()
         self.post_message(self.Highlighted(self._found.get(event.option_id or "")))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Told in our own words."""
+        """Report the finding."""
         event.stop()
         self.post_message(self.Chosen(self._found.get(event.option_id or "")))
 
     def action_cursor_down(self) -> None:
-        """From now on the cursor keeps to its finding."""
+        """Move the cursor, which stays on its finding from now on."""
         self._moved = True
         super().action_cursor_down()
 
@@ -98,7 +98,7 @@ class FindingList(OptionList):
         super().action_cursor_up()
 
     def _fill(self) -> None:
-        """The lines anew; until somebody moves it the cursor is on the gravest."""
+        """List the findings; until the cursor is moved, it is on the most severe one."""
         option = self.highlighted_option
         kept = option.id if option and self._moved else None
         states = {
@@ -121,7 +121,7 @@ class FindingList(OptionList):
 
 
 def finding_text(finding: Finding | None, can: str) -> Content:
-    """A finding in full: its state, its sentences, what mends it. `can` says what the app can do itself."""
+    """A finding in full: state, details, and the command that fixes it. `can`: what the app can do itself."""
     if finding is None:
         return Content.styled("being looked at …", "$text-muted")
     parts = [

@@ -1,7 +1,6 @@
-"""The line at the bottom: the keys that work now, as many as fit, and always the way to all of them.
+"""The line at the bottom: the keys that work now, as many as fit, then help and commands.
 
-Owns the line, and pressing a key by clicking it. Which keys work is the screen's and its widgets' to say.
-One widget that draws one line: it follows every change of focus, so it must be quick.
+One widget draws the line, since it changes with every change of focus and must be quick.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _GAP = 2
 
 @dataclass(frozen=True)
 class _Item:
-    """One key and what it does."""
+    """A key and its description."""
 
     key: str
     content: Content
@@ -45,11 +44,11 @@ class VfmFooter(Widget):
         self._items: list[_Item] = []
 
     def on_mount(self) -> None:
-        """Drawn anew whenever the keys that work change."""
+        """Redraw whenever other keys work."""
         self.screen.bindings_updated_signal.subscribe(self, lambda _: self.refresh())
 
     def render(self) -> RenderResult:
-        """What fits between the edges; an ellipsis where some keys did not."""
+        """The keys that fit, and an ellipsis if there are more."""
         width = self.content_size.width
         right = self._laid(list(self._constant()), 0)
         rest = width - (right[-1].end + _GAP if right else 0)
@@ -65,7 +64,7 @@ class VfmFooter(Widget):
         return line + Content(" " * max(shift - line.cell_length, 0)) + _joined(right)
 
     def on_click(self, event: Click) -> None:
-        """A click presses the key."""
+        """Press the clicked key."""
         spot = event.get_content_offset(self)
         for item in self._items:
             if spot and item.start <= spot.x < item.end:
@@ -80,7 +79,7 @@ class VfmFooter(Widget):
                 yield self._item(active, active.binding.description)
 
     def _constant(self) -> Iterator[_Item]:
-        """Help and commands are offered whatever else is."""
+        """Help and commands, which are always shown."""
         by_action = {
             active.binding.action: active for active in reversed(self.screen.active_bindings.values())
         }

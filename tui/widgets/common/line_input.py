@@ -1,4 +1,4 @@
-"""A line to type into: what is pasted comes whole, though it had several lines."""
+"""An input for one line that accepts pasted text of several lines."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from textual.widgets import Input
 
 
 class LineInput(Input):
-    """Textual's input takes the first line of a paste and drops the others without a word."""
+    """An input; Textual's own takes the first line of a paste and drops the others."""
 
     def joined(self, lines: list[str]) -> str:
-        """The pasted lines, of which none is empty, as one."""
+        """Join pasted lines, none of them empty."""
         return " ".join(lines)
 
     def _on_paste(self, event: events.Paste) -> None:

@@ -1,7 +1,7 @@
-"""Which panes are to be seen at once, and which one the keys go to. Pure.
+"""Which panes are visible, and which one is active. Pure.
 
-Owns the rules: up to three places, filled with different panes; as many of them are seen as the terminal
-has room for, or as the user wants. Widgets follow.
+There are up to three places with different panes; as many are visible as the terminal has room for, or as the
+user wants.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 
 PLACES = 3
 BESIDE, ABOVE = 100, 30
-"""Columns from which two panes fit beside one another, and rows from which above one another."""
+"""Columns from which two panes fit side by side, and rows from which one above the other."""
 WIDE, TALL = 150, 50
-"""Columns from which two are shown unasked, and rows from which there is room for a third."""
+"""Columns from which two panes are the default, and rows from which a third one fits."""
 
 
 @dataclass
@@ -25,9 +25,9 @@ class PaneLayout:
     places: list[str] = field(default_factory=list)
     active: int = 0
     split: bool | None = None
-    """Several at once? None: where the terminal is wide."""
+    """Whether several panes are visible; None: if the terminal is wide."""
     zoomed: bool = False
-    """Whether the active pane has it all to itself for a while."""
+    """Whether the active pane is maximized."""
 
     def __post_init__(self) -> None:
         known = [name for name in dict.fromkeys(self.places) if name in self.names]
@@ -37,22 +37,22 @@ class PaneLayout:
 
     @property
     def current(self) -> str:
-        """The pane that the keys go to."""
+        """The active pane."""
         return self.places[self.active]
 
     def room(self, width: int, height: int) -> int:
-        """How many panes a terminal of so many columns and rows shows."""
+        """Number of visible panes in a terminal of so many columns and rows."""
         wanted = width >= WIDE if self.split is None else self.split
         if not wanted or self.zoomed or not can_split(width, height):
             return 1
         return min(3 if width >= WIDE and height >= TALL else 2, len(self.places))
 
     def seen(self, room: int) -> list[str]:
-        """The panes that are seen, in their places."""
+        """The visible panes, in their places."""
         return [self.current] if room == 1 else self.places[: max(room, self.active + 1)][-room:]
 
     def show(self, name: str, room: int) -> None:
-        """Make a pane the active one: where it is seen already, else in the active one's place."""
+        """Activate a pane, in the active one's place unless it is visible."""
         self.zoomed = False if name != self.current else self.zoomed
         if name in self.seen(room) or (room == 1 and name in self.places):
             self.active = self.places.index(name)
@@ -63,12 +63,12 @@ class PaneLayout:
             self.places[self.active] = name
 
     def state(self) -> dict[str, Any]:
-        """What is worth remembering."""
+        """UI state to save."""
         return {"places": list(self.places), "active": self.active, "split": self.split}
 
     @classmethod
     def restored(cls, names: Sequence[str], state: dict[str, Any]) -> PaneLayout:
-        """As it was remembered; what does not fit is left out."""
+        """Restore a saved state; invalid values are ignored."""
         places, active, split = state.get("places"), state.get("active"), state.get("split")
         return cls(
             names,
@@ -79,5 +79,5 @@ class PaneLayout:
 
 
 def can_split(width: int, height: int) -> bool:
-    """Whether two panes fit at all."""
+    """Whether a terminal has room for two panes."""
     return width >= BESIDE or height >= ABOVE

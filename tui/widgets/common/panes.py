@@ -1,7 +1,6 @@
-"""Panes that share the screen: one at a time, or several on a wide terminal, each built when first seen.
+"""Panes that share the screen, one at a time or several, with a line of tabs; each is built when first shown.
 
-Owns the line of names, laying panes out, and which one is active. The rules are `pane_layout.py`'s; what a
-pane is and what it shows is up to whoever gives its builder.
+`pane_layout.py` decides which panes are visible.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ Builder = Callable[[], Widget]
 
 
 class PaneTabs(Widget):
-    """The names of all panes with their keys; those that are seen stand out."""
+    """The names of all panes with their keys; visible ones are highlighted."""
 
     DEFAULT_CSS = """
     PaneTabs { height: 1; padding: 0 1; color: $text-muted; background: $surface; }
@@ -43,7 +42,7 @@ class PaneTabs(Widget):
         self._note = ""
 
     def show(self, seen: list[str], active: str, note: str) -> None:
-        """Say which panes are seen, and which one the keys go to."""
+        """Show which panes are visible, and which one is active."""
         self._seen, self._active, self._note = seen, active, note
         self.refresh()
 
@@ -60,7 +59,7 @@ class PaneTabs(Widget):
         return Content.styled(f" {number} ", "$text-disabled") + Content.styled(name, style) + " "
 
     def on_click(self, event: Click) -> None:
-        """A name is as good as its key."""
+        """Choose the clicked name."""
         left = 0
         for name in self._names:
             right = left + len(name) + 4
@@ -76,7 +75,7 @@ class Pane(Container):
 
 
 class Panes(Container):
-    """Panes by name. `built` holds the widgets of those that were ever seen."""
+    """Panes by name. `built` holds the widgets of panes that were ever shown."""
 
     DEFAULT_CSS = """
     Panes { height: 1fr; }
@@ -85,13 +84,13 @@ class Panes(Container):
 
     @dataclass
     class Rearranged(Message):
-        """Other panes are seen, or another one is active."""
+        """Other panes are visible, or another one is active."""
 
         layout: PaneLayout
 
     @dataclass
     class Built(Message):
-        """A pane is seen for the first time."""
+        """A pane was built."""
 
         name: str
         widget: Widget
@@ -104,7 +103,7 @@ class Panes(Container):
         self._changing = asyncio.Lock()
 
     def compose(self) -> ComposeResult:
-        """Names above, panes below."""
+        """Tabs above, panes below."""
         yield PaneTabs(list(self._builders))
         yield Container(id="panes-grid")
 
@@ -115,29 +114,29 @@ class Panes(Container):
 
     @property
     def room(self) -> int:
-        """How many panes are seen."""
+        """Number of visible panes."""
         return self._layout.room(*self.screen.size)
 
     @property
     def seen(self) -> list[str]:
-        """The panes that are seen."""
+        """The visible panes."""
         return self._layout.seen(self.room)
 
     @property
     def current(self) -> str:
-        """The pane that the keys go to."""
+        """The active pane."""
         return self._layout.current
 
     async def on_mount(self) -> None:
-        """Show what the layout says."""
+        """Show the panes of the layout."""
         await self.follow_layout()
 
     async def on_resize(self) -> None:
-        """There may be room for more, or for fewer."""
+        """Show as many panes as there is room for."""
         await self.follow_layout()
 
     async def show(self, name: str) -> Widget | None:
-        """Make a pane the active one, built if need be, and give it the keys."""
+        """Activate and focus a pane; returns its widget."""
         if name in self._builders:
             self._layout.show(name, self.room)
             await self.follow_layout()
@@ -145,19 +144,19 @@ class Panes(Container):
         return self.built.get(name)
 
     async def zoom(self) -> None:
-        """The active pane alone, or all again."""
+        """Maximize the active pane, or restore all."""
         self._layout.zoomed = not self._layout.zoomed
         await self.follow_layout()
         self.focus_current()
 
     async def split(self) -> None:
-        """Several panes, or one."""
+        """Show several panes, or one."""
         self._layout.split, self._layout.zoomed = self.room == 1, False
         await self.follow_layout()
         self.focus_current()
 
     def focus_current(self) -> None:
-        """Give the keys to the active pane, the very next one included."""
+        """Focus the active pane, so that the very next key is its."""
         frame = self._frames.get(self.current)
         if frame is not None and not frame.has_focus_within:
             able = [widget for widget in frame.query("*") if widget.focusable]
@@ -165,7 +164,7 @@ class Panes(Container):
             self.screen.set_focus(target or next(iter(able), None))
 
     async def follow_layout(self) -> None:
-        """Bring what is seen in line with the layout, one change after another."""
+        """Show the panes of the layout, one change after another."""
         async with self._changing:
             await self._follow_layout()
 
@@ -212,18 +211,18 @@ class Panes(Container):
         await self.show(event.name)
 
     def on_descendant_focus(self, _: DescendantFocus) -> None:
-        """The active pane is the one that has the keys: now, since others may have had them meanwhile."""
+        """Activate the pane that has the focus now."""
         for name, frame in self._frames.items():
             if frame.has_focus_within and name in self.seen and name != self.current:
                 self._layout.active = self._layout.places.index(name)
                 self._tell(self.seen)
 
     def state(self) -> dict[str, Any]:
-        """What is worth remembering."""
+        """UI state to save."""
         return self._layout.state()
 
 
 def _is_displayed(widget: Widget, frame: Widget) -> bool:
-    """Whether nothing between a widget and its frame hides it."""
+    """Whether a widget and its ancestors up to a frame are displayed."""
     path = widget.ancestors_with_self
     return all(isinstance(node, Widget) and node.display for node in path[: path.index(frame)])

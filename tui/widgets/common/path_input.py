@@ -1,7 +1,6 @@
-"""An input for a path on this machine: `~` is the home folder, Tab completes.
+"""An input for a path on this machine: `~` is the home directory, Tab completes.
 
-Owns completing, off the event loop, and telling what is at the path already and what will become of it.
-Doing that is the matter of whoever asks.
+It also says what exists at the path, and what will happen to it. The disk is read off the event loop.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from textual.message import Message
 from tui.widgets.common.line_input import LineInput
 
 Role = Literal["into", "from", "save"]
-"""What the path is for: a folder that is filled, something that is read, a file that is written."""
+"""Use of the path: a folder to fill, a file or folder to read, a file to write."""
 MOST = 200
-"""Names that are offered at once."""
+"""Names that are offered, at most."""
 
 
 class PathInput(LineInput):
-    """One line that holds a path. Files are offered where one is asked for, not only folders."""
+    """An input for a path; files are offered only where the role is about one."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "complete", "Complete the path", show=False, priority=True, id="path.complete"),
@@ -34,7 +33,7 @@ class PathInput(LineInput):
 
     @dataclass
     class Looked(Message):
-        """What is at the path, and which names it may go on with."""
+        """A note on the path, and its completions."""
 
         note: str
         names: Sequence[str] = ()
@@ -46,21 +45,21 @@ class PathInput(LineInput):
 
     @property
     def path(self) -> Path | None:
-        """The path that was typed, with `~` resolved."""
+        """The typed path, with `~` expanded."""
         text = self.value.strip()
         return expanded(text) if text else None
 
     def on_mount(self) -> None:
-        """The default is looked at too."""
+        """Look at the default path."""
         self._look()
 
     def watch_value(self) -> None:
-        """Say what is at the path as it is typed."""
+        """Look at the path as it is typed."""
         if self.is_mounted:
             self._look()
 
     def action_complete(self) -> None:
-        """Go on as far as there is only one way; offer the names where there are several."""
+        """Complete as far as possible; offer the names if there are several."""
         self._complete()
 
     @work(group="path-look", description="look at a path", exclusive=True, exit_on_error=False)
@@ -88,12 +87,12 @@ class PathInput(LineInput):
 
 
 def expanded(text: str) -> Path:
-    """A typed path, absolute, with `~` as the home folder."""
+    """A typed path, absolute, with `~` expanded."""
     return Path(os.path.abspath(os.path.expanduser(text)))
 
 
 def completions(typed: str, files: bool) -> list[str]:
-    """What a typed path may go on to: folders end in `/`. Hidden ones only when a dot was typed."""
+    """Completions of a typed path; folders end in `/`. Hidden entries need a typed dot."""
     head, _, start = typed.rpartition("/")
     folder = expanded(f"{head}/" if "/" in typed else ".")
     before = typed[: len(typed) - len(start)]
@@ -114,7 +113,7 @@ def completions(typed: str, files: bool) -> list[str]:
 
 
 def what_is_at(typed: str, role: Role) -> str:
-    """A few words: what is there and what becomes of it, or why one cannot tell."""
+    """A note: what exists at a path and what will happen to it, or why that is unknown."""
     if not typed.strip():
         return "type a path"
     path = expanded(typed.strip())
@@ -133,4 +132,4 @@ _NO_FOLDER: dict[Role, tuple[str, str]] = {
     "from": ("there is no such file or folder", "a file"),
     "save": ("not there yet: it will be made", "a file that is there: it is replaced only if you say so"),
 }
-"""What to say of a path where nothing is, and of one where a file is."""
+"""Notes for a path where nothing exists, and for one where a file does."""

@@ -1,7 +1,6 @@
-"""Rows, one a line, with a cursor: what the lists that draw their own lines have in common.
+"""Base class of lists that draw their own lines: a cursor that is moved by keys and clicks.
 
-Owns the cursor, moving it by keys and clicks, keeping it in sight, and how it looks. Which rows there are,
-how each is drawn, and what a cursor that moved means is up to the list that inherits.
+A subclass says which rows there are, draws them, and reacts to the cursor.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from textual.strip import Strip
 
 
 class RowList(ScrollView, can_focus=True):
-    """A list of which only the lines that are to be seen are drawn."""
+    """A list of which only the visible lines are drawn."""
 
     ALLOW_SELECT = False
     HEADER: ClassVar[int] = 1
-    """Lines above the rows that stay where they are."""
+    """Lines above the rows that do not scroll."""
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "rows--header",
         "rows--sorted",
@@ -45,17 +44,17 @@ class RowList(ScrollView, can_focus=True):
     """
 
     cursor = reactive(0, init=False, repaint=False)
-    """The row that keys are for, by number; 0 where there is none."""
+    """Number of the row under the cursor; 0 without rows."""
 
     # --- what a list tells of itself -------------------------------------------------------------------
 
     @property
     def count(self) -> int:
-        """Rows that there are, in sight or not."""
+        """Number of rows."""
         raise NotImplementedError
 
     def draw_row(self, at: int, width: int) -> Sequence[Segment]:
-        """A row's line."""
+        """The line of a row."""
         raise NotImplementedError
 
     def draw_header(self, width: int) -> Sequence[Segment]:
@@ -67,7 +66,7 @@ class RowList(ScrollView, can_focus=True):
         return ()
 
     def arrived(self, moved: bool) -> None:
-        """Somebody put the cursor where it is; `moved`: it was elsewhere before."""
+        """The user put the cursor on a row; `moved`: on another one than before."""
 
     def clicked(self, x: int, twice: bool) -> None:
         """The row under the cursor was clicked."""
@@ -79,7 +78,7 @@ class RowList(ScrollView, can_focus=True):
 
     @property
     def page(self) -> int:
-        """Rows that are to be seen at once, at least one."""
+        """Number of visible rows, at least one."""
         return max(1, self.scrollable_content_region.height - self.HEADER)
 
     def row_at(self, y: int) -> int | None:
@@ -92,7 +91,7 @@ class RowList(ScrollView, can_focus=True):
         return at - self.scroll_offset.y + self.HEADER
 
     def go(self, at: int) -> None:
-        """Put the cursor on a row, or as near as there is one."""
+        """Put the cursor on a row, or the nearest one."""
         at = max(0, min(at, self.count - 1))
         moved = at != self.cursor
         self.cursor = at
@@ -100,7 +99,7 @@ class RowList(ScrollView, can_focus=True):
         self.arrived(moved)
 
     def reveal(self) -> None:
-        """Bring the cursor into sight."""
+        """Scroll to the cursor."""
         top = max(min(self.scroll_offset.y, self.cursor), self.cursor - self.page + 1)
         if top != self.scroll_offset.y:
             self.scroll_to(y=top, animate=False, immediate=True)
@@ -110,28 +109,28 @@ class RowList(ScrollView, can_focus=True):
         self.refresh(Region(0, y, self.size.width, 1))
 
     def watch_cursor(self, before: int, now: int) -> None:
-        """The line that it left, the line that it is on."""
+        """Repaint the lines that the cursor left and reached."""
         self.refresh_line(self.line_of(before))
         self.refresh_line(self.line_of(now))
 
     def on_resize(self) -> None:
-        """A smaller list still shows the cursor."""
+        """Keep the cursor visible."""
         self.reveal()
 
     def action_move(self, by: int) -> None:
-        """Some rows up or down."""
+        """Move the cursor by rows."""
         self.go(self.cursor + by)
 
     def action_page(self, by: int) -> None:
-        """As many rows as there are to be seen, but one."""
+        """Move the cursor by the visible rows, less one."""
         self.go(self.cursor + by * max(1, self.page - 1))
 
     def action_to(self, at: int) -> None:
-        """A row by number, from the end where it is negative."""
+        """Move the cursor to a row by number; negative numbers count from the end."""
         self.go(at if at >= 0 else self.count + at)
 
     def on_click(self, event: Click) -> None:
-        """A click on a row takes the cursor there."""
+        """Put the cursor on the clicked row."""
         if event.y < self.HEADER:
             self.header_clicked(event.x)
         elif (at := self.row_at(event.y)) is not None:
@@ -141,7 +140,7 @@ class RowList(ScrollView, can_focus=True):
     # --- drawing ---------------------------------------------------------------------------------------
 
     def render_line(self, y: int) -> Strip:
-        """The header, a row, or nothing."""
+        """The header, a row, or a blank line."""
         width, style = self.scrollable_content_region.width, self.rich_style
         at = self.row_at(y)
         if y < self.HEADER:
@@ -157,12 +156,12 @@ class RowList(ScrollView, can_focus=True):
         return Strip(parts).adjust_cell_length(width).apply_style(style)
 
     def look(self, name: str) -> Style:
-        """How `rows--name` looks; what this version has no look for looks like any text."""
+        """The style of `rows--name`; the default style if there is none."""
         return self.get_component_rich_style(f"rows--{name}", partial=True, default=Style.null())
 
 
 def moving(area: str, one: str) -> list[BindingType]:
-    """The keys that move the cursor among the rows of an area, each of which is `one`."""
+    """Bindings that move the cursor, with ids such as `files.down`; `one` names a row."""
     return [
         Binding("down,j", "move(1)", "Down", show=False, id=f"{area}.down"),
         Binding("up,k", "move(-1)", "Up", show=False, id=f"{area}.up"),

@@ -1,6 +1,6 @@
-"""How an episode looks: what it was worth, part by part, and the conversation. Pure functions.
+"""Layout of an episode: its reward, part by part, and the conversation. Pure functions.
 
-Owns the layout. What the conversation contains is shown, never obeyed.
+Control characters and markup of a conversation are shown as text.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from tui.store.episodes.files import Episode, EpisodeRow, text_of
 from tui.text.format import escape_controls, fit, named, number, pad, plain
 
 LONGEST = 20_000
-"""Characters of one message that are shown; copying takes all of it."""
+"""Characters of one message that are shown; a copy has all."""
 LONGEST_ALL = 100_000
-"""Characters of a whole conversation that are laid out."""
+"""Characters of a conversation that are laid out."""
 ROLES = {"system": "$text-muted", "user": "$secondary", "assistant": "$primary", "tool": "$accent"}
 _KNOWN = {"role", "content", "tool_calls", "tool_call_id", "name", "reasoning_content", "reasoning"}
 _SHORT_CALL = 60
@@ -33,9 +33,9 @@ _MUTED, _FAINT = "$text-muted", "$text-disabled"
 
 
 def row_text(episode: EpisodeRow, low: float, high: float, task_width: int, turns: bool) -> Content:
-    """`0.050 ■■■··· faint  2 turns  first words`; the bar goes from the step's worst to its best.
+    """`0.050 ■■■··· faint  2 turns  first words`; the bar is relative to the step's worst and best reward.
 
-    `turns` says whether they are worth telling: they are not where nobody had more than one.
+    `turns`: whether to show the number of turns.
     """
     if episode.reward is None:
         head = Content.styled(f"{'✗':>7} {'failed':<{_BAR}}", "$error")
@@ -50,13 +50,13 @@ def row_text(episode: EpisodeRow, low: float, high: float, task_width: int, turn
 
 
 def reward_bar(reward: float, low: float, high: float, cells: int = _BAR) -> Content:
-    """How good it is among its like: nothing filled for the worst, all for the best."""
+    """A reward relative to others: empty for the lowest, full for the highest."""
     full = _cells(1.0 if high <= low else (reward - low) / (high - low), cells)
     return Content.styled("■" * full, "$success") + Content.styled("·" * (cells - full), _FAINT)
 
 
 def _figure(value: float, width: int, digits: int, sign: str = "") -> str:
-    """A number in a column: with fewer digits where it would not fit into any."""
+    """A number of a column's width, with fewer digits where it is too long."""
     forms = [f"{value:{sign}.{digits}f}", *(f"{value:{sign}.{few}g}" for few in (4, 3, 2, 1))]
     room = width or _FIGURE
     return next((form for form in forms if len(form) <= room), forms[-1]).rjust(width)
@@ -66,7 +66,7 @@ def _figure(value: float, width: int, digits: int, sign: str = "") -> str:
 
 
 def worth(episode: Episode, width: int) -> list[Content]:
-    """The total, each part of it in columns, and what else was measured."""
+    """The reward, its parts in columns, and other metrics."""
     total = Content.styled("reward ", _MUTED)
     total += Content.styled(
         "none" if episode.reward is None else _figure(episode.reward, 0, 4), "bold $accent"
@@ -106,7 +106,7 @@ def _worth_of(name: str, value: float, width: int, most: float) -> Content:
 
 
 def _cells(share: float, cells: int) -> int:
-    """How many are filled; none where a reward is no finite number."""
+    """Number of filled cells; 0 if the reward is not finite."""
     return round(max(0.0, min(share, 1.0)) * cells) if math.isfinite(share) else 0
 
 
@@ -114,7 +114,7 @@ def _cells(share: float, cells: int) -> int:
 
 
 def conversation(messages: Sequence[dict[str, Any]], width: int) -> Content:
-    """Every message: who says it, and what, with a bar at the left in the role's colour."""
+    """Every message with its role, and a bar in the colour of the role."""
     names = {str(call.get("id")): _name(call) for m in messages for call in _calls(m)}
     lines: list[Content] = []
     turn = shown = 0
@@ -148,7 +148,7 @@ def _message(
 
 
 def _said(message: dict[str, Any], role: str) -> Iterator[tuple[str, str]]:
-    """(text, style) of what a message says, calls, and whatever else it has."""
+    """(text, style) of the content, tool calls and other fields of a message."""
     thought = text_of(message.get("reasoning_content") or message.get("reasoning"))
     if thought:
         yield thought, f"italic {_MUTED}"
@@ -197,7 +197,7 @@ def _call(call: dict[str, Any]) -> str:
 
 
 def _pretty(text: str) -> str:
-    """JSON is laid out; other text stays as it is."""
+    """JSON, indented; other text unchanged."""
     if text.lstrip()[:1] not in ("{", "["):
         return text
     try:
@@ -221,7 +221,7 @@ def _wrapped(text: str, width: int) -> Iterator[str]:
 
 
 def as_text(episode: Episode) -> str:
-    """The episode as text to be pasted elsewhere."""
+    """The episode as plain text."""
     parts = [f"task {episode.task}   reward {episode.reward}"]
     parts += [f"  {name} {value}" for name, value in episode.rewards.items()]
     for message in episode.messages:

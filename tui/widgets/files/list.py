@@ -1,7 +1,6 @@
-"""Files and folders with sizes and ages: only the lines that are to be seen are drawn.
+"""The tree of files with sizes and ages: open and close folders, mark, sort.
 
-Owns opening and closing folders, marking, ordering, and how a file looks. Moving the cursor is
-`cursor_rows.py`'s; what lies in a folder is told by the pane.
+The pane lists the folders.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _INDENT = 2
 
 
 class FileList(RowList):
-    """A tree of files, one a line, under a header."""
+    """A tree of files, one per line, under a header."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--folder", "rows--said", "rows--note"}
     DEFAULT_CSS = """
@@ -53,24 +52,24 @@ class FileList(RowList):
 
     @dataclass
     class Moved(Message):
-        """The cursor is on something else, or what it is on has changed."""
+        """The cursor is on another entry, or its entry changed."""
 
         entry: Entry | None
 
     @dataclass
     class Unfolded(Message):
-        """A folder was opened that was never listed."""
+        """A folder was opened that must be listed."""
 
         path: str
 
     @dataclass
     class Chosen(Message):
-        """Somebody wants to read a file."""
+        """Read a file."""
 
         entry: Entry
 
     class Rearranged(Message):
-        """Marks or the order have changed."""
+        """Marks or the order changed."""
 
     def __init__(self, listing: FileRows, now: Callable[[], float], **options: Any) -> None:
         super().__init__(**options)
@@ -81,28 +80,28 @@ class FileList(RowList):
 
     @property
     def shown(self) -> Sequence[Row]:
-        """What is to be seen, in order."""
+        """The visible rows, in order."""
         return self._rows
 
     @property
     def count(self) -> int:
-        """Lines of the tree."""
+        """Number of rows."""
         return len(self._rows)
 
     @property
     def row(self) -> Row | None:
-        """The line under the cursor."""
+        """The row under the cursor."""
         return self._rows[self.cursor] if self.cursor < len(self._rows) else None
 
     @property
     def chosen(self) -> list[str]:
-        """What an action is for: the marked paths, or the one under the cursor."""
+        """The marked paths, or the one under the cursor."""
         if self.listing.marks:
             return outermost(self.listing.marks)
         return [self.row.entry.path] if self.row and not self.row.said else []
 
     def changed(self) -> None:
-        """The tree is another one; the cursor stays where it was, by name."""
+        """Show a changed tree; the cursor stays on its path."""
         before = self.row
         self._rows = self.listing.rows()
         self.virtual_size = Size(0, len(self._rows) + self.HEADER)
@@ -116,7 +115,7 @@ class FileList(RowList):
             self.post_message(self.Moved(self.row.entry if self.row else None))
 
     def go_to(self, path: str) -> None:
-        """Put the cursor on a path as soon as it is to be seen."""
+        """Put the cursor on a path as soon as it is listed."""
         self._wanted = path
         folder = parent(path)
         while folder.startswith(self.listing.root) and folder != self.listing.root:
@@ -125,7 +124,7 @@ class FileList(RowList):
         self.changed()
 
     def action_open(self) -> None:
-        """A folder opens or closes; a file is to be read."""
+        """Open or close a folder; read a file."""
         row = self.row
         if row is None or row.said:
             return
@@ -137,7 +136,7 @@ class FileList(RowList):
             self._unfold(row.entry.path)
 
     def action_unfold(self) -> None:
-        """Open the folder; in an open one, to what is in it."""
+        """Open the folder, or move to its first entry."""
         row = self.row
         if row is None or row.said or not row.entry.is_dir or self.listing.words:
             return
@@ -147,7 +146,7 @@ class FileList(RowList):
             self._unfold(row.entry.path)
 
     def action_fold(self) -> None:
-        """Close the folder; from what is in it, to the folder."""
+        """Close the folder, or move to the folder above."""
         row = self.row
         if row is None or self.listing.words:
             return
@@ -159,7 +158,7 @@ class FileList(RowList):
             self.go_to(parent(path))
 
     def action_mark(self, then: int = 0) -> None:
-        """Mark what is under the cursor, or unmark it; then go on."""
+        """Mark or unmark the entry under the cursor, then move the cursor."""
         if self.row is not None and not self.row.said:
             self.listing.marks ^= {self.row.entry.path}
             self.refresh()
@@ -167,33 +166,33 @@ class FileList(RowList):
             self.go(self.cursor + then)
 
     def action_unmark(self) -> None:
-        """Nothing is marked any more."""
+        """Remove all marks."""
         self.listing.marks.clear()
         self.refresh()
         self.post_message(self.Rearranged())
 
     def action_sort_next(self) -> None:
-        """By name, by size, by age."""
+        """Sort by the next of name, size and age."""
         self.sort_by(SORTS[(SORTS.index(self.listing.sort) + 1) % len(SORTS)])
 
     def action_reverse(self) -> None:
-        """The other way round."""
+        """Reverse the order."""
         self.sort_by(self.listing.sort, not self.listing.reverse)
 
     def sort_by(self, sort: Sort, reverse: bool = False) -> None:
-        """Another order."""
+        """Sort by a column."""
         self.listing.sort, self.listing.reverse = sort, reverse
         self.changed()
         self.post_message(self.Rearranged())
 
     def header_clicked(self, x: int) -> None:
-        """A click on a column's name sorts by it, one more the other way round."""
+        """Sort by the clicked column; again to reverse."""
         width = self.scrollable_content_region.width
         sort: Sort = "age" if x >= width - _AGE - 1 else "size" if x >= width - _AGE - _SIZE - 2 else "name"
         self.sort_by(sort, not self.listing.reverse if sort == self.listing.sort else False)
 
     def clicked(self, x: int, twice: bool) -> None:
-        """The first cells mark; a folder's sign, or twice, opens."""
+        """A click on the first cells marks; one on a folder's sign, or a double click, opens."""
         row = self._rows[self.cursor]
         sign = _MARK_WIDTH + row.depth * _INDENT
         if x < _MARK_WIDTH:
@@ -202,7 +201,7 @@ class FileList(RowList):
             self.action_open()
 
     def arrived(self, moved: bool) -> None:
-        """From now on the cursor stays on this path."""
+        """Keep the cursor on this path from now on."""
         self._wanted = self.row.entry.path if self.row and not self.row.said else self._wanted
         if moved:
             self.post_message(self.Moved(self.row.entry if self.row else None))
@@ -220,7 +219,7 @@ class FileList(RowList):
         self.changed()
 
     def draw_header(self, width: int) -> list[Segment]:
-        """What the columns are; an arrow shows the order."""
+        """Titles of the columns; an arrow shows the order."""
         name = width - _MARK_WIDTH - _SIZE - _AGE - 2
         cells = {
             "name": f"{self._title('name'):<{max(name, 1)}}",
@@ -239,7 +238,7 @@ class FileList(RowList):
         return f"{sort}{'▼' if down else '▲'}"
 
     def draw_row(self, at: int, width: int) -> list[Segment]:
-        """A line of the tree."""
+        """The line of a row."""
         row = self._rows[at]
         indent = " " * row.depth * _INDENT
         room = max(width - _MARK_WIDTH - _SIZE - _AGE - 2, 8)

@@ -1,7 +1,4 @@
-"""A preview on the screen: text, a table or a conversation, scrolled and wrapped.
-
-Owns how each kind of line looks. What is shown is a `Preview`'s; which file it is of is the pane's matter.
-"""
+"""Draws a preview: text, a table or a conversation, scrolled and wrapped."""
 
 from __future__ import annotations
 
@@ -41,11 +38,11 @@ _SHARE = re.compile(r"(?P<key>■+)")
 _PATTERNS = {"json": _JSON, "yaml": _YAML, "hex": _HEX, "share": _SHARE}
 
 Piece = tuple[int, int, int]
-"""(line, first character, end): what of a line is on one row of the screen."""
+"""(line, first character, end): the part of a line on one row of the screen."""
 
 
 class PreviewView(ScrollView, can_focus=True):
-    """`show()` a preview; `w` wraps its long lines or lets them go on to the right."""
+    """Shows a preview; `w` switches wrapping of long lines."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "preview--key",
@@ -93,7 +90,7 @@ class PreviewView(ScrollView, can_focus=True):
         self._widest = 0
 
     def show(self, preview: Preview | None) -> None:
-        """Another file, from its beginning; None shows nothing."""
+        """Show a preview from its start, or nothing."""
         body = preview.body if preview else Lines(())
         self._texts.clear()
         if isinstance(body, Table):
@@ -108,30 +105,30 @@ class PreviewView(ScrollView, can_focus=True):
         self.scroll_to(0, 0, animate=False, immediate=True)
 
     def lines(self) -> Sequence[str]:
-        """What is to be seen, as text; for whoever looks at it without eyes."""
+        """The visible lines as text, for tests."""
         texts = [*self._head, *(self._line(n) for n in range(self._count))]
         return [text.plain for text in texts]
 
     def action_wrap(self) -> None:
-        """Long lines go on below, or to the right."""
+        """Wrap long lines, or not."""
         self.wrap = not self.wrap
 
     def watch_wrap(self) -> None:
-        """Other rows."""
+        """Lay the lines out again."""
         self.scroll_x = 0
         self._lay_out()
 
     def on_resize(self) -> None:
-        """Wrapped lines break elsewhere."""
+        """Wrap to the new width."""
         self._lay_out()
 
     def notify_style_update(self) -> None:
-        """Colours have changed."""
+        """Draw in other colours."""
         super().notify_style_update()
         self._texts.clear()
 
     def render_line(self, y: int) -> Strip:
-        """One row of the pane; a table's header stays where it is."""
+        """One row; the header of a table does not scroll."""
         width = self.scrollable_content_region.width
         left, top = self.scroll_offset
         style = self.rich_style
@@ -175,7 +172,7 @@ class PreviewView(ScrollView, can_focus=True):
         self.refresh()
 
     def _breaks(self, number: int, width: int) -> Iterable[tuple[int, int]]:
-        """Most lines hold nothing that is shown otherwise: they need not be styled to be broken."""
+        """Break a line; most lines contain only printable text and need no styling for that."""
         raw = self._raw(number)
         return breaks(raw if raw.isprintable() else self._line(number).plain, width)
 
@@ -235,14 +232,14 @@ class PreviewView(ScrollView, can_focus=True):
 
 
 def _bare(line: Line) -> str:
-    """A line's text as it is shown, if that is printable."""
+    """The text of a line, if all of it is printable."""
     if line.look == "terminal":
         return _SGR.sub("", line.text)
     return _EDGE + line.text if line.look == "role" else line.text
 
 
 def breaks(text: str, width: int) -> Iterator[tuple[int, int]]:
-    """Where a line is broken into rows of at most `width` cells: after a blank, if there is one."""
+    """Where a line breaks into rows of at most `width` cells: after a space, if there is one."""
     start, end = 0, len(text)
     wide = not text.isascii()
     while start < end:

@@ -1,7 +1,4 @@
-"""Downloads and uploads, a line each: how far, how fast, how much longer.
-
-Owns how a job looks and which keys change it. The jobs are `tui/services/transfers.py`'s.
-"""
+"""Downloads and uploads, one line each: progress, speed, time left; keys pause, cancel and retry them."""
 
 from __future__ import annotations
 
@@ -23,13 +20,13 @@ from tui.widgets.runs.columns import middle
 
 SIGNS = {"waiting": "○", "running": "●", "paused": "‖", "done": "✓", "failed": "✗", "cancelled": "■"}
 _WIDE = 100
-"""Columns from which names, bars and states are shown in full."""
+"""Columns from which names, bars and states have their full width."""
 _ROWS, _FEW = 6, 3
-"""Jobs that are seen at once, on a tall and on a short terminal."""
+"""Visible jobs, on a tall and on a short terminal."""
 
 
 class TransfersPanel(RowList):
-    """The jobs; hidden where there are none."""
+    """The transfers; hidden if there are none."""
 
     HEADER = 0
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -59,7 +56,7 @@ class TransfersPanel(RowList):
 
     @dataclass
     class Wanted(Message):
-        """A job should be paused, resumed or cancelled: off the message queue, since it may take a moment."""
+        """Pause, resume or cancel a job."""
 
         job: Job
         what: str
@@ -70,12 +67,12 @@ class TransfersPanel(RowList):
 
     @property
     def jobs(self) -> list[Job]:
-        """What is shown, the newest first."""
+        """The jobs, the newest first."""
         return self._transfers.jobs[::-1] if self._transfers else []
 
     @property
     def count(self) -> int:
-        """Jobs that there are."""
+        """Number of jobs."""
         return len(self.jobs)
 
     @property
@@ -84,7 +81,7 @@ class TransfersPanel(RowList):
         return self.jobs[self.cursor] if self.cursor < len(self.jobs) else None
 
     def show(self, transfers: Transfers) -> None:
-        """There is news of the jobs."""
+        """Show the jobs."""
         self._transfers = transfers
         count = len(self.jobs)
         self.styles.height = min(max(count, 1), _FEW if self.screen.has_class("-short") else _ROWS)
@@ -94,7 +91,7 @@ class TransfersPanel(RowList):
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Keys that can do nothing to this job are not offered."""
+        """Offer only what can be done to the job under the cursor."""
         job = self.job
         if action == "pause":
             return job is not None and not job.over
@@ -107,37 +104,37 @@ class TransfersPanel(RowList):
         return True
 
     def watch_cursor(self, before: int, now: int) -> None:
-        """Other keys for another job."""
+        """Offer the keys for another job."""
         super().watch_cursor(before, now)
         self.refresh_bindings()
 
     def action_pause(self) -> None:
-        """Stop for a while, or go on."""
+        """Pause, or go on."""
         if self.job is not None:
             self.post_message(self.Wanted(self.job, "resume" if self.job.state == "paused" else "pause"))
 
     def action_cancel(self) -> None:
-        """Give it up; what has arrived stays."""
+        """Cancel; what was copied stays."""
         if self.job is not None:
             self.post_message(self.Wanted(self.job, "cancel"))
 
     def action_retry(self) -> None:
-        """Once more, from where it broke off."""
+        """Start again, from where it stopped."""
         if self.job is not None:
             self.post_message(self.Wanted(self.job, "resume"))
 
     def action_clear(self) -> None:
-        """Forget what is over."""
+        """Remove finished jobs from the list."""
         if self._transfers is not None:
             self._transfers.clear()
 
     def clicked(self, x: int, twice: bool) -> None:
-        """Twice pauses, or goes on."""
+        """A double click pauses or resumes."""
         if twice and self.check_action("pause", ()):
             self.action_pause()
 
     def draw_row(self, at: int, width: int) -> list[Segment]:
-        """A job."""
+        """The line of a job."""
         job = self.jobs[at]
         look = self.look("quiet" if job.state in ("waiting", "cancelled") else job.state)
         name, cells = (28, 16) if width >= _WIDE else (18, 10)
@@ -158,7 +155,7 @@ class TransfersPanel(RowList):
 
 
 def _said(job: Job) -> str:
-    """What is worth knowing of a job in its state."""
+    """Details of a job, by its state."""
     if isinstance(job.error, Occupied):
         return plain(f"{job.error.message} · try again to replace what differs")
     if job.error:

@@ -1,6 +1,6 @@
-"""Which rows a tree of files has: what is open, filtered, sorted and marked. Pure.
+"""The rows of a tree of files: open folders, filter, order and marks. Pure.
 
-Owns the tree as far as it was listed. Listing is the pane's, drawing is `file_list.py`'s.
+`tree_loader.py` lists the folders, `list.py` draws the rows.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ SORTS: tuple[Sort, ...] = ("name", "size", "age")
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the tree: a file, a folder, or something that is said in a folder's stead."""
+    """A row of the tree: a file, a folder, or a message in place of a folder's entries."""
 
     entry: Entry
     depth: int = 0
     name: str = ""
-    """Its last name; where a filter is on, its path from the root."""
+    """Last name of the path; with a filter, the path from the root."""
     size: int | None = None
-    """Bytes; a folder's are known once all below it was listed."""
+    """Bytes; None for a folder below which not everything was listed."""
     said: str = ""
-    """Why a folder shows nothing. Such a row is about the folder."""
+    """A message in place of the entries of `entry`, a folder."""
     note: str = ""
-    """What is known of it beside what the listing says: `★ best, 0.47`."""
+    """A note on a path, such as a checkpoint's score: `★ best, 0.47`."""
 
 
 class FileRows:
@@ -38,35 +38,35 @@ class FileRows:
     def __init__(self, root: str = "") -> None:
         self.root = root
         self.open = {root}
-        """Folders that show what is in them."""
+        """Folders whose entries are shown."""
         self.marks: set[str] = set()
         self.sort: Sort = "name"
         self.reverse = False
         self.words: Sequence[str] = ()
-        """A path is shown that has all of them, whatever their case."""
+        """Words of the filter: paths with all of them are shown; case is ignored."""
         self.notes: Mapping[str, str] = {}
-        """Path → what is known of it beside."""
+        """Path → a note on it."""
         self.everything: list[Entry] | None = None
-        """All below the root, once it was listed: filters look through it, and folders get their sizes."""
+        """All entries below the root, once they were listed: for filters and the sizes of folders."""
         self._folders: dict[str, list[Entry]] = {}
         self._said: dict[str, str] = {}
         self._totals: dict[str, int] = {}
         self._inside: dict[str, list[Entry]] = {}
 
     def put(self, folder: str, entries: Iterable[Entry]) -> None:
-        """What lies in a folder."""
+        """Set the entries of a folder."""
         self._folders[folder] = list(entries)
         self._said.pop(folder, None)
         self.marks = {mark for mark in self.marks if self._is_there(mark)}
 
     def say(self, folder: str, text: str) -> None:
-        """Why a folder cannot be listed, or not yet."""
+        """Show a message in place of a folder's entries."""
         self._said[folder] = text
         if text:
             self._folders.pop(folder, None)
 
     def put_everything(self, entries: Iterable[Entry]) -> None:
-        """All below the root: every folder is known, and how much is in it."""
+        """Set all entries below the root, which gives the sizes of folders."""
         self.everything = list(entries)
         self._totals = totals(self.everything)
         self._inside.clear()
@@ -78,24 +78,24 @@ class FileRows:
         return folder in self._folders
 
     def known(self) -> list[str]:
-        """Folders that were listed, those above first."""
+        """Folders that were listed, outer ones first."""
         return sorted(self._folders)
 
     def total(self, folder: str) -> int | None:
-        """Bytes in a folder and all below it; None where that was not counted."""
+        """Total bytes of a folder; None if not everything was listed."""
         return None if self.everything is None else self._totals.get(folder, 0)
 
     def inside(self, folder: str) -> list[Entry]:
-        """What lies in a folder, as far as it is known."""
+        """The known entries of a folder."""
         return self._folders.get(folder) or self._inside.get(folder, [])
 
     def entry(self, path: str) -> Entry | None:
-        """A file or folder by its path, as far as it is known."""
+        """The entry of a path, if it is known."""
         above = self._folders.get(parent(path), [])
         return next((entry for entry in above if entry.path == path), None)
 
     def rows(self) -> list[Row]:
-        """What is to be seen, in order."""
+        """The visible rows, in order."""
         if not self.words:
             return list(self._below(self.root, 0))
         return list(self._found()) or [
@@ -114,7 +114,7 @@ class FileRows:
                 yield from self._below(row.entry.path, depth + 1)
 
     def _found(self) -> Iterator[Row]:
-        """Flat: one looks for a file, wherever it lies."""
+        """Files that match the filter, as a flat list."""
         known = self.everything
         if known is None:
             known = [entry for entries in self._folders.values() for entry in entries]
@@ -134,7 +134,7 @@ class FileRows:
         return Row(entry, depth, PurePosixPath(entry.path).name, size, note=note)
 
     def _sorted(self, rows: Iterable[Row]) -> list[Row]:
-        """Folders first; by name as people count: 2 before 10."""
+        """Folders first; names in natural order: 2 before 10."""
         found = sorted(rows, key=lambda row: natural(row.name))
         if self.sort == "size":
             found.sort(key=lambda row: row.size or 0, reverse=True)
@@ -150,12 +150,12 @@ class FileRows:
 
 
 def parent(path: str) -> str:
-    """The folder above; "" is the volume itself."""
+    """The folder above; "" for the volume itself."""
     return path.rpartition("/")[0]
 
 
 def outermost(paths: Iterable[str]) -> list[str]:
-    """Without those that lie in another one of them."""
+    """The paths without those below another one of them."""
     kept: list[str] = []
     for path in sorted(paths):
         if not any(path.startswith(f"{above}/") for above in kept):
@@ -164,7 +164,7 @@ def outermost(paths: Iterable[str]) -> list[str]:
 
 
 def totals(entries: Iterable[Entry]) -> dict[str, int]:
-    """Bytes in every folder and all below it."""
+    """Total bytes of every folder."""
     found: dict[str, int] = {}
     for entry in entries:
         if not entry.is_dir:
@@ -178,7 +178,7 @@ def totals(entries: Iterable[Entry]) -> dict[str, int]:
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:
-    """A key that puts `checkpoint-2` before `checkpoint-10`."""
+    """A sort key that puts `checkpoint-2` before `checkpoint-10`."""
     key: list[tuple[int, int, str]] = []
     digits, letters = "", ""
     for char in name.lower():

@@ -1,7 +1,4 @@
-"""Volumes by backend, each backend with its own news: asked, failed, or what it holds.
-
-Owns how they look and which one is chosen. Asking backends is the screen's.
-"""
+"""The list of volumes by backend; a backend that is pending or failed has a message in their place."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from tui.text.format import age, plain, size
 
 
 class VolumeList(OptionList):
-    """Two lines a volume: its name, and how much is in it."""
+    """Two lines per volume: name and size."""
 
     DEFAULT_CSS = """
     VolumeList.-textual-compact {
@@ -48,13 +45,13 @@ class VolumeList(OptionList):
 
     @dataclass
     class Chosen(Message):
-        """A volume should be opened."""
+        """Open a volume."""
 
         info: VolumeInfo
 
     @dataclass
     class Moved(Message):
-        """Somebody put the cursor on a volume."""
+        """The user put the cursor on a volume."""
 
         info: VolumeInfo
 
@@ -67,7 +64,7 @@ class VolumeList(OptionList):
 
     @property
     def infos(self) -> list[VolumeInfo]:
-        """All volumes that are known, in order."""
+        """All known volumes, in order."""
         return [info for infos in self._infos.values() for info in infos]
 
     @property
@@ -78,38 +75,38 @@ class VolumeList(OptionList):
         return next((info for info in self.infos if _id(info) == chosen), None)
 
     def put(self, backend: str, infos: Sequence[VolumeInfo]) -> None:
-        """What a backend holds."""
+        """Set the volumes of a backend."""
         self._infos[backend] = list(infos)
         self._said[backend] = "" if infos else "no volume yet: a run makes them"
         self._lay_out()
 
     def say(self, backend: str, text: str) -> None:
-        """What keeps a backend from answering."""
+        """Show a message in place of the volumes of a backend."""
         self._said[backend] = text
         self._lay_out()
 
     def put_size(self, info: VolumeInfo, count: int) -> None:
-        """How many bytes a volume holds."""
+        """Set the size of a volume (bytes)."""
         self._sizes[info.backend, info.name] = count
         self._lay_out()
 
     def go_to(self, info: VolumeInfo) -> None:
-        """Put the cursor on a volume, without a word: whoever does it knows."""
+        """Put the cursor on a volume, without a message."""
         with self.prevent(OptionList.OptionHighlighted):
             self.highlighted = self.get_option_index(_id(info))
 
     def on_mount(self) -> None:
-        """Say who is asked."""
+        """Show the pending backends."""
         self._lay_out()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Enter, or a click."""
+        """Open the volume."""
         event.stop()
         if self.info is not None:
             self.post_message(self.Chosen(self.info))
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        """The cursor went somewhere."""
+        """Report the volume under the cursor."""
         event.stop()
         if self.info is not None:
             self.post_message(self.Moved(self.info))

@@ -1,7 +1,4 @@
-"""The line above the launch form: what to do and where, how the form stands, and the button.
-
-Owns how these look, and what is chosen. What that means for the draft is the launch screen's.
-"""
+"""The bar above the launch form: train or evaluate, backend, number of changes and problems, button."""
 
 from __future__ import annotations
 
@@ -46,14 +43,14 @@ class LaunchBar(Horizontal):
         """Another kind or backend was chosen."""
 
     class Pressed(Message):
-        """Launch."""
+        """The button was pressed."""
 
     def __init__(self, backend: str, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._backend = backend
 
     def compose(self) -> ComposeResult:
-        """What, where, how it stands, go."""
+        """Kind, backend, state of the form, button."""
         yield Choice(("train", "evaluate"), "train", id="kind")
         yield Choice(tuple(dict.fromkeys((*BACKENDS, self._backend))), self._backend, "on", id="backend")
         yield Static("", id="space")
@@ -61,27 +58,27 @@ class LaunchBar(Horizontal):
 
     @property
     def kind(self) -> Kind:
-        """What is chosen to be done."""
+        """The chosen kind."""
         return "evaluate" if self.query_one("#kind", Choice).value == "evaluate" else "train"
 
     @property
     def backend(self) -> str:
-        """Where it is chosen to be done."""
+        """The chosen backend."""
         return self.query_one("#backend", Choice).value
 
     def aim(self, kind: str, backend: str) -> None:
-        """Choose both."""
+        """Choose kind and backend."""
         self.query_one("#kind", Choice).value = kind
         where = self.query_one("#backend", Choice)
         where.offer(tuple(dict.fromkeys((*BACKENDS, backend))))
         where.value = backend
 
     def step(self, which: str) -> None:
-        """The next `kind` or `backend`."""
+        """Choose the next `kind` or `backend`."""
         self.query_one(f"#{which}", Choice).action_step(1)
 
     def say(self, wrong: int = 0, changed: int = 0) -> None:
-        """How many fields are wrong, and how many changed."""
+        """Show the number of problems and of changed fields."""
         short = self.screen.has_class("-narrow")
         states = [
             f"✗ {wrong}{'' if short else ' to mend'}" if wrong else "",
@@ -90,7 +87,7 @@ class LaunchBar(Horizontal):
         self.query_one("#space", Static).update(Content("  ".join(filter(None, states))), layout=False)
 
     def watch_launching(self, launching: bool) -> None:
-        """The button says so, and cannot be pressed twice."""
+        """Disable the button while a launch is under way."""
         if self.is_attached:
             button = self.query_one("#launch", Button)
             button.label = _label("launching…") if launching else _label("Launch", "^l")

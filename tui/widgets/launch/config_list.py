@@ -1,7 +1,4 @@
-"""The configs at the left of the launch form, and what the highlighted one says.
-
-Owns choosing and previewing. Which configs there are, and their text, is given to it.
-"""
+"""The list of configs at the left of the launch form, with a preview of the highlighted one."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ DEFAULTS = "(defaults)"
 
 
 class _Configs(OptionList):
-    """The names."""
+    """The names of the configs."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "cursor_down", "Down", show=False, id="configs.down"),
@@ -60,12 +57,12 @@ class ConfigList(Widget):
 
     @dataclass
     class Chosen(Message):
-        """Another config is highlighted; None is the defaults alone."""
+        """Another config is highlighted; None: the defaults."""
 
         config: str | None
 
     class Taken(Message):
-        """Enter: on to the form."""
+        """Enter was pressed on a config."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -80,7 +77,7 @@ class ConfigList(Widget):
     def show(
         self, configs: Sequence[str | None], chosen: str | None, typed: Mapping[str | None, int]
     ) -> None:
-        """Show the configs by path; those over which something is typed say how much."""
+        """Show configs by path, with the number of edited values."""
         self._typed = dict(typed)
         options = self.query_one(_Configs)
         with options.prevent(OptionList.OptionHighlighted):
@@ -88,12 +85,12 @@ class ConfigList(Widget):
             options.highlighted = configs.index(chosen) if chosen in configs else None
 
     def mark(self, config: str | None, typed: int) -> None:
-        """How much is typed over a config."""
+        """Show the number of edited values of a config."""
         self._typed[config] = typed
         self.query_one(_Configs).replace_option_prompt(config or DEFAULTS, self._prompt(config))
 
     def on_resize(self) -> None:
-        """Names are cut to the width that there is."""
+        """Cut the names to the new width."""
         options = self.query_one(_Configs)
         for option in options.options:
             config = None if option.id == DEFAULTS else option.id
@@ -106,12 +103,12 @@ class ConfigList(Widget):
         return name + Content.styled(typed, "$accent")
 
     def preview(self, text: str) -> None:
-        """What the highlighted config says."""
+        """Show the text of the highlighted config."""
         self.query_one(Static).update(Content("\n").join(_highlighted(text)))
         self.query_one(VerticalScroll).scroll_home(animate=False)
 
     def focus(self, scroll_visible: bool = True) -> Self:
-        """Choose with the keyboard."""
+        """Focus the list."""
         self.query_one(_Configs).focus(scroll_visible)
         return self
 
@@ -133,7 +130,7 @@ def _name(config: str) -> str:
 
 
 def _middle(text: str, width: int) -> str:
-    """Text cut in its middle: names of configs begin and end alike."""
+    """A text cut in its middle: names of configs begin and end alike."""
     if len(text) <= width:
         return text
     tail = (width - 1) * 3 // 5
@@ -141,7 +138,7 @@ def _middle(text: str, width: int) -> str:
 
 
 def _highlighted(text: str) -> Iterator[Content]:
-    """YAML with its comments dim and its sections bold; nothing in it is obeyed."""
+    """YAML with dim comments and bold sections, with control characters escaped."""
     for line in text.splitlines():
         said = plain(line)
         at = _comment(said)
@@ -151,7 +148,7 @@ def _highlighted(text: str) -> Iterator[Content]:
 
 
 def _comment(line: str) -> int:
-    """Where a line's comment begins; its end where it has none."""
+    """Index of a line's comment, or the length of the line."""
     quote = ""
     for at, char in enumerate(line):
         if quote:

@@ -1,7 +1,4 @@
-"""The plan at the right of the launch form: live, scrollable, with a command to copy.
-
-Owns showing it at the width there is. What it says is `plan_text.py`'s.
-"""
+"""The plan at the right of the launch form; `plan_text.py` formats it."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PlanPanel(VerticalScroll):
-    """What will happen."""
+    """The plan of a launch."""
 
     DEFAULT_CSS = """
     PlanPanel { background: $background; scrollbar-size-vertical: 1; scrollbar-gutter: stable; }
@@ -34,12 +31,12 @@ class PlanPanel(VerticalScroll):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.outlook: Outlook | None = None
-        """The plan as it is shown; None while fields are wrong."""
+        """The preview that is shown; None while the form has problems."""
         self._problems: int | None = None
         self._explain = False
 
     def compose(self) -> ComposeResult:
-        """One text."""
+        """The text."""
         yield Static(Content.styled("…", "$text-muted"))
 
     def show(self, outlook: Outlook) -> None:
@@ -48,17 +45,17 @@ class PlanPanel(VerticalScroll):
         self._draw()
 
     def show_problems(self, count: int) -> None:
-        """There is no plan while so many fields are wrong, or (0) while there is nothing to plan."""
+        """Show the number of problems in place of a plan; 0: there is no config."""
         self.outlook, self._problems = None, count
         self._draw()
 
     def explain(self) -> None:
-        """Say how each part of the memory was estimated, or no longer."""
+        """Show or hide how each part of the memory was estimated."""
         self._explain = not self._explain
         self._draw()
 
     def on_resize(self) -> None:
-        """Bars and explanations are as wide as there is room."""
+        """Fit the text to the new width."""
         if self.outlook is not None:
             self._draw()
 

@@ -1,7 +1,4 @@
-"""What will happen, as text: the plan, whether it fits, what it costs, the command. Pure.
-
-Owns the wording and the little bars. Finding any of it out is `tui/planning/preview.py`'s.
-"""
+"""Formats the preview of a launch: plan, memory, price, command. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 def plan_text(outlook: Outlook, width: int, *, explain: bool = False) -> Content:
-    """Everything, in the order in which people ask; `explain` says how each part was estimated."""
+    """The whole text; with `explain`, how each part of the memory was estimated."""
     if outlook.plan is None:
         return _lines([Content.styled(f"✗ {plain(outlook.refused)}", "$error")])
     request = outlook.plan.request
@@ -50,7 +47,7 @@ def plan_text(outlook: Outlook, width: int, *, explain: bool = False) -> Content
 
 
 def problem_text(count: int) -> Content:
-    """What stands there while fields are wrong, or (0) while there is nothing to plan."""
+    """The text in place of a plan: the number of problems; 0: there is no config."""
     if not count:
         return Content.styled("✗ nothing to launch: see the form", "bold $error")
     what = "1 field needs" if count == 1 else f"{count} fields need"
@@ -131,7 +128,7 @@ def _device(device: Device, width: int, colour: str, explain: bool) -> Iterator[
 
 
 def _bar(share: float, width: int) -> str:
-    """A share of a whole as a bar; what is over is marked."""
+    """A fraction as a bar; what exceeds the whole is marked."""
     over = share > 1
     cells = min(share, 1.0) * (width - 2)
     full, rest = int(cells), cells - int(cells)
@@ -154,7 +151,7 @@ def _price(plan: Plan) -> Iterator[Content]:
 
 
 def _figure(text: str) -> Content:
-    """A sentence whose sum of money is what counts."""
+    """A sentence with its amount of money emphasised."""
     return Content(text).highlight_regex(r"\$[\d,.]*\d", style="bold")
 
 

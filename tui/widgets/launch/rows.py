@@ -1,7 +1,4 @@
-"""The form's lines: sections as in the YAML, fields, and what is wrong below the field it is about. Pure.
-
-Owns which fields a search leaves and how a source is said. Drawing is `form_fields.py`'s.
-"""
+"""The lines of the launch form: sections as in the YAML, fields, and problems below their fields. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ SOURCES: Mapping[str, tuple[str, str]] = {
     "hint": ("✦", "hint"),
     "run": ("↻", "run"),
 }
-"""Source → a sign and a word for it."""
+"""Source of a value → its sign and word."""
 INDENT = 2
 
 
@@ -31,7 +28,7 @@ class FormLine:
 
     kind: Literal["gap", "section", "field", "problem", "note"]
     text: str = ""
-    """A section's name, what is wrong, or what else is to be said."""
+    """Name of a section, problem, or note."""
     depth: int = 0
     field: Field | None = None
     note: str = ""
@@ -39,7 +36,7 @@ class FormLine:
 
     @property
     def key(self) -> str:
-        """The field's dotted key, or nothing."""
+        """The dotted key of the field, or an empty string."""
         return self.field.key if self.field else ""
 
 
@@ -51,7 +48,7 @@ def lay_out(
     changed_only: bool = False,
     general: Sequence[str] = (),
 ) -> list[FormLine]:
-    """The lines for those fields that a search and `changed only` leave."""
+    """Lines of the fields that match a search, or of the changed ones among them."""
     lines = [FormLine("problem", text) for text in general]
     open_section: tuple[str, ...] = ()
     for field in fields:
@@ -67,19 +64,19 @@ def lay_out(
 
 
 def matches(field: Field, query: str) -> bool:
-    """Whether every word of a search is in the key, the help or the value."""
+    """Whether every word of a search occurs in key, help or value."""
     hay = f"{field.key} {field.row.help} {field.text} {SOURCES.get(field.source, ('', ''))[1]}".lower()
     return all(word in hay for word in query.lower().split())
 
 
 def legend(lines: Iterable[FormLine]) -> str:
-    """The signs that are there, with their words: `· default  ≡ file  ✎ you`."""
+    """The signs in use with their words: `· default  ≡ file  ✎ you`."""
     there = {line.field.source for line in lines if line.field}
     return "  ".join(f"{sign} {word}" for source, (sign, word) in SOURCES.items() if source in there)
 
 
 def said(field: Field) -> str:
-    """Where a value comes from, in full: `file · configs/x.yaml:12`, `you · the file says 200`."""
+    """The source of a value in full: `file · configs/x.yaml:12`, `you · the file says 200`."""
     if field.is_typed:
         who = {"hint": "the hint's proposal", "run": "as that run had it"}.get(field.source, "you")
         return f"{who} · {'otherwise ' + field.base if field.base else 'otherwise unset'}"
@@ -93,7 +90,7 @@ def said(field: Field) -> str:
 def _sections(
     before: tuple[str, ...], now: tuple[str, ...], helps: Mapping[str, str], *, first: bool
 ) -> list[FormLine]:
-    """The headings that lead from one section into another."""
+    """Headings from one section to another."""
     if before == now or before[: len(now)] == now:
         return []
     shared = next(

@@ -1,7 +1,7 @@
-"""The columns of the runs table: which fit, how wide, and what a run shows in each. Pure.
+"""The columns of the runs table: which fit, how wide they are, and what a run shows in each. Pure.
 
 A cell is a list of pieces, each a text and the name of a style; together they are exactly as wide as the
-column. Drawing them is `run_table.py`'s.
+column.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ _COUNT, _LEFT = 7, 5  # cells of "12/32" and of "~3m" beside a progress bar
 
 @dataclass(frozen=True)
 class Column:
-    """A column by what it is sorted by, and what it needs."""
+    """A column: its name, and the room that it needs."""
 
     name: str
     title: str
     least: int
-    """Cells without which it is left out."""
+    """Width in cells, at least; with less room the column is left out."""
     most: int
-    """Cells beyond which more are of no use."""
+    """Width in cells, at most."""
     rank: int
-    """Its place in line when there is not enough room for all."""
+    """Priority where there is not enough room for all; 0 is the highest."""
     short: str = ""
-    """A title for little room."""
+    """A shorter title."""
     right: bool = False
-    """Whether it ends at the right, as numbers do."""
+    """Whether it is aligned right."""
     high_first: bool = False
-    """Whether the highest is what people look for when they sort by it."""
+    """Whether the highest value comes first by default."""
 
 
 COLUMNS = (
@@ -60,20 +60,20 @@ COLUMNS = (
 BY_NAME = {column.name: column for column in COLUMNS}
 
 Layout = tuple[tuple[Column, int, int], ...]
-"""Each column that is shown, where it begins and how wide it is."""
+"""The visible columns, each with its first cell and its width."""
 
 
 def longest(rows: Iterable[RunRow]) -> dict[str, int]:
-    """Characters of the longest text in each column of texts; a cost that no run has needs none."""
+    """Characters of the longest text in each column of texts; 0 for a cost that no run has."""
     rows = list(rows)
     texts = {name: max((len(read(row)) for row in rows), default=0) for name, read in _TEXTS.items()}
     return texts if any(row.cost is not None for row in rows) else {**texts, "cost": 0}
 
 
 def lay_out(width: int, texts: Mapping[str, int] | None = None) -> Layout:
-    """The columns that fit, by rank, and their widths: what is left over goes to those that want more.
+    """The columns that fit, by rank, and their widths; the rest of the room goes to columns that can use it.
 
-    A column of texts wants no more than its longest one (`texts`).
+    A column of texts uses no more than its longest text (`texts`).
     """
     gap = 2 if width >= 110 else 1
     room = width - MARK_WIDTH + gap
@@ -106,7 +106,7 @@ def cell(column: Column, row: RunRow, width: int, now: float) -> Cell:
 
 
 def middle(text: str, width: int) -> str:
-    """The text in exactly so many cells, its middle left out where it must be."""
+    """A text of exactly so many cells, cut in its middle."""
     text = plain(text)
     if cell_len(text) <= width or width < 8:
         return fit(text, width)
@@ -118,7 +118,7 @@ def middle(text: str, width: int) -> str:
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
-    """A series as blocks, from its lowest to its highest; of many values a cell shows the mean."""
+    """A series as blocks between its lowest and highest value; a cell shows the mean of several values."""
     if not values or width < 1:
         return " " * max(width, 0)
     count = min(width, len(values))
@@ -131,14 +131,14 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 
 def bar(share: float, width: int, style: str) -> Cell:
-    """A share as a line, thick as far as it goes."""
+    """A fraction as a line that is thick up to there."""
     halves = round(share * width * 2)
     done = "━" * (halves // 2) + "╸" * (halves % 2)
     return [(done, style), ("─" * (width - len(done)), "rest")]
 
 
 def dollars(cost: float | None) -> str:
-    """A price in at most seven characters, or a dash."""
+    """An amount of money in at most seven characters, or a dash."""
     if cost is None:
         return "–"
     for unit, size in (("M", 1e6), ("k", 1e3)):
@@ -160,7 +160,7 @@ def reward_words(value: float | None) -> str:
 
 
 def span(seconds: float) -> str:
-    """A length of time in at most four characters."""
+    """A duration in at most four characters."""
     years = seconds / 31_556_952
     return age(seconds) if years < 2 else f"{min(years, 999):.0f}y"
 
@@ -175,7 +175,7 @@ def _status(row: RunRow, width: int, now: float) -> Cell:
 
 
 def _model(row: RunRow, width: int, now: float) -> Cell:
-    """Who made it is what can best be done without."""
+    """A model's name; where room is short, without its organisation."""
     name = row.model if cell_len(row.model) <= width else row.model.rpartition("/")[2] or row.model
     return [(middle(name, width), "")]
 
@@ -197,7 +197,7 @@ def _progress(row: RunRow, width: int, now: float) -> Cell:
 
 
 def _time_left(row: RunRow, now: float) -> str:
-    """Of a live run what is left, of another one what it took."""
+    """The time left of a live run, or the duration of another one."""
     if row.live:
         return "" if row.eta is None else f"~{span(row.eta)}"
     took = row.seconds(now)

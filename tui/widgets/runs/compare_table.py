@@ -1,6 +1,6 @@
-"""A table of runs side by side: a row for each key or figure, a column for each run.
+"""A table of runs side by side: a row for each key or result, a column for each run.
 
-Owns the look, scrolling, and which run is chosen. The names of rows and the runs' names stay in sight.
+Names of rows and runs do not scroll; one run is chosen.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ _NARROWEST, _WIDEST = 14, 60
 _WIDEST_KEY = 38
 _GAP = 2
 _SIGN = 6
-"""Cells of a run's letter and line, before its name."""
+"""Cells of a run's letter and line sample, before its name."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What a run has in a row."""
+    """A value of a run."""
 
     text: str
     strong: bool = False
-    """Whether the eye should find it: another value than most, or the best."""
+    """Whether it is emphasised: a value unlike most, or the best one."""
     bad: bool = False
 
 
 @dataclass(frozen=True)
 class TableRow:
-    """A row; without cells it is a heading, or a remark."""
+    """A row; without cells, a heading or a remark."""
 
     label: str
     cells: tuple[Cell, ...] = ()
@@ -53,7 +53,7 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Column:
-    """A run."""
+    """The column of a run."""
 
     mark: int
     label: str
@@ -65,12 +65,12 @@ class _Layout:
     widths: list[int] = field(default_factory=list)
 
     def start(self, column: int) -> int:
-        """Where a run's column begins, counted from the end of the names of rows."""
+        """First cell of a column, counted from the end of the names of rows."""
         return sum(width + _GAP for width in self.widths[:column])
 
 
 class CompareTable(ScrollView, can_focus=True):
-    """Runs side by side."""
+    """A table with a column for each run."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "compare--heading",
@@ -100,11 +100,11 @@ class CompareTable(ScrollView, can_focus=True):
         Binding("enter", "open", "Open run", show=False, id="compare.enter"),
     ]
     chosen: reactive[int] = reactive(0)
-    """The chosen run's place among the columns."""
+    """Number of the chosen column."""
 
     @dataclass
     class Opened(Message):
-        """Somebody wants to see the run of a column."""
+        """Open the run of a column."""
 
         mark: int
 
@@ -117,7 +117,7 @@ class CompareTable(ScrollView, can_focus=True):
 
     @property
     def chosen_column(self) -> Column | None:
-        """The chosen run."""
+        """The chosen column."""
         return self.columns[self.chosen] if self.chosen < len(self.columns) else None
 
     def show(self, columns: Sequence[Column], rows: Sequence[TableRow]) -> None:
@@ -138,11 +138,11 @@ class CompareTable(ScrollView, can_focus=True):
         self.refresh(layout=True)
 
     def on_resize(self, _: events.Resize) -> None:
-        """Columns share the room there is."""
+        """Fit the columns to the new width."""
         self._fit()
 
     def _fit(self) -> None:
-        """Columns as wide as what they say; where that is too much, values are cut, the chosen run's last."""
+        """Make columns as wide as their values, or cut values, those of the chosen run last."""
         natural, columns = self._natural, self.columns
         widths = [
             min(width, max(len(column.label) + _SIGN, _NARROWEST))
@@ -157,15 +157,15 @@ class CompareTable(ScrollView, can_focus=True):
         self.virtual_size = Size(self._layout.key + self._layout.start(len(widths)), len(self.rows) + 1)
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
-        """As wide as its runs would be."""
+        """The width of all columns."""
         return self._layout.key + sum(width + _GAP for width in self._natural)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """As high as its rows."""
+        """The number of rows."""
         return self.virtual_size.height + (self.virtual_size.width > width)
 
     def render_line(self, y: int) -> Strip:
-        """The runs' names above, then the rows that are in sight."""
+        """The names of the runs, then the visible rows."""
         scroll_x, scroll_y = self.scroll_offset
         width = self.scrollable_content_region.width
         if y == 0:
@@ -183,7 +183,7 @@ class CompareTable(ScrollView, can_focus=True):
         return self._finished(Strip([names, *Strip(values).crop(scroll_x, scroll_x + room)]), width)
 
     def watch_chosen(self) -> None:
-        """The chosen run comes into sight."""
+        """Scroll to the chosen run."""
         self._fit()
         start, widths = self._layout.start(self.chosen), self._layout.widths
         if not widths:
@@ -197,16 +197,16 @@ class CompareTable(ScrollView, can_focus=True):
         self.refresh()
 
     def action_choose(self, by: int) -> None:
-        """The run beside."""
+        """Choose the run at the left or right."""
         self.chosen = max(0, min(self.chosen + by, len(self.columns) - 1))
 
     def action_open(self) -> None:
-        """Whoever holds this table shows the run."""
+        """Open the chosen run."""
         if self.chosen_column is not None:
             self.post_message(self.Opened(self.chosen_column.mark))
 
     def on_click(self, event: events.Click) -> None:
-        """A click chooses a run; a second one opens it."""
+        """Choose a run; a double click opens it."""
         at = event.x - self._layout.key + self.scroll_offset.x
         for place, width in enumerate(self._layout.widths):
             if self._layout.start(place) <= at < self._layout.start(place) + width + _GAP:

@@ -1,7 +1,4 @@
-"""What a run died of, and what to do about it: the first thing to be seen of a failed run.
-
-Owns how a failure is told. What the keys do is the screen's.
-"""
+"""The failure of a run, its evidence, and what to do next."""
 
 from __future__ import annotations
 
@@ -18,11 +15,11 @@ from textual.widgets import Static
 from tui.text.format import plain
 
 _LONGEST = 600
-"""Characters of a cause that are shown; the log has all of it."""
+"""Characters of a cause that are shown; the log has the rest."""
 
 
 class FailurePanel(Vertical):
-    """`show()` fills it in; it hides where nothing failed. What to do next is always in sight."""
+    """A failure; hidden if there is none. What to do next is always visible."""
 
     DEFAULT_CSS = """
     FailurePanel {
@@ -37,26 +34,26 @@ class FailurePanel(Vertical):
     ]
 
     class Applied(Message):
-        """Somebody wants the form with the proposed change."""
+        """Open the launch form with the proposed change."""
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id, classes="-hidden")
         self._failure: Mapping[str, Any] | None = None
 
     def compose(self) -> ComposeResult:
-        """What happened, which may be long; below it, what to do."""
+        """What happened, and below it what to do next."""
         with VerticalScroll(id="failure-what"):
             yield Static(id="failure-told")
         yield Static(id="failure-next")
 
     @property
     def proposal(self) -> dict[str, Any]:
-        """The change that mends it, where one config key does: `{key: value}`."""
+        """The change that the hint proposes: `{key: value}`, or nothing."""
         hint = (self._failure or {}).get("hint") or {}
         return {str(hint["key"]): hint.get("to")} if hint.get("key") else {}
 
     def show(self, failure: Mapping[str, Any] | None) -> None:
-        """Tell of a failure (`boundary`, `cause`, `message`, `hint`), or of none."""
+        """Show a failure (`boundary`, `cause`, `message`, `hint`), or hide."""
         if failure == self._failure:
             return
         self._failure = failure
@@ -66,12 +63,12 @@ class FailurePanel(Vertical):
             self.query_one("#failure-next", Static).update(what_next(failure))
 
     def action_apply(self) -> None:
-        """Enter on the panel."""
+        """Ask for the form with the proposed change."""
         self.post_message(self.Applied())
 
 
 def what_happened(failure: Mapping[str, Any]) -> Content:
-    """The message, and where it came from: the boundary, and the line of evidence where it says more."""
+    """Boundary and message, and the line of evidence if it says more."""
     message = _text(failure.get("message")) or "failed without a word"
     where = _text(failure.get("boundary")) or "worker"
     told = Content.styled(f"✗ {where}", "bold $error") + "  " + message
@@ -82,7 +79,7 @@ def what_happened(failure: Mapping[str, Any]) -> Content:
 
 
 def what_next(failure: Mapping[str, Any]) -> Content:
-    """The hint, the change that it proposes, and the keys that go on from here."""
+    """The hint, the change that it proposes, and the keys for it."""
     hint, lines = failure.get("hint") or {}, []
     if text := _text(hint.get("text")):
         lines.append(Content.styled("→ ", "bold $accent") + text)
@@ -113,7 +110,7 @@ def _text(value: Any) -> str:
 
 
 def _cause(text: str) -> str:
-    """The telling line of a cause: the last one of a traceback, else the first."""
+    """The line of a cause that says most: the last one of a traceback, else the first."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         return ""

@@ -1,9 +1,4 @@
-"""The lines that say how a run stands: what it does and how far it is; what it is and what it brought.
-
-An evaluation has a third one, for its scores.
-
-Owns their wording and layout. Where the figures come from is up to whoever calls `show`.
-"""
+"""The status lines of a run: status and progress; configuration and results; scores of an evaluation."""
 
 from __future__ import annotations
 
@@ -32,11 +27,11 @@ _DOT = Content.styled(" · ", "$text-disabled")
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What is told of a run."""
+    """The contents of the status lines."""
 
     status: str
     doing: str = ""
-    """What goes on now; empty once it is over."""
+    """The present activity; empty once the run is over."""
     environment: str = ""
     model: str = ""
     backend: str = ""
@@ -46,7 +41,7 @@ class RunSummary:
     """Seconds."""
     reward: float | None = None
     scores: str = ""
-    """Of an evaluation: the reward and each part, with their standard errors."""
+    """Scores of an evaluation: the reward and each part, with standard errors."""
     failed: int = 0
     """Episodes of an evaluation that failed."""
     elapsed: float | None = None
@@ -54,13 +49,13 @@ class RunSummary:
     ended_ago: float | None = None
     """Seconds since the end."""
     cost: float | None = None
-    """USD so far, by the table of prices."""
+    """USD so far, estimated."""
     attempt: str = ""
-    """Which go at the run it is, and why, where it is not the first."""
+    """Number of the attempt and its cause; empty for the first one."""
 
 
 class RunStatus(Widget):
-    """How one run stands."""
+    """Status lines of one run."""
 
     DEFAULT_CSS = "RunStatus { height: auto; padding: 0 1; }"
 
@@ -69,7 +64,7 @@ class RunStatus(Widget):
         self._standing = RunSummary("pending")
 
     def show(self, standing: RunSummary) -> None:
-        """Draw it anew, if anything changed."""
+        """Show a summary, if it changed."""
         if standing != self._standing:
             grows = bool(standing.scores) != bool(self._standing.scores)
             self._standing = standing
@@ -80,14 +75,14 @@ class RunStatus(Widget):
         return 2 + bool(self._standing.scores)
 
     def render(self) -> RenderResult:
-        """All lines, in the width there is."""
+        """The lines, fitted to the width."""
         width, run = self.content_size.width, self._standing
         lines = [first_line(run, width), second_line(run, width)]
         return Content("\n").join([*lines, scores_line(run, width)] if run.scores else lines)
 
 
 def first_line(run: RunSummary, width: int) -> Content:
-    """Status and what goes on at the left; steps, a bar and what is left at the right."""
+    """Status and activity at the left; steps, a bar and the time left at the right."""
     left = Content.styled(status_words(plain(run.status)), STATUS_STYLES.get(run.status, "bold"))
     said = run.doing or _ended(run)
     if said:
@@ -102,7 +97,7 @@ def first_line(run: RunSummary, width: int) -> Content:
 
 
 def second_line(run: RunSummary, width: int) -> Content:
-    """What it is at the left, what it brought at the right; the least telling gives way."""
+    """Configuration at the left, results at the right; where room is short, the least important go."""
     facts = [Content(plain(run.environment)), Content.styled(plain(run.model), "$text-muted")]
     if run.backend:
         facts.append(Content.styled(plain(run.backend), "$text-muted"))
@@ -113,7 +108,7 @@ def second_line(run: RunSummary, width: int) -> Content:
 
 
 def scores_line(run: RunSummary, width: int) -> Content:
-    """The scores of an evaluation at the left, how many episodes say so at the right."""
+    """Scores of an evaluation at the left, number of episodes at the right."""
     first, *parts = plain(run.scores).split(" · ")
     left = _DOT.join([Content.styled(first, "bold"), *map(Content, parts)])
     failed = Content.styled(f", {run.failed:,} failed", "$warning") if run.failed else Content("")
@@ -121,14 +116,14 @@ def scores_line(run: RunSummary, width: int) -> Content:
 
 
 def bar(share: float, cells: int, style: str = "$accent") -> Content:
-    """A progress bar of thin lines, to half a cell."""
+    """A progress bar of thin lines, with a resolution of half a cell."""
     halves = round(max(0.0, min(share, 1.0)) * cells * 2)
     done = "━" * (halves // 2) + ("╸" if halves % 2 else "")
     return Content.styled(done, style) + Content.styled("─" * (cells - len(done)), "$text-disabled")
 
 
 def roughly(seconds: float) -> str:
-    """What is left, no more precise than it can be: `40 s`, `12 min`, `2 h 10 min`."""
+    """A rounded duration: `40 s`, `12 min`, `2 h 10 min`."""
     minutes = round(seconds / 60)
     return f"{minutes} min" if seconds >= 59.5 and minutes < 60 else duration(seconds)
 
@@ -147,7 +142,7 @@ def _progress(run: RunSummary) -> Content:
 
 
 def _attempt(run: RunSummary, room: int) -> Content:
-    """Which go at the run it is, and why, if there is room for that."""
+    """The attempt, and its cause if there is room."""
     if not run.attempt:
         return Content("")
     said = _DOT + Content.styled(plain(run.attempt), "$warning")

@@ -1,7 +1,6 @@
-"""The phase timeline: what a run is doing, what it has done, and how long each part took.
+"""The timeline of a run's phases and their durations, on one line or as a chart.
 
-Owns choosing the form that fits, and drawing it anew. The layout is `timeline_text.py`'s, the reading of
-a run's state `store/spans.py`'s.
+`tui/store/runs/phases.py` reads them from the run's state; `timeline_layout.py` lays them out.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from tui.store.runs.state import RunState
 from tui.widgets.runs.timeline_layout import chart, line
 
 _WIDE, _TALL, _TALLER = 96, 30, 46
-"""Columns and rows of the screen from which on there is room for a line a phase, or for one a sub-phase."""
+"""Columns and rows of the screen from which on there is a line per phase, or one per sub-phase."""
 
 
 class Timeline(Widget):
-    """The phases of one run. `show()` tells it how the run stands."""
+    """The phases of one run."""
 
     DEFAULT_CSS = "Timeline { height: auto; padding: 0 1; }"
 
@@ -31,40 +30,40 @@ class Timeline(Widget):
     ):
         super().__init__(id=id)
         self.folded: bool | None = None
-        """True: one line. False: the chart. None: whatever fits."""
+        """True: one line; False: the chart; None: whichever fits."""
         self._eta: float | None = None
         self._spans: Sequence[Span] = spans(state or RunState(), kind, now, "running")
         self._attempt: Span | None = None
         self._lines: list[Content] = []
 
     def show(self, state: RunState, kind: str, now: float, status: str) -> None:
-        """Draw a run as it stands; `now` in Unix seconds."""
+        """Show the phases of a run; `now` in Unix seconds."""
         self._spans, self._eta = spans(state, kind, now, status), state.eta()
         self._attempt = attempt_span(state, now, status)
         self._draw()
 
     def fold(self, folded: bool | None) -> None:
-        """One line, or the chart."""
+        """Show one line, or the chart."""
         self.folded = folded
         self._draw()
 
     @property
     def is_folded(self) -> bool:
-        """Whether one line is all that is shown."""
+        """Whether one line is shown."""
         screen = self.screen.size
         roomy = screen.width >= _WIDE and screen.height >= _TALL
         return not roomy if self.folded is None else self.folded
 
     def on_resize(self) -> None:
-        """Another width is another layout."""
+        """Lay the phases out for the new width."""
         self._draw()
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """As many lines as there are."""
+        """The number of lines."""
         return len(self._laid_out(width))
 
     def render(self) -> RenderResult:
-        """What was laid out last."""
+        """The lines."""
         return Content("\n").join(self._laid_out(self.content_size.width))
 
     def _draw(self) -> None:

@@ -1,7 +1,4 @@
-"""How a run's phases look: on one line, or as a chart with an axis of time. Pure functions.
-
-Owns the layout. What the phases are is `store/spans.py`'s; when it is drawn anew is `timeline.py`'s.
-"""
+"""Layout of a run's phases: on one line, or as a chart with a time axis. Pure functions."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from tui.store.runs.phases import Span, under_way
 from tui.text.format import duration, pad, plain
 
 AGAIN = "↻"
-"""The sign of an attempt that is not the first."""
+"""Sign of an attempt after the first."""
 SIGNS = {"done": "✓", "now": "●", "failed": "✗", "cancelled": "■", "ahead": "○"}
 STYLES = {
     "done": "$success",
@@ -28,7 +25,7 @@ BARS = {**STYLES, "done": "$secondary", "now": "$accent", "failed": "$error"}
 _GAP = "  "
 _LEAST_BAR = 12
 _BEFORE_BARS = 17
-"""Cells of a chart's line beside its name and its bar: sign, duration and gaps."""
+"""Cells of a line of the chart beside name and bar: sign, duration and gaps."""
 
 
 def short(seconds: float) -> str:
@@ -47,7 +44,7 @@ def short(seconds: float) -> str:
 
 
 def line(found: Sequence[Span], width: int, attempt: Span | None = None) -> Content:
-    """All phases on one line, with as much about each as there is room for; an attempt before them."""
+    """All phases on one line, each with as many details as fit; before them the attempt."""
     shown: Content = Content("")
     again = [] if attempt is None else [Content.styled(f"{AGAIN} {plain(attempt.name)}", "$warning")]
     for pieces in _ways(found):
@@ -58,7 +55,7 @@ def line(found: Sequence[Span], width: int, attempt: Span | None = None) -> Cont
 
 
 def _ways(found: Sequence[Span]) -> list[list[Content]]:
-    """From the most telling way to the tersest."""
+    """Forms of a phase, from the longest to the shortest."""
     here = under_way(found)
     begun = [span for span in found if span.state != "ahead"]
     ahead = [span for span in found if span.state == "ahead"]
@@ -105,11 +102,10 @@ def chart(
     unfold: bool = False,
     attempt: Span | None = None,
 ) -> list[Content]:
-    """A line a phase: sign, name, duration, and when it was, on an axis from the run's begin.
+    """A line per phase: sign, name, duration, and a bar on an axis from the start of the run.
 
-    The axis ends now, or `eta` seconds later where that is known: what is expected is drawn dashed. The
-    phase under way (or that failed) shows its sub-phases: on one line, or on one each (`unfold`). What
-    attempts before this `attempt` did is drawn thin.
+    The axis ends now, or `eta` seconds later, with the expected time dashed. The phase that is under way or
+    failed shows its sub-phases, on one line or (`unfold`) one each. Earlier attempts than `attempt` are thin.
     """
     rows: list[Content] = []
     here = under_way(found)
@@ -137,7 +133,7 @@ def _row(span: Span, names: int, axis: _Axis, indent: str = "") -> Content:
 
 
 def _again(attempt: Span, names: int, axis: _Axis) -> Content:
-    """Since when it is this attempt, and what made it need one."""
+    """The start of the attempt, and its cause."""
     name = Content.styled(f"{AGAIN} {pad(attempt.name, names)}", "$warning")
     since = "" if attempt.seconds is None else duration(attempt.seconds)
     told = name + Content.styled(f"  {since:>11}  ", "$text-muted")
@@ -164,7 +160,7 @@ class _Axis:
 
     @classmethod
     def of(cls, found: Sequence[Span], cells: int, eta: float | None) -> _Axis:
-        """The axis that all of these fit on."""
+        """The axis of all these spans."""
         starts = [span.start for span in found if span.start is not None]
         starts += [start for span in found for start, _ in span.earlier]
         ends = [span.end for span in found if span.end is not None]
@@ -173,7 +169,7 @@ class _Axis:
         return cls(min(starts, default=0.0), end, cells, eta)
 
     def draw(self, span: Span) -> Content:
-        """The bar of one span, at least half a cell long, its note behind it; the `earlier` ones before."""
+        """The bar of a span, at least half a cell long, with its note; before it the `earlier` spans."""
         bar = Content("")
         if self._cells < _LEAST_BAR:
             return bar
@@ -196,7 +192,7 @@ class _Axis:
         return bar
 
     def mark(self, t: float, note: str) -> Content:
-        """A moment on the axis, and what it was, on whichever side of it there is room."""
+        """A moment on the axis, with its label on the side that has room."""
         if self._cells < _LEAST_BAR:
             return Content.styled(note, "$text-muted")
         at = min(self._half(t) // 2, self._cells - 1)
@@ -211,7 +207,7 @@ class _Axis:
 
 
 def _heavy(first: int, last: int) -> str:
-    """A heavy line from one half cell to before another."""
+    """A heavy line from one half cell up to another."""
     left = "╺" if first % 2 else ""
     right = "╸" if last % 2 else ""
     if left and last == first + 1:

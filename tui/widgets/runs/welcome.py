@@ -1,4 +1,4 @@
-"""What somebody sees who has no run yet: what this is, and where to begin."""
+"""The welcome, shown while there is no run: what vfm does, and where to start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Choice = Literal["demo", "launch", "doctor"]
 
 
 class Welcome(Vertical):
-    """Three lines, and three ways on."""
+    """A text, and three ways to start."""
 
     DEFAULT_CSS = """
     Welcome { height: 1fr; align: center middle; background: $background; }
@@ -40,12 +40,12 @@ class Welcome(Vertical):
 
     @dataclass
     class Chosen(Message):
-        """Somebody begins."""
+        """A way to start was chosen."""
 
         choice: Choice
 
     def compose(self) -> ComposeResult:
-        """Words, and what to do."""
+        """The text and the choices."""
         yield Static(
             Content.assemble(
                 ("No run yet\n\n", "bold $accent"),
@@ -59,7 +59,7 @@ class Welcome(Vertical):
         yield OptionList(*(self._option(*choice) for choice in self.CHOICES))
 
     def focus_choice(self) -> None:
-        """The keys are heard here."""
+        """Focus the choices."""
         choices = self.query_one(OptionList)
         choices.highlighted = choices.highlighted or 0
         choices.focus()

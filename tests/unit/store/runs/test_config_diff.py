@@ -74,7 +74,7 @@ def test_differences_come_first_then_how_runs_did() -> None:
     ]
     rows = compare_rows(runs)
     labels = [row.label for row in rows]
-    assert labels.index("k") < labels.index("how they did") < labels.index("status")
+    assert labels.index("k") < labels.index("results") < labels.index("status")
     assert [cell.text for cell in named(rows, "status").cells] == ["✓ done", "✗ failed"]
     assert [cell.text for cell in named(rows, "steps").cells] == ["9 of 9", "3 of 9"]
     assert [(cell.text, cell.strong) for cell in named(rows, "reward, best").cells] == [
@@ -87,7 +87,7 @@ def test_differences_come_first_then_how_runs_did() -> None:
 
 def test_alike_configs_and_unreadable_ones_are_told_in_words() -> None:
     alike = compare_rows([ComparedRun("one", spec={"k": 1}), ComparedRun("two", spec={"k": 1})])
-    assert any(row.label == "no key of their configs differs" for row in alike)
+    assert any(row.label == "the configs do not differ" for row in alike)
     broken = compare_rows([ComparedRun("one", spec={"k": 1}), ComparedRun("two", problem="it is damaged")])
     assert not any("no key" in row.label for row in broken)
     assert any(row.remark and row.label == "two: it is damaged" for row in broken)
