@@ -1,7 +1,6 @@
-"""`vfm-tui`: the words of the command line, before anything that draws is imported.
+"""The command line of `vfm-tui`: parse it, check terminal and settings, then start the app.
 
-Owns what was asked for and what must be so before a terminal is taken over. What the app shows is
-`tui/app.py`'s, how it ends when told to from outside `tui/signals.py`'s, the browser `tui/web.py`'s.
+`tui/app.py` is the app, `tui/signals.py` runs it, and `tui/web.py` serves it to a browser.
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ def _runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[C
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.argument("run", required=False, shell_complete=_runs)
-@click.option("--readonly", is_flag=True, help="Only look: no launching, cancelling, deleting, uploading.")
+@click.option("--readonly", is_flag=True, help="Disable launching, cancelling, deleting and uploading.")
 @click.option(
-    "--theme", metavar="NAME", help="Colours of this session: vfm-dark, vfm-light, or one of Textual's."
+    "--theme", metavar="NAME", help="Theme of this session: vfm-dark, vfm-light, or one of Textual's."
 )
 @click.option(
     "--web", is_flag=True, help="Serve the app to a browser of this machine, and print its address."
@@ -43,12 +42,12 @@ def vfm_tui(
 ) -> int:
     """Run reinforcement-learning experiments on language models, and watch them.
 
-    RUN opens one at once: any unambiguous prefix of a run's id, or `last`.
+    RUN opens a run at once: an unambiguous prefix of its id, or `last`.
 
-    Runs go on when the app is left, by whatever way. `vfm` is the same for scripts.
+    Runs go on when the app exits, for whatever reason. `vfm` is the command line for scripts.
     """
     if port is not None and not web:
-        raise click.UsageError("--port is the port of --web, which was not asked for")
+        raise click.UsageError("--port needs --web")
     if not web and served_by is None:
         _need_terminal()
     app = _app(run, readonly, theme)
@@ -62,7 +61,7 @@ def vfm_tui(
 
 
 def main() -> NoReturn:
-    """The `vfm-tui` of the command line: runs the app and exits with its code."""
+    """Run `vfm-tui` and exit with its code."""
     end_with(lambda: vfm_tui, "vfm-tui")
 
 
@@ -72,13 +71,13 @@ def _need_terminal() -> None:
     missing = next((name for name, s in streams.items() if s is None or not s.isatty()), None)
     if missing:
         raise click.ClickException(
-            f"vfm-tui needs a terminal, and {missing} is none: `vfm` is the command line for scripts, "
-            "and `vfm-tui --web` serves the app to a browser"
+            f"vfm-tui needs a terminal, and {missing} is not one: use `vfm` in scripts, "
+            "or `vfm-tui --web` to serve the app to a browser"
         )
 
 
 def _app(run: str | None, readonly: bool, theme: str | None) -> VfmApp:
-    """The app, with everything found wrong that can be found before it draws. Raises `VfmError`."""
+    """Create the app. Raises `VfmError` for whatever is wrong with the settings."""
     from tui.settings import Settings
 
     settings = Settings.load()
@@ -94,11 +93,11 @@ def _nearest(name: str, names: list[str]) -> str:
     import difflib
 
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names
-    return f"there is no theme {name!r}; the nearest: {', '.join(near)}"
+    return f"there is no theme {name!r}; similar ones: {', '.join(near)}"
 
 
 def _served(run: str | None, readonly: bool, theme: str | None) -> list[str]:
-    """The same command line for the app's own process, which the server starts for each page."""
+    """The command line of the app process that the server starts for each page."""
     options = [*(["--readonly"] if readonly else []), *(["--theme", theme] if theme else [])]
     program = [sys.executable, "-m", "tui", "--served-by", str(os.getpid())]
     return [*program, *options, *(["--", run] if run else [])]

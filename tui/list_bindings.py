@@ -1,6 +1,6 @@
 """List every key binding of the app with its keys, and every theme: `python -m tui.list_bindings [--json]`.
 
-Owns importing all widgets and screens, which takes a second. `tui/user/keymap.py` runs it as a process.
+It imports all widgets and screens, which takes a second; `tui/user/keymap.py` runs it as a process.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def collect() -> KnownNames:
 
 
 def _modules(package: str) -> Iterator[ModuleType]:
-    """A package's modules; one that cannot be imported is named on stderr, and the others go on."""
+    """The modules of a package; one that cannot be imported is named on stderr and skipped."""
     for found in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
         try:
             yield importlib.import_module(found.name)
@@ -41,7 +41,7 @@ def _modules(package: str) -> Iterator[ModuleType]:
 
 
 def _bindings(module: ModuleType) -> Iterable[KnownBinding]:
-    """The bindings with an id that a module's own classes have, their own and inherited ones."""
+    """The bindings with an id of the classes that a module defines, inherited ones included."""
     for cls in vars(module).values():
         if not isinstance(cls, type) or cls.__module__ != module.__name__:
             continue

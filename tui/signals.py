@@ -1,7 +1,6 @@
-"""How the app ends: the terminal is given back within seconds, whatever a thread waits for; runs go on.
+"""Signals, and the end of the app: the terminal is restored within seconds, whatever a thread waits for.
 
-Owns SIGTERM, SIGHUP and SIGINT while the app runs, and the watchdog over its end, which stays until the
-process is gone. Keys that quit are the app's own.
+SIGTERM, SIGHUP and SIGINT end the app; a watchdog ends the process if the app does not.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 PATIENCE = 2.0
-"""Seconds that an app has to leave by itself, however it was asked to; a hung one is ended after it."""
+"""Seconds in which the app must exit by itself; then its process is ended."""
 _AFTERWARDS = 0.5
-"""Seconds that threads have to finish once the terminal is given back and everything is said."""
+"""Seconds for threads to finish after the terminal is restored and all messages are printed."""
 _LOOKS = 1.0  # seconds between two looks at whether the server is still there
 _STDIN, _STDERR = 0, 2
 # Keyboard protocol, pasting, line wrap, mouse, focus, resizes in band, the alternate screen, the cursor.
@@ -31,26 +30,26 @@ _RESET = (
 
 
 class Runnable(Protocol):
-    """What is needed of the app."""
+    """The app, as far as its end is concerned."""
 
     crash: Exception | None
-    """What it ended of, if that was unexpected."""
+    """The unexpected error that ended it, if any."""
     on_exit: Callable[[], None] | None
-    """Called as soon as it begins to leave."""
+    """Called as soon as it begins to exit."""
 
     @property
     def return_code(self) -> int | None:
-        """How it ended, once it has."""
+        """The exit code, once it exited."""
 
     def exit(self, result: None = None, return_code: int = 0) -> None:
-        """Leave in order."""
+        """Exit."""
 
     async def run_async(self) -> object:
-        """Run to the end."""
+        """Run until it exits."""
 
 
 def run_until_told(app: Runnable, served_by: int | None = None) -> int:
-    """Run the app to its end, whoever wants it; returns the exit code. Raises what the app crashed of.
+    """Run the app until it exits or a signal ends it; returns the exit code. Raises the app's crash.
 
     An app behind `--web` also ends when the server (`served_by`, its process id) is gone.
     """
@@ -63,7 +62,7 @@ async def _run(app: Runnable, served_by: int | None) -> int:
     leaving = _Leaving(app, loop)
     app.on_exit = leaving.begin
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, leaving.told)
+        signal.signal(number, leaving.signalled)
     watch = asyncio.create_task(_until_alone(leaving, served_by)) if served_by else None
     try:
         await app.run_async()
@@ -77,7 +76,7 @@ async def _run(app: Runnable, served_by: int | None) -> int:
 
 
 class _Threads(ThreadPoolExecutor):
-    """Threads that nobody waits for at the end: one may hang on a dead disk or in a call for good."""
+    """Threads that are not joined at the end: one may hang forever on a dead disk or in a call."""
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """See `ThreadPoolExecutor`; returns at once."""
@@ -87,11 +86,11 @@ class _Threads(ThreadPoolExecutor):
 async def _until_alone(leaving: _Leaving, served_by: int) -> None:
     while os.getppid() == served_by:
         await asyncio.sleep(_LOOKS)
-    leaving.told(signal.SIGHUP)
+    leaving.signalled(signal.SIGHUP)
 
 
 class _Leaving:
-    """The way out: in order, or after a while without the app's help."""
+    """The exit: orderly, or forced after a while."""
 
     def __init__(self, app: Runnable, loop: asyncio.AbstractEventLoop) -> None:
         self._app, self._loop = app, loop
@@ -101,18 +100,18 @@ class _Leaving:
 
     @property
     def code(self) -> int:
-        """The exit code: of the signal, else as the app has it."""
+        """The exit code: that of the signal, else the app's."""
         if self._signal:
             return 128 + self._signal
         return 1 if self._app.crash else self._app.return_code or 0
 
     def begin(self) -> None:
-        """The app begins to leave: from now on it has so many seconds."""
+        """Start the watchdog: the app begins to exit."""
         if self._watchdog is None:
             self._watch(PATIENCE)
 
-    def told(self, number: int, frame: Any = None) -> None:
-        """A signal came: the first asks the app to leave, a second one does not wait for it."""
+    def signalled(self, number: int, frame: Any = None) -> None:
+        """Handle a signal: the first one asks the app to exit, a second one does not wait for it."""
         if self._signal:
             self._force()
         self._signal = number
@@ -120,7 +119,7 @@ class _Leaving:
         self._loop.call_soon_threadsafe(lambda: self._app.exit(return_code=self.code))
 
     def over(self) -> None:
-        """The app has left: what still runs are threads, and Python would wait for each of them."""
+        """The app exited: end the process despite threads, for which Python would wait."""
         self._terminal = None  # it is given back, and what was said on it stays
         self._watch(PATIENCE if self._app.crash else _AFTERWARDS)  # of a crash there is a report to write
 
@@ -138,7 +137,7 @@ class _Leaving:
 
 
 def _terminal_state() -> list[Any] | None:
-    """How the terminal is set before the app changes it; None where there is none."""
+    """The settings of the terminal before the app changes them; None without one."""
     try:
         return termios.tcgetattr(_STDIN)
     except (termios.error, OSError):
@@ -146,7 +145,7 @@ def _terminal_state() -> list[Any] | None:
 
 
 def _restore(state: list[Any]) -> None:
-    """Undo by hand what the app did to the terminal. One that takes no more text is left as it is."""
+    """Restore the terminal without the app; one that accepts no output is left as it is."""
     with suppress(termios.error, OSError):
         termios.tcsetattr(_STDIN, termios.TCSANOW, state)
     with suppress(OSError):

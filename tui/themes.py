@@ -1,7 +1,7 @@
-"""The app's own themes, dark and light. Textual's others stay on offer in the palette.
+"""The app's own themes, dark and light; Textual's are available too.
 
-Owns the colours, and that quiet text can be read in every theme. No meaning is carried by them alone:
-every status also has a sign and a word.
+Muted text is legible in every theme. Colour alone never carries a meaning: a status also has a sign and a
+word.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from textual.theme import Theme
 READABLE = 4.5
 """The contrast that text needs (WCAG 2 AA)."""
 FAINT = 3.5
-"""The contrast of what is not to be read now, such as what cannot be chosen."""
+"""The contrast of text that is disabled."""
 
 DARK = Theme(
     name="vfm-dark",
@@ -59,10 +59,10 @@ LIGHT = Theme(
 
 
 def legible(variables: Mapping[str, str]) -> dict[str, str]:
-    """A theme's variables with quiet text in solid colours that can be read.
+    """A theme's variables, with muted text in solid colours that are legible.
 
-    Textual mixes them from what lies behind, which text within a line (`Content`) does not know. Themes
-    of the terminal's own colours stay as they are.
+    Textual blends them with the background, which text within a line (`Content`) does not know. Themes that
+    use the terminal's own colours stay as they are.
     """
     grounds = [Color.parse(variables[name]) for name in ("background", "surface", "panel")]
     ink = Color.parse(variables["foreground"])
@@ -77,7 +77,7 @@ def legible(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def _mixed(ink: Color, grounds: list[Color], share: float, enough: float) -> str:
-    """Ink thinned with the background, as much as can still be read on every ground."""
+    """A colour blended with the background as far as it stays legible on all backgrounds."""
     while share < 1 and min(contrast(_thin(ink, grounds, share), ground) for ground in grounds) < enough:
         share += 0.02
     return _thin(ink, grounds, share).hex

@@ -1,8 +1,8 @@
 """`vfm-tui --web`: the app in a browser of this machine, over textual-serve.
 
-Owns who may look: the server listens on 127.0.0.1 alone, and every address holds a token that is printed
-once and written nowhere. Each page has an app process of its own, which ends with the page or the server.
-The page is `web.html`; the terminal in it is textual-serve's, and nothing is fetched from elsewhere.
+The server listens on 127.0.0.1 only, and every address contains a token that is printed once and stored
+nowhere. Each page has its own app process, which ends with the page or the server. The page is `web.html`;
+its terminal is textual-serve's, and nothing is loaded from other hosts.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from remote.contract.errors import ConfigError, Hint
 
 HOST = "127.0.0.1"
 NAMES = frozenset({HOST, "localhost"})
-"""What this machine is called by those who mean it. Another name that leads here may be somebody's trick."""
+"""Names of this machine; a request by another name may be an attack (DNS rebinding)."""
 STATICS = frozenset(
     {
         "css/xterm.css",
@@ -36,9 +36,9 @@ STATICS = frozenset(
         "fonts/RobotoMono-Italic-VariableFont_wght.ttf",
     }
 )
-"""What the page needs of textual-serve's files."""
+"""Files of textual-serve that the page needs."""
 PATIENCE = 5.0
-"""Seconds that an app process has to end by itself."""
+"""Seconds in which an app process must exit by itself."""
 _PAGE = Path(__file__).with_suffix(".html")
 _SIZES = range(1, 1001)  # columns or rows that a browser may ask for
 _NOTES = (
@@ -63,35 +63,35 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def serve(command: Sequence[str], port: int) -> int:
-    """Serve an app, given as a command, until a signal comes; returns the exit code.
+    """Serve an app, given as a command, until a signal arrives; returns the exit code.
 
-    Raises `ConfigError` where the port is taken.
+    Raises `ConfigError` where the port is in use.
     """
     return asyncio.run(_serve(WebServer(command), port))
 
 
 async def _serve(server: WebServer, port: int) -> int:
     loop = asyncio.get_running_loop()
-    told: asyncio.Future[int] = loop.create_future()
+    signalled: asyncio.Future[int] = loop.create_future()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, _tell, told, int(number))
+        loop.add_signal_handler(number, _resolve, signalled, int(number))
     try:
         print(await server.start(port), flush=True)
         print(_NOTES, file=sys.stderr)
-        asked = await told
+        signal_number = await signalled
     finally:
         await server.stop()
-    return 0 if asked == signal.SIGINT else 128 + asked
+    return 0 if signal_number == signal.SIGINT else 128 + signal_number
 
 
-def _tell(told: asyncio.Future[int], number: int) -> None:
-    if told.done():
+def _resolve(signalled: asyncio.Future[int], number: int) -> None:
+    if signalled.done():
         os._exit(128 + number)  # asked twice: the app processes see the server gone, and end
-    told.set_result(number)
+    signalled.set_result(number)
 
 
 class WebServer(Server):
-    """textual-serve's terminal, for those who have the token."""
+    """Serves textual-serve's terminal to requests with the token."""
 
     def __init__(self, command: Sequence[str]) -> None:
         super().__init__(" ".join(command), host=HOST)
@@ -115,7 +115,7 @@ class WebServer(Server):
         return f"http://{HOST}:{self._runner.addresses[0][1]}/{self.token}/"
 
     async def stop(self) -> None:
-        """Close every page, end its app, stop listening."""
+        """Close every page, end its app, and stop listening."""
         if self._runner:
             await self._runner.cleanup()
 
@@ -161,7 +161,7 @@ class WebServer(Server):
         return web.FileResponse(Path(self.statics_path) / name)
 
     async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
-        """One page: an app process for as long as the page is open."""
+        """Run an app process while a page is open."""
         socket = web.WebSocketResponse(heartbeat=15)
         await socket.prepare(request)
         app = _AppProcess(self._command, socket, self)
@@ -175,13 +175,13 @@ class WebServer(Server):
         return socket
 
     async def on_shutdown(self, app: web.Application) -> None:
-        """The pages are told, and their handlers end the apps."""
+        """Close the pages; their handlers end the apps."""
         for socket in list(self._pages):
             await socket.close(code=WSCloseCode.GOING_AWAY)
 
 
 class _AppProcess(AppService):
-    """One app: started without a shell, and sure to be gone after `stop`."""
+    """The process of one app, started without a shell; it is gone after `stop`."""
 
     def __init__(self, command: list[str], socket: web.WebSocketResponse, server: WebServer) -> None:
         super().__init__(
@@ -202,14 +202,14 @@ class _AppProcess(AppService):
         return process
 
     async def run(self) -> None:
-        """Pass on what the app draws; the page learns of the end, however it comes."""
+        """Send the app's output to the page, and at last its end, whatever the cause."""
         try:
             await super().run()
         finally:
             await self.remote_close()
 
     async def stop(self) -> None:
-        """Ask the app to end, and see to it."""
+        """End the app, by force if need be."""
         if self._process is None:
             return
         with suppress(TimeoutError):
@@ -226,12 +226,12 @@ async def _closed(socket: web.WebSocketResponse) -> None:
 
 
 def _size(request: web.Request, name: str, default: int) -> int:
-    wanted = to_int(request.query.get(name, ""), default)
-    return min(max(wanted, _SIZES.start), _SIZES.stop - 1)
+    given = to_int(request.query.get(name, ""), default)
+    return min(max(given, _SIZES.start), _SIZES.stop - 1)
 
 
 def _is_ours(request: web.Request) -> bool:
-    """Whether the browser means this machine by its name, and no other site's page is behind it."""
+    """Whether a request names this machine, and does not come from another site's page."""
     host = request.headers.get("Host", "")
     name, _, port = host.partition(":")
     origin = request.headers.get("Origin")

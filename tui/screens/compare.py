@@ -62,8 +62,8 @@ that most of the runs do not have. Below are the results of each run; there `▸
 its letter, colour and line pattern when another one is removed.
 
 Runs that are over and were scored on the same tasks (evaluations; trainings by their last held-out scores)
-are compared **task by task** with the first of them: mean difference ± its standard error, and the probability of
-such a difference by chance (p). `▸` marks a value that is better with p < 0.05.
+are compared **task by task** with the first of them: mean difference ± its standard error, and the
+probability of such a difference by chance (p). `▸` marks a value that is better with p < 0.05.
 
 | key | |
 |---|---|

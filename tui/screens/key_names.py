@@ -24,5 +24,5 @@ def place_of(node: DOMNode) -> str:
         return "This screen"
     if node.BINDING_GROUP_TITLE:
         return node.BINDING_GROUP_TITLE
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__.strip("_"))
-    return words.capitalize()
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(node).__name__.strip("_"))
+    return name.capitalize()

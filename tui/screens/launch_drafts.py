@@ -40,7 +40,7 @@ class LaunchDrafts:
         """The requested draft. Raises `VfmError`; `configs` is set even then."""
         self.configs = await asyncio.to_thread(self._list)
         if request.run_id is not None:
-            draft = await self._of_run(request.run_id, told="evaluation.checkpoint" in request.values)
+            draft = await self._of_run(request.run_id, with_output="evaluation.checkpoint" in request.values)
         elif request.config is not None:
             draft = await self.choose(request.config, restore=not request.values)
         else:
@@ -147,12 +147,12 @@ class LaunchDrafts:
         for key, (text, by, value, is_wrong) in self._left_typed().get(draft.config or "", {}).items():
             draft.put(key, text, by) if is_wrong else draft.put_value(key, value, by)
 
-    async def _of_run(self, run_id: str, *, told: bool = False) -> Draft:
+    async def _of_run(self, run_id: str, *, with_output: bool = False) -> Draft:
         """The draft of a run. `told`: its output is needed too, such as its checkpoints."""
         from tui.services.rerun import draft_of
 
         client = await self._app.connect()
-        if told and (record := await client.find(run_id)).backend != "local":
+        if with_output and (record := await client.find(run_id)).backend != "local":
             await client.state(record)  # brings its output to this machine
         draft = await draft_of(client, self._app.settings, run_id)
         self.chosen = draft.config
@@ -186,10 +186,10 @@ class LaunchDrafts:
         from tui.config.yaml_files import list_configs
 
         project = self._app.settings.project_dir
-        there = [str(path.relative_to(project)) for path in list_configs(project / "configs")]
-        recent = [config for config in self._recent() if config in there]
+        existing = [str(path.relative_to(project)) for path in list_configs(project / "configs")]
+        recent = [config for config in self._recent() if config in existing]
         others = sorted(
-            (config for config in there if config not in recent), key=lambda config: config != DEMO
+            (config for config in existing if config not in recent), key=lambda config: config != DEMO
         )
         return [*recent, *others, None]
 

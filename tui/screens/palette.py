@@ -276,18 +276,18 @@ def _fields() -> list[tuple[str, str]]:
 
 def match(query: str, title: str, detail: str = "", *, fuzzy: bool = True) -> Match | None:
     """Match a query with a title and its detail; None if it does not match."""
-    words, name, rest = query.casefold().split(), title.casefold(), detail.casefold()
-    if not words:
+    terms, name, rest = query.casefold().split(), title.casefold(), detail.casefold()
+    if not terms:
         return None
-    if all(word in name or word in rest for word in words):
-        return _by_words(words, name)
-    return _by_letters("".join(words), name) if fuzzy else None
+    if all(word in name or word in rest for word in terms):
+        return _by_words(terms, name)
+    return _by_letters("".join(terms), name) if fuzzy else None
 
 
-def _by_words(words: list[str], name: str) -> Match:
-    spans = tuple((name.index(word), name.index(word) + len(word)) for word in words if word in name)
-    in_title = len(spans) / len(words)
-    at_start = sum(start == 0 or not name[start - 1].isalnum() for start, _ in spans) / len(words)
+def _by_words(terms: list[str], name: str) -> Match:
+    spans = tuple((name.index(word), name.index(word) + len(word)) for word in terms if word in name)
+    in_title = len(spans) / len(terms)
+    at_start = sum(start == 0 or not name[start - 1].isalnum() for start, _ in spans) / len(terms)
     whole = sum(end - start for start, end in spans) / max(len(name), 1)
     return Match(0.4 + 0.25 * in_title + 0.2 * at_start + 0.15 * min(whole, 1), spans)
 

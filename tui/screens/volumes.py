@@ -217,19 +217,19 @@ class VolumesScreen(VfmScreen):
 
     async def _open_requested(self, infos: Sequence[VolumeInfo]) -> None:
         """Open the requested volume, else the one that was open last, else the first one."""
-        wanted = self._request
-        if wanted is None:
+        request = self._request
+        if request is None:
             return
-        found = next((info for info in infos if _is(info, wanted.backend, wanted.volume)), None)
-        if found is not None and wanted.volume:
+        found = next((info for info in infos if _is(info, request.backend, request.volume)), None)
+        if found is not None and request.volume:
             self._request = None
-            await self._show(found, wanted.path, go_in=True)
+            await self._show(found, request.path, go_in=True)
         elif found is not None:
             self._request = None
             last = self.app.ui_state.get("volumes.last")
-            kept = next((info for info in infos if [info.backend, info.name] == last), None)
+            last_open = next((info for info in infos if [info.backend, info.name] == last), None)
             outputs = next((info for info in infos if "-outputs-" in info.name), found)
-            await self._show(kept or outputs)
+            await self._show(last_open or outputs)
 
     async def _show(self, info: VolumeInfo, path: str = "", *, go_in: bool = False) -> None:
         """Show the files of a volume; `go_in`: and focus them."""
@@ -254,8 +254,8 @@ class VolumesScreen(VfmScreen):
             self.query_one(FilesPane).files.focus()
 
     def _nothing(self, text: str) -> None:
-        for said in self.query("#volumes-nothing").results(Static):
-            said.update(Content(plain(text)))
+        for line in self.query("#volumes-nothing").results(Static):
+            line.update(Content(plain(text)))
 
     @on(VolumeList.Chosen)
     async def _chosen(self, event: VolumeList.Chosen) -> None:

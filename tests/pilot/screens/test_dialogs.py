@@ -145,9 +145,9 @@ async def test_files_are_offered_where_they_are_wanted(folders: Path) -> None:
 @pytest.mark.parametrize(
     ("role", "of_a_file", "of_nothing", "of_a_folder"),
     [
-        ("into", "a file: name a folder", "it will be made", "an empty folder"),
-        ("from", "a file", "there is no such file or folder", "an empty folder"),
-        ("save", "it is replaced only if you say so", "it will be made", "an empty folder: name a file"),
+        ("into", "a file: name a folder", "it will be created", "an empty folder"),
+        ("from", "a file", "no such file or folder", "an empty folder"),
+        ("save", "you are asked before", "it will be created", "an empty folder: name a file"),
     ],
 )
 async def test_what_is_at_a_path_is_said_and_what_becomes_of_it(

@@ -290,7 +290,7 @@ async def test_a_failed_run_says_first_what_to_do(home: Path, app: Any) -> None:
     failed_run(home)
     async with (here := app("broken")).run_test(size=NORMAL) as pilot:
         await settled(here, pilot)
-        told = shown(here, "#failure-told")
+        told = shown(here, "#failure-message")
         assert "✗ vllm  the server does not take prompts of 17 tokens" in told
         assert r"ValueError: 16 is too [b]short[/b]\x1b[2J" in told
         assert "Traceback" not in told
@@ -348,7 +348,7 @@ async def test_what_only_the_record_knows_is_told_too(home: Path, app: Any) -> N
     make_run(home, "killed", story(2, 5), status="failed", exit_code=1, failure=failure)
     async with (here := app("killed")).run_test(size=NORMAL) as pilot:
         await settled(here, pilot)
-        assert "✗ worker  it was killed (SIGKILL)" in shown(here, "#failure-told")
+        assert "✗ worker  it was killed (SIGKILL)" in shown(here, "#failure-message")
 
 
 @pytest.mark.parametrize("size", [NORMAL, WIDE])

@@ -71,7 +71,7 @@ class Shown:
     def rows(self) -> list[str]:
         """Names in the tree, indented as there."""
         lists = self.screen.query(FileList)  # none, for a moment, while another volume is opened
-        return [f"{'  ' * row.depth}{row.said or row.name}" for files in lists for row in files.shown]
+        return [f"{'  ' * row.depth}{row.message or row.name}" for files in lists for row in files.shown]
 
     @property
     def lines(self) -> str:

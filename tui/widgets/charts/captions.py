@@ -31,14 +31,14 @@ def status(shown: int, known: int, view: ChartView, *, zoomed: bool) -> str:
     return " · ".join(parts)
 
 
-def status_line(said: str, width: int) -> Content:
+def status_line(text: str, width: int) -> Content:
     """A text, and at the right as many of the keys as fit."""
     for count in range(len(_KEYS), 0, -1):
         keys = " · ".join(_KEYS[:count])
-        gap = width - len(said) - len(keys)
+        gap = width - len(text) - len(keys)
         if gap >= 3:
-            return Content(said) + Content.styled(" " * gap + keys, "$text-disabled")
-    return Content(said)
+            return Content(text) + Content.styled(" " * gap + keys, "$text-disabled")
+    return Content(text)
 
 
 def legend(runs: Iterable[tuple[int, str]], dark: bool, width: int) -> Content:

@@ -75,8 +75,8 @@ class Chart(Widget, can_focus=True):
 
     def drop_line(self, mark: int) -> None:
         """Remove a run's line; other lines keep their style."""
-        kept = [pair for pair in zip(self.lines, self._clocks, strict=True) if pair[0].mark != mark]
-        self.lines, self._clocks = [line for line, _ in kept], [clock for _, clock in kept]
+        remaining = [pair for pair in zip(self.lines, self._clocks, strict=True) if pair[0].mark != mark]
+        self.lines, self._clocks = [line for line, _ in remaining], [clock for _, clock in remaining]
         self.refresh()
 
     def refresh_data(self) -> bool:

@@ -124,10 +124,10 @@ class ChartGrid(ChartPalette, can_focus=False):
         if self.one is not None:
             self.show_one(self._neighbour(by))
             return
-        charts, here = self.shown, self.focused
+        charts, focused = self.shown, self.focused
         step = by * self.columns * (len(self._heights()) if pages else 1)
         if charts:
-            at = charts.index(here) + step if here in charts else 0
+            at = charts.index(focused) + step if focused in charts else 0
             self.screen.set_focus(charts[max(0, min(at, len(charts) - 1))])
 
     def show_one(self, name: str | None) -> None:

@@ -73,9 +73,9 @@ class FindingList(OptionList):
         """`1 problem · 3 notes · 10 fine`, and the number of pending checks."""
         states = [finding.state for finding in self._found.values()]
         counts = [(states.count(state), _WORDS[state]) for state in SIGNS]
-        told = [f"{n} {word}{'s' if n != 1 and word != 'fine' else ''}" for n, word in counts if n]
+        parts = [f"{n} {word}{'s' if n != 1 and word != 'fine' else ''}" for n, word in counts if n]
         waiting = len(CHECKS) - len(states)
-        return " · ".join([*told, *([f"{waiting} to come"] if waiting else [])])
+        return " · ".join([*parts, *([f"{waiting} to come"] if waiting else [])])
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Report the finding."""
@@ -100,7 +100,7 @@ class FindingList(OptionList):
     def _fill(self) -> None:
         """List the findings; until the cursor is moved, it is on the most severe one."""
         option = self.highlighted_option
-        kept = option.id if option and self._moved else None
+        chosen = option.id if option and self._moved else None
         states = {
             check.id: self._found[check.id].state if check.id in self._found else "waiting"
             for check in CHECKS
@@ -108,7 +108,7 @@ class FindingList(OptionList):
         ordered = sorted(CHECKS, key=lambda check: _ORDER[states[check.id]])
         self.set_options([Option(self._line(check.id, check.title), id=check.id) for check in ordered])
         ids = [check.id for check in ordered]
-        self.highlighted = ids.index(kept) if kept in ids else 0
+        self.highlighted = ids.index(chosen) if chosen in ids else 0
 
     def _line(self, id: str, title: str) -> Content:
         finding = self._found.get(id)

@@ -42,8 +42,8 @@ class PaneLayout:
 
     def room(self, width: int, height: int) -> int:
         """Number of visible panes in a terminal of so many columns and rows."""
-        wanted = width >= WIDE if self.split is None else self.split
-        if not wanted or self.zoomed or not can_split(width, height):
+        splits = width >= WIDE if self.split is None else self.split
+        if not splits or self.zoomed or not can_split(width, height):
             return 1
         return min(3 if width >= WIDE and height >= TALL else 2, len(self.places))
 

@@ -128,8 +128,11 @@ def what_is_at(typed: str, role: Role) -> str:
 
 
 _NO_FOLDER: dict[Role, tuple[str, str]] = {
-    "into": ("not there yet: it will be made", "a file: name a folder"),
-    "from": ("there is no such file or folder", "a file"),
-    "save": ("not there yet: it will be made", "a file that is there: it is replaced only if you say so"),
+    "into": ("it does not exist yet: it will be created", "a file: name a folder"),
+    "from": ("no such file or folder", "a file"),
+    "save": (
+        "it does not exist yet: it will be created",
+        "an existing file: you are asked before",
+    ),
 }
 """Notes for a path where nothing exists, and for one where a file does."""

@@ -45,8 +45,8 @@ def row_text(episode: EpisodeRow, low: float, high: float, task_width: int, turn
     task = Content(f" {fit(episode.task, task_width)}")
     if turns:
         task += Content.styled(f"{episode.turns:>2} {'turn ' if episode.turns == 1 else 'turns'} ", _MUTED)
-    said = plain(episode.error.splitlines()[0] if episode.error else episode.first)
-    return head + task + " " + Content.styled(said, "$error" if episode.error else _MUTED)
+    line = plain(episode.error.splitlines()[0] if episode.error else episode.first)
+    return head + task + " " + Content.styled(line, "$error" if episode.error else _MUTED)
 
 
 def reward_bar(reward: float, low: float, high: float, cells: int = _BAR) -> Content:
@@ -78,8 +78,8 @@ def worth(episode: Episode, width: int) -> list[Content]:
     lines = [Content.styled(plain(episode.task), "bold") + "   " + total]
     lines += _columns(episode.rewards, width)
     if episode.metrics:
-        told = [f"{named(name)} {number(value)}" for name, value in episode.metrics.items()]
-        lines.append(Content.styled(" · ".join(told), _MUTED).truncate(width, ellipsis=True))
+        metrics = [f"{named(name)} {number(value)}" for name, value in episode.metrics.items()]
+        lines.append(Content.styled(" · ".join(metrics), _MUTED).truncate(width, ellipsis=True))
     if episode.error:
         lines += [Content.styled(f"✗ {plain(line)}", "$error") for line in episode.error.splitlines()]
     return lines
@@ -124,9 +124,9 @@ def conversation(messages: Sequence[dict[str, Any]], width: int) -> Content:
             return Content("\n").join([*lines, Content.styled(rest, _FAINT)])
         role = str(message.get("role", "?"))
         turn += role == "assistant"
-        told = list(_message(message, role, turn, names, max(width, 10)))
-        shown += sum(map(len, told))
-        lines += [*told, Content("")]
+        laid_out = list(_message(message, role, turn, names, max(width, 10)))
+        shown += sum(map(len, laid_out))
+        lines += [*laid_out, Content("")]
     return Content("\n").join(lines[:-1])
 
 

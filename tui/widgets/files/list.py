@@ -44,7 +44,7 @@ class FileList(RowList):
         Binding("right,l", "unfold", "Open the folder", show=False, id="files.unfold"),
         Binding("left,h", "fold", "Close the folder, or to the one above", show=False, id="files.fold"),
         Binding("m", "mark", "Mark", show=False, id="files.mark"),
-        Binding("space", "mark(1)", "Mark, go on", show=False, id="files.mark_on"),
+        Binding("space", "mark(1)", "Mark, move down", show=False, id="files.mark_on"),
         Binding("M", "unmark", "Mark none", show=False, id="files.unmark"),
         Binding("s", "sort_next", "Sort", show=False, id="files.sort"),
         Binding("S", "reverse", "Reverse the order", show=False, id="files.reverse"),
@@ -98,7 +98,7 @@ class FileList(RowList):
         """The marked paths, or the one under the cursor."""
         if self.listing.marks:
             return outermost(self.listing.marks)
-        return [self.row.entry.path] if self.row and not self.row.said else []
+        return [self.row.entry.path] if self.row and not self.row.message else []
 
     def changed(self) -> None:
         """Show a changed tree; the cursor stays on its path."""
@@ -106,7 +106,8 @@ class FileList(RowList):
         self._rows = self.listing.rows()
         self.virtual_size = Size(0, len(self._rows) + self.HEADER)
         at = next(
-            (n for n, row in enumerate(self._rows) if row.entry.path == self._wanted and not row.said), None
+            (n for n, row in enumerate(self._rows) if row.entry.path == self._wanted and not row.message),
+            None,
         )
         self.cursor = max(0, min(self.cursor, len(self._rows) - 1)) if at is None else at
         self.reveal()
@@ -126,7 +127,7 @@ class FileList(RowList):
     def action_open(self) -> None:
         """Open or close a folder; read a file."""
         row = self.row
-        if row is None or row.said:
+        if row is None or row.message:
             return
         if not row.entry.is_dir:
             self.post_message(self.Chosen(row.entry))
@@ -138,7 +139,7 @@ class FileList(RowList):
     def action_unfold(self) -> None:
         """Open the folder, or move to its first entry."""
         row = self.row
-        if row is None or row.said or not row.entry.is_dir or self.listing.words:
+        if row is None or row.message or not row.entry.is_dir or self.listing.words:
             return
         if row.entry.path in self.listing.open:
             self.go(self.cursor + 1)
@@ -159,7 +160,7 @@ class FileList(RowList):
 
     def action_mark(self, then: int = 0) -> None:
         """Mark or unmark the entry under the cursor, then move the cursor."""
-        if self.row is not None and not self.row.said:
+        if self.row is not None and not self.row.message:
             self.listing.marks ^= {self.row.entry.path}
             self.refresh()
             self.post_message(self.Rearranged())
@@ -202,7 +203,7 @@ class FileList(RowList):
 
     def arrived(self, moved: bool) -> None:
         """Keep the cursor on this path from now on."""
-        self._wanted = self.row.entry.path if self.row and not self.row.said else self._wanted
+        self._wanted = self.row.entry.path if self.row and not self.row.message else self._wanted
         if moved:
             self.post_message(self.Moved(self.row.entry if self.row else None))
 
@@ -242,8 +243,8 @@ class FileList(RowList):
         row = self._rows[at]
         indent = " " * row.depth * _INDENT
         room = max(width - _MARK_WIDTH - _SIZE - _AGE - 2, 8)
-        if row.said:
-            return [Segment(fit(f"  {indent}  {row.said}", width), self.look("said"))]
+        if row.message:
+            return [Segment(fit(f"  {indent}  {row.message}", width), self.look("said"))]
         mark = MARK if row.entry.path in self.listing.marks else " "
         before = f"{indent}{self._sign(row)} "
         note = (

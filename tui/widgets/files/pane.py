@@ -245,7 +245,7 @@ class FilesPane(Horizontal):
 
     def _update_status(self) -> None:
         """Number of visible and of marked files, total size."""
-        rows = [row.entry.is_dir for row in self.files.shown if not row.said]
+        rows = [row.entry.is_dir for row in self.files.shown if not row.message]
         folders, files = sum(rows), len(rows) - sum(rows)
         total = self.listing.total(self.root)
         parts = []

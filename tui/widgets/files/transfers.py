@@ -47,7 +47,7 @@ class TransfersPanel(RowList):
     TransfersPanel .rows--paused { color: $warning; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("p,space", "pause", "Pause / go on", id="jobs.pause"),
+        Binding("p,space", "pause", "Pause / resume", id="jobs.pause"),
         Binding("c", "cancel", "Cancel", id="jobs.cancel"),
         Binding("r", "retry", "Try again", id="jobs.retry"),
         Binding("x,delete", "clear", "Clear what is over", id="jobs.clear"),
@@ -149,12 +149,14 @@ class TransfersPanel(RowList):
         ]
         used = sum(cell_len(part.text) for part in parts)
         unsaid = width < _WIDE and job.state in ("waiting", "paused", "cancelled")
-        text = " · ".join(filter(None, [job.state if unsaid else "", _said(job)]))
-        said = Segment(f" {fit(text, max(width - used - 1, 0))}", look if job.error else self.look("quiet"))
-        return [*parts, said]
+        text = " · ".join(filter(None, [job.state if unsaid else "", _details(job)]))
+        details = Segment(
+            f" {fit(text, max(width - used - 1, 0))}", look if job.error else self.look("quiet")
+        )
+        return [*parts, details]
 
 
-def _said(job: Job) -> str:
+def _details(job: Job) -> str:
     """Details of a job, by its state."""
     if isinstance(job.error, Occupied):
         return plain(f"{job.error.message} · try again to replace what differs")

@@ -26,7 +26,7 @@ class Row:
     """Last name of the path; with a filter, the path from the root."""
     size: int | None = None
     """Bytes; None for a folder below which not everything was listed."""
-    said: str = ""
+    message: str = ""
     """A message in place of the entries of `entry`, a folder."""
     note: str = ""
     """A note on a path, such as a checkpoint's score: `★ best, 0.47`."""
@@ -49,19 +49,19 @@ class FileRows:
         self.everything: list[Entry] | None = None
         """All entries below the root, once they were listed: for filters and the sizes of folders."""
         self._folders: dict[str, list[Entry]] = {}
-        self._said: dict[str, str] = {}
+        self._messages: dict[str, str] = {}
         self._totals: dict[str, int] = {}
         self._inside: dict[str, list[Entry]] = {}
 
     def put(self, folder: str, entries: Iterable[Entry]) -> None:
         """Set the entries of a folder."""
         self._folders[folder] = list(entries)
-        self._said.pop(folder, None)
+        self._messages.pop(folder, None)
         self.marks = {mark for mark in self.marks if self._is_there(mark)}
 
     def say(self, folder: str, text: str) -> None:
         """Show a message in place of a folder's entries."""
-        self._said[folder] = text
+        self._messages[folder] = text
         if text:
             self._folders.pop(folder, None)
 
@@ -99,15 +99,15 @@ class FileRows:
         if not self.words:
             return list(self._below(self.root, 0))
         return list(self._found()) or [
-            Row(Entry(self.root, True), said="no file has all these words in its path")
+            Row(Entry(self.root, True), message="no file has all these words in its path")
         ]
 
     def _below(self, folder: str, depth: int) -> Iterator[Row]:
-        if said := self._said.get(folder):
-            yield Row(Entry(folder, True), depth, said=said)
+        if message := self._messages.get(folder):
+            yield Row(Entry(folder, True), depth, message=message)
         entries = self._folders.get(folder)
-        if entries is not None and not entries and not said:
-            yield Row(Entry(folder, True), depth, said="nothing in here")
+        if entries is not None and not entries and not message:
+            yield Row(Entry(folder, True), depth, message="nothing in here")
         for row in self._sorted(self._row(entry, depth) for entry in entries or ()):
             yield row
             if row.entry.is_dir and row.entry.path in self.open:
@@ -156,11 +156,11 @@ def parent(path: str) -> str:
 
 def outermost(paths: Iterable[str]) -> list[str]:
     """The paths without those below another one of them."""
-    kept: list[str] = []
+    outer: list[str] = []
     for path in sorted(paths):
-        if not any(path.startswith(f"{above}/") for above in kept):
-            kept.append(path)
-    return kept
+        if not any(path.startswith(f"{above}/") for above in outer):
+            outer.append(path)
+    return outer
 
 
 def totals(entries: Iterable[Entry]) -> dict[str, int]:

@@ -58,7 +58,7 @@ class VolumeList(OptionList):
     def __init__(self, backends: Sequence[str], now: Callable[[], float], **options: Any) -> None:
         super().__init__(compact=True, **options)
         self._now = now
-        self._said = {name: "asking …" for name in backends}
+        self._messages = {name: "asking …" for name in backends}
         self._infos: dict[str, list[VolumeInfo]] = {}
         self._sizes: dict[tuple[str, str], int] = {}
 
@@ -77,12 +77,12 @@ class VolumeList(OptionList):
     def put(self, backend: str, infos: Sequence[VolumeInfo]) -> None:
         """Set the volumes of a backend."""
         self._infos[backend] = list(infos)
-        self._said[backend] = "" if infos else "no volume yet: a run makes them"
+        self._messages[backend] = "" if infos else "no volume yet: a run makes them"
         self._lay_out()
 
     def say(self, backend: str, text: str) -> None:
         """Show a message in place of the volumes of a backend."""
-        self._said[backend] = text
+        self._messages[backend] = text
         self._lay_out()
 
     def put_size(self, info: VolumeInfo, count: int) -> None:
@@ -114,11 +114,11 @@ class VolumeList(OptionList):
     def _lay_out(self) -> None:
         before = self.info
         options: list[Option] = []
-        for backend, said in self._said.items():
+        for backend, message in self._messages.items():
             head = Content.styled(backend, "bold $text-muted")
-            if said:
+            if message:
                 head += Content.styled(
-                    f"\n{plain(said)}", "$warning" if said.startswith("!") else "$text-muted"
+                    f"\n{plain(message)}", "$warning" if message.startswith("!") else "$text-muted"
                 )
             options.append(Option(head, disabled=True))
             options += [Option(self._prompt(info), id=_id(info)) for info in self._infos.get(backend, ())]

@@ -140,9 +140,9 @@ def _middle(text: str, width: int) -> str:
 def _highlighted(text: str) -> Iterator[Content]:
     """YAML with dim comments and bold sections, with control characters escaped."""
     for line in text.splitlines():
-        said = plain(line)
-        at = _comment(said)
-        body, comment = said[:at], said[at:]
+        text = plain(line)
+        at = _comment(text)
+        body, comment = text[:at], text[at:]
         top = bool(body) and not body[0].isspace()
         yield Content.styled(body, "bold" if top else "") + Content.styled(comment, "$text-muted")
 

@@ -137,9 +137,9 @@ class FormFields(FieldLines, can_focus=True):
     def action_section(self, by: int) -> None:
         """Move the cursor to the first field of another section."""
         heads = [n for n, line in enumerate(self.lines) if line.kind == "section" and line.depth == 0]
-        here = sum(head < self.cursor for head in heads) - 1
+        section = sum(head < self.cursor for head in heads) - 1
         if heads:
-            head = heads[max(0, min(here + by, len(heads) - 1))]
+            head = heads[max(0, min(section + by, len(heads) - 1))]
             self.cursor = next(row for row in self.field_rows() if row > head)
 
     def action_problem(self, by: int) -> None:

@@ -20,7 +20,7 @@ from textual.widgets import Input, Static
 from tui.text.format import plain
 from tui.widgets.common.line_input import LineInput
 from tui.widgets.launch.fields import FormFields
-from tui.widgets.launch.rows import FormLine, lay_out, legend, said
+from tui.widgets.launch.rows import FormLine, lay_out, legend, source_text
 
 if TYPE_CHECKING:
     from tui.config.schema import Row
@@ -306,7 +306,7 @@ def help_text(field: Field | None) -> Content:
         return Content("")
     lines = [
         Content.styled(field.key, "bold $foreground")
-        + Content.styled(f"  {plain(said(field))}", "$secondary")
+        + Content.styled(f"  {plain(source_text(field))}", "$secondary")
     ]
     if field.problem:
         lines.append(Content.styled(f"✗ {plain(field.problem)}", "$error"))

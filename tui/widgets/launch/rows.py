@@ -71,15 +71,15 @@ def matches(field: Field, query: str) -> bool:
 
 def legend(lines: Iterable[FormLine]) -> str:
     """The signs in use with their words: `· default  ≡ file  ✎ you`."""
-    there = {line.field.source for line in lines if line.field}
-    return "  ".join(f"{sign} {word}" for source, (sign, word) in SOURCES.items() if source in there)
+    sources = {line.field.source for line in lines if line.field}
+    return "  ".join(f"{sign} {word}" for source, (sign, word) in SOURCES.items() if source in sources)
 
 
-def said(field: Field) -> str:
+def source_text(field: Field) -> str:
     """The source of a value in full: `file · configs/x.yaml:12`, `you · the file says 200`."""
     if field.is_typed:
-        who = {"hint": "the hint's proposal", "run": "as that run had it"}.get(field.source, "you")
-        return f"{who} · {'otherwise ' + field.base if field.base else 'otherwise unset'}"
+        origin = {"hint": "the hint's proposal", "run": "as that run had it"}.get(field.source, "you")
+        return f"{origin} · {'otherwise ' + field.base if field.base else 'otherwise unset'}"
     if field.source == "override":
         return f"model.overrides for this environment · {field.where}"
     if field.source == "derived":

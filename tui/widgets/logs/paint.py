@@ -74,7 +74,7 @@ class LogPaint:
             rows.append(Strip([gutter, *Segment.apply_style(strip, style), rest], width + 1))
         return rows
 
-    def said(self, text: str) -> Strip:
+    def message(self, text: str) -> Strip:
         """A row of words in place of lines."""
         muted = self._grounds[""] + self._look.time
         return Strip([Segment(f" {text}", muted)]).adjust_cell_length(self.sight.width + 1, muted)

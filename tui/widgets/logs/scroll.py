@@ -202,7 +202,7 @@ class LogScroll(ScrollView):
         first = max(0, rows - height) if at_end else self.scroll_offset.y
         lines = self.read_rows(first, height)
         if not lines:
-            return [paint.said(self._problem or self.empty)], []
+            return [paint.message(self._problem or self.empty)], []
         strips: list[Strip] = []
         numbers: list[int] = []
         for row, line in enumerate(lines, first):

@@ -43,7 +43,7 @@ class FailurePanel(Vertical):
     def compose(self) -> ComposeResult:
         """What happened, and below it what to do next."""
         with VerticalScroll(id="failure-what"):
-            yield Static(id="failure-told")
+            yield Static(id="failure-message")
         yield Static(id="failure-next")
 
     @property
@@ -59,7 +59,7 @@ class FailurePanel(Vertical):
         self._failure = failure
         self.set_class(failure is None, "-hidden")
         if failure is not None:
-            self.query_one("#failure-told", Static).update(what_happened(failure))
+            self.query_one("#failure-message", Static).update(what_happened(failure))
             self.query_one("#failure-next", Static).update(what_next(failure))
 
     def action_apply(self) -> None:
@@ -71,11 +71,11 @@ def what_happened(failure: Mapping[str, Any]) -> Content:
     """Boundary and message, and the line of evidence if it says more."""
     message = _text(failure.get("message")) or "failed without a word"
     where = _text(failure.get("boundary")) or "worker"
-    told = Content.styled(f"✗ {where}", "bold $error") + "  " + message
+    text = Content.styled(f"✗ {where}", "bold $error") + "  " + message
     cause = _cause(_text(failure.get("cause")))
     if cause and " ".join(cause.split()) not in " ".join(message.split()):
-        told += Content.styled(f"\n  {cause}", "$text-muted")
-    return told
+        text += Content.styled(f"\n  {cause}", "$text-muted")
+    return text
 
 
 def what_next(failure: Mapping[str, Any]) -> Content:
@@ -99,10 +99,10 @@ def _change(hint: Mapping[str, Any]) -> Content:
 
 
 def _keys(keys: list[tuple[str, str]]) -> Content:
-    told = [
+    labels = [
         Content.styled(key, "bold $accent") + Content.styled(f" {what}", "$text-muted") for key, what in keys
     ]
-    return Content("  ") + Content("   ").join(told)
+    return Content("  ") + Content("   ").join(labels)
 
 
 def _text(value: Any) -> str:

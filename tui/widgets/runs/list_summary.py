@@ -19,23 +19,23 @@ _ORDER = ("running", "pending", "failed", "cancelled", "done")
 def summary(rows: Sequence[RunRow], shown: int, marked: int, notes: Iterable[str], width: int) -> Content:
     """Counts by status at the left; pending backends, marks and the number of runs at the right."""
     counts = Counter(row.status for row in rows)
-    words = [(status, count) for status in _ORDER if (count := counts.pop(status, 0))]
-    words += sorted(counts.items())
-    left = _counts(words, short=False)
+    statuses = [(status, count) for status in _ORDER if (count := counts.pop(status, 0))]
+    statuses += sorted(counts.items())
+    left = _counts(statuses, short=False)
     right = Content("  ").join(_right(len(rows), shown, marked, notes))
     if left.cell_length + right.cell_length + 2 > width:
-        left = _counts(words, short=True)
+        left = _counts(statuses, short=True)
     gap = max(1, width - left.cell_length - right.cell_length)
     return left + Content(" " * gap) + right
 
 
-def _counts(words: Sequence[tuple[str, int]], *, short: bool) -> Content:
+def _counts(statuses: Sequence[tuple[str, int]], *, short: bool) -> Content:
     parts = [
         Content.styled(
             f"{STATUS_SIGNS.get(status, '?')} {count}" + ("" if short else f" {plain(status)}"),
             _STYLES.get(status, "$text-muted"),
         )
-        for status, count in words
+        for status, count in statuses
     ]
     return Content("  " if short else "   ").join(parts)
 

@@ -61,22 +61,22 @@ class RunStatus(Widget):
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._standing = RunSummary("pending")
+        self._summary = RunSummary("pending")
 
-    def show(self, standing: RunSummary) -> None:
+    def show(self, summary: RunSummary) -> None:
         """Show a summary, if it changed."""
-        if standing != self._standing:
-            grows = bool(standing.scores) != bool(self._standing.scores)
-            self._standing = standing
+        if summary != self._summary:
+            grows = bool(summary.scores) != bool(self._summary.scores)
+            self._summary = summary
             self.refresh(layout=grows)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Two lines, or three."""
-        return 2 + bool(self._standing.scores)
+        return 2 + bool(self._summary.scores)
 
     def render(self) -> RenderResult:
         """The lines, fitted to the width."""
-        width, run = self.content_size.width, self._standing
+        width, run = self.content_size.width, self._summary
         lines = [first_line(run, width), second_line(run, width)]
         return Content("\n").join([*lines, scores_line(run, width)] if run.scores else lines)
 
@@ -84,9 +84,9 @@ class RunStatus(Widget):
 def first_line(run: RunSummary, width: int) -> Content:
     """Status and activity at the left; steps, a bar and the time left at the right."""
     left = Content.styled(status_words(plain(run.status)), STATUS_STYLES.get(run.status, "bold"))
-    said = run.doing or _ended(run)
-    if said:
-        left += Content(f"  {plain(said)}")
+    activity = run.doing or _ended(run)
+    if activity:
+        left += Content(f"  {plain(activity)}")
     figures = _progress(run)
     left += _attempt(run, width - left.cell_length - figures.cell_length)
     room = width - left.cell_length - figures.cell_length - 4
@@ -131,22 +131,22 @@ def roughly(seconds: float) -> str:
 def _progress(run: RunSummary) -> Content:
     if run.step is None and not run.total:
         return Content("")
-    said = Content.styled(f"{run.step or 0:,}", "bold")
+    steps = Content.styled(f"{run.step or 0:,}", "bold")
     if run.total:
-        said += f"/{run.total:,}" + Content.styled(
+        steps += f"/{run.total:,}" + Content.styled(
             f"  {100 * (run.step or 0) / run.total:.0f} %", "$text-muted"
         )
     if run.eta is not None:
-        said += Content.styled("  ETA ", "$text-muted") + roughly(run.eta)
-    return said
+        steps += Content.styled("  ETA ", "$text-muted") + roughly(run.eta)
+    return steps
 
 
 def _attempt(run: RunSummary, room: int) -> Content:
     """The attempt, and its cause if there is room."""
     if not run.attempt:
         return Content("")
-    said = _DOT + Content.styled(plain(run.attempt), "$warning")
-    return said if said.cell_length <= room else _DOT + Content.styled(_short(run.attempt), "$warning")
+    attempt = _DOT + Content.styled(plain(run.attempt), "$warning")
+    return attempt if attempt.cell_length <= room else _DOT + Content.styled(_short(run.attempt), "$warning")
 
 
 def _short(attempt: str) -> str:

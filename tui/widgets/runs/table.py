@@ -27,7 +27,7 @@ class RunTable(RunLines):
         Binding("enter", "open", "Open", id="runs.open"),
         *moving("runs", "run"),
         Binding("m", "mark", "Mark", id="runs.mark"),
-        Binding("space", "mark(1)", "Mark, go on", show=False, id="runs.mark_on"),
+        Binding("space", "mark(1)", "Mark, move down", show=False, id="runs.mark_on"),
         Binding("M", "mark_all", "Mark all shown, or none", show=False, id="runs.mark_all"),
         Binding("s,greater_than_sign", "sort_next(1)", "Sort by the next column", show=False, id="runs.sort"),
         Binding(

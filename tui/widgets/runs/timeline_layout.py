@@ -56,22 +56,22 @@ def line(found: Sequence[Span], width: int, attempt: Span | None = None) -> Cont
 
 def _ways(found: Sequence[Span]) -> list[list[Content]]:
     """Forms of a phase, from the longest to the shortest."""
-    here = under_way(found)
+    current = under_way(found)
     begun = [span for span in found if span.state != "ahead"]
     ahead = [span for span in found if span.state == "ahead"]
     also = [Content.styled(f"○ {len(ahead)} ahead", STYLES["ahead"])] if ahead else []
 
-    def told(spans: Sequence[Span], lengths: Callable[[Span], bool]) -> list[Content]:
-        return [_piece(span, lengths(span), span is here) for span in spans]
+    def pieces(spans: Sequence[Span], lengths: Callable[[Span], bool]) -> list[Content]:
+        return [_piece(span, lengths(span), span is current) for span in spans]
 
     def is_open(span: Span) -> bool:
-        return span is here or span.state == "now"
+        return span is current or span.state == "now"
 
     return [
-        told(found, lambda _: True),
-        told(found, is_open),
-        told(begun, is_open) + also,
-        told([span for span in begun if is_open(span)], is_open) + also,
+        pieces(found, lambda _: True),
+        pieces(found, is_open),
+        pieces(begun, is_open) + also,
+        pieces([span for span in begun if is_open(span)], is_open) + also,
     ]
 
 
@@ -108,17 +108,17 @@ def chart(
     failed shows its sub-phases, on one line or (`unfold`) one each. Earlier attempts than `attempt` are thin.
     """
     rows: list[Content] = []
-    here = under_way(found)
+    current = under_way(found)
     begun = [span for span in found if span.state != "ahead" or span.earlier]
     names = max([cell_len(plain(span.name)) for span in [*begun, *([attempt] if attempt else [])]], default=0)
-    if unfold and here is not None:
-        names = max([names, *(cell_len(plain(part.name)) + 2 for part in here.parts)])
+    if unfold and current is not None:
+        names = max([names, *(cell_len(plain(part.name)) + 2 for part in current.parts)])
     axis = _Axis.of(begun, width - names - _BEFORE_BARS, eta)
     if attempt is not None:
         rows.append(_again(attempt, names, axis))
     for span in begun:
         rows.append(_row(span, names, axis))
-        if span is here and span.parts and span.state != "done":
+        if span is current and span.parts and span.state != "done":
             rows += _parts(span, names, axis, width, unfold)
     ahead = [span for span in found if span not in begun]
     if ahead:
@@ -136,8 +136,8 @@ def _again(attempt: Span, names: int, axis: _Axis) -> Content:
     """The start of the attempt, and its cause."""
     name = Content.styled(f"{AGAIN} {pad(attempt.name, names)}", "$warning")
     since = "" if attempt.seconds is None else duration(attempt.seconds)
-    told = name + Content.styled(f"  {since:>11}  ", "$text-muted")
-    return told + axis.mark(attempt.start or 0.0, plain(attempt.note))
+    pieces = name + Content.styled(f"  {since:>11}  ", "$text-muted")
+    return pieces + axis.mark(attempt.start or 0.0, plain(attempt.note))
 
 
 def _parts(span: Span, names: int, axis: _Axis, width: int, unfold: bool) -> list[Content]:
@@ -196,11 +196,11 @@ class _Axis:
         if self._cells < _LEAST_BAR:
             return Content.styled(note, "$text-muted")
         at = min(self._half(t) // 2, self._cells - 1)
-        tick, said = Content.styled("╷", "$warning"), Content.styled(note, "$text-muted")
-        if at + 2 + said.cell_length <= self._cells:
-            return Content(" " * at) + tick + " " + said
+        tick, label = Content.styled("╷", "$warning"), Content.styled(note, "$text-muted")
+        if at + 2 + label.cell_length <= self._cells:
+            return Content(" " * at) + tick + " " + label
         room = max(at - 1, 0)
-        return Content(" " * (room - said.cell_length)) + said.truncate(room, ellipsis=True) + " " + tick
+        return Content(" " * (room - label.cell_length)) + label.truncate(room, ellipsis=True) + " " + tick
 
     def _half(self, t: float) -> int:
         return max(0, min(int((t - self._start) / self._per_half), self._cells * 2))

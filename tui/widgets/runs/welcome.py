@@ -34,8 +34,8 @@ class Welcome(Vertical):
     """
     CHOICES: ClassVar[list[tuple[Choice, str, str, str]]] = [
         ("demo", "Enter", "Run the demo", "learn Wordle's first move on this CPU in minutes"),
-        ("launch", "n", "Launch a config", "pick one, change it in a form, see the plan"),
-        ("doctor", "D", "Check the setup", "what is there, what is missing, what mends it"),
+        ("launch", "n", "Launch a config", "choose one, edit it in a form, check the plan"),
+        ("doctor", "D", "Check the setup", "what is set up, what is missing, how to fix it"),
     ]
 
     @dataclass
@@ -52,7 +52,7 @@ class Welcome(Vertical):
                 "vfm trains language models by reinforcement learning. A config names a model and an "
                 "environment; a run plays episodes of it and learns from their rewards, on this machine "
                 "or on Modal.\n\n",
-                ("Runs show up here, live, and stay to be compared and fetched.", "$text-muted"),
+                ("Runs are listed here, live and past, to be compared and downloaded.", "$text-muted"),
             ),
             id="welcome-words",
         )

@@ -29,7 +29,7 @@ def tree() -> FileRows:
 
 
 def names(rows: FileRows) -> list[str]:
-    return [row.said or row.name for row in rows.rows()]
+    return [row.message or row.name for row in rows.rows()]
 
 
 def test_folders_come_first_and_numbers_count() -> None:
@@ -69,7 +69,7 @@ def test_a_filter_below_a_root_looks_at_what_follows_it() -> None:
     rows.words = ["10"]
     assert names(rows) == ["step-10"]
     rows.words = ["runs"]
-    assert rows.rows()[0].said
+    assert rows.rows()[0].message
 
 
 def test_marks_of_what_is_gone_go_too() -> None:

@@ -11,7 +11,7 @@ from tui.planning.draft import Draft
 from tui.planning.preview import fields_of, look
 from tui.settings import Settings
 from tui.widgets.launch.field_lines import wrapped
-from tui.widgets.launch.rows import FormLine, lay_out, said
+from tui.widgets.launch.rows import FormLine, lay_out, source_text
 
 ROOT = Path(__file__).parents[4]
 
@@ -84,7 +84,7 @@ def test_changed_only_shows_what_was_typed_and_what_that_changes(draft: Draft) -
 def test_a_source_is_said_in_words(draft: Draft) -> None:
     draft.put("training.steps", "7")
     draft.put("training.environment", "bfcl-single-turn")
-    by_key = {field.key: said(field) for field in draft.fields()}
+    by_key = {field.key: source_text(field) for field in draft.fields()}
     assert by_key["training.steps"] == "you · otherwise 200"
     assert by_key["training.batch_size"] == "configs/modal_training_config.yaml:28"
     assert by_key["training.seed"] == "the default"
@@ -100,7 +100,7 @@ def test_what_is_set_by_itself_stands_in_its_field(tmp_path: Path) -> None:
     fields = {field.key: field for field in fields_of(draft, outlook)}
     parser = fields["vllm.tool_call_parser"]
     assert (parser.text, parser.source, parser.differs) == ("xlam", "derived", False)
-    assert said(parser) == "set for vf-bfcl-single-turn"
+    assert source_text(parser) == "set for vf-bfcl-single-turn"
     assert fields["vllm.enable_auto_tool_choice"].text == "true"
     draft.put("vllm.tool_call_parser", "herms")
     outlook = look(draft.resolved, Settings.load(tmp_path, {}), kind="train", backend="local", config=None)
