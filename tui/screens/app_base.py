@@ -21,7 +21,7 @@ from textual.widget import Widget
 from remote.contract.errors import VfmError
 from tui.screens.crash_report import CrashReporter, ReportingWorkerManager
 from tui.settings import Folders, glance
-from tui.text.format import one_line, plain, size
+from tui.text.format import first_lines, one_line, plain, size
 from tui.user.preferences import Preferences
 from tui.user.ui_state import UiState
 
@@ -211,10 +211,8 @@ class AppBase(App[Any]):
         severity: SeverityLevel = "warning" if job.left_out else "information"
         self.notify(text, severity=severity, title=f"✓ {job.direction}ed")
         if job.left_out:
-            named = [f"{entry.path}: {entry.why}" for entry in job.left_out[:_MOST_LEFT_OUT]]
-            if (more := len(job.left_out) - _MOST_LEFT_OUT) > 0:
-                named.append(f"and {more:,} more")
-            self.notify(plain("; ".join(named)), severity="warning", title="! left out")
+            entries = first_lines([f"{entry.path}: {entry.why}" for entry in job.left_out], _MOST_LEFT_OUT)
+            self.notify(plain("; ".join(entries)), severity="warning", title="! left out")
 
     def _make_client(self) -> Client:
         from tui.client import Client

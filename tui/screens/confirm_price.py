@@ -1,6 +1,6 @@
 """Confirm the price of a launch: what an hour costs, what it can come to, what limits it.
 
-The plan computes the amounts; `tui/text/price.py` formats them.
+The plan computes the amounts; `tui/planning/price_text.py` formats them.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tui.planning import price_text
 from tui.screens.app_base import AppBase
 from tui.screens.dialogs import Confirm
 
@@ -20,7 +21,7 @@ async def confirm_price(app: AppBase, plans: Sequence[Plan]) -> bool:
     paid = [plan for plan in plans if plan.price is not None]
     if not paid:
         return True
-    lines = price.before(paid[0]) if len(paid) == 1 else [price.in_short(plan) for plan in paid]
+    lines = price_text.before(paid[0]) if len(paid) == 1 else [price_text.in_short(plan) for plan in paid]
     runs = "this run" if len(paid) == 1 else f"{len(paid)} runs"
     title = f"Launch {runs} on {paid[0].request.backend}?"
     sure = await app.push_screen_wait(Confirm(title, lines, yes="Launch"))

@@ -237,11 +237,5 @@ class AskPath(AskText):
         path.focus()
 
 
-def shown(what: Sequence[str]) -> list[str]:
-    """The first lines, with control characters escaped, and the number of the others."""
-    lines = [plain(line) for line in what[:MOST_LINES]]
-    return [*lines, f"… and {len(what) - MOST_LINES} more"] if len(what) > MOST_LINES else lines
-
-
 def _label(text: str, key: str) -> Content:
     return Content.assemble(text, "  ", (key, "dim"))

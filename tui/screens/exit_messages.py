@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from tui.store.runs.row import LIVE
+from tui.text.format import listed
 
 if TYPE_CHECKING:
     from tui.client import Client
@@ -33,9 +34,8 @@ def live_runs_message(runs: Iterable[Run]) -> str:
         return ""
     many = len(live) > 1
     go_on = f"{len(live)} runs go on" if many else "1 run goes on"
-    return (
-        f"{go_on}: {_names(live)} · vfm-tui or vfm logs RUN --follow joins {'them' if many else 'it'} again"
-    )
+    joins = f"vfm-tui or vfm logs RUN --follow joins {'them' if many else 'it'} again"
+    return f"{go_on}: {listed(live, _MOST_NAMES)} · {joins}"
 
 
 def broken_transfers_message(jobs: Sequence[Job]) -> str:
@@ -46,7 +46,7 @@ def broken_transfers_message(jobs: Sequence[Job]) -> str:
     kind, many = kinds.pop() if len(kinds) == 1 else "transfer", len(jobs) > 1
     broken = f"{len(jobs)} {kind}s were" if many else f"1 {kind} was"
     again = "start them again, and they go on" if many else "start it again, and it goes on"
-    return f"{broken} interrupted: {_names([job.name for job in jobs])} · {again} from there"
+    return f"{broken} interrupted: {listed([job.name for job in jobs], _MOST_NAMES)} · {again} from there"
 
 
 async def current_runs(rows: Iterable[RunRow], client: Client | None) -> Sequence[Run]:
@@ -59,9 +59,3 @@ async def current_runs(rows: Iterable[RunRow], client: Client | None) -> Sequenc
     except Exception:
         return rows  # the app is gone: better an older listing than an error
     return [*local, *(row for row in rows if row.backend != "local")]
-
-
-def _names(names: Sequence[str]) -> str:
-    """The first few of them, and how many more there are."""
-    more = len(names) - _MOST_NAMES
-    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -58,8 +58,8 @@ class FileActions:
         client, volume = await self._app.connect(), pane.volume
         removals = [(path, await to_remove(client, volume.name, path, volume.backend)) for path in paths]
         total = Removal(sum(found.count for _, found in removals), sum(found.bytes for _, found in removals))
-        lines = [f"{path}  {removed(found)}" for path, found in removals]
-        title = f"Delete {removed(total)} of {pane.volume.name}? There is no way back."
+        lines = [f"{path}  {found}" for path, found in removals]
+        title = f"Delete {total} of {pane.volume.name}? There is no way back."
         if not await self._app.push_screen_wait(Confirm(title, lines, yes="Delete")):
             return
         deleted = []

@@ -20,7 +20,7 @@ from textual.widgets import Static
 
 from tui.store.charts import axes
 from tui.store.charts.system_metrics import Figure, MachineHistory, figures, has_gpu, label_of
-from tui.text.format import plain
+from tui.text.format import pad, plain
 from tui.widgets.charts.browser import ChartBrowser, browser_keys
 from tui.widgets.charts.chart import Chart
 from tui.widgets.charts.plot import ChartView

@@ -17,8 +17,7 @@ from textual.geometry import Size
 from textual.message import Message
 
 from tui.backends.base import Entry
-from tui.text.format import age, plain, size
-from tui.widgets.common.cells import fit
+from tui.text.format import age, fit, plain, size
 from tui.widgets.common.row_list import RowList, moving
 from tui.widgets.files.tree import SORTS, FileRows, Row, Sort, outermost, parent
 from tui.widgets.runs.columns import middle

@@ -13,8 +13,7 @@ from textual.message import Message
 
 from tui.backends.destination import Occupied
 from tui.services.transfers import Job, Transfers
-from tui.text.format import duration, one_line, plain, size
-from tui.widgets.common.cells import fit
+from tui.text.format import duration, fit, one_line, plain, size
 from tui.widgets.common.row_list import RowList, moving
 from tui.widgets.runs.columns import middle
 

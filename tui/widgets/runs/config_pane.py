@@ -21,8 +21,7 @@ from textual.widgets.option_list import Option
 
 from remote.contract import layout
 from remote.contract.errors import VfmError
-from tui.text.format import duration, moment, plain
-from tui.widgets.common.cells import pad
+from tui.text.format import duration, moment, pad, plain
 from tui.widgets.common.clipboard import copy
 from tui.widgets.common.filter_input import FilterInput
 
@@ -161,7 +160,7 @@ class ConfigPane(Vertical):
 
     @work(group="bill", description="request the run's bill", exit_on_error=False)
     async def _load_bill(self) -> None:
-        from tui.text.price import billed
+        from tui.planning.price_text import billed
 
         try:
             amount = await self._loader.billed(self._record)
@@ -278,6 +277,7 @@ def _on_record(record: RunRecord) -> Iterator[Fact]:
 
 def _costs(record: RunRecord, bill: str) -> Iterator[Fact]:
     """Attempts and their cost; the cost of a run under way is in the status line of its screen."""
+    from tui.planning.price_text import usd
     from tui.services.price import estimate
     from tui.store.logs.event_text import because
 

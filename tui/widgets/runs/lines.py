@@ -13,7 +13,7 @@ from rich.style import Style
 from textual.geometry import Size
 
 from tui.store.runs.row import Key, RunRow
-from tui.widgets.common.cells import fit
+from tui.text.format import fit
 from tui.widgets.common.row_list import RowList
 from tui.widgets.runs.columns import BY_NAME, MARK, MARK_WIDTH, Layout, cell, lay_out
 
