@@ -24,7 +24,7 @@ from tests.waiting import until
 from tui.app import VfmApp
 from tui.client import Client
 from tui.planning.plan import Plan
-from tui.screens import launch, requests
+from tui.screens import launch_editor, requests
 from tui.screens.dialogs import Confirm
 from tui.screens.launch import LaunchScreen
 from tui.screens.run import RunScreen
@@ -561,7 +561,7 @@ async def test_the_command_is_copied(opened: Opened, monkeypatch: pytest.MonkeyP
         await pilot.press("y")
         await until(lambda: bool(pilot.app.clipboard), "the clipboard")
         assert pilot.app.clipboard == "vfm launch configs/one.yaml --backend local"
-        monkeypatch.setattr(launch, "SETTLE", 3600)  # the plan that is shown stays that of before
+        monkeypatch.setattr(launch_editor, "SETTLE", 3600)  # the plan that is shown stays that of before
         form(screen).go_to("training.steps")
         await pilot.press("7", "enter", "y")
         await until(lambda: pilot.app.clipboard.endswith(" --set training.steps=7"), "the clipboard")

@@ -33,13 +33,13 @@ async def test_a_failed_run_goes_on_on_its_own_screen(bench: LocalBench, setting
         await until(lambda: screen._live is not None and screen._live.over, "the run's end")
         assert screen._live is not None
         assert screen._live.status == "failed"
-        assert "resume" in {binding.action for _, binding, enabled, _ in screen.active_bindings.values()}
+        assert "run.resume" in {binding.id for _, binding, enabled, _ in screen.active_bindings.values()}
         await pilot.press("R")
         await until(lambda: screen._live is not None and screen._live.status == "done", "the second attempt")
         await until(lambda: screen._live is not None and screen._live.over, "its end")
         assert screen._live.state.attempt == 2
         assert screen._live.state.failure is None
-        assert "resume" not in {b.action for _, b, _, _ in screen.active_bindings.values()}, "it is done"
+        assert "run.resume" not in {b.id for _, b, _, _ in screen.active_bindings.values()}, "it is done"
     assert len(await client.runs_of("local")) == 1
 
 
