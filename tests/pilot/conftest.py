@@ -21,7 +21,6 @@ from remote.contract.record import RunRecord
 from remote.contract.spec import ExperimentSpec
 from remote.output.run_dir import RunDir
 from tests.backends.conftest import LocalBench
-from tests.backends.conftest import until as until
 from tui.backends.base import Backend, Damaged, Volumes
 from tui.backends.local.backend import LocalBackend
 from tui.client import Client

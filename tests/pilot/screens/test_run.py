@@ -765,4 +765,4 @@ async def test_a_file_that_cannot_be_written_is_told_of(home: Path, app: Any, tm
         await until(lambda: not isinstance(here.screen, RunScreen), "the question")
         await pilot.pause()
         await pilot.press("enter")
-        await until(lambda: any("cannot write" in n.message for n in here._notifications), "words")
+        await until(lambda: any("cannot save" in n.message for n in here._notifications), "words")

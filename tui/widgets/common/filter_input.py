@@ -85,13 +85,13 @@ class FilterInput(Horizontal):
     @property
     def text(self) -> str:
         """The filter."""
-        return self.query_one(Input).value if self.is_mounted else self._first
+        return next((typed.value for typed in self.query(Input)), self._first)
 
     @text.setter
     def text(self, text: str) -> None:
         self._first = text
-        if self.is_mounted:
-            self.query_one(Input).value = text
+        for typed in self.query(Input):
+            typed.value = text
             self.set_class(bool(text), "-open")
 
     def open(self) -> None:

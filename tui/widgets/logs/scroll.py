@@ -145,7 +145,7 @@ class LogScroll(ScrollView):
         """Set the virtual size: at the end of scrolling, the last lines fill the widget."""
         rows, (_, height) = len(self.rows), self.room
         if not self.wrap:
-            self._longest = max(self._longest, self._paint.widest)
+            self._longest = max(self._longest, self._painter.widest if self._painter else 0)
             whole = Size(min(self._longest, WIDEST) + 1, rows)
         else:
             whole = Size(0, rows + height - self._fitting(rows - 1, -1) if rows else 0)
