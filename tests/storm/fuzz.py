@@ -106,7 +106,7 @@ class Fuzz:
         """Words after `--set`, and what they are spelt as."""
         text = self.mutated(self._rng.choice(("training.steps=3", "training.environment_args.x={a: [1, 2]}")))
         override = parse_one(text)
-        assert parse_one(override.words).words == override.words
+        assert parse_one(override.argument).argument == override.argument
         resolve(None, [text])
 
     def stream(self) -> None:
@@ -153,7 +153,9 @@ class Fuzz:
 
     def log_query(self) -> None:
         """The log's filter: a pattern of RE2's language."""
-        LogQuery(None).also(self.mutated(r"(?i)step \d+/[0-9]{1,3}(a|b)*$")).has(b"[train] step 3/10\n")
+        LogQuery(None).also(self.mutated(r"(?i)step \d+/[0-9]{1,3}(a|b)*$")).matches_text(
+            b"[train] step 3/10\n"
+        )
 
     def names(self) -> None:
         """Names of volumes, apps and people."""

@@ -1,7 +1,7 @@
-"""A value as a form's one-line field holds it, and back.
+"""Convert a value to the text of a form's one-line field, and back.
 
-Owns how friendly the field is: text needs no quotes, an empty field is unset, a number is written
-short. YAML itself is files'; what is a good value, resolve's.
+Text needs no quotes, an empty field is unset, a number is written short. `yaml_files.py` reads YAML;
+`resolve.py` checks values.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _EXPONENT = re.compile(r"e([+-])0*(\d)")
 
 
 def read(row: Row, text: str) -> Any:
-    """The value that a field's text stands for. Raises `ConfigProblems` where it is none."""
+    """Read the value of a field's text. Raises `ConfigProblems`."""
     text = text.strip()
     if row.optional and text in ("", "null", "~"):
         return None
@@ -34,7 +34,7 @@ def read(row: Row, text: str) -> Any:
 
 
 def spoken(row: Row, value: Any) -> str:
-    """A value as its field shows it; unset is empty."""
+    """The text of a field that holds a value; unset is empty."""
     if value is None:
         return ""
     if row.type == "mapping" and value == {}:
@@ -47,9 +47,9 @@ def spoken(row: Row, value: Any) -> str:
 
 
 def mapping_line(row: Row, lines: Sequence[str]) -> str:
-    """A mapping that was written on several lines (YAML, or laid out JSON) as its field holds it.
+    """A mapping of several lines (YAML or JSON), such as one that was pasted, as the text of its field.
 
-    What cannot be read stays as it was written, on one line: the field says what is wrong with it.
+    Lines that cannot be read are joined as they are: the field then shows what is wrong with them.
     """
     try:
         value = yaml_files.read_block("\n".join(lines), row.key)
@@ -59,7 +59,7 @@ def mapping_line(row: Row, lines: Sequence[str]) -> str:
 
 
 def number(value: float) -> str:
-    """A number without what it does not need: `3e-6`, `8`, `0.5`."""
+    """A number in its shortest form: `3e-6`, `8`, `0.5`."""
     text = repr(value).removesuffix(".0")
     return _EXPONENT.sub(r"e\1\2", text).replace("e+", "e")
 

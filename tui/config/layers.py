@@ -1,7 +1,6 @@
-"""Layers of values: nested data taken apart into keys, laid over one another, put together again.
+"""Layers of values: flatten nested data into keys, override layer by layer, nest again.
 
-Owns which keys there are, telling about those that there are not, and who wins. Types and bounds
-are the spec's; where layers come from is resolve's.
+Also describes unknown keys and wrong values. The spec has types and bounds; `resolve.py` makes the layers.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ class Layers:
         self.provenance: dict[Key, Provenance] = {}
 
     def put(self, key: Key, value: Any, source: Provenance) -> None:
-        """Lay one value over what stood at, above and below its key."""
+        """Set a value; it replaces values at, above and below its key."""
         for other in [k for k in self.values if k[: len(key)] == key or key[: len(k)] == k]:
             self.drop(other)
         self.values[key] = value
         self.provenance[key] = source
 
     def drop(self, key: Key) -> None:
-        """Take a value out."""
+        """Remove a value."""
         del self.values[key], self.provenance[key]
 
     def under(self, key: Key) -> list[Key]:
@@ -55,7 +54,7 @@ class Layers:
 
 
 def defaults() -> Layers:
-    """The layer below all others."""
+    """The lowest layer: the spec's defaults."""
     layers = Layers()
     for row in schema.rows():
         layers.put(row.path, row.default, Provenance(layer="default"))
@@ -68,7 +67,7 @@ def is_section(key: Key) -> bool:
 
 
 def is_open(key: Key) -> bool:
-    """Whether a key is a mapping of the user's own, or lies in one."""
+    """Whether a key is a mapping with keys of the user's own, or lies in one."""
     return any(is_open_root(key[:n]) for n in range(1, len(key) + 1))
 
 
@@ -79,7 +78,7 @@ def is_open_root(key: Key) -> bool:
 
 
 def leaves(data: Any, key: Key = ()) -> Iterator[tuple[Key, Any]]:
-    """The values of nested data with their full keys; what no section holds comes out as it is."""
+    """The values of nested data with their full keys; a mapping that is no section is one value."""
     inside = not key or is_section(key) or is_open(key)
     if inside and isinstance(data, dict) and (data or not is_open(key)):
         for name, value in data.items():
@@ -92,14 +91,14 @@ def leaves(data: Any, key: Key = ()) -> Iterator[tuple[Key, Any]]:
 
 
 def unknown(key: Key, where: str) -> Problem | None:
-    """The problem with a key that the spec does not have, with the nearest that it has."""
+    """The problem with a key that the spec does not have, and the key to propose; None for a known key."""
     if key in schema.by_path() or is_section(key) or is_open(key):
         return None
-    dotted, here = ".".join(key), peer_names.find(key)
-    if here is not None and dotted not in schema.by_key():
-        note = f"; {here.note}" if here.key and here.note else here.note
-        said = f"here it is {here.key}{note}" if here.key else note
-        return Problem(f"unknown key {dotted}: {said}", where, dotted, proposal=here.key)
+    dotted, ours = ".".join(key), peer_names.find(key)
+    if ours is not None and dotted not in schema.by_key():
+        note = f"; {ours.note}" if ours.key and ours.note else ours.note
+        advice = f"here it is {ours.key}{note}" if ours.key else note
+        return Problem(f"unknown key {dotted}: {advice}", where, dotted, proposal=ours.key)
     near = nearest(key)
     message = f"unknown key {dotted}"
     parent = next((".".join(key[:n]) for n in range(1, len(key)) if key[:n] in schema.by_path()), None)
@@ -114,7 +113,7 @@ def unknown(key: Key, where: str) -> Problem | None:
 
 
 def nearest(key: Key) -> list[str]:
-    """The known keys that were probably meant: at most three, the likeliest first."""
+    """The known keys that are most similar: at most three, the most similar first."""
     known = [*schema.by_key(), *schema.sections()]
     dotted, name = ".".join(key), key[-1]
     if dotted in known:
@@ -137,7 +136,7 @@ def _likeness(a: str, b: str) -> float:
 
 
 def wrong_kind(key: Key, value: Any) -> bool:
-    """Whether pydantic would take in silence what nobody means: `true` as a number, an endless number."""
+    """Whether pydantic would accept a value that nobody means: `true` as a number, or an infinite number."""
     row = schema.by_path().get(key)
     is_number = row is not None and row.type in ("whole number", "number")
     if is_number and isinstance(value, str):  # quoted: what it says by YAML's grammar, not by Python's
@@ -153,7 +152,7 @@ def _finite(value: Any) -> bool:
 
 
 def field_problem(key: Key, value: Any, where: str) -> Problem:
-    """What is wrong with a value, in words that its row gives."""
+    """The problem with a value: what it is, and what its key takes."""
     dotted = ".".join(key)
     row = schema.by_path().get(key)
     expected = row.expected if row else _expected_elsewhere(key)

@@ -1,8 +1,4 @@
-"""`--set KEY=VALUE`: what the user typed over a config.
-
-Owns taking the words apart and spelling them again. What a value means is files'; what a key means
-is resolve's.
-"""
+"""Parse and spell `--set KEY=VALUE`. `yaml_files.py` reads the values; `resolve.py` checks the keys."""
 
 from __future__ import annotations
 
@@ -22,7 +18,7 @@ _PART = re.compile(r"[^\s.=]+")
 
 @dataclass(frozen=True)
 class Override:
-    """One value that was typed, with its key."""
+    """A value that the user set, with its key."""
 
     key: Key
     value: Any
@@ -31,29 +27,29 @@ class Override:
 
     @property
     def dotted(self) -> str:
-        """The key as it is typed."""
+        """The key with dots."""
         return ".".join(self.key)
 
     @property
-    def words(self) -> str:
-        """`KEY=VALUE`, such that parsing it gives this override again."""
+    def argument(self) -> str:
+        """`KEY=VALUE`, which parses to this override again."""
         return f"{self.dotted}={spell(self.value)}"
 
     @property
     def where(self) -> str:
-        """What a problem or a provenance calls it: no secret is repeated."""
+        """How problems and provenance name it, without secrets."""
         return f"--set {self.shown}"
 
     @property
     def shown(self) -> str:
-        """`words` as they may be shown: a plain value as it was typed."""
+        """`argument` with secrets hidden; a plain value as the user typed it."""
         if self.typed is None or not self.typed.isprintable() or isinstance(self.value, dict | list):
             return f"{self.dotted}={spell(shown_value(self.dotted, self.value))}"
         return f"{self.dotted}={shown_value(self.dotted, self.typed)}"
 
 
 def parse(words: Iterable[str]) -> list[Override]:
-    """The overrides in the order in which they were typed. Raises `ConfigProblems` with every bad one."""
+    """Parse overrides, in order. Raises `ConfigProblems` that name every bad one."""
     overrides, problems = [], []
     for text in words:
         try:
@@ -66,7 +62,7 @@ def parse(words: Iterable[str]) -> list[Override]:
 
 
 def parse_one(text: str) -> Override:
-    """One `KEY=VALUE`. Raises `ConfigProblems` that name what was typed."""
+    """Parse one `KEY=VALUE`. Raises `ConfigProblems`."""
     name, equals, value = text.partition("=")
     key = tuple(name.strip().split("."))
     where = f"--set {one_line(f'{name}{equals}{shown_value(name, value)}')}"
@@ -79,12 +75,12 @@ def parse_one(text: str) -> Override:
 
 
 def shown_options(typed: Iterable[Override]) -> list[str]:
-    """The words of a command line that type these again, secrets hidden; to be quoted for a shell."""
+    """These overrides as arguments of a command line, secrets hidden; not quoted for a shell."""
     return [word for override in typed for word in ("--set", override.shown)]
 
 
 def spell(value: Any) -> str:
-    """A value as it would be typed: plain text as it is, all else as YAML on one line."""
+    """A value as a user would type it: plain text as it is, all else as YAML on one line."""
     if isinstance(value, str) and _is_plain(value):
         return value
     text = _flow(value)
@@ -93,7 +89,7 @@ def spell(value: Any) -> str:
 
 
 def _flow(value: Any) -> str:
-    """A value as JSON, but for the numbers that JSON has no word for."""
+    """A value as JSON; numbers that JSON lacks as in YAML (`.nan`, `.inf`)."""
     if isinstance(value, float) and not math.isfinite(value):
         return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
     if isinstance(value, dict):

@@ -1,8 +1,4 @@
-"""One thing wrong with what the user wrote, and all of them together.
-
-Owns how a problem reads on its line: where, which key, what was found and what was expected.
-Finding problems is left to files, overrides and resolve; showing them to whoever catches the error.
-"""
+"""Problems of a config, each on one line: where, which key, what was found and what was expected."""
 
 from __future__ import annotations
 
@@ -18,22 +14,22 @@ _LONGEST = 60
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem; `str()` of it is one line of text for people."""
+    """One problem; `str()` of it is one line of text."""
 
     message: str
-    """What is wrong, without the place: `training.steps is "many", but should be …`."""
+    """Without the place: `training.steps is "many", but should be …`."""
     where: str = ""
-    """`path:line`, `path:line:column`, or the words typed."""
+    """`path:line`, `path:line:column`, or `--set KEY=VALUE`."""
     key: str = ""
-    """The dotted key, as it was written."""
+    """The dotted key, as the user wrote it."""
     value: Any = None
-    """What was found."""
+    """The value that was found."""
     expected: str = ""
-    """What the key takes, in words."""
+    """What the key takes, as text."""
     default: Any = None
-    """What the key is when nobody sets it."""
+    """The key's default."""
     proposal: str | None = None
-    """The key that was probably meant."""
+    """The key that the user probably meant."""
     keys: tuple[str, ...] = ()
     """Dotted keys whose values do not fit together, where it is about several."""
 
@@ -42,7 +38,7 @@ class Problem:
 
 
 class ConfigProblems(ConfigError):
-    """All that is wrong, one problem a line."""
+    """All problems, one on each line."""
 
     def __init__(self, problems: Sequence[Problem], hint: Hint | None = None) -> None:
         super().__init__("\n".join(map(str, problems)), hint=hint)
@@ -50,7 +46,7 @@ class ConfigProblems(ConfigError):
 
 
 def refuse(message: str, where: str = "", hint: str | None = None) -> ConfigProblems:
-    """The error that holds a single problem."""
+    """An error with a single problem."""
     return ConfigProblems([Problem(message, where)], Hint(hint) if hint else None)
 
 
@@ -64,6 +60,6 @@ def shown(value: Any) -> str:
 
 
 def one_line(text: str) -> str:
-    """Text as it stands, with what would break a line or a screen escaped, cut to a readable length."""
+    """Text with control characters escaped, cut to a readable length."""
     text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

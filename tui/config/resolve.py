@@ -1,8 +1,8 @@
-"""A config and what was typed over it, into a spec whose every value says where it comes from.
+"""Resolve a config and overrides into a spec, with the source of each value.
 
-Owns the order of the layers (defaults < file < `model.overrides[environment]` < `--set`) and
-gathers every problem before it raises. Reading YAML is files', taking keys apart is layers', and
-what a launch needs beyond the spec is plan's.
+The layers: defaults < file < `model.overrides[environment]` < `--set`. All problems are collected before
+one error raises them. `yaml_files.py` reads, `layers.py` flattens; `tui/planning/plan.py` checks what a
+launch needs beyond the spec.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ ARGUMENTS: Key = ("training", "environment_args")
 
 @dataclass(frozen=True)
 class Resolved:
-    """A validated spec, where each of its values comes from, and what people should know of it."""
+    """A validated spec, the source of each of its values, and notices for the user."""
 
     spec: ExperimentSpec
     provenance: dict[str, Provenance]
-    """Dotted key → its source; one entry a value, those inside `environment_args` and `overrides` too."""
+    """Dotted key → its source, for every value, also inside `environment_args` and `model.overrides`."""
     notices: list[str]
     values: dict[str, Any] = field(default_factory=dict)
     """Dotted key → value, as the spec has it."""
     configured: dict[str, Any] = field(default_factory=dict)
     """Dotted key → value, as defaults and the file alone have it."""
     typed: tuple[Override, ...] = ()
-    """What was typed and counts: the last of each key."""
+    """The overrides that apply: the last of each key."""
 
     def derived(self, values: dict[str, Any], why: str) -> Resolved:
-        """The same with values that are set by themselves. `why`: `set for vf-bfcl-single-turn`."""
+        """A copy with values that follow from others. `why`: `set for vf-bfcl-single-turn`."""
         data = self.spec.model_dump()
         for key, value in values.items():
             *sections, name = key.split(".")
@@ -65,9 +65,9 @@ class Resolved:
 def resolve(
     config: Path | str | None, sets: Sequence[str] = (), *, project_dir: Path | None = None
 ) -> Resolved:
-    """Read a config (none: the defaults) and lay `KEY=VALUE` words over it.
+    """Read a config (None: the defaults) and apply `KEY=VALUE` overrides.
 
-    A relative path counts from here, or else from the project. Raises `ConfigProblems`.
+    A relative path is looked for in the working directory, then in the project. Raises `ConfigProblems`.
     """
     errors: list[ConfigProblems] = []
     tree, typed = None, []
@@ -86,12 +86,12 @@ def resolve(
 
 
 def resolve_layers(tree: SourceTree | None, typed: Sequence[Override] = ()) -> Resolved:
-    """The same for a config that was read already, and for values that a form holds."""
+    """Resolve a config that was read already, and overrides. Raises `ConfigProblems`."""
     return _Resolver(tree, typed).run()
 
 
 def locate(config: Path | str, project_dir: Path | None) -> Path | str:
-    """The path as it was named where it leads somewhere, else within the project where that does."""
+    """The path itself where it exists, else the one inside the project where that exists."""
     path = Path(config).expanduser()
     if project_dir is not None and not path.is_absolute() and not path.exists():
         inside = project_dir / path
@@ -100,7 +100,7 @@ def locate(config: Path | str, project_dir: Path | None) -> Path | str:
 
 
 class _Resolver:
-    """One resolution: layers go in, problems are gathered, a spec comes out."""
+    """One resolution: layers to a spec, with all problems collected."""
 
     def __init__(self, tree: SourceTree | None, typed: Sequence[Override]) -> None:
         self.tree = tree
@@ -162,7 +162,7 @@ class _Resolver:
             self.problems.append(problem)
 
     def _twins(self, key: Key) -> list[Key]:
-        """Other entries of `model.overrides` that name the environment of this one."""
+        """Other entries of `model.overrides` for the same environment, spelled differently."""
         if key[:2] != OVERRIDES or len(key) != 3:
             return []
         others = (k for k in self.layers.under(OVERRIDES) if k != key)
@@ -178,7 +178,7 @@ class _Resolver:
             seen.append(key)
 
     def _drop_arguments(self, configured: Any) -> None:
-        """The file's `environment_args` are for the file's environment: another one knows none of them."""
+        """Drop the file's `environment_args` where another environment is set: they are not its own."""
         name, source = self.layers.values.get(ENVIRONMENT), self.layers.provenance.get(ENVIRONMENT)
         if source is None or source.layer != "set":
             return
@@ -196,7 +196,7 @@ class _Resolver:
             self.layers.put(ARGUMENTS, {}, source)
 
     def _lay_model(self) -> None:
-        """`model.overrides[environment]` takes the place of `base_model`, unless that was typed."""
+        """Replace `base_model` by `model.overrides[environment]`, unless the user has set it."""
         environment = self.layers.values.get(ENVIRONMENT)
         names = [k[2] for k in self.layers.under(OVERRIDES) if len(k) == 3]
         spelling = find_spelling(names, environment) if isinstance(environment, str) else None
@@ -214,7 +214,7 @@ class _Resolver:
         self.layers.put(BASE_MODEL, model, Provenance(layer="override", where=source.where))
 
     def _check_values(self) -> None:
-        """Refuse what pydantic would bend into shape, and leave it out of what pydantic sees."""
+        """Refuse values that pydantic would convert, and remove them before it validates."""
         for key, value in list(self.layers.values.items()):
             if layers.wrong_kind(key, value):
                 self.problems.append(layers.field_problem(key, value, self._where(key)))
@@ -225,24 +225,25 @@ class _Resolver:
             return ExperimentSpec.model_validate(self.layers.nested())
         except ValidationError as error:
             known = len(self.problems)
-            for one in error.errors(include_url=False):
-                self._translate(tuple(map(str, one["loc"])), one["type"], one["msg"], one["input"], known)
+            for item in error.errors(include_url=False):
+                key = tuple(map(str, item["loc"]))
+                self._translate(key, item["type"], item["msg"], item["input"], known)
             return None
 
     def _translate(self, key: Key, kind: str, text: str, value: Any, known: int) -> None:
-        """One of pydantic's errors as a problem."""
+        """Add one of pydantic's errors as a problem."""
         if kind == "value_error":
             self._translate_misfit(key, text.removeprefix("Value error, "), known)
         elif key != BASE_MODEL or self.layers.provenance[BASE_MODEL].layer != "override":
-            # A base_model that came from overrides is told of once, where it stands.
+            # A base_model of model.overrides has a problem already, at its own line.
             self.problems.append(layers.field_problem(key, value, self._where(key)))
 
     def _translate_misfit(self, section: Key, text: str, known: int) -> None:
-        """Values that do not fit together: name the places of those that somebody wrote."""
+        """Add a problem of values that do not fit together, at the lines of those that the user set."""
         keys = list(_mentioned(text, section))
         wrong = {key for p in self.problems[:known] for key in (p.key, p.proposal)}
         if wrong & {".".join(k) for k in keys}:
-            return  # a value that is told of already may be all that is wrong
+            return  # a value that has a problem already may be the cause
         written = [k for k in keys if (p := self.layers.provenance.get(k)) and p.layer != "default"]
         where = ", ".join(dict.fromkeys(self._where(k) for k in written)) or self._where(section)
         key = ".".join(written[0] if written else section)
@@ -257,7 +258,7 @@ class _Resolver:
 
 
 def _last_of_each(typed: Sequence[Override]) -> Iterator[Override]:
-    """Later wins: drop what a later override of the same key, or of a key above it, replaces."""
+    """Drop overrides that a later one of the same key, or of a key above it, replaces."""
     for n, override in enumerate(typed):
         later = (o for o in typed[n + 1 :] if override.key[: len(o.key)] == o.key)
         if not any(o.key == override.key or layers.is_open(o.key) for o in later):
@@ -265,7 +266,7 @@ def _last_of_each(typed: Sequence[Override]) -> Iterator[Override]:
 
 
 def _mentioned(text: str, section: Key) -> Iterator[Key]:
-    """The keys that a sentence names, in full or within its section."""
+    """The keys that a message names, in full or relative to its section."""
     for word in re.findall(r"[a-z_]+(?:\.[a-z_]+)*", text):
         for key in (tuple(word.split(".")), (*section, word)):
             if key in schema.by_path():
@@ -279,7 +280,7 @@ def _hint(problems: Sequence[Problem]) -> Hint | None:
 
 
 def _idle(spec: ExperimentSpec, provenance: dict[str, Provenance]) -> Iterator[str]:
-    """Values that somebody wrote and that do nothing beside the others."""
+    """Notices of values that the user has set and that have no effect beside the others."""
     idle = {
         "vllm.tool_call_parser": (
             spec.vllm.tool_call_parser is not None and spec.vllm.enable_auto_tool_choice is False,

@@ -1,6 +1,6 @@
-"""A run's resolved config as rows: each value, where it comes from, and what it would be by default. Pure.
+"""A run's resolved config as rows: each value, its source and its default. Pure.
 
-Owns reading `spec.json` of a run directory, of any version: keys that this one does not know are rows too.
+Reads `spec.json` of a run directory, of any version: keys that this version does not know are rows too.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class ConfigValue:
     key: str
     """Dotted: `training.steps`."""
     value: str
-    """As it would be written; `unset` where it is not."""
+    """As a config would have it; `unset` for null."""
     layer: str
-    """default, file, override, set; empty where nothing is on record."""
+    """default, file, override or set; empty where none is recorded."""
     where: str
-    """`path:line` for a file, the words typed for set."""
+    """`path:line` for a file, `KEY=VALUE` for set."""
     default: str
     """Empty where there is none."""
     differs: bool
@@ -47,7 +47,7 @@ class ConfigValue:
 
     @property
     def source(self) -> str:
-        """Where the value comes from, in words."""
+        """Where the value comes from, as text."""
         if self.layer == "set":
             return f"you: {self.where}" if self.where else "you"
         if self.layer == "override":
@@ -57,18 +57,18 @@ class ConfigValue:
 
 def run_config(document: Mapping[str, Any]) -> list[ConfigValue]:
     """Every value of a run's `spec.json`, in the spec's own order, what it does not know last."""
-    spec, told = document.get("spec"), document.get("provenance")
-    provenance = told if isinstance(told, dict) else {}
+    spec, provenance = document.get("spec"), document.get("provenance")
+    sources = provenance if isinstance(provenance, dict) else {}
     found = {".".join(key): value for key, value in _leaves(spec if isinstance(spec, dict) else {})}
     order = {row.key: at for at, row in enumerate(schema.rows())}
     keys = sorted(
         found, key=lambda key: (order.get(_root(key), len(order)), key if _root(key) in order else "")
     )
-    return [_value(key, found[key], provenance.get(key)) for key in keys]
+    return [_value(key, found[key], sources.get(key)) for key in keys]
 
 
 def text(value: Any) -> str:
-    """A value as it would be written in a config."""
+    """A value as a config would have it."""
     if value is None:
         return "unset"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -91,13 +91,13 @@ def _root(key: str) -> str:
 
 def _value(key: str, value: Any, source: Any) -> ConfigValue:
     row = schema.by_key().get(_root(key))
-    told = source if isinstance(source, dict) else {}
+    source = source if isinstance(source, dict) else {}
     default: Any = _UNKNOWN if row is None or row.key != key else row.default
     return ConfigValue(
         key=key,
         value=text(value),
-        layer=str(told.get("layer", "")),
-        where=str(told.get("where") or ""),
+        layer=str(source.get("layer", "")),
+        where=str(source.get("where") or ""),
         default="" if default is _UNKNOWN else text(default),
         differs=default is _UNKNOWN or value != default,
         help=row.help if row else "this version does not know the key",

@@ -41,13 +41,13 @@ class Row:
     def expected(self) -> str:
         """What the key takes, as the end of a sentence: `a whole number from 1 to 8`."""
         if self.type == "choice":
-            words = "one of " + ", ".join(map(str, self.choices))
+            kind = "one of " + ", ".join(map(str, self.choices))
         elif self.type in ("text", "true or false"):
-            words = self.type
+            kind = self.type
         else:
-            words = f"a {self.type}"
-        words += f" {self.bounds}" if self.bounds else ""
-        return words + (", or null" if self.optional else "")
+            kind = f"a {self.type}"
+        kind += f" {self.bounds}" if self.bounds else ""
+        return kind + (", or null" if self.optional else "")
 
     @property
     def path(self) -> tuple[str, ...]:

@@ -1,8 +1,7 @@
-"""Config files: YAML into plain data that remembers its lines.
+"""Read config files: YAML into plain data, with the line of every key.
 
-The only module that knows YAML's syntax. It refuses what is not a plain mapping (empty files,
-duplicate keys, foreign tags, alias bombs) and names file, line and column. What keys mean is left
-to resolve; what a plain word means, to scalars.
+Refuses what is not a plain mapping (empty files, duplicate keys, foreign tags, alias bombs), and names file,
+line and column. `resolve.py` knows what keys mean; `yaml_scalars.py`, what plain words mean.
 """
 
 from __future__ import annotations
@@ -25,21 +24,21 @@ Key = tuple[str, ...]
 
 MAX_BYTES = 1_000_000
 MAX_NODES = 10_000
-"""Values in one file once aliases are written out; a config has dozens."""
+"""Values in one file, aliases expanded; a config has dozens."""
 MAX_DEPTH = 40
 SUFFIXES = (".yaml", ".yml")
 
 
 @dataclass
 class SourceTree:
-    """A config as it was written: nested plain data, and the line on which each key stands."""
+    """A config file's nested plain data, and the line of each key."""
 
     path: str
     """The file as the user named it."""
     data: dict[str, Any]
     lines: dict[Key, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-    """What is wrong with keys as such: twice in one mapping, not a word. Resolve adds its own."""
+    """Problems with keys as such: duplicates, keys that are no word."""
 
     def where(self, key: Key) -> str:
         """`path:line` of a key, or of the nearest key around it."""
@@ -77,7 +76,7 @@ _Loader.add_implicit_resolver(TAG + "merge", re.compile(r"<<\Z"), ["<"])
 
 
 def load(path: Path | str) -> SourceTree:
-    """Read a config. What is no config at all raises `ConfigProblems` that name file, line and column."""
+    """Read a config. Raises `ConfigProblems` that name file, line and column."""
     name = str(path)
     text = _read_text(Path(path).expanduser(), name)
     node = compose(text, name)
@@ -94,10 +93,10 @@ def load(path: Path | str) -> SourceTree:
 
 
 def read_value(text: str, where: str) -> Any:
-    """The value that someone typed: a plain word, or YAML in quotes, brackets or braces.
+    """Read a value that a user typed: a plain word, or YAML in quotes, brackets or braces.
 
-    A plain word needs no care: whatever is no number, true, false or null is text, word for word.
-    Raises `ConfigProblems` that name `where`.
+    A plain word that is no number, true, false or null is text as it is. Raises `ConfigProblems` that name
+    `where`.
     """
     text = text.strip()
     if not text.startswith(("[", "{", '"', "'")):
@@ -115,9 +114,10 @@ def read_value(text: str, where: str) -> Any:
 
 
 def read_block(text: str, where: str) -> Any:
-    """The value of some lines of YAML. Raises `ConfigProblems` that name `where`."""
+    """The value of some lines of YAML; None for comments alone. Raises `ConfigProblems` that name `where`."""
     builder = _Builder(where)
-    value = builder.build(compose(text, where), ())
+    node = compose(text, where)
+    value = None if node is None else builder.build(node, ())
     if builder.problems:
         raise ConfigProblems(builder.problems)
     return value
@@ -136,8 +136,8 @@ def _read_text(path: Path, name: str) -> str:
     except FileNotFoundError:
         raise _missing(path, name) from None
     except IsADirectoryError:
-        there = ", ".join(str(p) for p in list_configs(path))
-        hint = f"it holds: {there}" if there else None
+        listing = ", ".join(str(p) for p in list_configs(path))
+        hint = f"it holds: {listing}" if listing else None
         raise refuse("is a folder: name a config in it", name, hint) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -152,7 +152,7 @@ def _read_text(path: Path, name: str) -> str:
 
 
 def _read_bytes(path: Path) -> bytes:
-    """The file's bytes, at most one more than may be; a pipe that nobody writes into is not waited for."""
+    """The file's bytes, at most one beyond the limit; does not wait for a pipe without a writer."""
     with open(path, "rb", buffering=0, opener=lambda p, flags: os.open(p, flags | os.O_NONBLOCK)) as file:
         first = file.read(1) if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode) else None
         if first == b"":
@@ -163,12 +163,12 @@ def _read_bytes(path: Path) -> bytes:
 
 def _missing(path: Path, name: str) -> ConfigProblems:
     beside = path.parent if list_configs(path.parent) else Path("configs")
-    there = list_configs(beside)
-    if not there:
+    configs = list_configs(beside)
+    if not configs:
         return refuse("there is no such config", name)
-    close = difflib.get_close_matches(path.stem, [p.stem for p in there], 1)
-    nearest = next((f"did you mean {p}? " for p in there if [p.stem] == close), "")
-    listing = ", ".join(p.name for p in there)
+    close = difflib.get_close_matches(path.stem, [p.stem for p in configs], 1)
+    nearest = next((f"did you mean {p}? " for p in configs if [p.stem] == close), "")
+    listing = ", ".join(p.name for p in configs)
     return refuse("there is no such config", name, f"{nearest}{beside}/ holds: {listing}")
 
 
@@ -211,7 +211,7 @@ def _kind(node: yaml.Node) -> str:
 
 
 class _Builder:
-    """Nodes into plain data, with aliases written out, counted, and lines kept."""
+    """Builds plain data of nodes: expands and counts aliases, and notes the line of each key."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -266,13 +266,13 @@ class _Builder:
             self.problems.append(Problem("a key must be a word", _at(self.path, name_node)))
             return
         name = str(name_node.value)
-        here = (*key, name)
+        full = (*key, name)
         if name in data:
-            first = f"{self.path}:{self.lines[here]}"
-            message = f"the key {'.'.join(here)} stands here a second time (first at {first})"
-            self.problems.append(Problem(message, _at(self.path, name_node), ".".join(here)))
-        self.lines[here] = name_node.start_mark.line + 1
-        data[name] = self.build(value, here)
+            first = f"{self.path}:{self.lines[full]}"
+            message = f"the key {'.'.join(full)} stands here a second time (first at {first})"
+            self.problems.append(Problem(message, _at(self.path, name_node), ".".join(full)))
+        self.lines[full] = name_node.start_mark.line + 1
+        data[name] = self.build(value, full)
 
     def _merge(self, data: dict[str, Any], source: yaml.Node, key: Key) -> None:
         if not isinstance(source, yaml.MappingNode):
@@ -281,12 +281,12 @@ class _Builder:
         before = dict(self.lines)
         for name, value in self.build(source, key).items():
             data.setdefault(name, value)
-        # What stands in the mapping itself keeps its line.
+        # Keys of the mapping itself keep their lines.
         self.lines |= before
 
 
 def text_value(value: Any, where: str) -> Any:
-    """The value, where it is no text or one that can be carried. Raises `ConfigProblems`."""
+    """The value. Raises `ConfigProblems` for text with NUL or characters that UTF-8 lacks."""
     if isinstance(value, str):
         try:
             value.encode()

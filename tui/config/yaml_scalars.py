@@ -1,8 +1,7 @@
-"""What a plain word means: YAML 1.2's core schema.
+"""The meaning of plain words: YAML 1.2's core schema.
 
 YAML 1.1, which PyYAML follows, reads `3e-6` as text, `no` as false, `010` as eight and `1:30` as
-ninety. Here `3e-6` is a number and the others mean what they look like. Quoting and nesting are
-left to files.
+ninety. Here `3e-6` is a number, and the others mean what they look like.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ DIGITS = 400  # Python refuses to convert some longer whole numbers: those are r
 
 
 class Scalar(NamedTuple):
-    """One kind of plain word: its YAML tag, its form, the characters it may begin with, its meaning."""
+    """A kind of plain word: its YAML tag, its form, the characters that it may begin with, its value."""
 
     tag: str
     form: re.Pattern[str]
@@ -60,7 +59,7 @@ SCALARS = (
 
 
 def read_plain(text: str) -> Any:
-    """What an unquoted word means: nothing, true or false, a number, or the text itself."""
+    """The value of an unquoted word: None, a bool, a number, or the text itself."""
     for scalar in SCALARS:
         if scalar.form.match(text):
             return scalar.read(text)
@@ -68,7 +67,7 @@ def read_plain(text: str) -> Any:
 
 
 def read_tagged(tag: str, text: str) -> Any:
-    """What a word means that bears a tag, implied or written out. Raises `ValueError` where it cannot."""
+    """The value of a word with a tag, implied or explicit. Raises `ValueError`."""
     if tag == TAG + "str":
         return text
     for scalar in SCALARS:

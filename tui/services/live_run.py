@@ -114,7 +114,7 @@ class LiveRun:
 
     def _is_another(self) -> bool:
         """Whether the output was replaced or cut short since it was taken in."""
-        return self.log_file.look_anew() != self._generation or self.log_file.size() < self.folded
+        return self.log_file.check_replaced() != self._generation or self.log_file.size() < self.folded
 
     def _begin_anew(self) -> None:
         """What the output says now is all that counts; panes hold on to its parts."""

@@ -42,7 +42,7 @@ def outcome(call: Callable[[], Any]) -> tuple[Any, list[Problem]]:
 @given(keys, values)
 def test_what_is_spelled_is_read_again(key: tuple[str, ...], value: Any) -> None:
     override = Override(key, value)
-    assert parse_one(override.words) == override
+    assert parse_one(override.argument) == override
 
 
 @calm

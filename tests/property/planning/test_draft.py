@@ -89,7 +89,7 @@ def test_what_the_form_holds_is_what_its_command_says(
         if not draft.is_sound:
             draft.reset(row.key)
     assert draft.resolved is not None
-    again = resolve_layers(draft.tree, parse([override.words for override in draft.resolved.typed]))
+    again = resolve_layers(draft.tree, parse([override.argument for override in draft.resolved.typed]))
     assert again.spec == draft.resolved.spec
 
 

@@ -92,7 +92,7 @@ def test_each_layer_wins_over_the_one_below(tmp_path: Path) -> None:
     assert source(resolved, "training.batch_size") == ("file", "x.yaml:3")
     assert source(resolved, "training.seed") == ("default", "")
     assert resolved.configured["training.steps"] == 5
-    assert [o.words for o in resolved.typed] == ["training.steps=7"]
+    assert [o.argument for o in resolved.typed] == ["training.steps=7"]
 
 
 @pytest.mark.parametrize("spelling", ["wordle", "vf-wordle", "vf_wordle", "VF-Wordle"])

@@ -175,3 +175,8 @@ def test_a_pipe_is_read_and_one_that_nobody_writes_into_is_not_waited_for(tmp_pa
         assert yaml_files.load(f"/dev/fd/{reading}").data == {"training": {"steps": 7}}
     finally:
         os.close(reading)
+
+
+@pytest.mark.parametrize("text", ["", "# turns: 2\n", "---\n...\n"])
+def test_a_block_of_comments_alone_is_nothing(text: str) -> None:
+    assert yaml_files.read_block(text, "it") is None

@@ -1,1 +1,1 @@
-"""Preview of a file's content."""
+"""Previews of files: bytes to lines or a table."""

@@ -1,4 +1,4 @@
-"""What bytes are that are no text: their kind by their first bytes, and a hex dump. Pure."""
+"""Preview bytes that are not text: their kind by their first bytes, and a hex dump. Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CONTROLS = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f]")
 
 
 def kind_of(data: bytes) -> str | None:
-    """What the first bytes say that the file is; None where they say nothing."""
+    """The kind of file by its first bytes; None where they match none."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WebP image"
     for magic, kind in _MAGIC:
@@ -42,7 +42,7 @@ def kind_of(data: bytes) -> str | None:
 
 
 def is_text(data: bytes) -> bool:
-    """Whether most of it can be read. Escape sequences and backspaces are a log's own."""
+    """Whether most bytes are readable text; escape sequences and backspaces count, as logs have them."""
     head = data[:8192]
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return len(data) % 2 == 0
@@ -51,7 +51,7 @@ def is_text(data: bytes) -> bool:
 
 
 def dump(data: bytes, kind: str = "binary") -> Preview:
-    """Offsets, bytes and letters, sixteen a line."""
+    """A hex dump: offset, sixteen bytes and their letters on each line."""
     head = data[:DUMPED]
     lines = [Line(_row(at, head[at : at + 16]), "hex") for at in range(0, len(head), 16)]
     return Preview(kind, Lines(lines), (f"the first {len(head):,} bytes",) if len(data) > DUMPED else ())

@@ -1,6 +1,6 @@
-"""What a preview of a file holds: lines, a table or records, and what is to be said about them. Pure data.
+"""A preview of a file: lines or a table, notes and warnings. Pure data.
 
-Nothing here is safe to print: a file's text is shown through `words.plain` or the like.
+Nothing here is safe to print: text of a file goes through `tui/text/format.py:plain` or the like.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Look = Literal["terminal", "plain", "json", "yaml", "hex", "share", "heading", "role", "note"]
-"""How a line is shown; "terminal" lines may carry colours and progress bars."""
+"""How a line is drawn; "terminal" lines may hold colours and progress bars."""
 MAX_LINES = 5000
 MAX_CHARS = 4000
-"""Of one line or cell."""
+"""Characters of a line or cell."""
 MAX_ROWS = 200
 
 
@@ -24,12 +24,12 @@ class Line:
     text: str
     look: Look = "plain"
     indent: int = 0
-    """Cells that all its rows are set in."""
+    """Cells by which it is indented, wrapped rows included."""
 
 
 @dataclass(frozen=True)
 class Lines:
-    """Text. `wrap`: long lines are prose and go on below, rather than to the right."""
+    """Text. `wrap`: long lines are prose, to be wrapped rather than scrolled."""
 
     lines: Sequence[Line]
     wrap: bool = False
@@ -43,7 +43,7 @@ class Table:
     types: Sequence[str]
     rows: Sequence[Sequence[str]]
     numeric: Sequence[bool] = ()
-    """Columns that are set to the right."""
+    """Columns that are aligned to the right."""
 
 
 Body: TypeAlias = Lines | Table
@@ -51,13 +51,13 @@ Body: TypeAlias = Lines | Table
 
 @dataclass(frozen=True)
 class Preview:
-    """What can be shown of a file without reading all of it."""
+    """What a file is, what can be shown of it, and what is wrong with it."""
 
     kind: str
     """For people: `JSON`, `table, 2 columns × 300 rows`, `PNG image, 640 × 480`."""
     body: Body
     notes: Sequence[str] = ()
-    """What is left out, and what the file says of itself."""
+    """What is left out, and the file's own metadata."""
     warnings: Sequence[str] = ()
     """What is damaged."""
 

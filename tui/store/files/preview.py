@@ -1,7 +1,7 @@
-"""What can be shown of a file of a volume without reading all of it.
+"""Preview a file of a volume without reading all of it.
 
-Owns which bytes are read for which kind of file, and falling back: what is not what its name says is
-shown as text or in hex, and said to be so. It never raises because of what a file holds.
+Decides which bytes to read for which kind of file. A file that is not what its name says is shown as text or
+in hex, with a warning; no content makes this raise.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from tui.store.files.model import Damaged, Line, Lines, Preview
 HEAD = 256 * 1024
 """Bytes that are read of most files."""
 MOST_JSON = 2**20
-"""A JSON document must be read whole to be indented; larger ones are shown as they are."""
+"""Bytes of a JSON document that is read whole, to indent it; larger ones are shown as they are."""
 MOST_PARQUET = 64 * 2**20
-"""The same for Parquet."""
+"""Bytes of a Parquet file that is previewed."""
 
 Read = Callable[[int, int], Awaitable[bytes]]
-"""Reads `(offset, size)` of the file."""
+"""Reads bytes of the file: `(offset, size)`."""
 
 
 async def load(read: Read, name: str, size: int) -> Preview:
-    """The preview of a file of `size` bytes. Raises what `read` raises."""
+    """Preview a file of `size` bytes. Raises what `read` raises."""
     kind = _suffix(name)
     if kind == ".parquet" and (why_not := tables.parquet_missing() or _too_large(size)):
         return Preview("Parquet", Lines(()), warnings=(why_not,))
     start = max(0, size - HEAD) if kind == ".log" else 0
-    data = await read(start, wanted(name, size))
+    data = await read(start, first_bytes(name, size))
     if kind == ".safetensors" and (more := _header_left(data)):
         data += await read(len(data), more)
     if start:
@@ -40,14 +40,14 @@ async def load(read: Read, name: str, size: int) -> Preview:
     return await asyncio.to_thread(preview, name, size, data)
 
 
-def wanted(name: str, size: int) -> int:
-    """How many bytes a preview needs at first."""
+def first_bytes(name: str, size: int) -> int:
+    """How many bytes a preview reads at first."""
     whole = {".json": MOST_JSON, ".parquet": MOST_PARQUET}.get(_suffix(name), 0)
     return size if size <= whole else min(size, HEAD)
 
 
 def preview(name: str, size: int, data: bytes) -> Preview:
-    """The preview of a file's first bytes; `size` is the whole file's."""
+    """Preview a file by its first bytes; `size` is the whole file's."""
     if not data:
         return Preview("empty file" if not size else "nothing could be read", Lines(()))
     whole = len(data) >= size
@@ -55,8 +55,8 @@ def preview(name: str, size: int, data: bytes) -> Preview:
         return _left_out(_read(_suffix(name), size, data, whole), len(data), whole)
     except Damaged as error:
         shown = _sniffed(data)
-        said = (str(error), *shown.warnings)
-        return _left_out(replace(shown, warnings=said), len(data), whole)
+        warnings = (str(error), *shown.warnings)
+        return _left_out(replace(shown, warnings=warnings), len(data), whole)
 
 
 def _too_large(size: int) -> str:
@@ -85,14 +85,14 @@ def _read(suffix: str, size: int, data: bytes, whole: bool) -> Preview:
 
 
 def _text_only(data: bytes) -> Preview | None:
-    """Bytes that are no text at all are not read as such."""
+    """None for text. Raises `Damaged` for other bytes."""
     if preview_bytes.is_text(data):
         return None
     raise Damaged("this is no text")
 
 
 def _sniffed(data: bytes, *, bars: bool = True) -> Preview:
-    """By what the bytes look like, whatever the name says."""
+    """Preview by content, whatever the name says."""
     kind = preview_bytes.kind_of(data)
     if kind is None and preview_bytes.is_text(data):
         return text.text(data, bars=bars)
@@ -100,7 +100,7 @@ def _sniffed(data: bytes, *, bars: bool = True) -> Preview:
 
 
 def _left_out(found: Preview, read: int, whole: bool) -> Preview:
-    """Say so where there is more text than what was read."""
+    """Add a note where not all of the text was read."""
     cut = not whole and isinstance(found.body, Lines) and not any("first" in note for note in found.notes)
     return replace(found, notes=(*found.notes, f"the first {read // 1024} KiB")) if cut else found
 

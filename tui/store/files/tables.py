@@ -17,13 +17,13 @@ from tui.store.files.model import MAX_ROWS, Damaged, Lines, Preview, Table, clea
 from tui.store.files.text import decode
 
 MOST_HEADER = 16 * 2**20
-"""A safetensors header that is larger than this is taken for damage."""
+"""Bytes beyond which a safetensors header is taken for damage."""
 _CELL = 200
 _QUOTED = re.compile(r'"[^"]*"')
 
 
 def separated(data: bytes, delimiter: str, whole: bool) -> Preview:
-    """Values with a delimiter between them, or (empty) the one that the first row has most of.
+    """Preview delimited values. An empty `delimiter` stands for the one that the first row has most of.
 
     The first row names the columns. Raises `Damaged`.
     """
@@ -50,7 +50,7 @@ def separated(data: bytes, delimiter: str, whole: bool) -> Preview:
 
 
 def _delimiter(text: str) -> str:
-    """What is between the names of the columns: where a comma stands in numbers, CSV has semicolons."""
+    """The most frequent one in the header: CSV has semicolons where numbers have decimal commas."""
     head = _QUOTED.sub("", text.partition("\n")[0])
     return max(",;\t|", key=head.count)
 
@@ -64,7 +64,7 @@ def parquet_missing() -> str:
 
 
 def parquet(data: bytes) -> Preview:
-    """The first rows of a whole Parquet file. Raises `Damaged`."""
+    """Preview the first rows of a whole Parquet file. Raises `Damaged`."""
     if missing := parquet_missing():
         return Preview("Parquet", Lines(()), warnings=(missing,))
     import pyarrow
@@ -100,7 +100,7 @@ def header_bytes(data: bytes) -> int:
 
 
 def safetensors(data: bytes, size: int) -> Preview:
-    """The tensors that a header tells of. Raises `Damaged`."""
+    """Preview a safetensors header as a table of tensors. Raises `Damaged`."""
     end = header_bytes(data)
     if len(data) < end:
         raise Damaged("not readable as safetensors: it ends within its header")
@@ -108,14 +108,14 @@ def safetensors(data: bytes, size: int) -> Preview:
         header = from_json(data[8:end])
         about = header.pop("__metadata__", {})
         rows = [_tensor(name, tensor) for name, tensor in header.items()]
-        told = end + max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
+        expected = end + max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
         weights = sum(row[1] for row in rows)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
         raise Damaged(f"the header of safetensors is damaged: {error}") from error
     notes = (
         [f"{_cell(key)}: {_cell(value)}" for key, value in about.items()] if isinstance(about, dict) else []
     )
-    damage = f"damaged: the header tells of {told:,} bytes, the file has {size:,}"
+    damage = f"damaged: by its header the file has {expected:,} bytes, but it has {size:,}"
     table = Table(
         ("tensor", "dtype", "shape", "weights"),
         ("",) * 4,
@@ -126,7 +126,7 @@ def safetensors(data: bytes, size: int) -> Preview:
         f"safetensors, {len(rows):,} tensors, {_short(weights)} weights",
         table,
         notes,
-        (damage,) if told != size else (),
+        (damage,) if expected != size else (),
     )
 
 

@@ -1,6 +1,6 @@
 """Previews of text: logs, JSON, YAML, and JSON lines as conversations. Pure.
 
-Every reader takes the first (of logs the last) bytes of a file and says what it could not read.
+Each takes the first bytes of a file (of a log the last), and warns of what it could not read.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NOTED = ("step", "task", "reward", "rewards", "metrics", "error")
 
 
 def decode(data: bytes) -> tuple[str, tuple[str, ...]]:
-    """Text, and a warning where some of it is none."""
+    """The bytes as text, and a warning where some are not UTF-8."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return data.decode("utf-16", "replace"), ()
     text = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "replace")
@@ -29,7 +29,7 @@ def decode(data: bytes) -> tuple[str, tuple[str, ...]]:
 
 
 def text(data: bytes, kind: str = "text", look: Look = "terminal", *, bars: bool = True) -> Preview:
-    """Lines as they are. Without `bars` (a log's), `\\r` ends a line where the file has no newline."""
+    """Preview lines. Without `bars` (a log's), `\\r` ends a line where the file has no newline."""
     found, warnings = decode(data)
     if not bars and "\n" not in found:
         found = found.replace("\r", "\n")
@@ -37,19 +37,19 @@ def text(data: bytes, kind: str = "text", look: Look = "terminal", *, bars: bool
 
 
 def yaml(data: bytes) -> Preview:
-    """YAML as it is written, comments included."""
+    """Preview YAML as it is written, comments included."""
     return text(data, "YAML", "yaml")
 
 
 def document(data: bytes) -> Preview:
-    """One JSON document, indented. Raises `Damaged`."""
+    """Preview one JSON document, indented. Raises `Damaged`."""
     found, warnings = decode(data)
     _parse(found)
     return Preview("JSON", Lines(lines_of(laid_out(found), "json")), warnings=warnings)
 
 
 def records(data: bytes, whole: bool) -> Preview:
-    """JSON lines: each a conversation, or indented. The last one is left out where it is cut off."""
+    """Preview JSON lines: each as a conversation, or indented. A last one that is cut off is left out."""
     found, warnings = decode(data)
     notes: tuple[str, ...] = ()
     rows = found.split("\n")
@@ -95,7 +95,7 @@ def _messages(record: Any, key: str) -> list[Mapping[str, Any]]:
 
 
 def _summary(record: Any) -> str:
-    """What tells one record from another, in a few words."""
+    """A record's kind and some of its values, for its heading."""
     if not isinstance(record, dict):
         return ""
     kind = record.get("type") or record.get("kind")
@@ -117,9 +117,9 @@ def _turn(turn: Mapping[str, Any]) -> Iterator[Line]:
     content = turn.get("content")
     parts = content if isinstance(content, list) else [content]
     for part in parts:
-        said = part.get("text") if isinstance(part, dict) and "text" in part else part
-        if said not in (None, ""):
-            yield from lines_of(said if isinstance(said, str) else _pretty(said), indent=_INDENT)
+        shown = part.get("text") if isinstance(part, dict) and "text" in part else part
+        if shown not in (None, ""):
+            yield from lines_of(shown if isinstance(shown, str) else _pretty(shown), indent=_INDENT)
     rest = {k: v for k, v in turn.items() if k not in ("role", "content") and v}
     if rest:
         yield from lines_of(_pretty(rest), "json", _INDENT)
@@ -129,7 +129,7 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 
 def laid_out(text: str) -> str:
-    """JSON text with a line for each value, indented: numbers, duplicates and escapes as they are written."""
+    """Indent JSON text, a line for each value; numbers, duplicate keys and escapes stay as they are."""
     parts: list[str] = []
     depth, tokens = 0, _TOKEN.findall(text)
     for at, token in enumerate(tokens):

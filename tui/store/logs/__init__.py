@@ -1,1 +1,1 @@
-"""Log files: lines, events, search."""
+"""A run's log: lines, events and search."""

@@ -1,4 +1,4 @@
-"""The events that are lines for people, each in a few words. Pure."""
+"""Events as lines of the log. Pure."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ _WHY = {
 
 
 def because(why: str) -> str:
-    """What ended an attempt, in words: `the machine was preempted`."""
+    """Why an attempt ended: `the machine was preempted`."""
     return _WHY.get(why, why)
 
 
 def attempt(number: int, why: str) -> str:
-    """`attempt 2 (the machine was preempted)`: which go at a run it is, and what ended the one before."""
+    """`attempt 2 (the machine was preempted)`: its number, and why the one before ended."""
     return f"attempt {number} ({because(why)})"
 
 
 def taken_up(event: ev.AttemptEvent) -> str:
-    """What an interrupted run says when it is taken up again."""
+    """The line of a run that continues after an interruption."""
     return f"↻ {attempt(event.number, event.why)}: the run goes on from its last checkpoint, if it has one"
 
 
 def restarted(event: ev.RestartEvent) -> str:
-    """What a run says when its server is started again in mid-run."""
+    """The line of a run whose vLLM server is started again."""
     return f"↻ {event.why}: vLLM is started again (restart {event.number} of this run)"
 
 
 def tell(event: ev.AnyEvent) -> str:
-    """What a phase, a checkpoint, a failure or the end says; other kinds by their name."""
+    """The line of a phase, a checkpoint, a failure, an attempt or the end; of other kinds their name."""
     match event:
         case ev.PhaseEvent():
             sign = {"started": "▶", "done": "✓"}.get(event.status, "✗")
             return f"{sign} {event.phase}" + (f" · {event.detail}" if event.detail else "")
         case ev.CheckpointEvent():
-            said = score_label(event.score, event.best)
-            return f"💾 checkpoint of step {event.step} · {event.path}" + (f" · {said}" if said else "")
+            score = score_label(event.score, event.best)
+            return f"💾 checkpoint of step {event.step} · {event.path}" + (f" · {score}" if score else "")
         case ev.FailureEvent():
             return f"✗ failed ({event.boundary}): {event.message}"
         case ev.AttemptEvent():

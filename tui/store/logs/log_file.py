@@ -1,11 +1,10 @@
-"""A run's whole output as a file of lines: any line of a million at once, while the file grows.
+"""Index a run's log, so that any of a million lines is read at once while the file grows.
 
-Owns the index, which is sparse: where each block of about 16 kB begins and how many lines come before
-it. It costs one pass at the speed of `bytes.count` and 150 kB for 100 MB. Which lines match what is
-`search.py`'s; drawing them is a widget's.
+The index is sparse: the offset of each block of about 16 kB and the number of lines before it. It costs
+one pass at the speed of `bytes.count`, and 150 kB of memory for 100 MB. `search.py` finds matching lines.
 
-Lines are what people read: text, and the events that say where the run is (phases, checkpoints, the
-failure, the end). Numbers, episodes and samples of the machine have panes of their own.
+Lines are text and the events that people follow a run by (phases, checkpoints, the failure, the end).
+Metrics, episodes and samples of the machine are no lines: they have panes of their own.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ from tui.store.logs.event_text import tell
 BLOCK = 16 * 1024
 CHUNK = 1024 * 1024
 LONGEST = 64 * 1024
-"""Bytes of a line that are shown; more stays in the file."""
+"""Bytes of a line that are shown."""
 _SEPARATOR = b"\x1e"
 _HEAD = 512
-"""Bytes that tell what kind of event a line is."""
+"""Bytes that hold an event's kind."""
 _HIDDEN = re.compile(
     rb'^\x1e\{"v":\d+,"seq":-?\d+,"t":[^,\n]+,"type":"(?!(?:phase|checkpoint|failure|end|attempt|restart)")',
     re.MULTILINE,
@@ -41,25 +40,26 @@ _FIRST_TIME = re.compile(b"^" + _TIME.pattern, re.MULTILINE)
 
 @dataclass(frozen=True)
 class Line:
-    """One line: where it begins in the file, what it says, and about when it was said."""
+    """One line of a log."""
 
     offset: int
+    """Byte of the file at which it begins."""
     raw: bytes
-    """Without its newline; of a line beyond `LONGEST` bytes, its begin (of a progress bar, its end)."""
+    """Without its newline; at most `LONGEST` bytes, the first ones (of a progress bar, the last)."""
     size: int
-    """Bytes that it has in the file."""
+    """Bytes in the file, without the newline."""
     t: float | None
     """Unix seconds of the last event up to it; None where there is none."""
 
     @property
     def text(self) -> str:
-        """The line as text; an event in a few words."""
+        """The line as text; an event as people see it."""
         text = self.raw.decode("utf-8", errors="replace")
         return tell_line(text) if self.is_event else text
 
     @property
     def is_event(self) -> bool:
-        """Whether it is marked as an event."""
+        """Whether it begins as events do."""
         return self.raw.startswith(_SEPARATOR)
 
     @property
@@ -69,13 +69,13 @@ class Line:
 
 
 def tell_line(text: str) -> str:
-    """What an event's line says to people; a line that only looks like an event is shown as it is."""
+    """An event's line as people see it; a line that only looks like an event stays as it is."""
     event = decode_line(text)
     return event if isinstance(event, str) else tell(event)
 
 
 def is_hidden(data: bytes, start: int = 0, end: int | None = None) -> bool:
-    """Whether the line at `start` is an event that is no line for people."""
+    """Whether the line at `start` is an event that the log does not show."""
     end = len(data) if end is None else end
     return data.startswith(_SEPARATOR, start, end) and _HIDDEN.match(data, start, end) is not None
 
@@ -83,14 +83,14 @@ def is_hidden(data: bytes, start: int = 0, end: int | None = None) -> bool:
 class LogFile:
     """The lines of a file that may be growing. Safe to use from several threads.
 
-    A file that is put in another's place, or cut short, is read anew: `generation` then counts up, and
-    every number and offset from before is void.
+    A file that is replaced or truncated is read anew: `generation` then counts up, and all line numbers and
+    offsets from before are invalid.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lines = 0
-        """Lines that are indexed; a last one without its newline counts once the stream is `over`."""
+        """Lines that are indexed; a last one without its newline only once the stream is `over`."""
         self.end = 0
         """Bytes that are indexed."""
         self.generation = 0
@@ -99,17 +99,18 @@ class LogFile:
         self._starts, self._before, self._times = array("Q"), array("Q"), array("d")
         self._last_time = 0.0
         self._searched = 0
-        """No newline lies between `end` and here."""
+        """There is no newline between `end` and this offset."""
         self._torn: int | None = None
-        """Where a last line without a newline begins that was counted."""
+        """Offset of a last line without a newline, where it was counted."""
         self._lock = threading.Lock()
         self._file: int | None = None
         self._block = lru_cache(maxsize=64)(self._read_block)
 
     def refresh(self, *, over: bool = False) -> int:
-        """Index what was appended; `over` says that a torn last line is all there will be of it.
+        """Index what was appended, and return the number of lines.
 
-        Returns the number of lines. Raises `DiskError`; a file that is not there yet is empty.
+        With `over` nothing more will come: a last line without a newline counts. A missing file is empty.
+        Raises `DiskError`.
         """
         with self._lock:
             self._start_anew_if_replaced()
@@ -121,24 +122,24 @@ class LogFile:
                 self._index_torn()
         return self.lines
 
-    def look_anew(self) -> int:
-        """Notice a file that was put in another's place or cut short; returns the generation."""
+    def check_replaced(self) -> int:
+        """Look whether the file was replaced or truncated; returns the generation."""
         with self._lock:
             self._start_anew_if_replaced()
             return self.generation
 
     def tail(self, count: int) -> list[Line]:
-        """The last lines, read backwards from the end of the file: no index is needed."""
-        size, want = self.size(), 4 * BLOCK
+        """The last lines, read backwards from the end of the file: needs no index."""
+        size, length = self.size(), 4 * BLOCK
         while True:
-            start = max(0, size - want)
+            start = max(0, size - length)
             data = self.raw(start, size - start)
             whole = data[: data.rfind(b"\n") + 1]
             skip = 0 if start == 0 else whole.find(b"\n") + 1
             found = self._cut(whole[skip:], start + skip, 0.0)
-            if len(found) >= count or start == 0 or want > 256 * BLOCK:
+            if len(found) >= count or start == 0 or length > 256 * BLOCK:
                 return found[-count:]
-            want *= 4
+            length *= 4
 
     def size(self) -> int:
         """Bytes in the file now."""
@@ -161,21 +162,21 @@ class LogFile:
         return found
 
     def at(self, offset: int) -> Line:
-        """The line that begins at an offset: only it is read, and what tells its time."""
+        """The line that begins at an offset."""
         if offset >= self.end:
             return Line(offset, b"", 0, None)
         block = bisect_right(self._starts, offset) - 1
         start = int(self._starts[block])
         before = self.raw(start, offset - start)
         t = _last_time(before, 0, len(before), float(self._times[block]))
-        want = 4096
+        length = 4096
         while True:
-            want = min(want, self.end - offset)
-            data = self.raw(offset, want)
+            length = min(length, self.end - offset)
+            data = self.raw(offset, length)
             end = data.find(b"\n")
-            if end >= 0 or len(data) >= self.end - offset or len(data) < want:
+            if end >= 0 or len(data) >= self.end - offset or len(data) < length:
                 return self._line(data, 0, end if end >= 0 else len(data), offset, t)
-            want *= 8
+            length *= 8
 
     def number_of(self, offset: int) -> int:
         """The number of the line that begins at an offset."""
@@ -183,7 +184,7 @@ class LogFile:
         return int(self._before[block]) + _index(self._block(block, self._end_of(block)), offset)
 
     def number_at(self, t: float) -> int:
-        """The number of the first line that was said at a time (Unix seconds) or after it."""
+        """The number of the first line at a time (Unix seconds) or after it."""
         block = max(0, bisect_left(self._times, t) - 1)
         number = int(self._before[block]) if self._before else 0
         while lines := self.read(number, 512):
@@ -194,9 +195,9 @@ class LogFile:
         return max(0, self.lines - 1)
 
     def lines_from(self, start: int, size: int) -> tuple[bytes, int]:
-        """Bytes from the begin of a line, and how many of them are whole lines that are indexed.
+        """About `size` bytes from the beginning of a line, and how many of them are whole indexed lines.
 
-        About `size`; at least one line. Nothing is copied twice: what lies behind the lines is to be ignored.
+        At least one line; the bytes behind the lines are to be ignored, which saves a copy.
         """
         left = self.end - start
         while True:
@@ -207,13 +208,13 @@ class LogFile:
             size *= 4
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         fd, self._file = self._file, None
         if fd is not None:
             os.close(fd)
 
     def __del__(self) -> None:
-        # Threads may be searching when a screen goes: the file is given back with the last of them.
+        # Threads may still search when a screen closes: the last of them closes the file.
         self.close()
 
     def raw(self, start: int, size: int) -> bytes:
@@ -235,18 +236,18 @@ class LogFile:
         return self._file
 
     def _start_anew_if_replaced(self) -> None:
-        """A file that is gone is still read from its descriptor; a new one in its place is another file."""
+        """A removed file is still read from its descriptor; a new one at its path is another file."""
         fd = self._open()
         if fd is None:
             return
-        mine = os.fstat(fd)
+        opened = os.fstat(fd)
         try:
-            there = os.stat(self.path)
+            at_path = os.stat(self.path)
         except OSError:
-            there = mine
-        if (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino):
+            at_path = opened
+        if (at_path.st_dev, at_path.st_ino) != (opened.st_dev, opened.st_ino):
             self.close()
-        elif mine.st_size >= self.end:
+        elif opened.st_size >= self.end:
             return
         self.lines = self.end = self._searched = 0
         self._starts, self._before, self._times = array("Q"), array("Q"), array("d")
@@ -255,7 +256,7 @@ class LogFile:
         self.generation += 1
 
     def _index_next(self) -> bool:
-        """Index the whole lines that follow, up to a chunk of them; False where there is none yet."""
+        """Index the next whole lines, at most a chunk; False where there is none yet."""
         data = self.raw(self.end, CHUNK)
         whole = data.rfind(b"\n") + 1
         if not whole:
@@ -268,7 +269,7 @@ class LogFile:
         return True
 
     def _index_giant(self, head: bytes) -> bool:
-        """A line beyond a chunk: its end is looked for, once, and nothing of it is kept."""
+        """Index a line that is longer than a chunk: each of its bytes is searched once."""
         at = max(self._searched, self.end + len(head))
         while data := self.raw(at, CHUNK):
             newline = data.find(b"\n")
@@ -287,13 +288,13 @@ class LogFile:
             self._add(head + b"\n", 0, len(head) + 1, size=size - self.end)
 
     def _take_back_torn(self) -> None:
-        """The stream was not over after all: that line goes on."""
+        """Remove a torn last line from the index: it has grown after all."""
         assert self._torn is not None
         self.lines -= not is_hidden(self.raw(self._torn, min(_HEAD, self.end - self._torn)))
         self.end, self._torn = self._torn, None
 
     def _add(self, data: bytes, start: int, end: int, *, size: int | None = None) -> None:
-        """Take in whole lines that begin at `end` of what is indexed."""
+        """Index whole lines of some bytes, which follow what is indexed."""
         if not self._starts or self.end - self._starts[-1] >= BLOCK:
             self._times.append(self._last_time)
             self._starts.append(self.end)
@@ -311,7 +312,7 @@ class LogFile:
         return int(self._starts[block + 1]) if block + 1 < len(self._starts) else self.end
 
     def _read_block(self, block: int, end: int) -> list[Line]:
-        """The lines of a block; `end` is part of the cache's key, since the last block grows."""
+        """The lines of a block. `end` is there for the cache's key: the last block grows."""
         start, t = int(self._starts[block]), self._times[block]
         data = self.raw(start, min(end - start, 4 * CHUNK))
         lines = self._cut(data, start, t)
@@ -323,7 +324,7 @@ class LogFile:
         return lines
 
     def _cut(self, data: bytes, base: int, t: float) -> list[Line]:
-        """The lines for people among some bytes that begin at offset `base`."""
+        """The shown lines among some bytes that begin at offset `base`."""
         found, start = [], 0
         while start < len(data):
             end = data.find(b"\n", start)
@@ -336,7 +337,7 @@ class LogFile:
         return found
 
     def _line(self, data: bytes, start: int, end: int, base: int, t: float) -> Line:
-        """A line between two places of some bytes that begin at offset `base`."""
+        """The line between two places of some bytes that begin at offset `base`."""
         raw, size = data[start : min(end, start + LONGEST)], end - start
         if data.startswith(_SEPARATOR, start) and (stamp := _TIME.match(data, start, end)):
             t = float(stamp.group(1))

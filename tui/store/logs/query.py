@@ -1,7 +1,7 @@
-"""What to look for in a log: sources, and patterns that a line must match. Pure.
+"""Queries of a log: sources, and patterns that a line must match. Pure.
 
-Owns the patterns' language, which is RE2's: Python's without look-around and back-references, and linear
-in time whatever is typed. Finding lines in a file is `search.py`'s.
+Patterns are RE2's: Python's without look-around and back-references, and linear in time whatever the user
+types. `search.py` finds the lines.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from tui.store.logs.log_file import Line, tell_line
 ERRORS = (
     r"\b(ERROR|CRITICAL|FATAL)\b|Traceback \(most recent call|\b[A-Z]\w*(Error|Exception)\b|^(\[\w+\] )?[✗❌]"
 )
-"""What `next error` looks for."""
+"""The pattern of `next error`."""
 CHOICES = ("all", *SOURCES)
-"""What one can choose to see of a log's sources."""
+"""The choices of the source filter."""
 _LINES = "(?m)"
 _BY_LINE = re.compile(r"\\[AzZ]|\(\?[a-zA-Z]*-[a-zA-Z]*m|\(\?[a-zA-Z]*U")
 _SIMPLE = re.compile(r"(?:[^\[\\(]|\((?!\?)|\\[dDwWsSbB]|\\[^a-zA-Z0-9])*", re.ASCII)
@@ -57,41 +57,41 @@ class LogQuery:
 
     @cached_property
     def finders(self) -> list[tuple[Find, Find | None]]:
-        """The patterns as they are looked for in many lines at once."""
+        """The patterns compiled for chunks of many lines."""
         return [compile_finder(pattern) for pattern in self.patterns]
 
     @cached_property
     def by_line(self) -> bool:
-        """Whether a pattern speaks of a text's begin or end, so that it fits single lines only."""
+        """Whether a pattern needs each line by itself: it refers to the text's beginning or end."""
         return any(_BY_LINE.search(pattern) for pattern in self.patterns)
 
     def also(self, pattern: str) -> LogQuery:
-        """Those lines of these that match one more pattern."""
+        """This query with one more pattern."""
         return LogQuery(self.sources, (*self.patterns, pattern)) if pattern else self
 
     def meets(self, line: Line) -> bool:
         """Whether a line matches."""
-        return self.tells(line.raw) if line.is_event else self.has(line.raw)
+        return self.matches_event(line.raw) if line.is_event else self.matches_text(line.raw)
 
-    def has(self, raw: bytes) -> bool:
-        """Whether a line of text matches, given as its bytes."""
+    def matches_text(self, raw: bytes) -> bool:
+        """Whether a line of text matches."""
         if self.sources is not None:
             source, _ = split_source(raw[:12].decode("ascii", errors="replace"))
             if source not in self.sources:
                 return False
         return all(regex.search(raw) is not None for regex in self.regexes)
 
-    def tells(self, raw: bytes) -> bool:
-        """Whether an event's line matches by what it says to people, never by its JSON."""
+    def matches_event(self, raw: bytes) -> bool:
+        """Whether an event's line matches by the text that people see, never by its JSON."""
         if self.sources is not None and "worker" not in self.sources:
             return False
-        said = tell_line(raw.decode("utf-8", errors="replace")).encode()
-        return all(regex.search(said) is not None for regex in self.regexes)
+        text = tell_line(raw.decode("utf-8", errors="replace")).encode()
+        return all(regex.search(text) is not None for regex in self.regexes)
 
 
 @dataclass
 class LogAsked:
-    """What a reader asked to see: a source, a filter that may be off, and what to mark."""
+    """The state of a log pane's controls: source, filter and search."""
 
     source: str = CHOICES[0]
     filter: str = ""
@@ -99,7 +99,7 @@ class LogAsked:
     search: str = ""
 
     def recall(self, state: Mapping[str, Any]) -> None:
-        """As it was remembered; what does not fit is left out."""
+        """Restore remembered state; values that do not fit are ignored."""
         self.source = state["source"] if state.get("source") in CHOICES else self.source
         patterns = (str(state.get(what) or "") for what in ("filter", "search"))
         self.filter, self.search = (text if why_not(text) is None else "" for text in patterns)
@@ -114,7 +114,7 @@ class LogAsked:
 
 @lru_cache(maxsize=64)
 def compile_pattern(pattern: str) -> Any:
-    """A pattern over bytes of UTF-8; all in lower case it ignores case, as people expect of a search box.
+    """Compile a pattern for bytes of UTF-8; one that is all in lower case ignores case.
 
     Raises `ConfigError`.
     """
@@ -126,8 +126,8 @@ def compile_pattern(pattern: str) -> Any:
         # Lines are matched within chunks, so that ^ and $ must mean a line's own ends.
         regex = _compile(f"{_LINES}{pattern}", options)
     except re2.error as error:
-        said = error.args[0] if error.args else "not a pattern"
-        text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+        cause = error.args[0] if error.args else "not a pattern"
+        text = cause.decode(errors="replace") if isinstance(cause, bytes) else str(cause)
         hint = Hint(r"put \ before a sign that is meant as it stands, such as \[ or \(")
         raise ConfigError(f"not a pattern: {text.replace(_LINES, '', 1)}", hint=hint) from None
     if either is None:
@@ -160,7 +160,7 @@ def compile_finder(pattern: str) -> tuple[Find, Find | None]:
 
 
 def why_not(pattern: str) -> str | None:
-    """What is wrong with a pattern, in words; None where nothing is."""
+    """Why a pattern cannot be compiled; None where it can."""
     try:
         compile_pattern(pattern)
     except ConfigError as error:

@@ -1,8 +1,7 @@
-"""Which lines of a log match a query. Found off the event loop.
+"""Find the lines of a log that match a query. Runs off the event loop.
 
-Owns the search: RE2 runs over chunks of many lines, and lets go of the interpreter meanwhile. A call for each
-match costs more than the match itself where many lines match, so lines that match one after another are
-taken in one call. What a query means is `query.py`'s.
+RE2 searches chunks of many lines, and releases the GIL meanwhile. Where many lines match, a call for each
+costs more than its match, so consecutive matching lines are found by one call. `query.py` compiles patterns.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from tui.store.logs.query import LogQuery
 
 CHUNK = 1024 * 1024
 KEPT = 1_000_000
-"""Lines that are remembered of queries before the present one."""
+"""Matches of earlier queries that are kept."""
 THREADS = min(4, os.cpu_count() or 1)
 MANY = 200
 """Lines of a chunk beyond which each further condition is looked for in the chunk, not line by line."""
@@ -34,14 +33,14 @@ _EVENTS = re.compile(rb"^\x1e[^\n]*", re.MULTILINE)
 
 
 class LogRows(Protocol):
-    """Rows of lines, as a view scrolls through them."""
+    """Lines by row, as a view scrolls through them."""
 
     query: LogQuery
 
     def __len__(self) -> int: ...
 
     def offset(self, row: int) -> int:
-        """Where the line of a row begins."""
+        """The offset of a row's line."""
 
     def row_of(self, offset: int) -> int:
         """The row of the line that begins at an offset, or the next one."""
@@ -51,18 +50,18 @@ class LogRows(Protocol):
 
 
 class LogTail:
-    """The last lines that match, read backwards: there at once, before anything is indexed."""
+    """The last lines that match, read backwards: needs no index."""
 
     def __init__(self, log_file: LogFile, query: LogQuery, count: int) -> None:
         self.query = query
-        want = count if query.is_all else 20 * count
-        self._lines = [line for line in log_file.tail(want) if query.meets(line)][-count:]
+        most = count if query.is_all else 20 * count
+        self._lines = [line for line in log_file.tail(most) if query.meets(line)][-count:]
 
     def __len__(self) -> int:
         return len(self._lines)
 
     def offset(self, row: int) -> int:
-        """Where the line of a row begins."""
+        """The offset of a row's line."""
         return self._lines[row].offset
 
     def row_of(self, offset: int) -> int:
@@ -80,9 +79,9 @@ class LogMatches:
     def __init__(self, log_file: LogFile, query: LogQuery) -> None:
         self.log_file, self.query = log_file, query
         self.offsets = array("Q")
-        """Where each matching line begins, in order."""
+        """The offset of each matching line, in order."""
         self.scanned = 0
-        """Bytes of the log that were looked at."""
+        """Bytes of the log that were searched."""
         self._generation = log_file.generation
         self._lock = threading.Lock()
         _ = query.regexes  # raises here
@@ -92,13 +91,13 @@ class LogMatches:
 
     @property
     def is_done(self) -> bool:
-        """Whether all that is indexed was looked at."""
+        """Whether all that is indexed was searched."""
         return self.query.is_all or self.scanned >= self.log_file.end
 
     def scan(self, stop: threading.Event | None = None) -> bool:
-        """Look through what the log has and was not looked at yet; False where `stop` was set.
+        """Search what is indexed and was not searched yet; False where `stop` was set.
 
-        Several threads may scan: each byte is looked at once. Raises `DiskError`.
+        Several threads may call it: each byte is searched once. Raises `DiskError`.
         """
         with self._lock:
             if self._generation != self.log_file.generation:
@@ -109,7 +108,7 @@ class LogMatches:
                 return self._scan_chunks(pool, stop or threading.Event())
 
     def _scan_chunks(self, pool: ThreadPoolExecutor, stop: threading.Event) -> bool:
-        """Chunks side by side; what is found is taken in order."""
+        """Search chunks in parallel, and take their matches in order."""
         under_way: deque[tuple[Future[array[int]], int]] = deque()
         ahead, is_more = self.scanned, True
         while not stop.is_set():
@@ -128,7 +127,7 @@ class LogMatches:
         return False
 
     def offset(self, row: int) -> int:
-        """Where the line of a row begins."""
+        """The offset of a row's line."""
         return self.log_file.line(row).offset if self.query.is_all else int(self.offsets[row])
 
     def row_of(self, offset: int) -> int:
@@ -143,7 +142,7 @@ class LogMatches:
         return row if row < len(self) and self.offset(row) == offset else None
 
     def next_row(self, offset: int, by: int, here: bool = False) -> int:
-        """The row that matches after an offset, or before it; round the ends. With `here` it may be there."""
+        """The next row after an offset, or before it (`by` < 0), round the ends; with `here`, or at it."""
         row = self.row_of(offset)
         if by < 0:
             row -= 1
@@ -166,7 +165,7 @@ class LogMatches:
             starts, others = _lines_of(data, end, query.sources or frozenset()), range(0)
         if len(starts) <= MANY:
             if others or query.sources is not None:
-                starts = [start for start in starts if query.has(_line_at(data, start, end))]
+                starts = [start for start in starts if query.matches_text(_line_at(data, start, end))]
         else:
             met = [set(_lines_with(data, end, query, number)) for number in others]
             if query.patterns and query.sources is not None:
@@ -181,13 +180,13 @@ class LogMatches:
         """Match events by the text that people see, never by their JSON."""
         found = [start for start in starts if data[start] != 0x1E]
         for event in _EVENTS.finditer(data, 0, end):
-            if not is_hidden(data, *event.span()) and self.query.tells(event.group()):
+            if not is_hidden(data, *event.span()) and self.query.matches_event(event.group()):
                 found.append(event.start())
         return sorted(found)
 
 
 class KnownMatches:
-    """What was found for queries before: it is kept, and only goes on."""
+    """Matches of recent queries: asked for again, a query goes on where its search stopped."""
 
     def __init__(self, log_file: LogFile) -> None:
         self._log_file = log_file
@@ -205,7 +204,7 @@ class KnownMatches:
 
 
 def _lines_with(data: bytes, end: int, query: LogQuery, number: int) -> list[int]:
-    """Where the lines begin that one of the query's patterns matches, each line by itself."""
+    """The starts of the lines that match one of the query's patterns."""
     if query.by_line:
         regex = query.regexes[number]
         return [start for start in _line_starts(data, 0, end) if regex.search(_line_at(data, start, end))]
@@ -218,7 +217,7 @@ def _lines_with(data: bytes, end: int, query: LogQuery, number: int) -> list[int
             break
         start = data.rfind(b"\n", at, hit) + 1 or at
         if start == at and run is not None and (stop := run(data, at, end)[0][1]) > at:
-            # The line before matched, too: what matches from here on is found in one call.
+            # The line before matched, too: take all lines in a row that match.
             found += _line_starts(data, at, stop)
             at = stop
             continue
@@ -228,22 +227,22 @@ def _lines_with(data: bytes, end: int, query: LogQuery, number: int) -> list[int
 
 
 def _lines_of(data: bytes, end: int, sources: frozenset[str]) -> list[int]:
-    """Where the lines of these sources begin."""
-    # Each line with the newline before it: a text to look for at the front is ten times as quick as ^.
+    """The starts of the lines of these sources."""
+    # Each line with the newline before it: literal text at a pattern's front is ten times as fast as ^.
     lines = b"\n" + data[: end - (data[end - 1] == 0x0A)]
     return [match.start() for match in _begin(sources).finditer(lines)]
 
 
 @lru_cache
 def _begin(sources: frozenset[str]) -> re.Pattern[bytes]:
-    """The begin of these sources' lines. The worker's lines bear no tag, or its own."""
+    """How a line of these sources begins. The worker's lines have its tag or none."""
     is_negative = "worker" in sources
     tags = "|".join(sorted(frozenset(SOURCES) - sources if is_negative else sources))
     return re.compile(rf"\n(?{'!' if is_negative else '='}\[(?:{tags or '(?!)'})\] )".encode())
 
 
 def _line_starts(data: bytes, start: int, end: int) -> list[int]:
-    """Where each line begins between two places, the first of which is a line's begin."""
+    """The starts of the lines between two places, the first of which is a line's start."""
     lines = BytesIO(data[start:end]).readlines()
     return list(accumulate(map(len, lines), initial=start))[:-1]
 

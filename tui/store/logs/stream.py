@@ -1,7 +1,6 @@
-"""A run's output, from bytes to lines to events.
+"""Decode a run's output: bytes to lines, lines to text and events.
 
-Owns cutting a byte stream into lines, however it arrives, and telling text from events. What events
-add up to is `runs.py`'s and `series.py`'s; where the bytes come from is the backends'.
+`tui/store/runs` and `tui/store/charts` fold the events; the backends bring the bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from remote.contract.events import AnyEvent, Event, Source, decode_line, split_s
 
 @dataclass(frozen=True)
 class Text:
-    """A line for people, with the source that its tag names."""
+    """A line of text, without its tag, and the source that the tag names."""
 
     source: Source
     text: str
@@ -24,7 +23,7 @@ Item = Text | AnyEvent
 
 
 class LineDecoder:
-    """Cuts bytes into lines at each newline, wherever the chunks are cut.
+    """Splits bytes into lines at each newline, however the bytes are divided into chunks.
 
     Only `\\n` ends a line: a `\\r` (progress bars, Windows line ends) stays where it is. Bytes that are
     no UTF-8 become U+FFFD.
@@ -33,7 +32,7 @@ class LineDecoder:
     def __init__(self) -> None:
         self._rest: list[bytes] = []
         self.consumed = 0
-        """Bytes in the lines that were given out: a position to follow from."""
+        """Bytes of the lines that were returned: a position to follow from."""
 
     def feed(self, chunk: bytes) -> list[str]:
         """The lines that this chunk completes."""
@@ -47,7 +46,7 @@ class LineDecoder:
         return split_lines(whole)
 
     def close(self) -> list[str]:
-        """The last line where no newline ends it; only a stream that is over has one."""
+        """The last line, where no newline ends it. Call it when the stream is over."""
         torn = b"".join(self._rest)
         self._rest = []
         self.consumed += len(torn)
@@ -55,13 +54,13 @@ class LineDecoder:
 
 
 class LastSeq:
-    """Tells events that were said before: an attempt repeats those of a lost one, whose lines may be here."""
+    """Recognises repeated events: an attempt repeats those of a lost one whose lines may be there."""
 
     def __init__(self) -> None:
         self._last = -1
 
     def repeats(self, event: Event) -> bool:
-        """Whether the event, or a later one, came before; numbers within a run only rise."""
+        """Whether the event, or a later one, came before: `seq` only rises within a run."""
         if 0 <= event.seq <= self._last:
             return True
         self._last = max(self._last, event.seq)
@@ -69,12 +68,12 @@ class LastSeq:
 
 
 def split_lines(data: bytes) -> list[str]:
-    """Whole lines without their last newline, as text."""
+    """The lines of some bytes that end without a newline."""
     return data.decode("utf-8", errors="replace").split("\n")
 
 
 def classify(line: str) -> Item:
-    """The event on a line, or its text: without the tag, and without a Windows line end."""
+    """The event on a line, or its text without the tag and a trailing `\\r`."""
     item = decode_line(line)
     if not isinstance(item, str):
         return item

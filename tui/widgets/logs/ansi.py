@@ -35,15 +35,15 @@ LAST_STATES = 4_000
 def read_terminal(text: str, columns: int | None = None) -> Text:
     """A line of a log as styled text; with `columns`, no more of it than fills so many.
 
-    Joiners of emoji are left out: what they join is shown side by side, two columns each, in every
-    terminal alike. `plain_line` keeps them.
+    Emoji joiners are left out, since terminals disagree on joined emoji: the parts are shown side by side,
+    two columns each. `plain_line` keeps the joiners.
     """
     text = _JOINERS.sub("", text) if not text.isascii() else text
     return _read(text, columns)
 
 
 def plain_line(text: str) -> str:
-    """What is to be read on a line, whole and without colours: for files and the clipboard."""
+    """A line's whole text as a terminal would leave it, without colours: for files and the clipboard."""
     return _read(text, None).plain
 
 
@@ -59,7 +59,7 @@ def _read(text: str, columns: int | None) -> Text:
 
 
 def _needed(text: str, columns: int | None) -> str:
-    """The part of a line that can be seen: of one that draws over itself the last states."""
+    """The part of a line that can be seen; of a progress bar, the last states."""
     if "\r" in text:
         if len(text) > LAST_STATES:
             text = text[text.find("\r", len(text) - LAST_STATES) + 1 or text.rfind("\r") + 1 :]
@@ -71,7 +71,7 @@ def _needed(text: str, columns: int | None) -> str:
 
 
 def _coloured(text: str) -> Text:
-    """Text with colours alone, which is nearly all that has escapes."""
+    """Text with colours and no other escapes: the usual case."""
     shown, pen, at = Text(end="", no_wrap=True), _Pen(), 0
     for token in _TOKEN.finditer(text):
         shown.append(escape_controls(text[at : token.start()]).expandtabs(_TAB), pen.style)
@@ -108,16 +108,16 @@ def _painted(before: Style, codes: str) -> tuple[Style, Style]:
 
 
 class _Cells:
-    """A terminal's line of cells with a cursor. A wide sign fills two; a mark joins the sign before it."""
+    """A terminal's line of cells with a cursor. A wide character fills two; a combining mark none."""
 
     def __init__(self) -> None:
         self._pen = _Pen()
         self._cells: list[tuple[str, Style]] = []
-        """One for each column; the right half of a wide sign is empty."""
+        """One for each column; the right half of a wide character is empty."""
         self._at = 0
 
     def write(self, text: str) -> Text:
-        """Draw it all, and give what is to be seen."""
+        """Draw the text, and return what is then visible."""
         at = 0
         for token in _TOKEN.finditer(text):
             self._put(text[at : token.start()])
@@ -134,7 +134,7 @@ class _Cells:
         return shown.append(run, style)
 
     def _put(self, text: str) -> None:
-        """Write over what is there."""
+        """Write text over the cells at the cursor."""
         if not text:
             return
         pieces = escape_controls(text).split("\t")
@@ -159,7 +159,7 @@ class _Cells:
         return cells
 
     def _join(self, cells: list[tuple[str, Style]], mark: str) -> None:
-        """Put a mark of no width on the sign before it."""
+        """Add a combining mark to the character before it."""
         before, at = (cells, len(cells) - 1) if cells else (self._cells, self._at - 1)
         while 0 <= at < len(before):
             sign, style = before[at]
@@ -178,7 +178,7 @@ class _Cells:
         self._at = end
 
     def _part(self, at: int) -> None:
-        """What begins here will be seen without what is left of it: half a wide sign is a space."""
+        """Turn a wide character that straddles a column into two spaces: half of it is overwritten."""
         if 0 < at < len(self._cells) and not self._cells[at][0]:
             self._cells[at - 1] = (" ", self._cells[at - 1][1])
             self._cells[at] = (" ", self._cells[at][1])

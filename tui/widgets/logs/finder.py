@@ -1,7 +1,6 @@
-"""What one reader asked to see of a log, and what of it was found: indexed and searched off the event loop.
+"""Runs a log pane's queries off the event loop: when to index and search, and when to stop.
 
-Owns when to look, and giving up what is no longer asked for. How lines are found is `tui/store`'s; showing
-them is `pane.py`'s.
+`tui/store/logs` finds the lines; `pane.py` shows them.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from tui.store.logs.query import LogAsked, LogQuery
 from tui.store.logs.search import KnownMatches, LogMatches, LogTail
 
 BETWEEN = 0.1
-"""Seconds between two updates of the screen while a log grows."""
+"""Seconds between two updates of the screen while a search goes on."""
 
 
 class LogFinder:
-    """Looks through a log for what is `asked`. Several may share one log: it is indexed once."""
+    """Finds the lines that a pane's controls select. Several may share one log: it is indexed once."""
 
     def __init__(self, log_file: LogFile, source: str) -> None:
         self.log_file = log_file
         self.asked = LogAsked(source)
-        """What is to be seen; `look_anew()` whenever it was changed."""
+        """Call `look_anew()` after each change of them."""
         self.over = False
         """Whether there will be no more lines."""
         self._known = KnownMatches(log_file)
@@ -35,58 +34,58 @@ class LogFinder:
 
     @property
     def shown(self) -> LogMatches:
-        """The lines to show, as far as they were found."""
+        """The lines that pass source and filter, as far as they were found."""
         return self._known.of(self.asked.query)
 
     @property
     def hits(self) -> LogMatches | None:
-        """What is searched for among them, as far as it was found."""
+        """The search's matches among them, as far as they were found."""
         return self._known.of(self.asked.query.also(self.asked.search)) if self.asked.search else None
 
     def start(self, count: int) -> None:
-        """Begin with the last lines, while what shows them is still being put up."""
+        """Start reading the last lines, while the widgets are still being mounted."""
         self._early = asyncio.create_task(self._read_tail(self.asked.query, count))
 
     def stop(self) -> None:
-        """Nobody waits any more for what is being looked for."""
+        """Stop the search that is under way."""
         self._stop.set()
 
     def look_anew(self) -> None:
-        """Something else is asked for: at once."""
+        """Stop the search that is under way, and wake `wait` and `rest`."""
         self.stop()
         self._stop = threading.Event()
         self._grew.set()
         self._hurry.set()
 
     def grew(self, *, over: bool = False) -> None:
-        """There may be more lines; `over` when there will be none after them."""
+        """Wake `wait`: there may be more lines. With `over` nothing more will come."""
         self.over = self.over or over
         self._grew.set()
 
     async def wait(self) -> None:
-        """Until there may be something to look for."""
+        """Wait until there may be something to search."""
         await self._grew.wait()
         self._grew.clear()
         self._hurry.clear()
 
     async def rest(self, seconds: float) -> None:
-        """So long, unless something else is asked for."""
+        """Wait so long, or until the controls change."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._hurry.wait()
 
     async def tail(self, count: int) -> LogTail | None:
-        """The last lines to show, where it takes a while until all are known. Raises `DiskError`."""
+        """The last lines to show until all are found; None where that is sooner. Raises `DiskError`."""
         query = self.asked.query
         early, self._early = self._early, None
         tail = await (early or self._read_tail(query, count))
         if early is not None and tail.query != query:
             tail = await self._read_tail(query, count)
-        is_news = query == self.asked.query and (not self.log_file.end or not self.shown.is_done)
-        return tail if is_news and len(tail) else None
+        is_early = query == self.asked.query and (not self.log_file.end or not self.shown.is_done)
+        return tail if is_early and len(tail) else None
 
     async def look(self) -> AsyncIterator[None]:
-        """Take in what was appended and look through it; gives a turn whenever there may be more to show.
+        """Index and search what was appended; yields whenever there may be more to show.
 
         Raises `DiskError`.
         """
@@ -105,7 +104,7 @@ class LogFinder:
         yield
 
     async def find(self, pattern: str) -> LogMatches | None:
-        """All that match among the lines that are shown; None where something else was asked for meanwhile.
+        """All matches among the shown lines; None where the controls changed meanwhile.
 
         Raises `DiskError`.
         """

@@ -1,7 +1,6 @@
-"""How one line of a log looks: its time, its tag, its level, what was searched for, what was cut.
+"""Draw one line of a log: its time, tag and level, search hits, and how much was cut.
 
-Owns the styles' places within a line, and cutting it into rows. Which lines there are, and where on the
-screen, is `view.py`'s.
+Styles the parts of a line and cuts it into rows; `view.py` places the rows on the screen.
 """
 
 from __future__ import annotations
@@ -34,12 +33,12 @@ _WARNING = re.compile(r"\bWARN(?:ING)?\b|\b\w*Warning: |^⚠")
 _PREFIX = re.compile(
     r"(?:\(\w+[^()]*\) )?(INFO|DEBUG|WARNING|ERROR|CRITICAL) \d\d-\d\d \d\d:\d\d:\d\d(?: \[[^]\n]*\])?"
 )
-"""What vLLM writes before each message."""
+"""vLLM's prefix of each message."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """The styles of a line's parts, and what is to be seen of it."""
+    """The styles of a line's parts, and which parts are shown."""
 
     tag: Style
     time: Style
@@ -56,12 +55,12 @@ class Look:
 
 def draw(line: Line, look: Look, columns: int) -> Text:
     """A line as styled text, at least `columns` of it where it is that long."""
-    said = line.text
-    if line.is_event and said[0] != "\x1e":
-        text = read_terminal(said, columns)
-        text.stylize(look.failure if said[0] == "✗" else look.event)
+    plain = line.text
+    if line.is_event and plain[0] != "\x1e":
+        text = read_terminal(plain, columns)
+        text.stylize(look.failure if plain[0] == "✗" else look.event)
     else:
-        text = _draw_text(said, look, columns)
+        text = _draw_text(plain, look, columns)
     if line.cut > 0:
         text.append(f" … {size(line.cut)} more", look.time)
     _mark_hits(text, look)
@@ -77,7 +76,7 @@ def strip_of(text: Text, console: Console) -> Strip:
 
 
 def cut_rows(strip: Strip, width: int, most: int) -> list[Strip]:
-    """A strip cut into rows of `width` columns, at most so many; no wide sign is cut in two."""
+    """Cut a strip into at most `most` rows of `width` columns; no wide character is cut in two."""
     if strip.cell_length <= width:
         return [strip]
     cuts, column, start = [], 0, 0
@@ -93,13 +92,13 @@ def cut_rows(strip: Strip, width: int, most: int) -> list[Strip]:
 
 
 def plain_of(line: Line) -> str:
-    """What is to be read on a line, whole and without colours: for files and the clipboard."""
+    """A line's whole text without colours, for files and the clipboard."""
     tag, rest = _tag_of(line.text)
     return tag + plain_line(rest)
 
 
 def write_plain(rows: LogRows, path: Path, *, force: bool = False) -> int:
-    """Lines into a file, a thousand at a time; returns how many. Raises what `write_file` does."""
+    """Write lines into a file; returns how many. Raises what `write_file` raises."""
 
     def write(file: BinaryIO) -> int:
         count = 0
@@ -111,14 +110,14 @@ def write_plain(rows: LogRows, path: Path, *, force: bool = False) -> int:
     return write_file(path, write, force=force)
 
 
-def _tag_of(said: str) -> tuple[str, str]:
-    """The tag is the run's, not the program's: what returns to the begin of a line stays behind it."""
-    _, rest = split_source(said)
-    return said[: len(said) - len(rest)], rest
+def _tag_of(line: str) -> tuple[str, str]:
+    """Split off the tag: it is the run's, so a carriage return of the program goes back to its end."""
+    _, rest = split_source(line)
+    return line[: len(line) - len(rest)], rest
 
 
-def _draw_text(said: str, look: Look, columns: int) -> Text:
-    tag, rest = _tag_of(said)
+def _draw_text(line: str, look: Look, columns: int) -> Text:
+    tag, rest = _tag_of(line)
     text = read_terminal(rest, columns)
     head = text.plain[:_HEAD]
     level = look.error if _ERROR.search(head) else look.warning if _WARNING.search(head) else None
