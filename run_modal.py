@@ -26,7 +26,7 @@ try:
     from remote.contract.record import Kind
     from remote.image import pins
 except ModuleNotFoundError as missing:
-    raise SystemExit(f"run_modal.py: {missing}. In the project's folder: pip install -e .") from None
+    raise SystemExit(f"run_modal.py: {missing}. Take the `modal` that lies beside `vfm`.") from None
 
 # Add your own packages to this list: the next launch installs them, on top of the training stack
 # (torch, vllm, transformers, trl, verifiers, wandb, …), whose pins are in remote/image/pins.py.

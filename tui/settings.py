@@ -27,6 +27,8 @@ KNOWN_SECRETS = (
 )
 """What a run may need that `.env` need not name: taken from the process environment too."""
 
+PACKAGES = Path(__file__).parents[1]
+"""The folder that holds `tui/` and `remote/`: a checkout, or where packages are installed."""
 _OURS = frozenset({"EXPERIMENTER", "EXPERIMENT_NAME", "VFM_HOME", "VFM_CONFIG_DIR", "VFM_PROJECT"})
 # A directory that `.env` names, with something behind the equals sign.
 _NAMES_FOLDER = re.compile(
@@ -39,7 +41,7 @@ class Settings:
     """Everything that is read from outside the configs. A variable of the process beats `.env`."""
 
     project_dir: Path
-    """The checkout that holds `remote/` and `environments/`."""
+    """The folder that holds `run_modal.py` and `environments/` (`find_project`)."""
     home: Path
     """Where runs, volumes and images lie on this machine."""
     experimenter: str = "default"
@@ -61,7 +63,7 @@ class Settings:
 
     @classmethod
     def load(cls, project_dir: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-        """Read them. Raises `ConfigError` where `.env` or a directory cannot be used."""
+        """Read them. Raises `ConfigError` where there is no project, or `.env` or a directory is unusable."""
         process = os.environ if environ is None else environ
         project = _project(project_dir, process)
         env_file = project / ".env"
@@ -86,10 +88,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Folders:
-    """The two directories that the app needs before its first frame."""
+    """The directories that the app needs before its first frame."""
 
     home: Path
     config_dir: Path
+    project_dir: Path
+    """The working directory where there is no project."""
 
 
 def glance(environ: Mapping[str, str] | None = None) -> Folders:
@@ -98,15 +102,17 @@ def glance(environ: Mapping[str, str] | None = None) -> Folders:
     `.env` is read as a whole only where it names one of them.
     """
     process = os.environ if environ is None else environ
+    project = _working_directory()
     try:
-        env_file = _project(None, process) / ".env"
+        project = _project(None, process)
+        env_file = project / ".env"
         named = env_file.is_file() and _NAMES_FOLDER.search(env_file.read_bytes())
         written = _read_env(env_file)[0] if named else {}
         values = {name: value for name, value in written.items() if value}
     except (ConfigError, OSError):
         values = {}  # `Settings.load` says what is wrong, where there is somebody to tell it to.
     both = {**values, **{name: value for name, value in process.items() if value}}
-    return Folders(_home(both), _config_dir(both))
+    return Folders(_home(both), _config_dir(both), project)
 
 
 _TERMINAL = (
@@ -202,16 +208,49 @@ def make_private(folder: Path) -> None:
     folder.mkdir(exist_ok=True)  # says what stands in its place
 
 
+class NoProject(ConfigError):
+    """Neither the working directory nor a folder above it is a project, and the program is no checkout."""
+
+
+def is_project(folder: Path) -> bool:
+    """Whether a folder holds `run_modal.py` and `environments/`."""
+    return (folder / "run_modal.py").is_file() and (folder / "environments").is_dir()
+
+
+def find_project(start: Path) -> Path:
+    """The nearest of a folder and those above it that is a project, else the checkout that runs this program.
+
+    Raises `NoProject` where there is neither.
+    """
+    for folder in (start, *start.parents, PACKAGES):
+        if is_project(folder):
+            return folder
+    raise NoProject(
+        f"no project: neither {start} nor a folder above it holds run_modal.py and environments/",
+        hint=Hint("make one with `vfm init DIR` and work in it, or name one in VFM_PROJECT"),
+    )
+
+
 def _project(given: Path | None, process: Mapping[str, str]) -> Path:
     named = process.get("VFM_PROJECT")
-    path = given or (Path(named).expanduser() if named else Path(__file__).parent.parent)
+    if given is None and not named:
+        return find_project(_working_directory())
+    path = given or Path(named or "").expanduser()
     if not path.is_dir():
         origin = "the project directory" if given else "VFM_PROJECT"
         raise ConfigError(
             f"{origin} is {str(path)!r}, which is no folder",
-            hint=Hint("name the checkout that holds remote/ and environments/"),
+            hint=Hint("name the folder that holds run_modal.py and environments/"),
         )
     return path.resolve()
+
+
+def _working_directory() -> Path:
+    """The working directory; the root where it has been removed."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path("/")
 
 
 def _home(values: Mapping[str, str]) -> Path:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import remote
 from remote.contract.redaction import named_secret
 from remote.contract.spec import ExperimentSpec
 from remote.inference import gate
 from remote.processes.ports import HOST
+from remote.processes.python_path import python_path
 
 Device = Literal["cpu", "cuda"]
 Sync = Literal["adapter", "merged", "full"]
@@ -168,7 +168,7 @@ def environment(
     `threads`: OpenMP threads on a CPU; `gpus`: of the server alone.
     """
     variables = {
-        "PYTHONPATH": str(remote.PROJECT.resolve()),  # holds the middleware
+        "PYTHONPATH": python_path(),  # holds the middleware
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_DO_NOT_TRACK": "1",
         "DO_NOT_TRACK": "1",

@@ -23,8 +23,8 @@ from remote.contract.record import LaunchRequest
 from remote.image import pins
 from remote.modal_app import container
 
-FOLDERS = ("remote", "environments", "examples")
-"""Folders of the project that are uploaded to containers, where they exist."""
+FOLDERS = ("environments", "examples")
+"""Folders of the project that are uploaded to containers, where they exist; `remote/` is uploaded too."""
 LEFT_OUT = (
     *("**/__pycache__", "**/*.pyc", "**/*.egg-info", "**/.*", "**/node_modules"),
     *(f"*/{name}" for name in ("venv", "env", "build", "dist", "tests", "outputs", "wandb")),
@@ -43,7 +43,7 @@ def run(request_json: str, head: str) -> dict[str, Any]:
     place = container.Place(
         outputs=Path(os.environ.get("VFM_OUTPUTS_DIR", layout.MODAL_OUTPUTS)),
         cache=Path(os.environ.get("VFM_CACHE_DIR", layout.MODAL_CACHE)),
-        project=remote.PROJECT,
+        project=remote.PARENT,
         task=os.environ.get("MODAL_TASK_ID"),
         call=modal.current_function_call_id(),
     )
@@ -85,11 +85,11 @@ def with_resources(function: Any, request: LaunchRequest, secrets: dict[str, str
 
 
 def with_project(image: modal.Image, project: Path) -> modal.Image:
-    """The image with the project's own files, which Modal adds when a container starts."""
-    for folder in FOLDERS:
-        if (project / folder).is_dir():
-            check_size(project / folder)
-            image = image.add_local_dir(project / folder, f"{pins.PROJECT}/{folder}", ignore=LEFT_OUT)
+    """The image with `remote/` and the project's own files, which Modal adds when a container starts."""
+    for folder in (remote.PARENT / "remote", *(project / name for name in FOLDERS)):
+        if folder.is_dir():
+            check_size(folder)
+            image = image.add_local_dir(folder, f"{pins.PROJECT}/{folder.name}", ignore=LEFT_OUT)
     return image
 
 

@@ -147,7 +147,7 @@ class Supervisor:
     def _start(self, python: Path) -> subprocess.Popen[bytes]:
         """Start the worker, which is on record as running before its first instruction."""
         override = os.environ.get("VFM_WORKER")
-        command = shlex.split(override) if override else [str(python), "-m", "remote.worker"]
+        command = shlex.split(override) if override else [str(python), "-P", "-m", "remote.worker"]
         command.append(str(self.run_dir.path / layout.REQUEST))
         goes_on = {"VFM_GOES_ON": "1" if self.goes_on else ""}
         variables = {**scratch.variables(self.run_dir.path), **goes_on}

@@ -20,6 +20,7 @@ from remote.output import redact
 from remote.output.answers import answer, answer_failure
 from remote.output.run_dir import RunDir, as_disk_error, disk_error, sync
 from remote.processes import lifecycle
+from remote.processes.python_path import python_path
 from remote.supervisor import attempt_log
 from remote.supervisor.attempt import Supervisor
 from remote.supervisor.control import settle_locked
@@ -105,7 +106,7 @@ def start(document: dict[str, Any], prepare: Prepare) -> int:
     request = LaunchRequest.model_validate(document["request"])
     os.environ.update({**document["env"], **redact.hide(document["env"], request)})
     # The image's own packages may not be mixed with those of the launcher's environment.
-    os.environ["PYTHONPATH"] = request.project_dir
+    os.environ["PYTHONPATH"] = python_path(request.project_dir)
     watch = lifecycle.SignalWatch()  # before the pid is on record, so that no request to stop is missed
     try:
         run_dir, record, lock = prepare(request)
@@ -119,7 +120,7 @@ def start(document: dict[str, Any], prepare: Prepare) -> int:
 def start_in_container(document: dict[str, Any]) -> int:
     """Run the first or next attempt at a run whose directory exists; answers and returns as `start` does."""
     request = LaunchRequest.model_validate(document["request"])
-    os.environ["PYTHONPATH"] = request.project_dir
+    os.environ["PYTHONPATH"] = python_path(request.project_dir)
     watch = lifecycle.SignalWatch()
     watch.leash = os.dup(0)
     run_dir = RunDir(Path(request.run_dir))

@@ -21,7 +21,6 @@ from pathlib import Path
 from signal import SIGKILL, SIGUSR2, Signals
 from typing import Any
 
-import remote
 from remote.contract import layout
 from remote.contract.errors import Hint, VfmError, error_from
 from remote.contract.events import AnyEvent, FailureEvent, PhaseEvent, UnknownEvent, decode_line
@@ -31,6 +30,7 @@ from remote.output.emitter import Emitter
 from remote.output.run_dir import RunDir, write_atomic
 from remote.processes import oom
 from remote.processes.guarded import GuardedProcess
+from remote.processes.python_path import python_path
 from remote.training.gpu_placement import Placement, trainer_environment
 
 START, READY, SAVE = "start.json", "ready.json", "save"
@@ -41,7 +41,7 @@ RENEW_SERVER = "renew-server"
 SAVING = 50.0  # seconds that the first trainer has to save, of those that the supervisor gives the worker
 AFTERMATH = 1.5  # seconds after a failure in which another trainer's end may still explain it
 SILENCE = 1.0  # seconds by which a silent death may be noticed later than the failures that it causes
-PROGRAM = (sys.executable, "-m", "remote.workers.rank")
+PROGRAM = (sys.executable, "-P", "-m", "remote.workers.rank")
 
 
 class Trainers:
@@ -82,7 +82,7 @@ class Trainers:
         variables = {SERVER_KEY: key, **trainer_environment(self._placement, rank, port)}
         command = [*self._program, str(self._run_dir.path / layout.REQUEST), str(self._folder)]
         started = GuardedProcess(
-            command, _with_this_project(os.environ) | variables, lambda line: self._on_line(rank, line)
+            command, _with_this_remote(os.environ) | variables, lambda line: self._on_line(rank, line)
         )
         threading.Thread(target=self._await, args=(rank, started), daemon=True).start()
         return started
@@ -235,11 +235,10 @@ class Trainers:
         )
 
 
-def _with_this_project(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment with this project on PYTHONPATH, so that the trainers can import `remote`."""
-    project = str(remote.PROJECT)
-    paths = [project, *filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return {**environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))}
+def _with_this_remote(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment with a PYTHONPATH on which the trainers find this `remote`."""
+    inherited = filter(None, environ.get("PYTHONPATH", "").split(os.pathsep))
+    return {**environ, "PYTHONPATH": python_path(*inherited)}
 
 
 def _free_port() -> int:

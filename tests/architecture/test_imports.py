@@ -107,7 +107,7 @@ def test_what_a_run_begins_with_needs_no_training_stack_and_no_modal(module: str
     "path", sorted((ROOT / "remote").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT))
 )
 def test_no_module_of_the_far_side_counts_the_folders_above_itself(path: Path) -> None:
-    """A module that moves would count wrong: `remote.CODE` and `remote.PROJECT` say where the code lies."""
+    """A module that moves would count wrong: `remote.CODE` and `remote.PARENT` say where the code lies."""
     assert not re.search(r"__file__\S*\.parent(s\[|\.parent)", path.read_text(encoding="utf-8"))
 
 

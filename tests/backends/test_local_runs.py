@@ -221,9 +221,9 @@ async def test_nothing_of_the_workers_group_is_left(local: LocalBench, tmp_path:
 
 
 async def test_a_cancel_that_comes_while_the_image_is_built_ends_the_run(
-    local: LocalBench, tmp_path: Path
+    local: LocalBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    backend = slow_image(local, tmp_path)
+    backend = slow_image(local, tmp_path, monkeypatch)
     run = await backend.launch(request())
     await until(lambda: "building" in (local.run_dir(run) / layout.STREAM).read_text(), "the image")
     await backend.cancel(run)
@@ -231,8 +231,10 @@ async def test_a_cancel_that_comes_while_the_image_is_built_ends_the_run(
     assert (await backend.status(run)).status == "cancelled"
 
 
-async def test_an_image_that_cannot_be_built_fails_the_run(local: LocalBench, tmp_path: Path) -> None:
-    backend = slow_image(local, tmp_path, failing=True)
+async def test_an_image_that_cannot_be_built_fails_the_run(
+    local: LocalBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = slow_image(local, tmp_path, monkeypatch, failing=True)
     run = await backend.launch(request())
     state = RunState().add_all(events_of(await lines(backend, run)))
     assert state.failure is not None
@@ -241,12 +243,15 @@ async def test_an_image_that_cannot_be_built_fails_the_run(local: LocalBench, tm
     assert (await backend.status(run)).status == "failed"
 
 
-def slow_image(local: LocalBench, folder: Path, *, failing: bool = False) -> LocalBackend:
+def slow_image(
+    local: LocalBench, folder: Path, monkeypatch: pytest.MonkeyPatch, *, failing: bool = False
+) -> LocalBackend:
     """A backend of a copy of the far side whose image never gets ready, or fails at once."""
     project = folder / "project"
     shutil.copytree(PROJECT / "remote", project / "remote", ignore=shutil.ignore_patterns("__pycache__"))
     image = project / "remote" / "image" / "local.py"
     image.write_text(FAILING_IMAGE if failing else SLOW_IMAGE)
+    monkeypatch.setattr("tui.backends.programs.PACKAGES", project)
     return LocalBackend(local.home, project, {"VFM_SCRIPT": "end:done"})
 
 

@@ -30,12 +30,13 @@ class Vfm:
     """A user's shell: a project, a home, and `vfm` in it."""
 
     folder: Path
+    program: Path = ROOT
+    """The folder that holds `tui/` and `remote/`."""
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.project.mkdir(parents=True)
-        for name in ("remote", "environments"):
-            (self.project / name).symlink_to(ROOT / name)
+        (self.project / "environments").symlink_to(ROOT / "environments")
         self.config.write_text(
             "model:\n  base_model: builtin/tiny-random\n  dtype: float32\n"
             "training:\n  environment: wordle\n  steps: 3\nwandb:\n  enabled: false\n"
@@ -53,10 +54,21 @@ class Vfm:
     def config(self) -> Path:
         return self.folder / "small.yaml"
 
+    def replace_image_builder(self, code: str) -> None:
+        """From now on `python -m remote.image.local` is this program."""
+        self.program = self.folder / "program"
+        image = self.program / "remote" / "image"
+        image.mkdir(parents=True)
+        (self.program / "tui").symlink_to(ROOT / "tui")
+        for name in ("__init__.py", "contract", "output"):
+            (image.parent / name).symlink_to(ROOT / "remote" / name)
+        (image / "__init__.py").touch()
+        (image / "local.py").write_text(code)
+
     def env(self, script: str, more: Mapping[str, str]) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         ours = {
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(self.program),
             "VFM_HOME": str(self.home),
             "VFM_PROJECT": str(self.project),
             "VFM_IMAGE_PYTHON": sys.executable,

@@ -14,14 +14,7 @@ BUILDER = "import sys\nsys.exit(1)\n"
 @pytest.fixture
 def shell(vfm: Vfm) -> Vfm:
     """A checkout that is whole, with an image builder that has built nothing."""
-    remote = vfm.project / "remote"
-    remote.unlink()
-    remote.mkdir()
-    (remote / "__init__.py").touch()
-    (remote / "contract").symlink_to(ROOT / "remote" / "contract")
-    (remote / "image").mkdir()
-    (remote / "image" / "__init__.py").touch()
-    (remote / "image" / "local.py").write_text(BUILDER)
+    vfm.replace_image_builder(BUILDER)
     (vfm.project / "configs").symlink_to(ROOT / "configs")
     (vfm.project / ".env.example").write_text("EXPERIMENTER=\n")
     return vfm

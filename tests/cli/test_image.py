@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.cli.conftest import ROOT, Vfm
+from tests.cli.conftest import Vfm
 
 BUILDER = """
 import sys
@@ -25,14 +25,7 @@ emit.phase("image", "done")
 
 
 def _with_builder(vfm: Vfm, *, fails: bool) -> None:
-    remote = vfm.project / "remote"
-    remote.unlink()
-    remote.mkdir()
-    for name in ("__init__.py", "contract", "output"):
-        (remote / name).symlink_to(ROOT / "remote" / name)
-    (remote / "image").mkdir()
-    (remote / "image" / "__init__.py").touch()
-    (remote / "image" / "local.py").write_text(BUILDER.format(home=str(vfm.home), fails=fails))
+    vfm.replace_image_builder(BUILDER.format(home=str(vfm.home), fails=fails))
 
 
 def test_the_path_is_data_and_the_build_is_told_on_stderr(vfm: Vfm) -> None:

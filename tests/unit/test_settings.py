@@ -95,8 +95,23 @@ def test_home_comes_from_process_file_or_user_directory(tmp_path: Path) -> None:
     assert load(tmp_path).home.name == "vfm"
 
 
-def test_the_project_is_this_checkout_or_named(tmp_path: Path) -> None:
-    assert Settings.load(environ={}).project_dir == PROJECT
+def test_the_project_is_named_or_around_the_working_directory_or_this_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = tmp_path / "project" / "environments" / "mine"
+    inside.mkdir(parents=True)
+    monkeypatch.chdir(inside)
+    assert Settings.load(environ={}).project_dir == PROJECT  # not a project yet, so the checkout is
+    (tmp_path / "project" / "run_modal.py").touch()
+    assert Settings.load(environ={}).project_dir == tmp_path / "project"
+    assert glance({}).project_dir == tmp_path / "project"
+    monkeypatch.setattr("tui.settings.PACKAGES", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"neither .* nor a folder above it") as refused:
+        Settings.load(environ={})
+    assert refused.value.hint is not None
+    assert "vfm init DIR" in refused.value.hint.text
+    assert glance({}).project_dir == tmp_path
     assert Settings.load(environ={"VFM_PROJECT": str(tmp_path)}).project_dir == tmp_path
     with pytest.raises(ConfigError, match="VFM_PROJECT is '/nosuch', which is no folder"):
         Settings.load(environ={"VFM_PROJECT": "/nosuch"})

@@ -40,7 +40,7 @@ def look_up(
     key = (source, backend, python)
     if key in _known:
         return _known[key]
-    program = Program("remote.environments.pin", project_dir)
+    program = Program("remote.environments.pin", home, project_dir)
     try:
         found = program.start({"source": source, "backend": backend, "home": str(home), "python": python})
     except EnvironmentMissing as error:

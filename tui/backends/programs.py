@@ -1,4 +1,4 @@
-"""Start `python -m remote.supervisor` and `python -m remote.modal_app.launcher`, and read their answer.
+"""Start the programs of `remote/`, such as `python -m remote.supervisor`, and read their answer.
 
 Owns the way in (one JSON document on stdin, so that secrets reach no command line and no file) and the one
 line with which they answer. What a run makes of it is the backend's.
@@ -6,34 +6,68 @@ line with which they answer. What a run makes of it is the backend's.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from remote.contract.errors import BackendError, Hint, error_from
 from remote.contract.json_text import from_json
-from tui.settings import environment
+from tui.settings import PACKAGES, environment
 
 PATIENCE = 120.0
 """Seconds that a program may take to do what it is asked; ending a run takes half a minute at most."""
 
 
+def remote_command(module: str, *arguments: str, python: str = sys.executable) -> list[str]:
+    """A module of `remote/` as a command. -P: a project's own folders hide none of Python's packages."""
+    return [python, "-P", "-m", module, *arguments]
+
+
+def remote_environment(
+    home: Path, project_dir: Path, also: Mapping[str, str] | None = None, *, modal: bool = False
+) -> dict[str, str]:
+    """What such a process inherits (`tui.settings.environment`); its PYTHONPATH leads to our `remote`."""
+    paths = os.pathsep.join(dict.fromkeys(map(str, (_remote_parent(home), project_dir))))
+    return environment({"PYTHONPATH": paths, **(also or {})}, modal=modal)
+
+
+def _remote_parent(home: Path) -> Path:
+    """A folder that holds `remote/` and nothing that was installed, so that an image may import from it.
+
+    A checkout is one. Beside a client that was installed as a wheel lie the client's own packages: there it
+    is a folder with a link to `remote/`.
+    """
+    if not any(PACKAGES.glob("*.dist-info")):
+        return PACKAGES
+    link = home / "remote" / hashlib.sha256(str(PACKAGES).encode()).hexdigest()[:12] / "remote"
+    with suppress(FileExistsError):
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(PACKAGES / "remote", target_is_directory=True)
+    return link.parent
+
+
 class Program:
-    """A module of `remote/` as a process. `given` is what it inherits, where that is not the usual."""
+    """A module of `remote/` as a process. `variables` are added to what it inherits."""
 
     def __init__(
         self,
         module: str,
+        home: Path,
         project_dir: Path,
         *,
         python: str = sys.executable,
-        given: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        modal: bool = False,
     ) -> None:
-        self.module, self.python, self._cwd = module, python, project_dir
-        self._given = environment({}) if given is None else given
+        self.module, self.python = module, python
+        self._home, self._project_dir = home, project_dir
+        self._variables, self._modal = variables, modal
         self._children: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -64,10 +98,15 @@ class Program:
 
     def ask(self, *arguments: str) -> None:
         """Have it do something to a run, and wait until it is done. Raises `BackendError`."""
-        command = [self.python, "-m", self.module, *arguments]
+        command = remote_command(self.module, *arguments, python=self.python)
         try:
             done = subprocess.run(
-                command, cwd=self._cwd, env=self._given, capture_output=True, text=True, timeout=PATIENCE
+                command,
+                cwd=self._project_dir,
+                env=self._environment(),
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
             )
         except subprocess.TimeoutExpired as error:
             raise BackendError(
@@ -79,20 +118,23 @@ class Program:
             said = _last_line(done.stderr) or f"the {self.name}'s helper failed"
             raise BackendError(said, cause=done.stderr)
 
+    def _environment(self) -> dict[str, str]:
+        return remote_environment(self._home, self._project_dir, self._variables, modal=self._modal)
+
     def _spawn(self, arguments: tuple[str, ...]) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(
-                [self.python, "-m", self.module, *arguments],
+                remote_command(self.module, *arguments, python=self.python),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                cwd=self._cwd,
-                env=self._given,
+                cwd=self._project_dir,
+                env=self._environment(),
                 start_new_session=True,
             )
         except OSError as error:
             raise BackendError(
-                f"cannot start {self.python} in {self._cwd}: {error.strerror}", cause=str(error)
+                f"cannot start {self.python} in {self._project_dir}: {error.strerror}", cause=str(error)
             ) from error
 
     def _answer(self, said: str) -> dict[str, Any]:

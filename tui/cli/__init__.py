@@ -11,8 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from remote.contract.platforms import unsupported
-from tui.cli import interrupt
+from tui.cli import installation, interrupt
 
 if TYPE_CHECKING:
     import click
@@ -25,7 +24,7 @@ def main() -> NoReturn:
 
 def end_with(command: Callable[[], click.Command], name: str) -> NoReturn:
     """Run a program's command and exit with its code, whatever it raises."""
-    if why := unsupported():
+    if why := installation.unusable():
         print(f"error: {why}", file=sys.stderr)
         sys.exit(2)
     interrupt.install()  # before click is imported: Ctrl-C is quiet from the first moment

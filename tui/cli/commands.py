@@ -16,6 +16,7 @@ from tui.cli.doctor import doctor
 from tui.cli.env import env
 from tui.cli.exit_codes import ReaderLeft
 from tui.cli.image import image
+from tui.cli.init import init
 from tui.cli.launch import launch
 from tui.cli.rerun import rerun
 from tui.cli.resume import resume
@@ -69,6 +70,7 @@ for _command in (
     config,
     env,
     image,
+    init,
     wandb,
     doctor,
     completion,

@@ -6,7 +6,6 @@ started, never imported.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,21 +50,25 @@ def build(backend: str, python: str | None, as_json: bool) -> int:
 
 
 def _local_builder(settings: Settings, also: list[str]) -> list[str]:
-    return [sys.executable, "-m", "remote.image.local", "--home", str(settings.home), *also]
+    from tui.backends.programs import remote_command
+
+    return remote_command("remote.image.local", "--home", str(settings.home), *also)
 
 
 def _build_local(settings: Settings, also: list[str]) -> int:
-    from tui.settings import environment
+    from tui.backends.programs import remote_environment
 
-    return _build(_local_builder(settings, also), settings.project_dir, environment({}))
+    env = remote_environment(settings.home, settings.project_dir)
+    return _build(_local_builder(settings, also), settings.project_dir, env)
 
 
 def _build_modal(settings: Settings, also: list[str]) -> int:
     from tui.backends.modal.session import Session
-    from tui.settings import environment
+    from tui.backends.programs import remote_command, remote_environment
 
-    builder = [sys.executable, "-m", "remote.modal_app.launcher", "--build", *also]
-    env = environment(Session(settings.secrets).tokens, modal=True)
+    builder = remote_command("remote.modal_app.launcher", "--build", *also)
+    tokens = Session(settings.secrets).tokens
+    env = remote_environment(settings.home, settings.project_dir, tokens, modal=True)
     return _build(builder, settings.project_dir, env)
 
 
@@ -100,6 +103,11 @@ def _where(settings: Settings, also: list[str]) -> str | None:
     """The image's Python; None where there is none."""
     import subprocess
 
+    from tui.backends.programs import remote_environment
+
     command = [*_local_builder(settings, also), "--where"]
-    done = subprocess.run(command, cwd=settings.project_dir, stdout=subprocess.PIPE, text=True, check=False)
+    env = remote_environment(settings.home, settings.project_dir)
+    done = subprocess.run(
+        command, cwd=settings.project_dir, env=env, stdout=subprocess.PIPE, text=True, check=False
+    )
     return done.stdout.strip() if done.returncode == 0 else None

@@ -72,13 +72,12 @@ class Surroundings:
             except VfmError as refused:
                 error = refused
         folders = settings or glance()
-        project = settings.project_dir if settings else Path(__file__).parents[2]
         return cls(
             settings,
             error,
             folders.home,
             folders.config_dir,
-            project,
+            folders.project_dir,
             surroundings(),
             volumes_of,
             size,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from remote.contract.platforms import PYTHONS, THIS_PYTHON
 from tui.backends.modal import sign_in
+from tui.backends.programs import remote_command, remote_environment
 from tui.doctor.finding import Finding, Surroundings
 from tui.settings import make_private
 
@@ -81,8 +82,11 @@ def image(around: Surroundings) -> Finding:
     title = "local image"
     if given := around.environ.get("VFM_IMAGE_PYTHON"):
         return Finding("image", title, "note", f"VFM_IMAGE_PYTHON takes its place: {given}")
-    asked = [sys.executable, "-m", "remote.image.local", "--home", str(around.home), "--where"]
-    done = subprocess.run(asked, cwd=around.project_dir, capture_output=True, text=True, errors="replace")
+    command = remote_command("remote.image.local", "--home", str(around.home), "--where")
+    env = remote_environment(around.home, around.project_dir)
+    done = subprocess.run(
+        command, cwd=around.project_dir, env=env, capture_output=True, text=True, errors="replace"
+    )
     if done.returncode == 0:
         return Finding("image", title, "ok", f"built: {Path(done.stdout.strip()).parents[1]}")
     if said := _failure(done.stdout):

@@ -9,12 +9,14 @@ from remote.contract import layout
 from remote.contract.errors import VfmError
 from tui.doctor.finding import Finding, Surroundings
 from tui.doctor.machine import readable_by_others
-from tui.settings import KNOWN_SECRETS
+from tui.settings import KNOWN_SECRETS, NoProject
 
 
 def env(around: Surroundings) -> Finding:
     """`.env`: there, readable, and which of the known names it or the process sets. Never a value."""
     title, path = ".env", around.project_dir / ".env"
+    if isinstance(around.error, NoProject):
+        return Finding("env", title, "note", "unknown while there is no project")
     if around.error is not None:
         return Finding("env", title, "problem", str(around.error))
     settings = around.settings
@@ -83,6 +85,8 @@ def project(around: Surroundings) -> Finding:
     from tui.planning.environments import list_environments
 
     title, folder = "configs", around.project_dir
+    if isinstance(around.error, NoProject):
+        return Finding("project", title, "problem", str(around.error), "vfm init vfm-project")
     configs = [path.name for path in list_configs(folder / "configs")]
     environments = list_environments(folder)
     lines = [

@@ -217,15 +217,14 @@ it runs the command, and shows its output.
         yield f"{path} has every key: change it, and start vfm-tui again"
 
     async def _build_image(self) -> AsyncIterator[str]:
-        from tui.settings import environment
+        from tui.backends.programs import remote_command, remote_environment
         from tui.text.stream import Narrator
 
         settings, narrator = self.app.settings, Narrator(colours=False)
         builder = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "remote.image.local", "--home", str(settings.home)),
+            *remote_command("remote.image.local", "--home", str(settings.home)),
             cwd=settings.project_dir,
-            env=environment({}),
+            env=remote_environment(settings.home, settings.project_dir),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             limit=2**20,

@@ -27,9 +27,10 @@ sys.exit({code})
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with a builder that builds nothing, and no `.env`."""
     folder = tmp_path / "project"
+    monkeypatch.setattr("tui.backends.programs.PACKAGES", folder)  # whose image builder is asked
     (folder / "remote" / "image").mkdir(parents=True)
     (folder / "remote" / "__init__.py").touch()
     (folder / "remote" / "image" / "__init__.py").touch()
@@ -174,4 +175,4 @@ async def test_settings_that_cannot_be_read_are_a_finding(
         await pilot.press("f9")
         findings = await examined(app)
         await go_to(app, findings, "env")
-        assert "Is a directory" in shown(app, "#detail")
+        await until(lambda: "Is a directory" in shown(app, "#detail"), "what is wrong with it")

@@ -25,9 +25,10 @@ assert sys.argv[1:] == ["--home", {home!r}, "--where"], sys.argv
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout with one config and one environment."""
     folder = tmp_path / "project"
+    monkeypatch.setattr("tui.backends.programs.PACKAGES", folder)  # whose image builder is asked
     (folder / "configs").mkdir(parents=True)
     (folder / "configs" / "a.yaml").write_text("training: {}\n")
     (folder / "environments" / "vf_x").mkdir(parents=True)

@@ -19,7 +19,6 @@ from remote.contract.record import LaunchRequest
 from remote.contract.spec import ExperimentSpec
 from remote.environments import pin as environment_source
 from remote.environments import resolve
-from remote.image import pins
 from tests.backends.package_index import recording_index, trickling_index
 from tests.unit.environments.test_resolve import offline, package, wheel
 from tui.backends import environment_pin
@@ -64,7 +63,6 @@ def settled(tmp_path: Path, source: str, backend: str = "local") -> LaunchReques
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A project whose far side is this checkout's; what is imported from stays in the test."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    (tmp_path / "remote").symlink_to(Path(pins.__file__).parents[1])
     (tmp_path / "environments" / "vf_wordle").mkdir(parents=True)
     (tmp_path / "environments" / "vf_wordle" / "pyproject.toml").touch()
 

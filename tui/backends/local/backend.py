@@ -56,7 +56,7 @@ class LocalBackend:
         """The runs among that whose record cannot be read."""
         self._env = {**(env or {}), **({"VFM_WORKER": shlex.join(worker)} if worker else {})}
         self._known: dict[Path, tuple[_Stamp, RunRecord]] = {}
-        self._supervisor = Program("remote.supervisor", self.project_dir, python=python)
+        self._supervisor = Program("remote.supervisor", self.home, self.project_dir, python=python)
 
     async def launch(self, request: LaunchRequest) -> RunRecord:
         """Start a run that outlives this process; returns once its supervisor has it on record.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from typing import IO, Any
@@ -18,7 +17,8 @@ from remote.contract.json_text import from_json
 from remote.contract.record import LaunchRequest
 from remote.contract.redaction import Redactor
 from tui.backends.local.volumes import LocalVolumes
-from tui.settings import Settings, environment, from_shell, surroundings
+from tui.backends.programs import remote_command, remote_environment
+from tui.settings import Settings, from_shell, surroundings
 
 _LAST = 12  # lines of what went wrong unexpectedly
 
@@ -35,12 +35,9 @@ def report(
     request = request.model_copy(update=here)
     secrets = {**settings.secrets, **from_shell(request.spec.training.environment_secrets)}
     question = {"request": request.model_dump(mode="json"), "check": check, "env": secrets}
-    command = [
-        image_python(settings, version=request.spec.image.python),
-        "-m",
-        "remote.evaluation.environment_check",
-    ]
-    env = environment({"PYTHONPATH": str(settings.project_dir)})
+    python = image_python(settings, version=request.spec.image.python)
+    command = remote_command("remote.evaluation.environment_check", python=python)
+    env = remote_environment(settings.home, settings.project_dir)
     with tempfile.TemporaryFile("w+", errors="replace") as aside:
         child = subprocess.Popen(
             command,
@@ -71,10 +68,11 @@ def image_python(
     """
     if given := surroundings().get("VFM_IMAGE_PYTHON"):
         return given
-    asked = [sys.executable, "-m", "remote.image.local", "--home", str(settings.home), "--where"]
     also = ["--python", version] if version else []
+    command = remote_command("remote.image.local", "--home", str(settings.home), "--where", *also)
+    env = remote_environment(settings.home, settings.project_dir)
     done = subprocess.run(
-        [*asked, *also], cwd=settings.project_dir, capture_output=True, text=True, check=False
+        command, cwd=settings.project_dir, env=env, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise ImageError(

@@ -30,7 +30,7 @@ from tui.backends.modal.volumes.volumes import ModalVolumes
 from tui.backends.programs import Program
 from tui.backends.stream_file import read_batch
 from tui.planning import workspace_prices
-from tui.settings import environment, from_shell
+from tui.settings import from_shell
 
 PRICES = 3.0
 """Seconds to wait for the workspace's prices: without them the table of prices counts."""
@@ -65,9 +65,11 @@ class ModalBackend:
         self._records = Records(self.home / "modal", self.volumes)
         self._launcher = Program(
             "remote.modal_app.launcher",
+            self.home,
             self.project_dir,
             python=python,
-            given=environment(self._session.tokens, modal=True),
+            variables=self._session.tokens,
+            modal=True,
         )
         settler = Settler(
             self._session, self._records, self.volumes, self._launcher, self._fetcher, self._env
