@@ -14,7 +14,8 @@ FIND_PYTHON = for p in $(PYTHON) python3.12 python3.11 python3; do \
 		2>/dev/null; then command -v "$$p"; break; fi; done
 
 FORCE:
-.PHONY: help install dev lock image demo test test-light test-stack test-local check format \
+.PHONY: help install dev lock image demo test test-fast test-light test-stack test-local check \
+	check-format check-lint check-types check-imports format \
 	bench bench-cli bench-start bench-app bench-launch bench-step bench-run bench-modal \
 	learn-wordle learn-bfcl learn-gsm8k pictures smoke-modal storm mutants clean
 
@@ -22,6 +23,7 @@ help:
 	@echo 'make install   the client: .venv/bin/vfm and .venv/bin/vfm-tui'
 	@echo 'make demo      train a small model to play Wordle, here, in minutes'
 	@echo 'make test      every test, the real local run included'
+	@echo 'make test-fast tests/unit/config   the tests in a folder or a file (test-stack and test-local take them too)'
 	@echo 'make check     format, lint, types, imports'
 	@echo 'make format    lay the code out as `make check` wants it'
 	@echo 'make lock      write the lock files anew and show what changed (UPGRADE=1: the newest of everything)'
@@ -85,8 +87,14 @@ demo: install
 
 image: .venv/.image
 
+# Folders and files of tests that stand on the command line: `make test-fast tests/unit/config`.
+NAMED = $(filter tests/% environments/%,$(MAKECMDGOALS))
+
 # Fast first: what fails in seconds should not wait for what takes minutes.
 test: test-light test-stack test-local
+
+test-fast: dev
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(or $(NAMED),tests/unit tests/property)
 
 test-light: dev
 	@echo '==> the light suite'
@@ -95,11 +103,13 @@ test-light: dev
 
 # These import torch, so they run with the image's Python; pytest is lent to it from a side folder. Tests with a real
 # vLLM server wait for it most of the time: the others run beside them, and say so when both are through.
-STACK_TESTS = "$$(cat .venv/.image)" tests/run_in_image.py .venv/stack-tests tests/stack environments/*/tests/stack
+STACK_TESTS = "$$(cat .venv/.image)" tests/run_in_image.py .venv/stack-tests \
+	$(or $(NAMED),tests/stack environments/*/tests/stack)
 
 test-stack: .venv/.stack-tests
 	@echo '==> the suite of the training stack, inside the local image: with real vLLM servers, and without'
-	@log=$$(mktemp); $(STACK_TESTS) -m 'not vllm' > "$$log" 2>&1 & beside=$$!; \
+	@if [ -n '$(NAMED)' ]; then exec $(STACK_TESTS); fi; \
+	log=$$(mktemp); $(STACK_TESTS) -m 'not vllm' > "$$log" 2>&1 & beside=$$!; \
 	$(STACK_TESTS) -m vllm; code=$$?; \
 	wait $$beside || code=$$?; cat "$$log"; rm -f "$$log"; exit $$code
 
@@ -112,12 +122,21 @@ test-stack: .venv/.stack-tests
 test-local: dev image
 	@echo '==> real runs on this machine'
 	@command -v tmux >/dev/null || echo '    (no tmux: the app is not driven in a terminal; Debian: apt install tmux)'
-	$(BIN)/python -m pytest tests/local
+	$(BIN)/python -m pytest $(or $(NAMED),tests/local)
 
-check: dev
+# Its parts are the hooks of .pre-commit-config.yaml.
+check: check-format check-lint check-types check-imports
+
+check-format: dev
 	$(BIN)/ruff format --check .
+
+check-lint: dev
 	$(BIN)/ruff check .
+
+check-types: dev
 	$(BIN)/mypy
+
+check-imports: dev
 	$(BIN)/lint-imports
 
 format: dev

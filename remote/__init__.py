@@ -1,4 +1,4 @@
-"""The part of vfm-tui that runs where the run runs: worker, trainer, server, supervisor, image, and the doors to Modal."""
+"""The part of vfm-tui that runs where the run runs: worker, trainer, server, supervisor, image."""
 
 from pathlib import Path
 

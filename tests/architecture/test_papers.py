@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from tui.__main__ import vfm_tui
 from tui.cli.commands import vfm
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 PAPERS = [
     ROOT / "README.md",
     ROOT / "ARCHITECTURE.md",
+    ROOT / "CONTRIBUTING.md",
     ROOT / "SECURITY.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
@@ -59,7 +61,18 @@ def test_every_config_loads(path: Path) -> None:
 def _named_files(text: str) -> set[str]:
     """Paths in backticks that look like files or folders of ours."""
     ticked = re.findall(r"`([A-Za-z0-9_./-]+)(?::[A-Za-z0-9_.]+)?`", text)
-    tops = ("tui/", "remote/", "tests/", "configs/", "environments/", "examples/", "benchmarks/")
+    tops = (
+        ".ci/",
+        ".github/",
+        "locks/",
+        "tui/",
+        "remote/",
+        "tests/",
+        "configs/",
+        "environments/",
+        "examples/",
+        "benchmarks/",
+    )
     return {name for name in ticked if name.startswith(tops)}
 
 
@@ -138,6 +151,27 @@ def test_commands_that_papers_show_parse(line: str) -> None:
 def test_a_paper_with_a_wrong_command_would_be_caught(line: str) -> None:
     with pytest.raises(click.UsageError):
         parse(line)
+
+
+def _make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda p: p.name)
+def test_targets_of_make_that_papers_name_exist(paper: Path) -> None:
+    named = set(re.findall(r"(?:^|`)make ([a-z][a-z0-9-]*)", paper.read_text(), re.MULTILINE))
+    assert not named - _make_targets()
+
+
+def test_the_hooks_are_the_parts_of_make_check_and_ci_runs_what_a_person_can() -> None:
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    hooks = [hook["entry"] for repo in config["repos"] for hook in repo["hooks"]]
+    makefile = (ROOT / "Makefile").read_text()
+    parts = re.search(r"^check: (.*)$", makefile, re.MULTILINE)
+    assert parts is not None
+    assert hooks == [f"make --silent {part}" for part in parts[1].split()]
+    assert "- run: .ci/run\n" in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    assert "make check && make test" in (ROOT / ".ci" / "run").read_text()
 
 
 def test_every_command_has_help() -> None:
