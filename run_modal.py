@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+from pathlib import Path
 
 import modal
 
@@ -94,6 +96,7 @@ def train_with_config(
 def _run(kind: Kind, config_path: str | None, **typed: str | int | None) -> None:
     from tui.cli import modal_entry
 
+    os.environ.setdefault("VFM_PROJECT", str(Path(__file__).absolute().parent))
     _silence_modal()
     modal_entry.run(kind, config_path, typed)
 
