@@ -90,7 +90,7 @@ class LogQuery:
 
 
 @dataclass
-class LogAsked:
+class LogControls:
     """The state of a log pane's controls: source, filter and search."""
 
     source: str = CHOICES[0]

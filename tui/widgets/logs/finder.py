@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from tui.store.logs.log_file import LogFile
-from tui.store.logs.query import LogAsked, LogQuery
+from tui.store.logs.query import LogControls, LogQuery
 from tui.store.logs.search import KnownMatches, LogMatches, LogTail
 
 BETWEEN = 0.1
@@ -23,8 +23,8 @@ class LogFinder:
 
     def __init__(self, log_file: LogFile, source: str) -> None:
         self.log_file = log_file
-        self.asked = LogAsked(source)
-        """Call `look_anew()` after each change of them."""
+        self.controls = LogControls(source)
+        """Call `restart()` after each change of them."""
         self.over = False
         """Whether there will be no more lines."""
         self._known = KnownMatches(log_file)
@@ -35,22 +35,24 @@ class LogFinder:
     @property
     def shown(self) -> LogMatches:
         """The lines that pass source and filter, as far as they were found."""
-        return self._known.of(self.asked.query)
+        return self._known.of(self.controls.query)
 
     @property
     def hits(self) -> LogMatches | None:
         """The search's matches among them, as far as they were found."""
-        return self._known.of(self.asked.query.also(self.asked.search)) if self.asked.search else None
+        return (
+            self._known.of(self.controls.query.also(self.controls.search)) if self.controls.search else None
+        )
 
     def start(self, count: int) -> None:
         """Start reading the last lines, while the widgets are still being mounted."""
-        self._early = asyncio.create_task(self._read_tail(self.asked.query, count))
+        self._early = asyncio.create_task(self._read_tail(self.controls.query, count))
 
     def stop(self) -> None:
         """Stop the search that is under way."""
         self._stop.set()
 
-    def look_anew(self) -> None:
+    def restart(self) -> None:
         """Stop the search that is under way, and wake `wait` and `rest`."""
         self.stop()
         self._stop = threading.Event()
@@ -76,12 +78,12 @@ class LogFinder:
 
     async def tail(self, count: int) -> LogTail | None:
         """The last lines to show until all are found; None where that is sooner. Raises `DiskError`."""
-        query = self.asked.query
+        query = self.controls.query
         early, self._early = self._early, None
         tail = await (early or self._read_tail(query, count))
         if early is not None and tail.query != query:
             tail = await self._read_tail(query, count)
-        is_early = query == self.asked.query and (not self.log_file.end or not self.shown.is_done)
+        is_early = query == self.controls.query and (not self.log_file.end or not self.shown.is_done)
         return tail if is_early and len(tail) else None
 
     async def look(self) -> AsyncIterator[None]:
@@ -108,7 +110,7 @@ class LogFinder:
 
         Raises `DiskError`.
         """
-        matches = self._known.of(self.asked.query.also(pattern))
+        matches = self._known.of(self.controls.query.also(pattern))
         return matches if await asyncio.to_thread(self._scan, self.shown, matches, self._stop) else None
 
     def _scan(self, shown: LogMatches, matches: LogMatches, stop: threading.Event) -> bool:

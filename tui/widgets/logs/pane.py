@@ -64,7 +64,7 @@ class LogPane(LogReader):
         super().update_status()
         hits = self.finder.hits
         if self._hit_list is not None and self._hit_list.display and hits is not None:
-            self._hit_list.update(hits, self.asked.search)
+            self._hit_list.update(hits, self.controls.search)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While an answer is typed, letters are no keys."""
@@ -76,7 +76,7 @@ class LogPane(LogReader):
         if self._prompt is None:
             self._prompt = LogPrompt(self._past)
             await self.mount(self._prompt, after=self.status)
-        self._prompt.ask(what, str(asdict(self.asked).get(what, "")))
+        self._prompt.ask(what, str(asdict(self.controls).get(what, "")))
 
     def action_leave(self) -> None:
         """Cancel the prompt, else close the hits, the selection, the search or the filter, in this order."""
@@ -89,25 +89,25 @@ class LogPane(LogReader):
             self._close(self._hit_list)
         elif view.selected_from is not None:
             view.action_select()
-        elif self.asked.search:
+        elif self.controls.search:
             self.search("")
-        elif self.asked.filter:
+        elif self.controls.filter:
             self.filter("")
         else:
             raise SkipAction
 
     async def action_use_filter(self) -> None:
         """Switch the filter off, to see the lines around, or on again."""
-        if self.asked.filter:
-            self.asked.filter_on = not self.asked.filter_on
+        if self.controls.filter:
+            self.controls.filter_on = not self.controls.filter_on
             self.requery()
         else:
             await self.action_ask("filter")
 
     async def action_hit(self, by: int) -> None:
         """Go to the next or previous hit; without a search, ask for one."""
-        if self.asked.search:
-            self.go_to_match(self.asked.search, by)
+        if self.controls.search:
+            self.go_to_match(self.controls.search, by)
         else:
             await self.action_ask("search")
 
@@ -157,7 +157,7 @@ class LogPane(LogReader):
 
     def _apply(self, what: str, text: str) -> None:
         """Filter or search by what is typed."""
-        if what == "place" or text == getattr(self.asked, what):
+        if what == "place" or text == getattr(self.controls, what):
             self.show_message("")
         else:
             (self.filter if what == "filter" else self.search)(text)

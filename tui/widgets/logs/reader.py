@@ -61,7 +61,7 @@ class LogReader(Vertical):
         super().__init__(**options)
         self.log_file = log_file
         self.finder = LogFinder(log_file, source)
-        self.asked = self.finder.asked
+        self.controls = self.finder.controls
         """Source, filter and search."""
         self.view = LogView(self.finder.shown, id="log-view")
         self._above, self.status = Static(id="log-sources"), Static(id="log-status")
@@ -91,20 +91,20 @@ class LogReader(Vertical):
 
     def show_source(self, source: str) -> None:
         """Show all sources, or one of them."""
-        self.asked.source = source
+        self.controls.source = source
         self.requery()
 
     def filter(self, pattern: str) -> None:
         """Show the lines that match; an empty pattern shows all, an invalid one is told and ignored."""
         if self.is_pattern(pattern):
-            self.asked.filter, self.asked.filter_on = pattern, True
+            self.controls.filter, self.controls.filter_on = pattern, True
             self.requery()
 
     def search(self, pattern: str) -> None:
         """Highlight what matches, and go to the first hit from the cursor on."""
         if not self.is_pattern(pattern):
             return
-        self.asked.search = pattern
+        self.controls.search = pattern
         self.view.hits = compile_pattern(pattern) if pattern else None
         self.requery()
         if pattern:
@@ -119,16 +119,16 @@ class LogReader(Vertical):
     def state(self) -> dict[str, Any]:
         """UI state to save; a search is about one run, and is not saved."""
         return {
-            "source": self.asked.source,
-            "filter": self.asked.filter,
-            "filter_on": self.asked.filter_on,
+            "source": self.controls.source,
+            "filter": self.controls.filter,
+            "filter_on": self.controls.filter_on,
             "wrap": self.view.wrap,
             "stamps": self.view.stamps,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore a saved state; invalid values are ignored."""
-        self.asked.recall({**state, "search": self.asked.search})
+        self.controls.recall({**state, "search": self.controls.search})
         if self.is_mounted:
             self.view.wrap, self.view.stamps = bool(state.get("wrap")), bool(state.get("stamps"))
             self.requery()
@@ -150,12 +150,12 @@ class LogReader(Vertical):
 
     def action_source(self, by: int) -> None:
         """Show the next or previous source."""
-        self.show_source(CHOICES[(CHOICES.index(self.asked.source) + by) % len(CHOICES)])
+        self.show_source(CHOICES[(CHOICES.index(self.controls.source) + by) % len(CHOICES)])
 
     def action_save(self) -> None:
         """Ask the screen to save the lines."""
         name = self.log_file.path.parent.parent.name or "run"
-        self.post_message(self.SaveRequested(self, f"{name}-{self.asked.source}.log"))
+        self.post_message(self.SaveRequested(self, f"{name}-{self.controls.source}.log"))
 
     @on(Click, "#log-sources")
     def _source_clicked(self, event: Click) -> None:
@@ -169,7 +169,7 @@ class LogReader(Vertical):
         line = self.view.line
         self._anchor = -1 if self.view.follow or line is None else line.offset
         self._show_found()
-        self.finder.look_anew()
+        self.finder.restart()
 
     @work(group="log", description="index and search the log", exit_on_error=False)
     async def _keep_up(self) -> None:
@@ -197,7 +197,7 @@ class LogReader(Vertical):
 
     @property
     def _needs_tail(self) -> bool:
-        return self.view.follow and not (self.view.rows.query == self.asked.query and self.log_file.end)
+        return self.view.follow and not (self.view.rows.query == self.controls.query and self.log_file.end)
 
     async def _painted(self) -> float:
         """Wait until the screen shows the changes; returns the seconds that it took, at most one."""
@@ -257,7 +257,7 @@ class LogReader(Vertical):
         view.empty = no_lines if shown.is_done else "searching …"
         noted, note = self._note
         is_noted = note and noted == (view.line.offset if view.line else None)
-        status = LogStatus.of(view, self.asked, shown, self.finder.hits, note if is_noted else "")
+        status = LogStatus.of(view, self.controls, shown, self.finder.hits, note if is_noted else "")
         width = self.size.width - 2
         self._above.update(status.above(width), layout=False)
         self.status.update(status.below(width), layout=False)

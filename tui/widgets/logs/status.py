@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from textual.content import Content
 
-from tui.store.logs.query import CHOICES, LogAsked
+from tui.store.logs.query import CHOICES, LogControls
 from tui.store.logs.search import LogMatches
 from tui.text.format import plain
 from tui.widgets.logs.view import LogView
@@ -23,7 +23,7 @@ _QUIET = "$foreground 60%"
 class LogStatus:
     """Position in a log, and what is shown of it."""
 
-    asked: LogAsked
+    controls: LogControls
     follow: bool
     row: int
     """The cursor's row, from 0."""
@@ -42,12 +42,12 @@ class LogStatus:
 
     @classmethod
     def of(
-        cls, view: LogView, asked: LogAsked, shown: LogMatches, hits: LogMatches | None, note: str
+        cls, view: LogView, controls: LogControls, shown: LogMatches, hits: LogMatches | None, note: str
     ) -> LogStatus:
         """The status of a view."""
         log_file, line = shown.log_file, view.line
         return cls(
-            asked=asked,
+            controls=controls,
             follow=view.follow,
             row=view.cursor,
             shown=len(shown),
@@ -63,7 +63,7 @@ class LogStatus:
     def above(self, width: int) -> Content:
         """Sources at the left, filter and search at the right."""
         names = [
-            Content.styled(f" {name} ", "bold $primary reverse" if name == self.asked.source else "")
+            Content.styled(f" {name} ", "bold $primary reverse" if name == self.controls.source else "")
             for name in CHOICES
         ]
         left = Content("").join(names)
@@ -93,12 +93,12 @@ class LogStatus:
 
     def _patterns(self, width: int) -> Content:
         parts = []
-        if self.asked.filter:
-            off = "" if self.asked.filter_on else " off"
-            parts.append((f"filter{off} ", self.asked.filter, ""))
-        if self.asked.search:
+        if self.controls.filter:
+            off = "" if self.controls.filter_on else " off"
+            parts.append((f"filter{off} ", self.controls.filter, ""))
+        if self.controls.search:
             which = f"{self.hit + 1:,} of {self.hits:,}" if self.hit is not None else f"{self.hits:,}"
-            parts.append(("search ", self.asked.search, f" {which}"))
+            parts.append(("search ", self.controls.search, f" {which}"))
         room = width - sum(len(before) + len(after) + 2 for before, _, after in parts)
         each = max(_SHORTEST, room // max(1, len(parts)))
         pieces = [

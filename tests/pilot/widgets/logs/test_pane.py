@@ -232,7 +232,7 @@ async def test_keys_that_come_in_a_burst_are_words_not_commands(log: Path, key: 
         assert (view.wrap, view.stamps, view.follow, view.selected_from) == (False, False, True, None)
         assert app.pane.state()["source"] == "all"
         await pilot.press("escape")
-        assert (app.pane.asked.filter, app.pane.asked.search) == ("", "")
+        assert (app.pane.controls.filter, app.pane.controls.search) == ("", "")
         assert app.view.has_focus
 
 
