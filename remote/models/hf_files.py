@@ -1,4 +1,4 @@
-"""Files of a model's folder: weights, tokenizer, JSON."""
+"""Write the files of a model's folder: weights, tokenizer, JSON."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 
 def write_json(path: Path, value: object) -> None:
-    """A JSON file as transformers writes them."""
+    """Write JSON as transformers does."""
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_chat_tokenizer(folder: Path, tokenizer: Any, chat_template: str, ids: dict[str, str]) -> None:
-    """A tokenizer's files; `ids` names its special tokens (`eos_token` …)."""
+    """Write a tokenizer's files; `ids` names its special tokens (`eos_token` …)."""
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False, **ids}
     write_json(folder / "tokenizer_config.json", config)
@@ -24,7 +24,7 @@ def write_chat_tokenizer(folder: Path, tokenizer: Any, chat_template: str, ids: 
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor as safetensors stores it: its values in little-endian order."""
+    """A tensor as safetensors stores it: `data` holds its values in little-endian order."""
 
     dtype: str
     """`F32` or `BF16`."""
@@ -33,9 +33,10 @@ class Tensor:
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """A safetensors file: the header's length in 8 bytes, the header as JSON, the data in its order.
+    """Write a safetensors file: the header's length in 8 bytes, the header as JSON, the data in its order.
 
-    The format never changes, while the library's writing functions do, and know no bfloat16 without torch.
+    The library cannot: its NumPy writer knows no bfloat16, its raw one takes pointers to memory, and the one
+    for torch would import torch (seconds) between a launch and the start of vLLM.
     """
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     end = 0

@@ -12,7 +12,7 @@ from remote.contract.errors import ConfigError
 from remote.contract.events import PhaseEvent, encode_line
 from tui.store.logs import search
 from tui.store.logs.log_file import LogFile
-from tui.store.logs.query import ERRORS, LogQuery, compile_pattern, why_not
+from tui.store.logs.query import ERRORS, LogQuery, compile_finder, compile_pattern, why_not
 from tui.store.logs.search import KnownMatches, LogMatches
 
 
@@ -73,6 +73,16 @@ def test_what_is_no_pattern_is_said(pattern: str) -> None:
 )
 def test_what_is_an_error(line: str, is_error: bool) -> None:
     assert (compile_pattern(ERRORS).search(line.encode()) is not None) is is_error
+
+
+def test_the_calls_of_re2_that_a_search_makes() -> None:
+    """`re2._Regexp._regexp.Match` is not public: an upgrade that takes it away fails here."""
+    find, run = compile_finder("a")
+    assert find(b"xa\nb", 0, 4) == [(1, 2)]
+    assert find(b"xa\nb", 2, 4) == [(-1, -1)]
+    assert run is not None
+    assert run(b"a\nxa\nb\n", 0, 7) == [(0, 5)]
+    assert compile_finder(r"\pL")[1] is None
 
 
 def test_a_scan_that_is_stopped_goes_on_later(log_file: LogFile, monkeypatch: pytest.MonkeyPatch) -> None:
