@@ -1,7 +1,7 @@
-"""The one object that both faces talk to: runs and volumes, wherever they are.
+"""The client of the app and the command line: runs and volumes of all backends.
 
-Owns choosing the backend, finding a run by what somebody typed, and reading a run's stream into
-events, metrics and state. It shows nothing, and each backend fails alone.
+Owns choosing the backend, finding a run by its id or a prefix of it, and reading a run's stream into
+events, metrics and state. One backend's failure never hides what the others have.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -18,10 +18,10 @@ from remote.contract import layout
 from remote.contract.errors import BackendError, ConfigError, DiskError, Hint, RunNotFound, VfmError
 from remote.contract.events import AnyEvent
 from remote.contract.record import RunRecord
-from tui.backends.base import Backend, Batch, Damaged, Entry, Progress, Transfer, VolumeInfo
-from tui.backends.environment_pin import settled
+from tui.backends.base import Backend, Damaged, Entry, Progress, Transfer, VolumeInfo, Volumes
+from tui.backends.environment_pin import pinned
 from tui.store.charts.series import Metrics
-from tui.store.logs.stream import Item, classify, events_of
+from tui.store.logs.stream import events_of
 from tui.store.runs.state import RunState
 from tui.text.format import listed
 
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     from tui.settings import Settings
 
 Row = TypeVar("Row")
-_SHOWN = 8  # candidates that an error names
+_SHOWN = 8  # names in an error
 _ORDER = {"run": "the newest runs", "volume": "the volumes"}
 _PIECE = 8 * 1024 * 1024
-_SOON = 1.0  # seconds that a run is looked for before what this machine remembers of it is good enough
+_SOON = 1.0  # seconds to search before the record that this machine remembers is used
 
 
 class RecordDamaged(DiskError):
-    """A run whose record cannot be read: its output and its files may be whole."""
+    """A run whose record cannot be read. Its output and files may be intact."""
 
     def __init__(self, backend: str, damaged: Damaged) -> None:
-        run_id, where = damaged.run_id, f"{damaged.outputs}:{layout.run_path(damaged.run_id)}"
-        hint = f"read what is there: vfm logs {run_id}, vfm metrics {run_id}, vfm ls {where}"
+        run_id, folder = damaged.run_id, f"{damaged.outputs}:{layout.run_path(damaged.run_id)}"
+        hint = f"read what is there: vfm logs {run_id}, vfm metrics {run_id}, vfm ls {folder}"
         super().__init__(damaged.message, hint=Hint(hint))
-        self.left = RunRecord(
+        self.record = RunRecord(
             run_id=run_id,
             kind="train",
             backend=backend,
@@ -52,33 +52,33 @@ class RecordDamaged(DiskError):
             outputs=damaged.outputs,
             created=0.0,
         )
-        """What its output can be asked for with; nothing else of it is known."""
+        """A record with only the fields that reading its output takes."""
 
 
 @dataclass
 class Listing(Generic[Row]):
-    """Rows of all backends that answered, and why the others did not."""
+    """Rows of the backends that answered, and the errors of the others."""
 
     rows: list[Row] = field(default_factory=list)
     errors: dict[str, VfmError] = field(default_factory=dict)
-    """Backend name → what kept it from answering."""
+    """By backend name."""
     notices: list[str] = field(default_factory=list)
-    """What was passed over, such as damaged records."""
+    """What was left out, such as damaged records, a sentence each."""
     damaged: list[RecordDamaged] = field(default_factory=list)
-    """The runs among that whose record cannot be read."""
+    """Runs left out because their record cannot be read."""
 
-    def add(self, more: Listing[Row]) -> None:
-        """Another backend's answer."""
-        self.rows += more.rows
-        self.errors |= more.errors
-        self.notices += more.notices
-        self.damaged += more.damaged
+    def add(self, answer: Listing[Row]) -> None:
+        """Add another backend's answer."""
+        self.rows += answer.rows
+        self.errors |= answer.errors
+        self.notices += answer.notices
+        self.damaged += answer.damaged
 
 
 class LazyBackends(Mapping[str, Backend]):
-    """Backends that are made when they are first asked for: importing one may take a second.
+    """Backends created on first use: importing one may take a second.
 
-    One that `is_listed` refuses is there for whoever names it, and passed over by those who ask all.
+    A backend for which `is_listed` is false is found by its name, but left out of iteration.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Client:
 
     @classmethod
     def default(cls, settings: Settings) -> Client:
-        """The client of a user's settings. Modal is passed over for as long as nobody is signed in to it."""
+        """The client of a user's settings. Without a sign-in, Modal is left out of listings."""
 
         def local() -> Backend:
             from tui.backends.local.backend import LocalBackend
@@ -132,60 +132,65 @@ class Client:
     def backend(self, name: str) -> Backend:
         """A backend by name. Raises `BackendError`."""
         if name not in self.backends:
-            there_are = ", ".join(self.backends)
-            raise BackendError(f"there is no backend {name!r}", hint=Hint(f"there are: {there_are}"))
+            names = ", ".join(self.backends)
+            raise BackendError(f"there is no backend {name!r}", hint=Hint(f"there are: {names}"))
         return self.backends[name]
 
-    async def launch(self, plan: Plan) -> RunRecord:
-        """Start a planned run; returns once it is on record.
+    def of(self, run: RunRecord) -> Backend:
+        """The backend of a run. Raises `BackendError`."""
+        return self.backend(run.backend)
 
-        Raises `EnvironmentMissing` where its environment is a package that cannot be had.
+    async def launch(self, plan: Plan) -> RunRecord:
+        """Start a planned run; returns its record.
+
+        Raises `EnvironmentMissing` where the package index has no such environment.
         """
         request = plan.request
         if request.environment_source and self.settings is not None:
-            where = self.settings.home, self.settings.project_dir
-            request = await asyncio.to_thread(settled, request, *where)
+            request = await asyncio.to_thread(
+                pinned, request, home=self.settings.home, project_dir=self.settings.project_dir
+            )
         return await self.backend(request.backend).launch(request)
 
     async def resume(self, plan: Plan) -> RunRecord:
-        """Resume a run that has ended, as `tui/services/resume.py` plans it; returns once it is on record."""
+        """Resume a run that has ended, as `tui/services/resume.py` planned it; returns its record."""
         return await self.backend(plan.request.backend).resume(plan.request)
 
     async def runs(self) -> Listing[RunRecord]:
-        """Every run of every backend, newest first."""
+        """All runs of all backends, newest first."""
         listing = await self._gather(lambda backend: backend.runs())
         listing.rows.sort(key=lambda run: run.created, reverse=True)
         return listing
 
     async def runs_of(self, backend: str) -> list[RunRecord]:
-        """One backend's runs, newest first: a slow one holds up no other. Raises `BackendError`."""
-        found, _ = await asyncio.gather(self.backend(backend).runs(), self.bring_prices(backend))
+        """One backend's runs, newest first. Raises `BackendError`."""
+        asked = self.backend(backend)
+        found, _ = await asyncio.gather(asked.runs(), asked.fetch_prices())
         return found
 
     async def find(self, text: str) -> RunRecord:
-        """The run meant by its id, an unambiguous prefix of it, or `last`.
+        """Find a run by its id, an unambiguous prefix of it, or `last`.
 
-        Raises `RunNotFound`, and `RecordDamaged` for a run of which no more is known than that it was there.
-
-        A whole id is found as soon as the backend that has it answers, however slow another one is. Where
-        it takes its time, or cannot be asked, the run is given as this machine last knew it.
+        A whole id is found as soon as the backend that has it answers. While that backend is slow or cannot
+        be reached, the record that this machine remembers is returned. Raises `RunNotFound` and
+        `RecordDamaged`.
         """
-        asked = asyncio.ensure_future(self._find(text))
+        search = asyncio.ensure_future(self._find(text))
         try:
-            if not (await asyncio.wait({asked}, timeout=_SOON))[0]:
+            if not (await asyncio.wait({search}, timeout=_SOON))[0]:
                 for name in self.backends:
                     if known := await self._remembered(name, text):
                         return known
-            return await asked
+            return await search
         finally:
-            asked.cancel()
+            search.cancel()
 
     async def find_output(self, text: str) -> tuple[RunRecord, RecordDamaged | None]:
-        """The run as `find` finds it; of one whose record is damaged what its output is asked for with."""
+        """As `find`; of a run whose record is damaged, the record to read its output with, and the error."""
         try:
             return await self.find(text), None
         except RecordDamaged as error:
-            return error.left, error
+            return error.record, error
 
     async def _find(self, text: str) -> RunRecord:
         listing = Listing[RunRecord]()
@@ -211,91 +216,63 @@ class Client:
         try:
             return await self.backend(name).remembered(run_id)
         except VfmError:
-            return None  # There is no such backend here: its error is told of already.
+            return None  # the error is in the listing already
 
-    def follow(self, run: RunRecord, position: int = 0, *, live: bool = True) -> AsyncIterator[Batch]:
-        """The run's lines in batches from a position, to its end or (not `live`) to what there is."""
-        return self.backend(run.backend).follow(run, position, live=live)
-
-    def log_path(self, run: RunRecord) -> Path:
-        """The file on this machine that holds the run's whole output, as far as it was brought here."""
-        return self.backend(run.backend).log_path(run)
-
-    def trouble(self, run: RunRecord) -> str:
-        """What keeps the output of a watched run from coming just now, in words; empty where nothing does."""
-        return self.backend(run.backend).trouble(run)
-
-    def watch(self, run: RunRecord) -> AsyncIterator[int]:
-        """Keep the run's log file up to date: its size after each growth, until the run is over."""
-        return self.backend(run.backend).watch(run)
-
-    async def items(self, run: RunRecord, *, live: bool = False) -> AsyncIterator[Item]:
-        """The run's text lines and events, in order, from the first."""
-        async for batch in self.follow(run, live=live):
-            for line in batch.lines:
-                yield classify(line)
-
-    async def events(self, run: RunRecord, *, live: bool = False) -> AsyncIterator[AnyEvent]:
-        """The run's events in order, from the first."""
-        async for batch in self.follow(run, live=live):
+    async def events(self, run: RunRecord) -> AsyncIterator[AnyEvent]:
+        """The run's events so far, in order."""
+        async for batch in self.of(run).follow(run, live=False):
             for event in events_of(batch.lines):
                 yield event
 
     async def metrics(self, run: RunRecord) -> list[dict[str, Any]]:
-        """`[{"step": …, "values": {name: number}}, …]` by step."""
+        """The run's metrics by step: `[{"step": …, "values": {name: number}}, …]`."""
         metrics = Metrics()
         async for event in self.events(run):
             metrics.add(event)
         return metrics.rows()
 
     async def state(self, run: RunRecord) -> RunState:
-        """How the run stands, by what it has said so far."""
+        """The run's state, from its events so far."""
         state = RunState()
         async for event in self.events(run):
             state.add(event)
         return state
 
     async def status(self, run: RunRecord) -> RunRecord:
-        """The run's record as it stands now."""
-        return await self.backend(run.backend).status(run)
+        """The run's current record."""
+        return await self.of(run).status(run)
 
     async def billed(self, run: RunRecord) -> float | None:
-        """US dollars that a bill says the run cost so far; None where none does. Raises `BackendError`."""
-        return await self.backend(run.backend).billed(run)
+        """US dollars billed for the run so far; None where no bill says. Raises `BackendError`."""
+        return await self.of(run).billed(run)
 
     async def cancel(self, run: RunRecord, *, now: bool = False) -> None:
-        """Ask a run to stop; it saves what it has, or with `now` nothing. One that is over is left alone."""
-        await self.backend(run.backend).cancel(run, now=now)
+        """Ask a run to stop; with `now` it ends at once and saves nothing."""
+        await self.of(run).cancel(run, now=now)
 
     async def volumes(self) -> Listing[VolumeInfo]:
-        """Every backend's volumes."""
+        """All volumes of all backends."""
         return await self._gather(lambda backend: backend.volumes.volumes())
 
     async def volumes_of(self, backend: str) -> list[VolumeInfo]:
-        """One backend's volumes: a slow one holds up no other. Raises `BackendError`."""
-        found, _ = await asyncio.gather(self.backend(backend).volumes.volumes(), self.bring_prices(backend))
+        """One backend's volumes. Raises `BackendError`."""
+        asked = self.backend(backend)
+        found, _ = await asyncio.gather(asked.volumes.volumes(), asked.fetch_prices())
         return found
-
-    async def bring_prices(self, backend: str) -> None:
-        """Have a backend's own prices at hand for plans, where it has any; raises nothing."""
-        if backend in list(self.backends):
-            await self.backend(backend).bring_prices()
 
     async def ls(
         self, volume: str, path: str = "", *, recursive: bool = False, backend: str | None = None
     ) -> list[Entry]:
-        """What lies under a path of a volume. Raises `ConfigError` where there is no such thing."""
-        holder = await self._holder(volume, backend)
-        with _named():
-            return await holder.volumes.list(volume, path, recursive=recursive)
+        """List a path of a volume. Raises `ConfigError` where there is none."""
+        async with self._volumes(volume, backend) as volumes:
+            return await volumes.list(volume, path, recursive=recursive)
 
     async def read(
         self, volume: str, path: str, offset: int = 0, size: int = -1, *, backend: str | None = None
     ) -> bytes:
-        """A range of a file of a volume. Raises `ConfigError` where there is no such thing."""
-        holder = await self._holder(volume, backend)
-        with _named():
-            return await holder.volumes.read(volume, path, offset, size)
+        """Read a range of a file of a volume. Raises `ConfigError` where there is none."""
+        async with self._volumes(volume, backend) as volumes:
+            return await volumes.read(volume, path, offset, size)
 
     async def get(
         self,
@@ -307,23 +284,22 @@ class Client:
         backend: str | None = None,
         force: bool = False,
     ) -> Transfer:
-        """Download a folder into `dest`, or a file to it. Raises `ConfigError` and `DiskError`.
+        """Download a folder into `dest`, or a file to it.
 
-        `force` replaces files that are there and differ, for which it raises `Occupied` otherwise.
+        Existing files that differ are replaced with `force`; otherwise they raise `Occupied`. Raises
+        `ConfigError` and `DiskError`.
         """
-        holder = await self._holder(volume, backend)
-        with _named():
-            return await holder.volumes.download(volume, path, dest, progress, force=force)
+        async with self._volumes(volume, backend) as volumes:
+            return await volumes.download(volume, path, dest, progress, force=force)
 
     async def bytes_of(self, volume: str, path: str, *, backend: str | None = None) -> AsyncIterator[bytes]:
-        """A file's bytes, in pieces. Raises `ConfigError` where it is none."""
-        holder = await self._holder(volume, backend)
-        with _named():
-            entries = await holder.volumes.list(volume, path)
+        """Read a file in pieces. Raises `ConfigError` where it is no file."""
+        async with self._volumes(volume, backend) as volumes:
+            entries = await volumes.list(volume, path)
             if len(entries) != 1 or entries[0].is_dir or entries[0].path != path:
                 raise ConfigError(f"{path or volume!r} is a folder", hint=Hint("name a file"))
             position = 0
-            while piece := await holder.volumes.read(volume, path, position, _PIECE):
+            while piece := await volumes.read(volume, path, position, _PIECE):
                 position += len(piece)
                 yield piece
 
@@ -337,22 +313,25 @@ class Client:
         backend: str | None = None,
         force: bool = False,
     ) -> Transfer:
-        """Upload a file or a folder into a folder of a volume. Raises `ConfigError` and `DiskError`.
-
-        `force` is as `get` has it.
-        """
-        holder = await self._holder(volume, backend)
-        with _named():
-            return await holder.volumes.upload(volume, source, path, progress, force=force)
+        """Upload a file or a folder into a folder of a volume. `force` and errors as for `get`."""
+        async with self._volumes(volume, backend) as volumes:
+            return await volumes.upload(volume, source, path, progress, force=force)
 
     async def remove(self, volume: str, path: str, *, backend: str | None = None) -> None:
-        """Delete a file or a folder of a volume. Raises `ConfigError` where there is no such thing."""
-        holder = await self._holder(volume, backend)
-        with _named():
-            await holder.volumes.remove(volume, path)
+        """Delete a file or a folder of a volume. Raises `ConfigError` where there is none."""
+        async with self._volumes(volume, backend) as volumes:
+            await volumes.remove(volume, path)
+
+    @asynccontextmanager
+    async def _volumes(self, volume: str, backend: str | None) -> AsyncIterator[Volumes]:
+        """The backend's volumes that hold this one. A missing path raises `ConfigError`."""
+        try:
+            yield (await self._holder(volume, backend)).volumes
+        except FileNotFoundError as error:
+            raise ConfigError(str(error), hint=Hint("list what there is: vfm volumes, vfm ls")) from error
 
     async def _holder(self, volume: str, name: str | None) -> Backend:
-        """The backend that holds a volume; the first one, since both may hold the same name."""
+        """The first backend that has the volume; both may have one of that name."""
         if name is not None:
             return self.backend(name)
         listing = await self.volumes()
@@ -360,8 +339,8 @@ class Client:
             if info.name == volume:
                 return self.backend(info.backend)
         names = [info.name for info in listing.rows]
-        unasked = "".join(f"; {name} could not be asked: {e.message}" for name, e in listing.errors.items())
-        raise ConfigError(f"there is no volume {volume!r}{unasked}", hint=_nearest(volume, names, "volume"))
+        failures = "".join(f"; {name} cannot be reached: {e.message}" for name, e in listing.errors.items())
+        raise ConfigError(f"there is no volume {volume!r}{failures}", hint=_nearest(volume, names, "volume"))
 
     async def _gather(self, ask: Callable[[Backend], Awaitable[list[Row]]]) -> Listing[Row]:
         listing = Listing[Row]()
@@ -372,61 +351,48 @@ class Client:
     async def _answers(
         self, ask: Callable[[Backend], Awaitable[list[Row]]]
     ) -> AsyncGenerator[Listing[Row], None]:
-        """Each backend's answer as it comes."""
-        asked = [asyncio.ensure_future(self._answer(name, ask)) for name in self.backends]
+        """The backends' answers, in the order in which they come."""
+        tasks = [asyncio.ensure_future(self._answer(name, ask)) for name in self.backends]
         try:
-            for answer in asyncio.as_completed(asked):
+            for answer in asyncio.as_completed(tasks):
                 yield await answer
         finally:
-            for task in asked:
+            for task in tasks:
                 task.cancel()
 
     async def _answer(self, name: str, ask: Callable[[Backend], Awaitable[list[Row]]]) -> Listing[Row]:
         try:
             backend = self.backend(name)
             rows = await ask(backend)
-            damaged = [RecordDamaged(name, one) for one in backend.damaged]
-            return Listing(rows, {}, list(backend.notices), damaged)
+            damaged = [RecordDamaged(name, run) for run in backend.damaged]
+            return Listing(rows, {}, backend.notices, damaged)
         except VfmError as error:
             return Listing([], {name: error})
 
 
-class _named:
-    """Turns a volume store's `FileNotFoundError` into a sentence for whoever typed the path."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, FileNotFoundError):
-            raise ConfigError(
-                str(error), hint=Hint("`vfm volumes` and `vfm ls` show what there is")
-            ) from error
-
-
 def _damaged(text: str, found: list[RunRecord], listing: Listing[RunRecord]) -> RecordDamaged | None:
-    """The damaged run that is meant: by its whole id, or by the beginning of it where no other run is."""
-    meant = [error for error in listing.damaged if text and error.left.run_id.startswith(text)]
-    whole = [error for error in meant if error.left.run_id == text]
-    if whole or (len(meant) == 1 and not found):
-        return (whole or meant)[0]
+    """The damaged run with this id, or the only run whose id begins like this."""
+    matches = [error for error in listing.damaged if text and error.record.run_id.startswith(text)]
+    exact = [error for error in matches if error.record.run_id == text]
+    if exact or (len(matches) == 1 and not found):
+        return (exact or matches)[0]
     return None
 
 
 def _not_found(text: str, found: list[RunRecord], listing: Listing[RunRecord]) -> RunNotFound:
-    unasked = "".join(f"\n  {name} could not be asked: {e.message}" for name, e in listing.errors.items())
+    failures = "".join(f"\n  {name} cannot be reached: {e.message}" for name, e in listing.errors.items())
     if found:
         names = listed([run.run_id for run in found], _SHOWN)
         return RunNotFound(
-            f"{text!r} may be any of {len(found)} runs{unasked}", hint=Hint(f"type more of the name: {names}")
+            f"{text!r} matches {len(found)} runs{failures}", hint=Hint(f"type more of the id: {names}")
         )
     if not listing.rows:
         hints = [error.hint for error in listing.errors.values() if error.hint]
         if hints:
-            return RunNotFound(f"no run {text!r} is known here{unasked}", hint=hints[0])
-        return RunNotFound(f"there is no run yet{unasked}", hint=Hint("start one: vfm launch CONFIG"))
+            return RunNotFound(f"no run {text!r} is known here{failures}", hint=hints[0])
+        return RunNotFound(f"there is no run yet{failures}", hint=Hint("start one: vfm launch CONFIG"))
     names_of_all = [run.run_id for run in listing.rows]
-    return RunNotFound(f"there is no run {text!r}{unasked}", hint=_nearest(text, names_of_all, "run"))
+    return RunNotFound(f"there is no run {text!r}{failures}", hint=_nearest(text, names_of_all, "run"))
 
 
 def _nearest(text: str, names: list[str], what: str) -> Hint:

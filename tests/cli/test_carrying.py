@@ -220,7 +220,7 @@ def test_put_says_that_links_led_out_of_the_folder(used: Vfm, folder: Path) -> N
 def test_put_into_a_home_without_volumes_says_what_makes_them(vfm: Vfm, tmp_path: Path) -> None:
     done = vfm("put", str(tmp_path), OUTPUTS)
     assert done.returncode == 2
-    assert "there is no volume yet: the first run makes some" in done.stderr
+    assert "there is no volume yet: the first run creates some" in done.stderr
 
 
 def test_put_of_nothing_is_refused(used: Vfm, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ async def test_plans_take_the_workspaces_own_prices_and_ask_for_them_once_a_day(
     assert (table.cpu, table.memory, table.source) == (0.04, 0.007992, "modal billing rates")
     assert table.gpu["T4"] == pytest.approx(0.5904), "what it does not tell is the list's"
     cloud.state.rates["gpu_hour_cost_h100"] = "9"
-    await client.bring_prices("modal")
+    await client.backend("modal").fetch_prices()
     assert prices(settings).gpu["H100"] == 2.75
     (settings.config_dir).mkdir()
     (settings.config_dir / "prices.toml").write_text("[gpu]\nH100 = 1\n")
@@ -114,5 +114,5 @@ async def test_without_the_workspaces_prices_there_is_the_list(
     else:
         cloud.faults.network = "refuse"
     settings = Settings(project_dir=tmp_path, home=tmp_path / "home", config_dir=tmp_path / "config")
-    await Client.default(settings).bring_prices("modal")
+    await Client.default(settings).backend("modal").fetch_prices()
     assert prices(settings).gpu["H100"] == pytest.approx(3.9492)

@@ -146,17 +146,13 @@ class Backend(Protocol):
     volumes: Volumes
 
     @property
-    def notices(self) -> Sequence[str]:
-        """What the last call of `runs` left out, one sentence each."""
+    def notices(self) -> list[str]:
+        """What the last `runs()` left out, a sentence each."""
         ...
 
     @property
-    def damaged(self) -> Sequence[Damaged]:
-        """The runs whose records the last call of `runs` could not read."""
-        ...
-
-    async def bring_prices(self) -> None:
-        """Fetch the backend's own prices for plans, where it has any; raises nothing."""
+    def damaged(self) -> list[Damaged]:
+        """The runs left out because their record cannot be read."""
         ...
 
     async def launch(self, request: LaunchRequest) -> RunRecord:
@@ -206,6 +202,10 @@ class Backend(Protocol):
 
     async def billed(self, run: RunRecord) -> float | None:
         """US dollars that the backend's own bill says a run cost so far; None where no bill says so."""
+        ...
+
+    async def fetch_prices(self) -> None:
+        """Update the prices that plans use, where the backend has its own. Raises nothing."""
         ...
 
     async def remembered(self, run_id: str) -> RunRecord | None:

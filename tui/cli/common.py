@@ -41,7 +41,7 @@ def make_plan(config: str | None, typed: Sequence[str], *, kind: Kind, backend: 
     from tui.settings import Settings
 
     if backend != "local":
-        run(connect().bring_prices(backend))
+        run(connect().backend(backend).fetch_prices())
     return plan.make_plan(
         resolve(config, typed), Settings.load(), kind=kind, backend=backend, config_path=config
     )

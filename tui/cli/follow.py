@@ -27,7 +27,7 @@ async def people(
     client: Client, run: RunRecord, narrator: Narrator, position: int = 0, *, live: bool = True
 ) -> None:
     """The stream as a person reads it, from a position on."""
-    async for batch in client.follow(run, position, live=live):
+    async for batch in client.of(run).follow(run, position, live=live):
         told = [text for line in batch.lines for text in narrator.tell(line)]
         _put([*told, *narrator.rest()])
 
@@ -35,7 +35,7 @@ async def people(
 async def machines(client: Client, run: RunRecord, position: int = 0, *, live: bool = True) -> None:
     """The stream's events, one JSON object a line, exactly as they were said, each once."""
     seq = LastSeq()
-    async for batch in client.follow(run, position, live=live):
+    async for batch in client.of(run).follow(run, position, live=live):
         said = [event for event in map(decode_line, batch.lines) if not isinstance(event, str)]
         new = [event for event in said if not seq.repeats(event)]
         _put([to_json(to_dict(event)) for event in new])

@@ -156,7 +156,8 @@ def _stream_size(client: Client, plan: Plan) -> int:
     """The bytes of the run's stream that this machine has; the next attempt begins after them."""
     from remote.contract.record import RunRecord
 
-    log = client.log_path(RunRecord.of(plan.request))
+    record = RunRecord.of(plan.request)
+    log = client.of(record).log_path(record)
     return log.stat().st_size if log.exists() else 0
 
 

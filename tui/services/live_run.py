@@ -50,7 +50,7 @@ class LiveRun:
     """The generation of the log that was folded."""
 
     def __post_init__(self) -> None:
-        self.log_file = LogFile(self.client.log_path(self.record))
+        self.log_file = LogFile(self.client.of(self.record).log_path(self.record))
 
     @property
     def status(self) -> str:
@@ -65,7 +65,7 @@ class LiveRun:
     @property
     def trouble(self) -> str:
         """What keeps more of the run from coming just now, in words; empty where nothing does."""
-        return "" if self.over else self.client.trouble(self.record)
+        return "" if self.over else self.client.of(self.record).trouble(self.record)
 
     async def updates(self) -> AsyncIterator[LiveRun]:
         """This object, after each change, at most ten times a second.
@@ -95,7 +95,7 @@ class LiveRun:
 
     async def _watch(self, grown: asyncio.Event) -> None:
         asyncio.current_task().add_done_callback(lambda _: grown.set())  # type: ignore[union-attr]
-        async for _ in self.client.watch(self.record):
+        async for _ in self.client.of(self.record).watch(self.record):
             grown.set()
 
     async def _fold(self, over: bool) -> AsyncIterator[None]:

@@ -189,7 +189,7 @@ class BackendRuns:
         try:
             async with asyncio.timeout(deadline.PATIENCE):
                 row = await self._priced(row)
-                async for batch in self._client.follow(record, fold.position, live=False):
+                async for batch in self._client.of(record).follow(record, fold.position, live=False):
                     await asyncio.to_thread(fold.take, batch.lines, batch.position)
         except TimeoutError:
             late = f"no answer for {deadline.PATIENCE:.0f} s"

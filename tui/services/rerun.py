@@ -54,7 +54,7 @@ def _left_behind(client: Client, run: RunRecord, plan: Plan) -> str:
     if run.kind != "evaluate" or run.status not in ("failed", "cancelled"):
         return ""
     if run.backend == "local":
-        return str(client.log_path(run).parents[1].absolute())
+        return str(client.of(run).log_path(run).parents[1].absolute())
     is_mounted = run.outputs == plan.request.outputs
     return f"{layout.MODAL_OUTPUTS}/{layout.run_path(run.run_id)}" if is_mounted else ""
 

@@ -509,14 +509,14 @@ class FarBackend:
     def __init__(self, error: Exception | None = None) -> None:
         self.volumes = FarVolumes(error)
         self.notices: list[str] = []
-        self.damaged: list[str] = []
-
-    async def bring_prices(self) -> None:
-        """See `Backend`: it has none."""
+        self.damaged: list[object] = []
 
     async def runs(self) -> list[RunRecord]:
         await self.volumes.volumes()
         return []
+
+    async def fetch_prices(self) -> None:
+        pass
 
 
 def with_far(client: Client, far: FarBackend) -> Client:

@@ -91,7 +91,7 @@ async def test_half_a_line_waits_for_its_rest(
         stream.write_bytes(b"text\n" + whole)
         yield 2
 
-    monkeypatch.setattr(client, "watch", watch)
+    monkeypatch.setattr(client.backends["local"], "watch", watch)
     steps = []
     async for _ in live.updates():
         steps.append(live.state.step)
@@ -147,19 +147,19 @@ async def test_a_backend_that_fails_is_told_of_and_watching_goes_on_from_there(
     home: Path, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_run(home, "cut", [PhaseEvent(phase="train", status="started"), *story(4, 4)])
-    live, real = await live_run_of(client, "cut"), client.watch
+    live, real = await live_run_of(client, "cut"), client.backends["local"].watch
 
     async def cut(run: RunRecord) -> AsyncIterator[int]:
         yield 1
         await asyncio.sleep(0)
         raise BackendError("the line is dead")
 
-    monkeypatch.setattr(client, "watch", cut)
+    monkeypatch.setattr(client.backends["local"], "watch", cut)
     with pytest.raises(BackendError, match="the line is dead"):
         await watched(live)
     assert not live.over
     assert live.state.step == 4  # what was there is in
-    monkeypatch.setattr(client, "watch", real)
+    monkeypatch.setattr(client.backends["local"], "watch", real)
     assert await watched(live) == 1
     assert live.over
     assert live.metrics.series["reward"].steps == [1, 2, 3, 4]

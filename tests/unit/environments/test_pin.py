@@ -55,8 +55,9 @@ def index(tmp_path: Path, offline: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return offline
 
 
-def settled(tmp_path: Path, source: str, backend: str = "local") -> LaunchRequest:
-    return environment_pin.settled(asked(tmp_path, source, backend=backend), tmp_path / "home", tmp_path)
+def pinned(tmp_path: Path, source: str, backend: str = "local") -> LaunchRequest:
+    request = asked(tmp_path, source, backend=backend)
+    return environment_pin.pinned(request, home=tmp_path / "home", project_dir=tmp_path)
 
 
 @pytest.fixture(autouse=True)
@@ -74,15 +75,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_name_becomes_the_newest_version_that_fits(
     tmp_path: Path, index: Path, name: str, pin: str
 ) -> None:
-    found = settled(tmp_path, name)
+    found = pinned(tmp_path, name)
     assert (found.environment, found.environment_source) == ("some_env", pin)
 
 
 def test_a_package_is_asked_for_once_a_process(tmp_path: Path, index: Path) -> None:
-    assert settled(tmp_path, "some-env").environment_source == "some-env==1.1"
+    assert pinned(tmp_path, "some-env").environment_source == "some-env==1.1"
     for path in index.glob("some_env*"):
         path.unlink()
-    assert settled(tmp_path, "some-env").environment_source == "some-env==1.1"
+    assert pinned(tmp_path, "some-env").environment_source == "some-env==1.1"
 
 
 def test_what_cannot_be_had_is_refused_with_the_reason(tmp_path: Path, index: Path) -> None:
@@ -97,7 +98,7 @@ def test_what_cannot_be_had_is_refused_with_the_reason(tmp_path: Path, index: Pa
     }
     for name, reason in reasons.items():
         with pytest.raises(EnvironmentMissing, match=reason) as caught:
-            settled(tmp_path, name)
+            pinned(tmp_path, name)
         assert caught.value.hint is not None
         if name == "wordles":
             assert caught.value.hint.new == "vf-wordle"
@@ -111,7 +112,7 @@ def test_an_index_that_is_out_of_reach_is_said(
     monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("UV_HTTP_RETRIES", "0")
     with pytest.raises(EnvironmentMissing, match="the package index could not be reached") as caught:
-        settled(tmp_path, "some-env")
+        pinned(tmp_path, "some-env")
     assert "127.0.0.1:9" in caught.value.cause
 
 
@@ -155,20 +156,20 @@ def test_a_package_whose_module_cannot_be_told_is_refused(tmp_path: Path, index:
 
 def test_for_modal_a_folder_becomes_a_wheel_that_fits(tmp_path: Path, index: Path) -> None:
     source = package(tmp_path / "mine", "vf_mine", needs=["verifiers>=0.4"])
-    built = Path(settled(tmp_path, str(source), "modal").environment_source)
+    built = Path(pinned(tmp_path, str(source), "modal").environment_source)
     assert built.name == "vf_mine-1.0-py3-none-any.whl"
     assert "vf_mine/__init__.py" in zipfile.ZipFile(built).namelist()
     package(tmp_path / "mine", "vf_mine", needs=["verifiers>=9"])
     with pytest.raises(EnvironmentMissing, match="does not fit the training stack"):
-        settled(tmp_path, str(source), "modal")
-    assert settled(tmp_path, str(source)).environment_source == str(source)  # the worker reads it there
+        pinned(tmp_path, str(source), "modal")
+    assert pinned(tmp_path, str(source)).environment_source == str(source)  # the worker reads it there
 
 
 def test_for_modal_a_folder_that_needs_its_neighbours_is_refused(tmp_path: Path, index: Path) -> None:
     source = package(tmp_path / "mine", "vf_mine", needs=["verifiers>=0.4", "vf-base"])
     package(tmp_path / "mine", "vf_base")
     with pytest.raises(EnvironmentMissing, match="needs vf_base, which lies beside it"):
-        settled(tmp_path, str(source), "modal")
+        pinned(tmp_path, str(source), "modal")
 
 
 def test_no_name_of_ours_is_asked_of_an_index_for_what_needs_it(
@@ -180,7 +181,7 @@ def test_no_name_of_ours_is_asked_of_an_index_for_what_needs_it(
     wheel(index, "some_env", "6.0", needs=["vfm_deep"])
     with recording_index() as (variables, asked_for):
         monkeypatch.setenv("UV_DEFAULT_INDEX", variables["UV_DEFAULT_INDEX"])
-        assert settled(tmp_path, "some-env==5.0").environment_source == "some-env==5.0"
+        assert pinned(tmp_path, "some-env==5.0").environment_source == "some-env==5.0"
         for version, needed in (("5.0", "vf-wordle, which is not there"), ("6.0", "vf-gsm8k>=1, which is")):
             with pytest.raises(EnvironmentMissing, match=f"needs {needed}"):
                 resolve.provide(resolve.place(asked(tmp_path, f"some-env=={version}")), print)

@@ -51,9 +51,7 @@ class LocalBackend:
         self.volumes: Volumes = local
         self._root = local.root
         self.notices: list[str] = []
-        """What `runs` passed over at its last call, a sentence each."""
         self.damaged: list[Damaged] = []
-        """The runs among that whose record cannot be read."""
         self._env = {**(env or {}), **({"VFM_WORKER": shlex.join(worker)} if worker else {})}
         self._known: dict[Path, tuple[_Stamp, RunRecord]] = {}
         self._supervisor = Program("remote.supervisor", self.home, self.project_dir, python=python)
@@ -111,6 +109,9 @@ class LocalBackend:
     async def billed(self, run: RunRecord) -> float | None:
         """None: this machine sends no bill."""
         return None
+
+    async def fetch_prices(self) -> None:
+        """Nothing: a run on this machine costs nothing."""
 
     async def runs(self) -> list[RunRecord]:
         """Every run of every experiment, newest first; damaged records go to `notices`."""

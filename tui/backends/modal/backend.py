@@ -184,7 +184,7 @@ class ModalBackend:
 
         return await billed(self._session, run)
 
-    async def bring_prices(self) -> None:
+    async def fetch_prices(self) -> None:
         """Store the workspace's prices for plans, if those stored are older than a day; raises nothing."""
         from tui.backends.modal.runs.billing import rates
 
