@@ -197,40 +197,6 @@ def from_shell(names: Iterable[str]) -> dict[str, str]:
     return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 
-def make_private(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, for this user alone. Raises `OSError`.
-
-    Folders that are there stay as they are.
-    """
-    for path in reversed((folder, *folder.parents)):
-        if not path.exists():
-            path.mkdir(mode=0o700, exist_ok=True)
-    folder.mkdir(exist_ok=True)  # says what stands in its place
-
-
-class NoProject(ConfigError):
-    """Neither the working directory nor a folder above it is a project, and the program is no checkout."""
-
-
-def is_project(folder: Path) -> bool:
-    """Whether a folder holds `run_modal.py` and `environments/`."""
-    return (folder / "run_modal.py").is_file() and (folder / "environments").is_dir()
-
-
-def find_project(start: Path) -> Path:
-    """The nearest of a folder and those above it that is a project, else the checkout that runs this program.
-
-    Raises `NoProject` where there is neither.
-    """
-    for folder in (start, *start.parents, PACKAGES):
-        if is_project(folder):
-            return folder
-    raise NoProject(
-        f"no project: neither {start} nor a folder above it holds run_modal.py and environments/",
-        hint=Hint("make one with `vfm init DIR` and work in it, or name one in VFM_PROJECT"),
-    )
-
-
 def _project(given: Path | None, process: Mapping[str, str]) -> Path:
     named = process.get("VFM_PROJECT")
     if given is None and not named:

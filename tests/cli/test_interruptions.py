@@ -159,7 +159,7 @@ def test_a_fault_of_our_own_is_one_line_and_a_report_on_file(tmp_path: Path) -> 
         check=False,
     )
     assert done.returncode == 1
-    [report] = (tmp_path / "crashes").iterdir()
+    report = tmp_path / "app" / "crash.txt"
     assert done.stderr.count("\n") == 1
     assert "ZeroDivisionError: made up" in done.stderr
     assert str(report) in done.stderr

@@ -127,36 +127,24 @@ def set_option(key: str, value: Any) -> str:
 
 
 def _unexpected(error: Exception) -> str:
-    what = f"{type(error).__name__}: {error}".splitlines()[0]
+    from tui.user.crash_file import append_crash
+
+    summary = f"{type(error).__name__}: {error}".splitlines()[0]
     try:
-        where = f"the full report is in {_write_crash(error)}"
+        append_crash(path := _crash_file(), error)
+        report = f"the report is in {path}"
     except OSError as refused:
-        where = f"and no report could be written ({refused})"
-    return f"error: something unexpected went wrong ({what}); {where}"
+        report = f"and no report could be written ({refused.strerror or refused})"
+    return f"error: something unexpected went wrong ({summary}); {report}"
 
 
-def _write_crash(error: Exception) -> Path:
-    """A traceback without the command's arguments or environment, which may hold secrets."""
-    import time
-    import traceback
-
-    from tui.settings import make_private
-
-    folder = _home() / "crashes"
-    make_private(folder)
-    path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{id(error):x}.txt"
-    text = "".join(traceback.format_exception(error))
-    path.write_text(f"Python {sys.version}\n\n{text}", encoding="utf-8")
-    return path
-
-
-def _home() -> Path:
-    """`VFM_HOME`, or a temporary directory where the settings themselves are what is broken."""
-    import tempfile
+def _crash_file() -> Path:
+    """Beside the app's own files, or among temporary files where the settings are what is broken."""
+    from tui.user.crash_file import crash_file
 
     try:
         from tui.settings import Settings
 
-        return Path(Settings.load().home)
+        return crash_file(Settings.load().home / "app")
     except Exception:
-        return Path(tempfile.gettempdir()) / "vfm"
+        return crash_file(None)

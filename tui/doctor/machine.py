@@ -16,7 +16,7 @@ from remote.contract.platforms import PYTHONS, THIS_PYTHON
 from tui.backends.modal import sign_in
 from tui.backends.programs import remote_command, remote_environment
 from tui.doctor.finding import Finding, Surroundings
-from tui.settings import make_private
+from tui.private_files import make_private
 
 ROOM = 10e9
 """Bytes that an image, a model and a few runs with checkpoints take together."""

@@ -6,15 +6,14 @@ launch costs `prices.py`'s.
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from remote.contract.json_text import from_json, to_json
+from tui.private_files import write_private
 
 FRESH = 86400.0
 """Seconds for which they count."""
@@ -37,13 +36,8 @@ def read(home: Path) -> tuple[dict[str, float], float] | None:
 
 def keep(home: Path, rates: Mapping[str, float]) -> None:
     """Keep what Modal has told now; a disk that takes nothing keeps nothing."""
-    path = _path(home)
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(to_json({"told": time.time(), "rates": dict(rates)}))
-        Path(temporary).replace(path)
+        write_private(_path(home), to_json({"told": time.time(), "rates": dict(rates)}))
 
 
 def gpus(rates: Mapping[str, float], names: Iterable[str]) -> dict[str, float]:

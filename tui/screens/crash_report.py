@@ -5,9 +5,6 @@ Errors that a user can act on (`VfmError`) are handled where they are caught.
 
 from __future__ import annotations
 
-import sys
-import tempfile
-import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -17,22 +14,19 @@ from textual.app import App
 from textual.worker import Worker, WorkerState
 from textual.worker_manager import WorkerManager
 
-from remote.contract.errors import VfmError
-from tui.settings import make_private
 from tui.text.format import plain
+from tui.user.crash_file import append_crash, crash_file
 
-NAME = "crash.txt"
-_MOST_BYTES = 1_000_000  # the file is overwritten once it is larger
-_MOST_REPORTS = 20  # of one session: an error in a timer may come ten times a second
+_MOST = 20  # reports of one session: an error in a timer comes ten times a second
 
 
 class CrashReporter:
     """Reports each unexpected error of a session once."""
 
-    def __init__(self, folder: Path | None, notify: Callable[[str], None]) -> None:
-        self.path = (folder or Path(tempfile.gettempdir()) / "vfm") / NAME
-        """File that reports are appended to."""
-        self._notify = notify
+    def __init__(self, folder: Path | None, toast: Callable[[str], None]) -> None:
+        self.path = crash_file(folder)
+        """Where reports go."""
+        self._toast = toast
         self._seen: set[str] = set()
 
     def report(self, error: BaseException, activity: str = "") -> None:
@@ -50,21 +44,11 @@ class CrashReporter:
         self._seen.add(key)
         summary = plain(f"{type(error).__name__}: {error}".splitlines()[0])
         try:
-            self._append(error, activity)
+            append_crash(self.path, error, doing)
             report = f"the report is in {self.path}"
         except OSError as refused:
             report = f"and no report could be written ({refused.strerror or refused})"
         return f"an unexpected error{f' ({activity})' if activity else ''}: {summary} · {report}"
-
-    def _append(self, error: BaseException, activity: str) -> None:
-        """Append the traceback without the values of variables, which may be secrets."""
-        path = self.path
-        make_private(path.parent)
-        full = path.exists() and path.stat().st_size > _MOST_BYTES
-        text = "".join(traceback.format_exception(error))
-        head = f"{time.strftime('%Y-%m-%d %H:%M:%S')} · Python {sys.version.split()[0]} · {activity}"
-        with path.open("w" if full else "a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"{head}\n{text}\n")
 
 
 class ReportingWorkerManager(WorkerManager):

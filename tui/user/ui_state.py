@@ -7,13 +7,12 @@ more than a few key presses.
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from remote.contract.json_text import from_json
-from tui.settings import make_private
+from tui.private_files import write_private
 
 
 class UiState:
@@ -47,9 +46,5 @@ class UiState:
         return found if isinstance(found, dict) else {}
 
     def _write(self) -> None:
-        if self._path is None:
-            return
-        make_private(self._path.parent)
-        part = self._path.with_suffix(".part")
-        part.write_text(json.dumps(self._values, indent=1))
-        os.replace(part, self._path)
+        if self._path is not None:
+            write_private(self._path, json.dumps(self._values, indent=1))

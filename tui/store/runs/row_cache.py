@@ -7,13 +7,12 @@ over, and losing it costs one listing. Blocking: call it off the event loop.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
 from remote.contract.json_text import from_json
-from tui.settings import make_private
+from tui.private_files import write_private
 from tui.store.runs.row import Key, RunRow, row_from
 
 VERSION = 1
@@ -46,10 +45,7 @@ class RunCache:
         """Replace the file. Raises `OSError`."""
         self._lines = {row.key: (row, self._line(row)) for row in rows}
         lines = [line for _, line in self._lines.values() if line]
-        make_private(self.path.parent)
-        part = self.path.with_suffix(f".{os.getpid()}.part")
-        part.write_text("\n".join([_HEAD, ",\n".join(lines), "]}\n"]), encoding="utf-8")
-        os.replace(part, self.path)
+        write_private(self.path, "\n".join([_HEAD, ",\n".join(lines), "]}\n"]))
 
     def _line(self, row: RunRow) -> str:
         known = self._lines.get(row.key)

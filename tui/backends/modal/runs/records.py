@@ -8,8 +8,6 @@ launcher's.
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +21,7 @@ from remote.contract.record import LaunchRequest, RunRecord
 from tui.backends.base import Damaged, Volumes
 from tui.backends.modal.in_order import each
 from tui.backends.stream_file import is_alive
-from tui.settings import make_private
+from tui.private_files import write_private
 
 OUTPUTS = "verifiers-outputs-"
 RESUMABLE = 7 * 86400.0
@@ -93,7 +91,7 @@ class Records:
         # What cannot be written is fetched again the next time.
         with suppress(OSError):
             if self.local(record.outputs, record.run_id) != record and not self.launching(record):
-                write(path, to_portable_json(record.model_dump(mode="json")).encode() + b"\n")
+                write_private(path, to_portable_json(record.model_dump(mode="json")) + "\n")
         return self._cached(record)
 
     def _dir(self, outputs: str, run_id: str) -> Path:
@@ -173,16 +171,3 @@ class Records:
         alive = [path.parent for path in paths if is_alive(path.parent)]
         found = (self.local(path.parent.parent.name, path.name) for path in alive)
         return [record for record in found if record is not None]
-
-
-def write(path: Path, data: bytes) -> None:
-    """Replace a file atomically."""
-    make_private(path.parent)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -20,7 +20,7 @@ from pathlib import Path
 from remote.contract import layout
 from remote.contract.json_text import from_json
 from remote.contract.log_frames import Frame
-from tui.settings import make_private
+from tui.private_files import make_private
 
 CURSOR = "cursor.json"
 _GUARD = ".copy.lock"
