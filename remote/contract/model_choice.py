@@ -30,10 +30,17 @@ DEFAULT_MODELS: Mapping[str, str] = {
 OURS = ("vf-bfcl-single-turn", "vf-gsm8k", "vf-tool-test", "vf-wordle")
 """This project's environments. They are never looked up in a package index: anybody could claim the names."""
 
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
+
 
 def is_builtin(name: str) -> bool:
     """Whether a model's name begins with `builtin/`, known or not."""
     return name.startswith("builtin/")
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a model's name has the form of a hub id: `owner/name`, or `name` alone."""
+    return _HUB_ID.fullmatch(name) is not None
 
 
 def module_names(name: str) -> tuple[str, ...]:

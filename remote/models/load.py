@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from remote.contract.errors import Hint, ModelError
-from remote.contract.model_choice import BUILTIN, is_builtin
+from remote.contract.model_choice import BUILTIN, is_builtin, is_hub_id
 from remote.contract.model_folder import check_model, code_of, model_type
 from remote.contract.spec import ExperimentSpec
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 _TRUST = "set model.trust_remote_code = true if you trust the model's authors: it runs with the run's keys"
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9_][\w.-]*)?")
 
 
 def prepare_model(name: str, cache_dir: Path, say: Say) -> Path:
@@ -39,7 +38,7 @@ def prepare_model(name: str, cache_dir: Path, say: Say) -> Path:
         return builtin.prepare(name, cache_dir / "models", say)
     if is_local(name):
         return _checked(_local(Path(name).expanduser()), name)
-    if not _HUB_ID.fullmatch(name):
+    if not is_hub_id(name):
         raise ModelError(
             f"{name!r} is neither a directory, nor a hub id (`owner/name`), nor a builtin model",
             hint=_other_models(name),

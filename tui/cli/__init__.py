@@ -52,9 +52,9 @@ def _run(command: Callable[[], click.Command], name: str) -> int:
     try:
         import click
 
-        from tui.cli import completion, exit_codes
+        from tui.cli import completions, exit_codes
 
-        completion.register()
+        completions.register()
         try:
             result = command().main(prog_name=name, standalone_mode=False)
             return result if isinstance(result, int) else exit_codes.DONE

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from tui.cli.compare import compare
-from tui.cli.completion import completion
+from tui.cli.completions import completion
 from tui.cli.config import config
 from tui.cli.doctor import doctor
 from tui.cli.env import env

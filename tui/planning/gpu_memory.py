@@ -6,8 +6,10 @@ is measured. Unknown stays unknown; the truth is the run's own memory chart.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from remote.contract.errors import ConfigError
@@ -93,6 +95,28 @@ class Machine:
     memory: float | None = None
     """GiB of RAM."""
     has_gpu: bool = False
+
+
+def this_machine(root: Path = Path("/")) -> Machine:
+    """Memory in GiB (the container's limit, if lower; None where unknown), and whether there is a GPU."""
+    limits = [_pages(), _limit(root / "sys/fs/cgroup/memory.max")]
+    known = [limit for limit in limits if limit is not None]
+    gpus = root / "proc/driver/nvidia/gpus"
+    return Machine(min(known) / GIB if known else None, gpus.is_dir() and any(gpus.iterdir()))
+
+
+def _pages() -> float | None:
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (ValueError, OSError, AttributeError):
+        return None  # no POSIX
+
+
+def _limit(path: Path) -> float | None:
+    try:
+        return float(path.read_text())
+    except (OSError, ValueError):
+        return None  # no control groups, or `max`
 
 
 def fit(spec: ExperimentSpec, model: str, *, kind: Kind, backend: str, machine: Machine | None = None) -> Fit:

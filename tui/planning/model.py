@@ -7,18 +7,15 @@ hub or in a volume is checked by the worker, which loads it.
 from __future__ import annotations
 
 import difflib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from remote.contract.errors import Hint, ModelError
-from remote.contract.model_choice import BUILTIN, choose_model, is_builtin
+from remote.contract.model_choice import BUILTIN, choose_model, is_builtin, is_hub_id
 from remote.contract.model_folder import check_model, code_of
 from tui.config.resolve import Resolved
 from tui.planning.checkpoint import Checkpoint
 from tui.planning.environments import Environment
-
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ def model_of(
         _check_builtin(name, place)
     elif name.startswith(("/", "~", "./", "../")) or name in (".", ".."):
         name = _model_path(name, place, backend)
-    elif not _HUB_ID.fullmatch(name):
+    elif not is_hub_id(name):
         raise _model_error(
             f"{place}model {name!r} is no hub id (owner/name), no path and no builtin/ name",
             name,

@@ -13,8 +13,7 @@ from remote.contract.record import Kind, LaunchRequest
 from tui.config.field_text import spoken
 from tui.config.resolve import Resolved
 from tui.planning.draft import Draft, Field, blamed, value_at
-from tui.planning.gpu_memory import Fit, fit
-from tui.planning.machine import this_machine
+from tui.planning.gpu_memory import Fit, fit, this_machine
 from tui.planning.plan import Plan, make_plan
 from tui.settings import Settings
 

@@ -9,8 +9,7 @@ import pytest
 
 from remote.contract.model_choice import DEFAULT_MODELS, GENERAL_MODEL
 from remote.contract.spec import ExperimentSpec, GpuType
-from tui.planning.gpu_memory import GIB, GPU_GIB, Device, Fit, Machine, fit
-from tui.planning.machine import this_machine
+from tui.planning.gpu_memory import GIB, GPU_GIB, Device, Fit, Machine, fit, this_machine
 from tui.planning.model_sizes import SHAPES, shape_of, size_in_name
 
 SMALL = "Qwen/Qwen2.5-0.5B-Instruct"
