@@ -30,8 +30,7 @@ def test_a_machine_that_is_fine(shell: Vfm) -> None:
     code, found = ask(shell)
     assert code == 0
     assert found["home"]["state"] == "ok"
-    assert found["names"]["state"] == "ok"
-    assert "verifiers-outputs-ada-cli" in found["names"]["detail"]
+    assert "verifiers-outputs-ada-cli" in found["env"]["detail"]
     assert found["image"] == {
         "id": "image",
         "title": "local image",
@@ -45,8 +44,8 @@ def test_a_machine_that_is_fine(shell: Vfm) -> None:
 def test_a_problem_exits_with_1_and_the_rest_is_told_all_the_same(shell: Vfm) -> None:
     code, found = ask(shell, EXPERIMENTER="no spaces please")
     assert code == 1
-    assert found["names"]["state"] == "problem"
-    assert found["python"]["state"] == "ok"
+    assert found["env"]["state"] == "problem"
+    assert found["home"]["state"] == "ok"
 
 
 def test_an_env_file_that_cannot_be_read_is_a_finding(shell: Vfm) -> None:

@@ -1,7 +1,4 @@
-"""`vfm doctor`: what is set up on this machine, and the command that mends the rest.
-
-Owns the words on stdout and the exit code; looking is `tui/doctor`'s.
-"""
+"""`vfm doctor`: print what `tui/doctor` finds."""
 
 from __future__ import annotations
 
@@ -18,9 +15,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def doctor(as_json: bool) -> int:
-    """Say what is set up, and what mends the rest.
+    """Check the setup of this machine, and name the command that fixes each problem.
 
-    Exits with 1 where something will not work.
+    Exits with 1 if something will not work.
     """
     from tui.cli.common import print_json, run
 
@@ -29,13 +26,13 @@ def doctor(as_json: bool) -> int:
         print_json([finding.as_dict() for finding in findings])
     else:
         for finding in findings:
-            click.echo(_told(finding))
+            click.echo(_text(finding))
     failed = any(finding.state == "problem" for finding in findings)
     return exit_codes.RUN_FAILED if failed else exit_codes.DONE
 
 
 async def _examined() -> list[Finding]:
-    """Every finding, in the order of the checks."""
+    """All findings, in the order of the checks."""
     from tui.doctor import CHECKS, examine
 
     found = {finding.id: finding async for finding in examine(_around())}
@@ -60,7 +57,7 @@ def _around() -> Surroundings:
     return replace(around, volumes_of=Client.default(around.settings).volumes_of)
 
 
-def _told(finding: Finding) -> str:
+def _text(finding: Finding) -> str:
     from tui.doctor import SIGNS
     from tui.text.format import plain
 

@@ -1,9 +1,9 @@
-"""What is set up on this machine, and what mends the rest: findings, each by itself.
+"""Checks of the setup of this machine, each with the command that fixes what it finds.
 
-Owns looking. Where findings are shown is up to `tui/screens/doctor.py` and `vfm doctor`.
+Shown by `tui/screens/doctor.py` and `vfm doctor`.
 """
 
 from tui.doctor.examine import CHECKS, Check, examine
-from tui.doctor.finding import SIGNS, Finding, State, Surroundings
+from tui.doctor.finding import SIGNS, Finding, Result, State, Surroundings
 
-__all__ = ["CHECKS", "SIGNS", "Check", "Finding", "State", "Surroundings", "examine"]
+__all__ = ["CHECKS", "SIGNS", "Check", "Finding", "Result", "State", "Surroundings", "examine"]

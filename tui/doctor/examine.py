@@ -1,95 +1,89 @@
-"""All checks at once, each off the event loop, alone and with a deadline.
+"""Run all checks at once, each off the event loop, by itself and with a deadline.
 
-Owns the list of checks in the order in which people need them, and what becomes of one that hangs or
-breaks. What a check looks at is `setup`'s, `machine`'s, `terminal`'s and `reach`'s.
+Owns the list of checks and its order. `setup.py`, `machine.py`, `modal.py` and `terminal.py` do the checking.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from tui.doctor import machine, reach, setup, terminal
-from tui.doctor.finding import Finding, Surroundings
+from tui.doctor import machine, modal, setup, terminal
+from tui.doctor.finding import Finding, Result, Surroundings
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look at."""
+    """One thing to check."""
 
     id: str
     title: str
-    look: Callable[[Surroundings], Finding]
-    """Blocks; runs in a thread of its own."""
+    look: Callable[[Surroundings], Result | Awaitable[Result]]
+    """A function that may block, or a coroutine function."""
     deadline: float = 10.0
     """Seconds that it may take."""
-    ask: Callable[[Surroundings, Finding], Awaitable[Finding]] | None = None
-    """Where all is well so far, what somebody elsewhere says to it; it may take as long once more."""
 
 
 CHECKS: tuple[Check, ...] = (
-    Check("python", "Python", machine.python),
     Check("home", "data folder", machine.home),
-    Check("disk", "disk space", machine.disk),
     Check("image", "local image", machine.image, deadline=40.0),
     Check("project", "configs", setup.project),
     Check("env", ".env", setup.env),
-    Check("names", "your names", setup.names),
-    Check("modal", "Modal", machine.modal, ask=reach.modal),
-    Check("tools", "git and uv", machine.tools),
+    Check("modal", "Modal", modal.look, deadline=30.0),
     Check("settings", "settings.toml", setup.settings, deadline=70.0),
-    Check("colours", "colours", terminal.colours),
-    Check("text", "characters", terminal.text),
-    Check("size", "terminal size", terminal.size),
-    Check("clipboard", "clipboard", terminal.clipboard),
+    Check("terminal", "terminal", terminal.look),
 )
 
 
 async def examine(around: Surroundings, checks: Sequence[Check] = CHECKS) -> AsyncIterator[Finding]:
-    """Every check's finding, as it comes."""
-    for next_one in asyncio.as_completed([_one(check, around) for check in checks]):
-        yield await next_one
+    """The findings of all checks, in the order in which they come."""
+    for finding in asyncio.as_completed([_finding(check, around) for check in checks]):
+        yield await finding
 
 
-async def _one(check: Check, around: Surroundings) -> Finding:
+async def _finding(check: Check, around: Surroundings) -> Finding:
     try:
-        finding = await asyncio.wait_for(_in_thread(check, around), check.deadline)
+        result = await asyncio.wait_for(_result(check, around), check.deadline)
     except TimeoutError:
-        detail = f"no answer within {check.deadline:.0f} s: the disk or a program that was asked hangs"
-        return Finding(check.id, check.title, "problem", detail)
-    return await _asked(check, around, finding) if check.ask and finding.state == "ok" else finding
+        detail = f"no answer within {check.deadline:g} s: a disk or a program hangs"
+        result = Result("problem", detail)
+    except Exception as error:  # a bug, or an error of a library: the other checks go on
+        result = Result("problem", f"could not be checked: {type(error).__name__}: {error}")
+    return Finding(check.id, check.title, **asdict(result))
 
 
-async def _asked(check: Check, around: Surroundings, finding: Finding) -> Finding:
-    assert check.ask is not None
-    try:
-        return await asyncio.wait_for(check.ask(around, finding), check.deadline)
-    except TimeoutError:
-        told = f"no answer within {check.deadline:.0f} s"
-    except Exception as error:  # whatever a backend's libraries raise: the other checks go on
-        told = f"could not be asked: {type(error).__name__}: {error}"
-    return replace(finding, state="problem", detail=f"{finding.detail}\n{told}")
+async def _result(check: Check, around: Surroundings) -> Result:
+    if inspect.iscoroutinefunction(check.look):
+        result: Result = await check.look(around)
+        return result
+    return await _in_thread(check, around)
 
 
-def _in_thread(check: Check, around: Surroundings) -> asyncio.Future[Finding]:
-    """A thread that nobody waits for on the way out: a file system that hangs would hang the app too."""
+def _in_thread(check: Check, around: Surroundings) -> asyncio.Future[Result]:
+    """Run a check in a daemon thread: a file system that hangs must not keep the app from ending."""
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[Finding] = loop.create_future()
+    future: asyncio.Future[Result] = loop.create_future()
 
-    def answer(finding: Finding) -> None:
-        if not future.done():
-            future.set_result(finding)
+    def finish(result: Result | Exception) -> None:
+        if future.done():
+            return
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)
 
     def look() -> None:
+        result: Any
         try:
-            finding = check.look(around)
+            result = check.look(around)
         except Exception as error:
-            what = f"could not be checked: {type(error).__name__}: {error}"
-            finding = Finding(check.id, check.title, "problem", what)
+            result = error
         if not loop.is_closed():
-            loop.call_soon_threadsafe(answer, finding)
+            loop.call_soon_threadsafe(finish, result)
 
     threading.Thread(target=look, name=f"doctor {check.id}", daemon=True).start()
     return future

@@ -1,4 +1,4 @@
-"""A finding, and what there is to look at. Plain data."""
+"""The result of a check, and what checks look at. Plain data."""
 
 from __future__ import annotations
 
@@ -12,23 +12,33 @@ from tui.settings import Settings, glance, surroundings
 
 State = Literal["ok", "note", "problem"]
 SIGNS: dict[State, str] = {"problem": "✗", "note": "!", "ok": "✓"}
-"""A sign for each state, the gravest first."""
+"""State → sign, the gravest first."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check found."""
+
+    state: State
+    """ok, note (works, but could be better), or problem (something will not work)."""
+    detail: str
+    """Sentences, one a line. Never a secret."""
+    command: str = ""
+    """The shell command that fixes it, if any."""
+    act: str = ""
+    """What the app can fix by itself: `image`, `env`, `settings` or nothing."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found in one place."""
+    """The result of a check under its name; fields as in `Result`."""
 
     id: str
     title: str
     state: State
-    """ok, note (works, but could be better), or problem (something will not work)."""
     detail: str
-    """Sentences for people, one a line. Never a secret."""
     command: str = ""
-    """The shell command that mends it, where one does."""
     act: str = ""
-    """What the app can do about it by itself: `image`, `env` or `settings`; else nothing."""
 
     def as_dict(self) -> dict[str, Any]:
         """The finding as JSON."""
@@ -37,23 +47,23 @@ class Finding:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Everything that the checks may look at."""
+    """What the checks look at."""
 
     settings: Settings | None
     """None where they cannot be read."""
     error: VfmError | None
-    """Why they cannot."""
+    """Why the settings cannot be read."""
     home: Path
     config_dir: Path
     project_dir: Path
     environ: Mapping[str, str] = field(default_factory=dict)
-    """The variables of `tui.settings.surroundings`."""
+    """As `tui.settings.surroundings` returns it."""
     volumes_of: Callable[[str], Awaitable[Sequence[object]]] | None = None
-    """Lists a backend's volumes, to see whether it answers; None where nobody is to be asked."""
+    """Lists a backend's volumes, to see whether it answers; None: do not ask."""
     size: tuple[int, int] | None = None
     """Columns and rows of the terminal; None where there is none."""
     encoding: str = "utf-8"
-    """What the terminal takes, as Python sees it."""
+    """The terminal's encoding."""
 
     @classmethod
     def of_this_machine(
@@ -64,7 +74,7 @@ class Surroundings:
         size: tuple[int, int] | None = None,
         encoding: str = "utf-8",
     ) -> Surroundings:
-        """Read the settings, where none are given, and look around. Blocks; never raises `VfmError`."""
+        """Read the settings, unless given, and the process environment. Blocks; never raises `VfmError`."""
         error = None
         if settings is None:
             try:

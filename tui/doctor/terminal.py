@@ -1,104 +1,74 @@
-"""What the terminal can do: colours, characters, room, the clipboard."""
+"""What the terminal can do: colours, characters, the clipboard."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Mapping
 
-from tui.doctor.finding import Finding, Surroundings
+from tui.doctor.finding import SIGNS, Result, Surroundings
 
-_COLUMNS, _ROWS = 80, 24
-_PATIENCE = 5.0  # seconds; tmux answers within milliseconds, or hangs
-# Terminals that are known to take no clipboard from a program.
-_NO_CLIPBOARD = {"Apple_Terminal": "Terminal.app"}
+_TMUX_ANSWER = 5.0  # seconds; tmux answers within milliseconds, or hangs
 
 
-def colours(around: Surroundings) -> Finding:
-    """How many colours the terminal says that it has."""
-    title, env = "colours", around.environ
-    term = env.get("TERM", "")
+def look(around: Surroundings) -> Result:
+    """All of it, as the gravest of the results with the details of each."""
     if around.size is None:
-        return Finding("colours", title, "ok", "there is no terminal here")
+        return Result("ok", "no terminal here")
+    results = [_colours(around.environ), _characters(around), clipboard(around)]
+    gravest = min(results, key=lambda result: [*SIGNS].index(result.state))
+    command = next((r.command for r in results if r.state == gravest.state and r.command), "")
+    return Result(gravest.state, "\n".join(result.detail for result in results), command)
+
+
+def _colours(env: Mapping[str, str]) -> Result:
+    term = env.get("TERM", "")
     if "NO_COLOR" in env:
-        return Finding(
-            "colours", title, "ok", "none, since NO_COLOR is set: signs and words tell what colours would"
-        )
+        return Result("ok", "no colours, since NO_COLOR is set: signs and words take their place")
     if not term or term in ("dumb", "unknown"):
-        told = f"TERM is {term or 'not set'}: the app may not be drawn at all"
-        return Finding("colours", title, "problem", told, "export TERM=xterm-256color")
+        detail = f"TERM is {term or 'not set'}: the app may not be drawn at all"
+        return Result("problem", detail, "export TERM=xterm-256color")
     if env.get("COLORTERM") in ("truecolor", "24bit") or "direct" in term or "kitty" in term:
-        return Finding("colours", title, "ok", f"16 million (TERM={term})")
-    if "256color" in term or env.get("TERM_PROGRAM") == "Apple_Terminal":
-        told = f"256 (TERM={term}): the nearest ones are taken"
-        if "TMUX" in env:
-            told += "\ntmux passes on more where it is told that the terminal has them"
-            fix = "tmux set -as terminal-features ',*:RGB' && export COLORTERM=truecolor"
-            return Finding("colours", title, "ok", told, fix)
-        told += "\nif your terminal has more, say so"
-        return Finding("colours", title, "ok", told, "export COLORTERM=truecolor")
-    told = (
-        f"8 or 16 (TERM={term}): themes look coarse; the theme “ansi-dark” takes your terminal's own colours"
-    )
-    return Finding("colours", title, "note", told, "export TERM=xterm-256color")
+        return Result("ok", f"16 million colours (TERM={term})")
+    if "256color" in term:
+        fix = "tmux set -as terminal-features ',*:RGB' && " if "TMUX" in env else ""
+        detail = f"256 colours (TERM={term}); if the terminal has more, set COLORTERM"
+        return Result("ok", detail, f"{fix}export COLORTERM=truecolor")
+    detail = f"8 or 16 colours (TERM={term}): the theme “ansi-dark” uses the terminal's own"
+    return Result("note", detail, "export TERM=xterm-256color")
 
 
-def text(around: Surroundings) -> Finding:
-    """Whether the terminal is said to take UTF-8."""
-    title, env = "characters", around.environ
+def _characters(around: Surroundings) -> Result:
+    env = around.environ
     locale = env.get("LC_ALL") or env.get("LC_CTYPE") or env.get("LANG") or ""
     if "utf8" in (locale + around.encoding).lower().replace("-", ""):
-        return Finding("text", title, "ok", f"UTF-8 ({locale or around.encoding})")
-    told = (
-        f"the locale is {locale or 'not set'}, so signs, frames and charts may come out as question marks"
-        "\n`plain_signs = true` in settings.toml helps where a font lacks signs"
-    )
-    return Finding("text", title, "note", told, "export LANG=C.UTF-8")
+        return Result("ok", f"UTF-8 ({locale or around.encoding})")
+    detail = f"the locale is {locale or 'not set'}: signs, frames and charts may show as question marks"
+    return Result("note", detail, "export LANG=C.UTF-8")
 
 
-def size(around: Surroundings) -> Finding:
-    """Columns and rows."""
-    title = "terminal size"
-    if around.size is None:
-        return Finding("size", title, "ok", "there is no terminal here")
-    columns, rows = around.size
-    told = f"{columns} × {rows}"
-    if columns < _COLUMNS or rows < _ROWS:
-        told += f": the app is made for {_COLUMNS} × {_ROWS} and more; parts of it will be cut off"
-        return Finding("size", title, "note", told)
-    return Finding("size", title, "ok", told)
-
-
-def clipboard(around: Surroundings) -> Finding:
-    """Copying travels to the terminal as an escape sequence (OSC 52), over ssh too."""
-    title, env = "clipboard", around.environ
+def clipboard(around: Surroundings) -> Result:
+    """Whether copied text reaches the clipboard: it is sent as an escape sequence (OSC 52), over ssh too."""
+    env = around.environ
     if "TMUX" in env:
-        return _tmux()
+        if (option := _tmux_clipboard()) == "on":
+            return Result("ok", "tmux passes copied text on to the terminal (OSC 52)")
+        detail = f"tmux keeps copied text to itself (set-clipboard is {option or 'unknown'})"
+        return Result("note", detail, "tmux set -s set-clipboard on")
     if "STY" in env:
-        told = "GNU screen does not pass on what the app copies: save to a file instead, or use tmux"
-        return Finding("clipboard", title, "note", told)
-    if name := _NO_CLIPBOARD.get(env.get("TERM_PROGRAM", "")):
-        return Finding("clipboard", title, "note", f"{name} takes no clipboard from a program (OSC 52)")
-    far = " over ssh" if "SSH_CONNECTION" in env else ""
-    told = f"copying reaches your terminal's clipboard{far} where the terminal allows it (OSC 52)"
-    return Finding("clipboard", title, "ok", told)
+        return Result("note", "GNU screen does not pass copied text on: save to a file, or use tmux")
+    if env.get("TERM_PROGRAM") == "Apple_Terminal":
+        return Result("note", "Terminal.app accepts no clipboard from a program (OSC 52)")
+    return Result("ok", "copied text reaches the clipboard where the terminal allows it (OSC 52)")
 
 
-def _tmux() -> Finding:
-    """tmux keeps what the app copies to itself unless `set-clipboard` is on."""
-    found = _tmux_option("set-clipboard")
-    if found == "on":
-        return Finding("clipboard", "clipboard", "ok", "tmux passes on what the app copies (OSC 52)")
-    told = f"tmux keeps what the app copies to itself (set-clipboard is {found or 'unknown'})"
-    return Finding("clipboard", "clipboard", "note", told, "tmux set -s set-clipboard on")
-
-
-def _tmux_option(name: str) -> str:
+def _tmux_clipboard() -> str:
     tmux = shutil.which("tmux")
     if tmux is None:
         return ""
+    command = [tmux, "show-options", "-sv", "set-clipboard"]
     try:
-        asked = [tmux, "show-options", "-sv", name]
-        done = subprocess.run(asked, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TMUX_ANSWER, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.strip()
