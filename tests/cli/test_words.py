@@ -21,7 +21,7 @@ from remote.contract.events import (
 )
 from tui.cli.exit_codes import failure_text
 from tui.text.format import duration, plain, size, table, visible
-from tui.text.stream import Narrator
+from tui.text.stream import StreamText
 
 
 @pytest.mark.parametrize(
@@ -48,9 +48,9 @@ def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
 
 
 def _told(*events: Event | str) -> list[str]:
-    narrator = Narrator()
+    stream = StreamText()
     lines = [event if isinstance(event, str) else encode_line(event) for event in events]
-    return [text for line in lines for text in narrator.tell(line)] + narrator.rest()
+    return [text for line in lines for text in stream.lines(line)] + stream.flush()
 
 
 def test_a_step_is_told_once_though_the_trainer_says_it_too() -> None:
@@ -81,14 +81,14 @@ def test_progress_is_told_now_and_then() -> None:
 
 
 def test_an_interrupted_run_is_said_to_go_on_and_its_failure_forgotten() -> None:
-    narrator = Narrator()
+    stream = StreamText()
     lost = FailureEvent(boundary="vllm", cause="", message="the server is gone")
     again = AttemptEvent(number=2, why="preempted")
-    told = [text for event in (lost, again) for text in narrator.tell(encode_line(event))]
+    told = [text for event in (lost, again) for text in stream.lines(encode_line(event))]
     assert told == [
         "↻ attempt 2 (the machine was preempted): the run goes on from its last checkpoint, if it has one",
     ]
-    assert narrator.failure is None
+    assert stream.failure is None
 
 
 def test_a_restart_of_the_server_is_told_once() -> None:

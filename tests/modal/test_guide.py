@@ -234,7 +234,7 @@ def test_ctrl_c_leaves_the_run_going_and_says_how_to_rejoin(shell: Shell, tmp_pa
     _, err = child.communicate(timeout=DEADLINE)
     run_dir = shell.run_dir(err)
     assert child.returncode == 130
-    assert f"Run {run_dir.name} goes on. Join it again: vfm logs {run_dir.name} --follow" in err
+    assert f"Run {run_dir.name} goes on. Watch it again: vfm logs {run_dir.name} --follow" in err
     assert "Traceback" not in err
     go_on.touch()
     block_until(lambda: record_of(run_dir).status == "done", "the run's end", seconds=DEADLINE)

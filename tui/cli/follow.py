@@ -1,8 +1,4 @@
-"""Prints a run's stream while it lasts, for people or as JSON lines, and says how the run ended.
-
-Owns what goes to stdout and when it is flushed. The wording is `narrator`'s; gap-free reading is the
-backend's.
-"""
+"""Print a run's stream while it grows, as text or as JSON lines, and how the run ended."""
 
 from __future__ import annotations
 
@@ -16,44 +12,42 @@ from remote.contract.json_text import to_json
 from tui.cli import exit_codes
 from tui.store.logs.stream import LastSeq
 from tui.text.format import duration
-from tui.text.stream import Narrator
+from tui.text.stream import StreamText
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
     from tui.client import Client
 
 
-async def people(
-    client: Client, run: RunRecord, narrator: Narrator, position: int = 0, *, live: bool = True
+async def print_text(
+    client: Client, run: RunRecord, text: StreamText, position: int = 0, *, live: bool = True
 ) -> None:
-    """The stream as a person reads it, from a position on."""
+    """Print the stream as text, from a byte position on."""
     async for batch in client.of(run).follow(run, position, live=live):
-        told = [text for line in batch.lines for text in narrator.tell(line)]
-        _put([*told, *narrator.rest()])
+        _print([shown for line in batch.lines for shown in text.lines(line)] + text.flush())
 
 
-async def machines(client: Client, run: RunRecord, position: int = 0, *, live: bool = True) -> None:
-    """The stream's events, one JSON object a line, exactly as they were said, each once."""
+async def print_events(client: Client, run: RunRecord, position: int = 0, *, live: bool = True) -> None:
+    """Print the stream's events, each once, one JSON object a line."""
     seq = LastSeq()
     async for batch in client.of(run).follow(run, position, live=live):
-        said = [event for event in map(decode_line, batch.lines) if not isinstance(event, str)]
-        new = [event for event in said if not seq.repeats(event)]
-        _put([to_json(to_dict(event)) for event in new])
+        events = [event for event in map(decode_line, batch.lines) if not isinstance(event, str)]
+        _print([to_json(to_dict(event)) for event in events if not seq.repeats(event)])
 
 
-def _put(lines: list[str]) -> None:
+def _print(lines: list[str]) -> None:
     if lines:
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
 
 
 def rejoin(run_id: str) -> str:
-    """What to say when a person stops watching a run."""
-    return f"Run {run_id} goes on. Join it again: vfm logs {run_id} --follow   Stop it: vfm cancel {run_id}"
+    """How to watch a run again, or stop it."""
+    return f"Run {run_id} goes on. Watch it again: vfm logs {run_id} --follow   Stop it: vfm cancel {run_id}"
 
 
 def closing(run: RunRecord, command: str = "") -> str:
-    """How the run ended, with its cause and what mends it first, and where its outputs are."""
+    """How the run ended: its failure and the fix first, then where its outputs are."""
     lines = []
     if run.status == "failed" and run.failure:
         failure = run.failure
@@ -61,17 +55,17 @@ def closing(run: RunRecord, command: str = "") -> str:
         launch = f"vfm launch {shlex.quote(run.config_path or 'CONFIG')}"
         again = command or launch
         key = hint.get("key") if hint else None
-        if _goes_on(run, key):
+        if _can_resume_with(run, key):
             again = f"vfm resume {run.run_id}"
-        elif key and command.startswith("vfm resume"):  # which would refuse the key
+        elif key and command.startswith("vfm resume"):  # resuming would refuse the key
             again = launch
         message, cause = str(failure.get("message", "")), str(failure.get("cause", ""))
         lines.append(exit_codes.failure_text(message, cause, hint, again))
     took = f" after {duration(run.ended - run.created)}" if run.ended else ""
     took += _cost(run)
-    where = f"{run.outputs}:{layout.run_path(run.run_id)}"
-    lines.append(f"Run {run.run_id}: {run.status}{took}. Its outputs are in {where}")
-    lines.append(f"  vfm get {where} .")
+    folder = f"{run.outputs}:{layout.run_path(run.run_id)}"
+    lines.append(f"Run {run.run_id}: {run.status}{took}. Its outputs are in {folder}")
+    lines.append(f"  vfm get {folder} .")
     if run.status in ("failed", "cancelled") and not any("vfm resume" in line for line in lines):
         from tui.services.resume import beginning
 
@@ -79,8 +73,8 @@ def closing(run: RunRecord, command: str = "") -> str:
     return "\n".join(lines)
 
 
-def _goes_on(run: RunRecord, key: str | None) -> bool:
-    """Whether a run that has something to go on from can with another value of a key."""
+def _can_resume_with(run: RunRecord, key: str | None) -> bool:
+    """Whether the run has something to resume from, and may be resumed with another value of the key."""
     from tui.services.resume import may_change
 
     return bool(run.reached and run.reached.done and key and may_change(key, run.kind))

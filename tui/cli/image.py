@@ -76,23 +76,23 @@ def _build(builder: list[str], project_dir: Path, env: dict[str, str]) -> int:
     """The builder's stream goes to stderr as a person reads it."""
     import subprocess
 
-    from tui.text.stream import Narrator
+    from tui.text.stream import StreamText
 
-    narrator = Narrator(colours=False)
+    stream = StreamText(colours=False)
     child = subprocess.Popen(
         builder, cwd=project_dir, env=env, stdout=subprocess.PIPE, text=True, errors="replace"
     )
     assert child.stdout is not None
     try:
         for line in child.stdout:
-            for text in narrator.tell(line.removesuffix("\n")):
+            for text in stream.lines(line.removesuffix("\n")):
                 exit_codes.say(text)
         code = child.wait()
     finally:
         if child.poll() is None:  # interrupted: the builder clears up after itself
             child.terminate()
             child.wait()
-    failure = narrator.failure
+    failure = stream.failure
     if failure is None:
         return exit_codes.RUN_FAILED if code else exit_codes.DONE
     exit_codes.say(exit_codes.failure_text(failure.message, failure.cause, failure.hint))

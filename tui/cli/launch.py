@@ -129,7 +129,7 @@ def _tell_notices(plan: Plan) -> None:
 async def _launched(plan: Plan, detach: bool, as_json: bool, resume: bool = False) -> RunRecord:
     from tui.cli import follow
     from tui.cli.common import connect
-    from tui.text.stream import Narrator
+    from tui.text.stream import StreamText
 
     client = connect()
     position = _stream_size(client, plan) if resume else 0
@@ -142,9 +142,9 @@ async def _launched(plan: Plan, detach: bool, as_json: bool, resume: bool = Fals
         return record
     try:
         if as_json:
-            await follow.machines(client, record, position)
+            await follow.print_events(client, record, position)
         else:
-            await follow.people(client, record, Narrator(colours=exit_codes.wants_colours()), position)
+            await follow.print_text(client, record, StreamText(colours=exit_codes.wants_colours()), position)
     except BrokenPipeError:
         # Nobody reads any more; to the run this is the same as Ctrl-C.
         exit_codes.say(follow.rejoin(record.run_id))

@@ -127,7 +127,7 @@ def logs(run: str, follow: bool, source: str | None, events: bool) -> int:
 async def _logged(text: str, live: bool, source: str | None, events: bool) -> RunRecord:
     from tui.cli import follow
     from tui.cli.common import connect
-    from tui.text.stream import Narrator
+    from tui.text.stream import StreamText
 
     client: Client = connect()
     record, damage = await client.find_output(text)
@@ -136,9 +136,11 @@ async def _logged(text: str, live: bool, source: str | None, events: bool) -> Ru
     if live:
         interrupt.announce(follow.rejoin(record.run_id))
     if events:
-        await follow.machines(client, record, live=live)
+        await follow.print_events(client, record, live=live)
     else:
-        await follow.people(client, record, Narrator(source, colours=exit_codes.wants_colours()), live=live)
+        await follow.print_text(
+            client, record, StreamText(source, colours=exit_codes.wants_colours()), live=live
+        )
     return await client.status(record) if live else record
 
 
@@ -184,9 +186,9 @@ def _write_csv(steps: list[dict[str, Any]]) -> None:
 
 def _tell_steps(steps: list[dict[str, Any]]) -> None:
     from tui.text.format import named, number, table
-    from tui.text.stream import chosen
+    from tui.text.stream import main_metrics
 
-    names = list(dict.fromkeys(name for step in steps for name, _ in chosen(step["values"])))
+    names = list(dict.fromkeys(name for step in steps for name, _ in main_metrics(step["values"])))
     rows = [
         (str(s["step"]), *(number(s["values"][n]) if n in s["values"] else "" for n in names)) for s in steps
     ]

@@ -217,10 +217,10 @@ it runs the command, and shows its output.
         yield f"{path} has every key: change it, and start vfm-tui again"
 
     async def _build_image(self) -> AsyncIterator[str]:
-        from tui.backends.programs import remote_command, remote_environment
-        from tui.text.stream import Narrator
+        from tui.settings import environment
+        from tui.text.stream import StreamText
 
-        settings, narrator = self.app.settings, Narrator(colours=False)
+        settings, stream = self.desk.settings, StreamText(colours=False)
         builder = await asyncio.create_subprocess_exec(
             *remote_command("remote.image.local", "--home", str(settings.home)),
             cwd=settings.project_dir,
@@ -232,10 +232,10 @@ it runs the command, and shows its output.
         assert builder.stdout is not None
         try:
             async for raw in builder.stdout:
-                for line in narrator.tell(raw.decode(errors="replace").removesuffix("\n")):
+                for line in stream.lines(raw.decode(errors="replace").removesuffix("\n")):
                     yield line
             if await builder.wait():
-                failure = narrator.failure
+                failure = stream.failure
                 raise OSError(failure.message if failure else f"the builder ended with {builder.returncode}")
         finally:
             if builder.returncode is None:  # the screen is gone: the builder clears up after itself

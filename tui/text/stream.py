@@ -1,7 +1,4 @@
-"""A run's stream as a person reads it: log lines made safe, events told in a few words.
-
-Owns the wording. Decoding is `remote/contract/events`', and where the lines go is `follow`'s.
-"""
+"""A run's stream as lines for people: log lines made safe, events in a few words."""
 
 from __future__ import annotations
 
@@ -19,10 +16,10 @@ _FIRST = ("reward", "eval/total", "eval/solved", "loss", "kl", "entropy", "grad_
 _MOST = 5
 
 
-class Narrator:
-    """Turns lines of a stream into lines for people; remembers what it takes to be terse.
+class StreamText:
+    """Turns a stream into lines for people, one after another.
 
-    With `source` only that source's log lines are told, and no events.
+    With `source`, only the log lines of that source are shown, and no events.
     """
 
     def __init__(self, source: str | None = None, *, colours: bool = True) -> None:
@@ -30,41 +27,46 @@ class Narrator:
         self.end: ev.EndEvent | None = None
         self._source = source
         self._visible = visible if colours else colourless
-        self._untold: ev.MetricsEvent | None = None
+        self._metrics_event: ev.MetricsEvent | None = None
+        """Metrics not shown yet: a log line may say the same."""
         self._seq = LastSeq()
         self._steps = 0.0
         self._began: dict[str, float] = {}
-        self._told: dict[str, tuple[float, float]] = {}
+        self._shown: dict[str, tuple[float, float]] = {}
 
-    def tell(self, line: str) -> list[str]:
-        """What to print for a line of the stream: often one line, sometimes none."""
-        said = ev.decode_line(line)
-        if isinstance(said, str):
-            return self._text(said)
-        if self._seq.repeats(said):
+    def lines(self, line: str) -> list[str]:
+        """The lines to print for a line of the stream: often one, sometimes none."""
+        decoded = ev.decode_line(line)
+        if isinstance(decoded, str):
+            return self._text(decoded)
+        if self._seq.repeats(decoded):
             return []
-        if isinstance(said, ev.MetricsEvent):
-            told, self._untold = self.rest(), said
-            return told
-        text = self._event(said)
-        return [] if self._source or text is None else [*self.rest(), plain(text)]
+        if isinstance(decoded, ev.MetricsEvent):
+            before, self._metrics_event = self.flush(), decoded
+            return before
+        text = self._event(decoded)
+        return [] if self._source or text is None else [*self.flush(), plain(text)]
 
-    def rest(self) -> list[str]:
-        """Numbers that no line has told yet: ask when nothing more is at hand."""
-        event, self._untold = self._untold, None
+    def flush(self) -> list[str]:
+        """The metrics held back; call it when no more lines are at hand."""
+        event, self._metrics_event = self._metrics_event, None
         return [] if event is None or self._source else [plain(self._metrics(event))]
 
     def _text(self, line: str) -> list[str]:
         source, text = ev.split_source(line)
         if self._source:
             return [self._visible(line)] if source == self._source else []
-        # Trainers tend to say a step's numbers in words right after the event: once is enough.
-        if self._untold is not None and source == "train" and f"step {self._untold.step}" in text:
-            self._untold = None
-        return [*self.rest(), self._visible(line)]
+        # Trainers tend to print a step's metrics right after the event: once is enough.
+        if (
+            self._metrics_event is not None
+            and source == "train"
+            and f"step {self._metrics_event.step}" in text
+        ):
+            self._metrics_event = None
+        return [*self.flush(), self._visible(line)]
 
     def _event(self, event: ev.Event) -> str | None:
-        tellers: dict[type[ev.Event], Callable[[Any], str | None]] = {
+        texts: dict[type[ev.Event], Callable[[Any], str | None]] = {
             ev.PhaseEvent: self._phase,
             ev.ProgressEvent: self._progress,
             ev.CheckpointEvent: _checkpoint,
@@ -73,8 +75,8 @@ class Narrator:
             ev.AttemptEvent: self._attempt,
             ev.RestartEvent: restarted,
         }
-        teller = tellers.get(type(event))
-        return None if teller is None else teller(event)
+        text = texts.get(type(event))
+        return None if text is None else text(event)
 
     def _phase(self, event: ev.PhaseEvent) -> str | None:
         name = event.phase if event.detail is None else f"{event.phase} · {event.detail}"
@@ -83,7 +85,7 @@ class Narrator:
             return f"▶ {name}"
         if event.status == "failed":
             return f"✗ {name}"
-        # A sub-phase's end shows as the next one's beginning.
+        # The end of a sub-phase shows as the beginning of the next one.
         began = self._began.get(name) or self._began.get(event.phase)
         if name != event.phase and name in self._began:
             return None
@@ -94,11 +96,11 @@ class Narrator:
             self._steps = event.total
             return None
         share = event.done / event.total if event.total else 0.0
-        told_at, told_share = self._told.get(event.what, (float("-inf"), -1.0))
-        whole = event.total and event.done >= event.total
-        if not whole and event.t - told_at < 2 and share - told_share < 0.1:
+        shown_at, shown_share = self._shown.get(event.what, (float("-inf"), -1.0))
+        complete = event.total and event.done >= event.total
+        if not complete and event.t - shown_at < 2 and share - shown_share < 0.1:
             return None
-        self._told[event.what] = (event.t, share)
+        self._shown[event.what] = (event.t, share)
         of = f"/{number_of(event.total)}" if event.total else ""
         return f"  {number_of(event.done)}{of} {event.what}"
 
@@ -106,13 +108,15 @@ class Narrator:
         if EPISODES in event.values:
             return f"  {scores_line(event.values)} · {_episodes(event)}"
         of = f"/{self._steps:.0f}" if self._steps else ""
-        return f"step {event.step}{of} " + " · ".join(f"{k} {number(v)}" for k, v in chosen(event.values))
+        return f"step {event.step}{of} " + " · ".join(
+            f"{k} {number(v)}" for k, v in main_metrics(event.values)
+        )
 
     def _attempt(self, event: ev.AttemptEvent) -> str:
-        """What was remembered of the attempt before says nothing of this one."""
+        """Forget the attempt before."""
         self.failure = self.end = None
         self._began.clear()
-        self._told.clear()
+        self._shown.clear()
         return taken_up(event)
 
     def _remember_failure(self, event: ev.FailureEvent) -> None:
@@ -123,8 +127,8 @@ class Narrator:
 
 
 def _checkpoint(event: ev.CheckpointEvent) -> str:
-    said = score_label(event.score, event.best)
-    return f"💾 checkpoint of step {event.step} · {event.path}" + (f" · {said}" if said else "")
+    score = score_label(event.score, event.best)
+    return f"💾 checkpoint of step {event.step} · {event.path}" + (f" · {score}" if score else "")
 
 
 def _episodes(event: ev.MetricsEvent) -> str:
@@ -132,13 +136,13 @@ def _episodes(event: ev.MetricsEvent) -> str:
     return f"{number_of(event.step)} episodes" + (f", {number_of(failed)} failed" if failed else "")
 
 
-def chosen(values: dict[str, float]) -> list[tuple[str, float]]:
-    """The few metrics that fit on a line: the best known first, then whatever came first."""
+def main_metrics(values: dict[str, float]) -> list[tuple[str, float]]:
+    """The few metrics that fit on a line: the best known ones, or else the first."""
     known = [name for name in _FIRST if name in values]
     others = [name for name in values if name not in known]
     return [(name, values[name]) for name in [*known, *([] if known else others)][:_MOST]]
 
 
 def number_of(count: float) -> str:
-    """A count: whole where it is whole."""
+    """A count, without decimals where it is whole."""
     return f"{count:,.0f}" if float(count).is_integer() else number(count)

@@ -1,4 +1,4 @@
-"""Events as lines of the log. Pure."""
+"""Events as one line of text each. Pure."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def attempt(number: int, why: str) -> str:
 
 
 def taken_up(event: ev.AttemptEvent) -> str:
-    """The line of a run that continues after an interruption."""
+    """A new attempt at an interrupted run."""
     return f"↻ {attempt(event.number, event.why)}: the run goes on from its last checkpoint, if it has one"
 
 
 def restarted(event: ev.RestartEvent) -> str:
-    """The line of a run whose vLLM server is started again."""
+    """A restart of the server during a run."""
     return f"↻ {event.why}: vLLM is started again (restart {event.number} of this run)"
 
 
 def tell(event: ev.AnyEvent) -> str:
-    """The line of a phase, a checkpoint, a failure, an attempt or the end; of other kinds their name."""
+    """An event in a line; kinds without a text are shown by their name."""
     match event:
         case ev.PhaseEvent():
             sign = {"started": "▶", "done": "✓"}.get(event.status, "✗")
