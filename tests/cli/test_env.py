@@ -108,7 +108,7 @@ def test_a_check_shows_each_reward_part_and_fails_with_an_episode(vfm: Vfm) -> N
     assert "reward:    0.25 = solved 0  format 0.25" in done.stdout
     assert "odd nan (left out of means)" in done.stdout
     assert "3 to train on, 1 held out (split eval)" in done.stdout
-    assert "tells nothing of how hard the tasks are" in done.stdout
+    assert "say nothing about how hard the tasks are" in done.stdout
     request = json.loads((vfm.folder / "question.json").read_text())["request"]
     assert request["environment"] == "vf_wordle"
     assert request["spec"]["training"]["environment_args"] == {"turns": 2}

@@ -123,7 +123,7 @@ def test_a_server_that_is_killed_in_mid_run_is_started_again(shell: Shell) -> No
     before = max(e["step"] for e in shell.events(run_id) if e["type"] == "metrics")
     # A step that began before the server died, and one that began after it.
     shell.await_event(run_id, lambda e: bool(e["type"] == "metrics" and e["step"] >= before + 2))
-    assert "started again 1 time (last: vLLM died" in shell("show", run_id).stdout
+    assert "restarted 1 time (last: vLLM died" in shell("show", run_id).stdout
     running = processes_of(shell.home)
     kill_engine()  # a step has come through since, so the count begins anew
     block_until(

@@ -1,7 +1,7 @@
-"""`vfm`: the face for scripts. stdout is data, messages go to stderr, exit codes are an API.
+"""`vfm`, the command line. stdout is data, messages go to stderr, exit codes are stable.
 
-Owns the last line of defence: whatever a command raises ends here, as a message and an exit code, never
-as a traceback. The commands are `commands`'s.
+Owns the last handler of errors: whatever a command raises becomes a message and an exit code, never a
+traceback.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def main() -> NoReturn:
-    """The `vfm` of the command line: runs a command and exits with its code."""
+    """Run `vfm` and exit with its code."""
     end_with(_vfm, "vfm")
 
 
@@ -41,9 +41,9 @@ def _vfm() -> click.Command:
 
 
 def _ready_streams() -> None:
-    if sys.stdout is None:  # closed by the shell (`>&-`): nobody wants the data
+    if sys.stdout is None:  # closed by the shell (`>&-`)
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - it lives as long as the process
-    # Log text may hold what the terminal's encoding does not: it is shown escaped, never fatal.
+    # Log text may hold characters that the terminal's encoding lacks: show them escaped.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
@@ -72,7 +72,7 @@ def _run(command: Callable[[], click.Command], name: str) -> int:
 
 
 def _flushed(code: int) -> int:
-    """The exit code, once what is left for stdout is out, or cannot be."""
+    """Flush both streams; the exit code, which an error of stdout may change."""
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -83,11 +83,11 @@ def _flushed(code: int) -> int:
             return exit_codes.report(error)
     try:
         sys.stderr.flush()
-    except OSError:  # the terminal is gone, and with it whoever would have read
+    except OSError:  # the terminal is gone
         _drop(sys.stderr)
     return code
 
 
 def _drop(stream: TextIO) -> None:
-    """Python flushes again on its way out: let it have somewhere to write."""
+    """Redirect to /dev/null what Python flushes at its exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,4 +1,4 @@
-"""`python -m tui.cli`: the same as `vfm`, where its script is not on the path."""
+"""`python -m tui.cli`: `vfm` where its script is not on the path."""
 
 from tui.cli import main
 

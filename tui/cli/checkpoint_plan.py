@@ -1,7 +1,7 @@
-"""What stands behind `vfm launch --checkpoint`: the plan of an evaluation of a training's checkpoint.
+"""`vfm launch --checkpoint`: plan the evaluation of a training's checkpoint.
 
-Owns taking the training's own config where none is named, and bringing what is known of a run elsewhere to
-this machine, so that its checkpoints can be told. Which checkpoint is meant is `tui/config/checkpoints`'.
+Without a config, the training's own is used. The stream of a run on Modal is fetched first, since it lists
+the checkpoints. `tui/planning/checkpoint.py` finds the checkpoint.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KEY = "evaluation.checkpoint"
 async def plan_of_checkpoint(
     text: str, config: str | None, typed: Sequence[str], backend: str | None
 ) -> Plan:
-    """The plan; `backend` None is the training's own. Raises `RunNotFound` and what planning raises."""
+    """The plan; backend None is the training's. Raises `RunNotFound` and what planning raises."""
     import asyncio
 
     from tui.cli.common import connect, make_plan
@@ -33,7 +33,7 @@ async def plan_of_checkpoint(
     run, _, name = text.partition(":")
     record = await _training(client, run)
     if record.backend != "local":
-        await client.state(record)  # brings its output here, which tells of its checkpoints
+        await client.state(record)  # fetches its stream, which lists its checkpoints
     whole = f"{record.run_id}:{name}" if name else record.run_id
     if config is None:
         return await _of_its_config(client, record, whole, typed, backend)
@@ -44,12 +44,12 @@ async def plan_of_checkpoint(
 
 
 def is_path(text: str) -> bool:
-    """Whether it names a folder: a run's id holds no slash."""
+    """Whether it names a folder: ids of runs hold no slash."""
     return "/" in text or text.startswith(("~", "."))
 
 
 async def _training(client: Client, text: str) -> RunRecord:
-    """The run; `last` is the newest training."""
+    """Find the training; `last` is the newest one."""
     if text == "last":
         trainings = [record for record in (await client.runs()).rows if record.kind == "train"]
         if trainings:
@@ -60,7 +60,7 @@ async def _training(client: Client, text: str) -> RunRecord:
 async def _of_its_config(
     client: Client, record: RunRecord, checkpoint: str, typed: Sequence[str], backend: str | None
 ) -> Plan:
-    """The evaluation in the training's own config, with what is typed over it."""
+    """The evaluation by the training's own config, with the overrides."""
     import asyncio
 
     from tui.config import overrides

@@ -1,7 +1,4 @@
-"""The commands of `vfm`, in the order in which a person needs them.
-
-Owns their list and the words at the top of `vfm --help`. Nothing but click is imported until one runs.
-"""
+"""The commands of `vfm`, in the order of its help. Until one runs, only click is imported."""
 
 from __future__ import annotations
 
@@ -26,14 +23,14 @@ from tui.cli.wandb import wandb
 
 
 class InOrder(click.Group):
-    """A group that lists its commands as they were added, not by the alphabet."""
+    """A group that lists its commands in the order in which they were added."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names, first to last."""
+        """Names in the order of the help."""
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Name a broken pipe before click sees one: it would end the process with code 1."""
+        """Turn a broken pipe into `ReaderLeft`; click would exit with 1."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
@@ -43,11 +40,11 @@ class InOrder(click.Group):
 @click.group(cls=InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="vfm-tui", prog_name="vfm")
 def vfm() -> None:
-    """Train verifiers environments with GRPO and vLLM, on this machine or on Modal.
+    """Train on verifiers environments with GRPO and vLLM, on this machine or on Modal.
 
-    RUN may be any unambiguous prefix of a run's id, or `last`.
+    RUN is a run's id, an unambiguous prefix of it, or `last`.
 
-    Exit codes: 0 done, 1 the run failed, 2 bad usage or config, 3 backend unreachable or not signed in,
+    Exit codes: 0 done, 1 the run failed, 2 wrong usage or config, 3 backend unreachable or not signed in,
     130 interrupted (the run goes on).
     """
 

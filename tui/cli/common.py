@@ -1,7 +1,4 @@
-"""What commands share: the client they talk to, the plan behind a config, JSON on stdout.
-
-Owns nothing of its own: the client is `tui/client`'s, plans are `tui/config/plan`'s.
-"""
+"""Shared by commands: the client, the plan of a config, JSON on stdout."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ __all__ = ["connect", "make_plan", "print_json", "resolve", "run"]
 
 
 def connect() -> Client:
-    """The client, from the user's settings."""
+    """A client of the user's settings."""
     from tui.client import Client
     from tui.settings import Settings
 
@@ -28,7 +25,7 @@ def connect() -> Client:
 
 
 def resolve(config: str | None, typed: Sequence[str]) -> Resolved:
-    """A config with what was typed over it. Raises `ConfigError` with every problem."""
+    """Resolve a config with overrides. Raises `ConfigError` with every problem."""
     from tui.config import resolve
     from tui.settings import Settings
 
@@ -36,7 +33,7 @@ def resolve(config: str | None, typed: Sequence[str]) -> Resolved:
 
 
 def make_plan(config: str | None, typed: Sequence[str], *, kind: Kind, backend: str) -> Plan:
-    """What a launch would do. Raises `ConfigError`, `EnvironmentMissing` or `ModelError`."""
+    """Plan a launch. Raises `ConfigError`, `EnvironmentMissing` or `ModelError`."""
     from tui.planning import plan
     from tui.settings import Settings
 
@@ -48,7 +45,7 @@ def make_plan(config: str | None, typed: Sequence[str], *, kind: Kind, backend: 
 
 
 def print_json(data: Any) -> None:
-    """One JSON document on stdout; a number that is not finite is null."""
+    """Print one JSON document; numbers that are not finite become null."""
     from remote.contract.json_text import to_json
 
     print(to_json(data, indent=2))

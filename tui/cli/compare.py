@@ -1,7 +1,6 @@
 """`vfm compare`: runs task by task, with a paired test, and the keys in which their configs differ.
 
-Owns the command and the shape of its output. Comparing is `tui/comparison`'s, and `tui/store/compare`'s for
-configs.
+`tui/services/compare.py` compares scores, `tui/store/runs/config_diff.py` configs.
 """
 
 from __future__ import annotations
@@ -26,17 +25,17 @@ if TYPE_CHECKING:
 def compare(runs: tuple[str, ...], as_json: bool) -> int:
     """Compare each further RUN with the first one, task by task, with a paired test.
 
-    Of an evaluation its episodes count, of a training its last held-out scores. A training alone is compared
-    with itself: before and after.
+    Of an evaluation, all its episodes are compared; of a training, its last held-out scores. One training
+    alone is compared before and after.
     """
     from tui.cli.common import print_json, run
 
-    records, differences, found = run(_compared(runs))
+    records, differences, comparisons = run(_compared(runs))
     if as_json:
-        print_json(as_dict(records, differences, found))
+        print_json(as_dict(records, differences, comparisons))
     else:
-        click.echo(as_text(records, differences, found))
-    return exit_codes.RUN_FAILED if any(one.why_not for one in found) else exit_codes.DONE
+        click.echo(as_text(records, differences, comparisons))
+    return exit_codes.RUN_FAILED if any(c.why_not for c in comparisons) else exit_codes.DONE
 
 
 async def _compared(
@@ -53,7 +52,7 @@ async def _compared(
 
 
 async def _spec(client: Client, record: RunRecord) -> dict[str, Any] | None:
-    """The run's config by dotted key, and what its record says it was made of; None: it cannot be read."""
+    """The run's config by dotted key, with kind, environment and model; None where it cannot be read."""
     from remote.contract import layout
     from remote.contract.errors import VfmError
     from tui.store.runs.config_diff import read_spec
@@ -68,46 +67,47 @@ async def _spec(client: Client, record: RunRecord) -> dict[str, Any] | None:
 
 
 def as_dict(
-    records: list[RunRecord], differences: list[Difference], found: list[Comparison]
+    records: list[RunRecord], differences: list[Difference], comparisons: list[Comparison]
 ) -> dict[str, Any]:
-    """`{runs, differences, comparisons}`; a comparison that is none says `why_not`."""
+    """`{runs, differences, comparisons}`; `why_not` says why two runs cannot be compared."""
     return {
         "runs": [record.run_id for record in records],
         "differences": [{"key": d.key, "values": list(d.values)} for d in differences],
         "comparisons": [
             {
-                "before": one.before.label,
-                "after": one.after.label,
-                "why_not": one.why_not or None,
-                "parts": {name: asdict(part) for name, part in one.parts.items()},
+                "before": comparison.before.label,
+                "after": comparison.after.label,
+                "why_not": comparison.why_not or None,
+                "parts": {name: asdict(part) for name, part in comparison.parts.items()},
             }
-            for one in found
+            for comparison in comparisons
         ],
     }
 
 
-def as_text(records: list[RunRecord], differences: list[Difference], found: list[Comparison]) -> str:
-    """The same for a person: what differs, then each comparison."""
+def as_text(records: list[RunRecord], differences: list[Difference], comparisons: list[Comparison]) -> str:
+    """The keys that differ, then each comparison."""
     from tui.text.format import plain, table
 
     lines: list[str] = []
     if len(records) > 1:
         rows = [(d.key, *d.values) for d in differences]
-        head = ("WHAT DIFFERS", *(record.run_id for record in records))
+        head = ("KEY", *(record.run_id for record in records))
         lines = [table(head, rows, exit_codes.columns(), wrap=True)]
-        lines += [] if rows else ["no key of their configs"]
-    for one in found:
-        lines += ["", plain(f"{one.before.label}  →  {one.after.label}"), _text(one)]
+        lines += [] if rows else ["the configs do not differ"]
+    for comparison in comparisons:
+        title = f"{comparison.before.label}  →  {comparison.after.label}"
+        lines += ["", plain(title), _text(comparison)]
     return "\n".join(lines).lstrip("\n")
 
 
-def _text(one: Comparison) -> str:
+def _text(comparison: Comparison) -> str:
     from tui.services.compare import headline
     from tui.text.format import p_value, plain, plus_minus, table
 
-    total = headline(one)
+    total = headline(comparison)
     if total is None:
-        return f"  cannot be compared: {plain(one.why_not)}"
+        return f"  cannot be compared: {plain(comparison.why_not)}"
     rows = [
         (
             f"  {name}",
@@ -118,11 +118,11 @@ def _text(one: Comparison) -> str:
             f"{part.wins} / {part.ties} / {part.losses}",
             "exact sign flips" if part.test == "sign-flip" else "paired t",
         )
-        for name, part in one.parts.items()
+        for name, part in comparison.parts.items()
     ]
     head = ("  PART", "BEFORE", "AFTER", "DIFFERENCE", "P", "BETTER / SAME / WORSE", "TEST")
-    sides = (one.before.graded, one.after.graded)
-    told = f"  {total.tasks} tasks are in both (of {sides[0].tasks} and {sides[1].tasks})"
-    if failed := sum(side.failed for side in sides):
-        told += f"; {failed} failed episodes count for nothing"
-    return f"{table(head, rows, exit_codes.columns())}\n{told}"
+    before, after = comparison.before.scores, comparison.after.scores
+    note = f"  {total.tasks} tasks are in both (of {before.tasks} and {after.tasks})"
+    if failed := before.failed + after.failed:
+        note += f"; {failed} failed episodes are left out"
+    return f"{table(head, rows, exit_codes.columns())}\n{note}"

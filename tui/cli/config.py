@@ -1,7 +1,4 @@
-"""`vfm config`: check configs, show what one resolves to, list every key.
-
-Owns the commands; reading, layering and judging are `tui/config`'s.
-"""
+"""`vfm config`: check configs, show what one resolves to, list every key."""
 
 from __future__ import annotations
 
@@ -40,7 +37,7 @@ def config() -> None:
 @click.option("--kind", type=click.Choice(["train", "evaluate"]), default="train", show_default=True)
 @json_option
 def check(configs: tuple[str, ...], typed: tuple[str, ...], backend: str, kind: Kind, as_json: bool) -> int:
-    """Say what a launch of the configs would be refused for, with file and line, and launch nothing."""
+    """Check the configs as a launch would, and print each problem with its file and line."""
     from remote.contract.errors import VfmError
     from tui.cli.common import make_plan, print_json
     from tui.text.format import plain
@@ -68,7 +65,6 @@ def check(configs: tuple[str, ...], typed: tuple[str, ...], backend: str, kind: 
 
 
 def _as_dict(error: VfmError | None) -> dict[str, str | None] | None:
-    """What is wrong with a config; None where nothing is."""
     if error is None:
         return None
     return {"message": error.message, "hint": error.hint.text if error.hint else None}
@@ -79,7 +75,7 @@ def _as_dict(error: VfmError | None) -> dict[str, str | None] | None:
 @typed_option
 @json_option
 def show(path: str, typed: tuple[str, ...], as_json: bool) -> int:
-    """The resolved spec, each value with its source."""
+    """Print the resolved spec, each value with its source."""
     from remote.contract.redaction import shown_value
     from tui.cli.common import print_json, resolve
 
@@ -98,7 +94,7 @@ def show(path: str, typed: tuple[str, ...], as_json: bool) -> int:
 @config.command()
 @json_option
 def schema(as_json: bool) -> int:
-    """Every key with its type, bounds, default and help."""
+    """List every key with its type, bounds, default and help."""
     from tui.cli.common import print_json
     from tui.config.overrides import spell
     from tui.config.schema import rows
@@ -130,7 +126,7 @@ def spec_table(spec: ExperimentSpec, provenance: Mapping[str, Provenance]) -> st
 
 
 def source_of(key: str, provenance: Mapping[str, Provenance]) -> str:
-    """Where a value comes from, in words; a mapping's parts may come from several places."""
+    """Where a value comes from; parts of a mapping may come from several places."""
     found = [p for name, p in provenance.items() if name == key or name.startswith(key + ".")]
-    words = dict.fromkeys(p.where or p.layer for p in found if p.layer != "default")
-    return ", ".join(words) or "default"
+    sources = dict.fromkeys(p.where or p.layer for p in found if p.layer != "default")
+    return ", ".join(sources) or "default"

@@ -1,7 +1,6 @@
-"""`vfm env`: which environments there are, what one is, and whether it plays.
+"""`vfm env`: list environments, show one, and check that its episodes can be played.
 
-Owns the commands. What this machine knows of environments is `tui/config/environments`'s; loading one is
-done in the local image (`tui/backends/reports`), how it is told is `env_text`'s.
+An environment is loaded in the local image (`tui/backends/local/environment_report.py`).
 """
 
 from __future__ import annotations
@@ -22,19 +21,19 @@ name_argument = click.argument("name", metavar="NAME", shell_complete=completion
 
 @click.group()
 def env() -> None:
-    """The environments that can be trained on."""
+    """List, show and check environments."""
 
 
 @env.command("list")
 @json_option
 def list_(as_json: bool) -> int:
-    """The environments that go by their name alone."""
+    """List the environments of the project and of verifiers itself."""
     from tui.cli.common import print_json
     from tui.planning.environments import known
     from tui.settings import Settings
     from tui.text.format import table
 
-    rows = [_row(one) for one in known(Settings.load().project_dir)]
+    rows = [_row(environment) for environment in known(Settings.load().project_dir)]
     if as_json:
         print_json(rows)
         return exit_codes.DONE
@@ -42,7 +41,8 @@ def list_(as_json: bool) -> int:
     cells = [[str(row[name.lower()] or "-") for name in header] for row in rows]
     click.echo(table(header, cells, exit_codes.columns()))
     exit_codes.say(
-        "Also by its path: a package's folder or a wheel. Of the package index: index:NAME, or NAME==VERSION."
+        "Others are named by path (a package's folder, a wheel) or, in the package index, by index:NAME "
+        "or NAME==VERSION."
     )
     return exit_codes.DONE
 
@@ -52,16 +52,16 @@ def list_(as_json: bool) -> int:
 @typed_option
 @json_option
 def show(name: str, typed: tuple[str, ...], as_json: bool) -> int:
-    """What NAME is: its options, rewards, tasks, and how a conversation begins."""
+    """Show the options, rewards and tasks of NAME, and how a conversation begins."""
     from tui.cli.common import print_json
     from tui.cli.env_text import description
 
-    found, told = _report(name, typed, check=False)
+    environment, report = _report(name, typed, check=False)
     if as_json:
-        told.pop("episodes")
-        print_json({**_row(found), **told})
+        report.pop("episodes")
+        print_json({**_row(environment), **report})
     else:
-        click.echo(description(found, told))
+        click.echo(description(environment, report))
     return exit_codes.DONE
 
 
@@ -72,23 +72,23 @@ def show(name: str, typed: tuple[str, ...], as_json: bool) -> int:
 def check(name: str, typed: tuple[str, ...], as_json: bool) -> int:
     """Install and load NAME, and play 3 episodes of it against a scripted model.
 
-    Exit code 0: all of that went well, and there is a reward to learn from. A scripted model has learnt
-    nothing: what it earns says that rewards are counted, not how hard the tasks are.
+    Exit code 0: the episodes were played and scored. The scores of a scripted model say nothing about how
+    hard the tasks are.
     """
     from tui.cli.common import print_json
     from tui.cli.env_text import episodes
 
-    found, told = _report(name, typed, check=True)
+    environment, report = _report(name, typed, check=True)
     if as_json:
-        print_json({**_row(found), **told})
+        print_json({**_row(environment), **report})
     else:
-        click.echo(episodes(found, told))
-    failed = [one for one in told["episodes"] if one["error"]]
-    return exit_codes.RUN_FAILED if failed or told["problems"] else exit_codes.DONE
+        click.echo(episodes(environment, report))
+    failed = any(episode["error"] for episode in report["episodes"])
+    return exit_codes.RUN_FAILED if failed or report["problems"] else exit_codes.DONE
 
 
 def _report(name: str, typed: tuple[str, ...], *, check: bool) -> tuple[Environment, dict[str, Any]]:
-    """The environment as it is found and as it was loaded; what happens meanwhile is told on stderr."""
+    """The environment, and the report of loading it; progress goes to stderr."""
     from dataclasses import replace
 
     from tui.backends.environment_pin import look_up
@@ -102,7 +102,7 @@ def _report(name: str, typed: tuple[str, ...], *, check: bool) -> tuple[Environm
     found = find(name, settings.project_dir)
     spec = resolve(None, [*typed, f"training.environment={spell(name)}"]).spec
     check_python(found, "local", spec.image.python)
-    # Before the index is asked: without an image nothing comes of it.
+    # Before the index is asked, which is in vain without an image.
     image_python(settings, version=spec.image.python)
     if found.kind == "package index":
         answer = look_up(found.source, "local", settings.home, settings.project_dir, spec.image.python)
@@ -116,7 +116,7 @@ def _request(found: Environment, spec: Any, settings: Settings) -> Any:
     from remote.contract import layout
     from remote.contract.record import LaunchRequest
 
-    who = (settings.experimenter, settings.experiment)
+    names = settings.experimenter, settings.experiment
     return LaunchRequest(
         run_id="look",
         kind="evaluate",
@@ -124,13 +124,13 @@ def _request(found: Environment, spec: Any, settings: Settings) -> Any:
         model="scripted",
         environment=found.name,
         environment_source=found.source,
-        outputs=layout.outputs_volume(*who),
-        cache=layout.cache_volume(*who),
+        outputs=layout.outputs_volume(*names),
+        cache=layout.cache_volume(*names),
     )
 
 
 def _row(found: Environment) -> dict[str, Any]:
-    """What is known of an environment without loading it."""
+    """What its package says, without loading it."""
     from tui.planning.environments import default_model
 
     declared = found.declared

@@ -1,7 +1,4 @@
-"""An environment as a person reads of it: what it is, and how three episodes went.
-
-Pure functions of what `remote/evaluation/environment_check.py` has found.
-"""
+"""The text of `vfm env show` and `vfm env check`, from an environment's report. Pure."""
 
 from __future__ import annotations
 
@@ -19,72 +16,72 @@ _LINE = 100  # characters of a message that are shown in a check
 _SECTION = re.compile(r"^## ", re.MULTILINE)
 
 
-def description(found: Environment, told: Mapping[str, Any]) -> str:
-    """What `vfm env show` says."""
+def description(found: Environment, report: Mapping[str, Any]) -> str:
+    """The text of `vfm env show`."""
     parts = [
-        *_head(found, told),
+        *_head(found, report),
         "",
-        *_readme(told["readme"] or told["summary"]),
+        *_readme(report["readme"] or report["summary"]),
         "Options (training.environment_args):",
-        *_options(told["options"]),
+        *_options(report["options"]),
         "",
         "Reward parts:",
-        *(_rewards(told["rewards"]) or _section(told["readme"], "reward")),
+        *(_rewards(report["rewards"]) or _section(report["readme"], "reward")),
         "",
-        "A conversation begins so:",
-        *_conversation(told["prompt"] or [], None),
+        "A conversation begins:",
+        *_conversation(report["prompt"] or [], None),
     ]
-    if not told["prompt"]:
-        parts.append("  (the environment opens it when an episode is played: vfm env check)")
+    if not report["prompt"]:
+        parts.append("  (known only when an episode is played: vfm env check)")
     return _printed(parts)
 
 
-def episodes(found: Environment, told: Mapping[str, Any]) -> str:
-    """What `vfm env check` says."""
-    lines = _head(found, told)
-    for place, episode in enumerate(told["episodes"], 1):
+def episodes(found: Environment, report: Mapping[str, Any]) -> str:
+    """The text of `vfm env check`."""
+    lines = _head(found, report)
+    for place, episode in enumerate(report["episodes"], 1):
         lines += ["", f"Episode {place}: task {episode['task']}"]
         lines += _conversation(episode["messages"], _LINE)
         if episode["error"]:
             lines.append(f"  ✗ {episode['error']}")
         else:
             lines += _earned(episode)
-    remarks = [f"✗ {text}" for text in told["problems"]] + [f"⚠ {text}" for text in told["warnings"]]
+    remarks = [f"✗ {text}" for text in report["problems"]] + [f"⚠ {text}" for text in report["warnings"]]
     lines += ["", *remarks] if remarks else []
-    failed = sum(1 for one in told["episodes"] if one["error"])
-    count = len(told["episodes"])
+    failed = sum(1 for episode in report["episodes"] if episode["error"])
+    count = len(report["episodes"])
     verdict = f"✗ {failed} of {count} episodes failed" if failed else f"✓ {count} episodes were played"
-    told_by = "against a scripted model, which tells nothing of how hard the tasks are."
-    return _printed([*lines, "", f"{verdict} {told_by}"])
+    by = "against a scripted model, whose scores say nothing about how hard the tasks are."
+    return _printed([*lines, "", f"{verdict} {by}"])
 
 
 def _printed(lines: Iterable[str]) -> str:
-    """Lines as a terminal may have them: what a package says of itself is shown, never obeyed."""
+    """Join lines, with control characters in a package's texts escaped."""
     return "\n".join(escape_controls(line.expandtabs(4)) for line in lines)
 
 
-def _head(found: Environment, told: Mapping[str, Any]) -> list[str]:
+def _head(found: Environment, report: Mapping[str, Any]) -> list[str]:
     facts = {
-        "environment": f"{told['module']} {told['version']}".strip(),
+        "environment": f"{report['module']} {report['version']}".strip(),
         "from": found.source or found.kind,
-        "files": told["where"],
-        "tasks": _tasks(told),
+        "files": report["where"],
+        "tasks": _tasks(report),
         "alias of": found.declared.alias_of,
     }
     return [f"{name + ':':13}{value}" for name, value in facts.items() if value]
 
 
-def _tasks(told: Mapping[str, Any]) -> str:
-    if told["train"] is None:
+def _tasks(report: Mapping[str, Any]) -> str:
+    if report["train"] is None:
         return "endless"
-    count = f"{told['train']}" if told["train"] < told["counted_to"] else f"at least {told['train']}"
-    if not told["held_out"]:
-        return f"{count} to train on, none held out (training.eval_examples holds out the last ones)"
-    return f"{count} to train on, {told['held_out']} held out ({told['held_out_from']})"
+    count = f"{report['train']}" if report["train"] < report["counted_to"] else f"at least {report['train']}"
+    if not report["held_out"]:
+        return f"{count} to train on, none held out (training.eval_examples holds some out)"
+    return f"{count} to train on, {report['held_out']} held out ({report['held_out_from']})"
 
 
 def _readme(text: str) -> list[str]:
-    """What stands before the first section of a README."""
+    """The beginning of a README, up to its first section."""
     opening = _SECTION.split(text, maxsplit=1)[0]
     paragraphs = [part.strip() for part in opening.split("\n\n") if part.strip() and part[0] != "#"]
     return [line for part in paragraphs for line in (*part.splitlines(), "")]
@@ -98,28 +95,27 @@ def _options(options: Iterable[Mapping[str, str]]) -> list[str]:
 
 
 def _rewards(rewards: Iterable[Mapping[str, Any]]) -> list[str]:
-    lines = [f"  {r['name']} × {number(r['weight'])}  {r['help']}".rstrip() for r in rewards]
-    return lines
+    return [f"  {r['name']} × {number(r['weight'])}  {r['help']}".rstrip() for r in rewards]
 
 
 def _section(readme: str, subject: str) -> list[str]:
-    """What a README says of the parts that an episode records; no class declares those."""
+    """The README's section on rewards that no class declares, since episodes record them."""
     sections = (part for part in _SECTION.split(readme)[1:] if part.lower().startswith(subject))
-    text = next(sections, "\nrecorded while an episode is played: vfm env check shows them")
+    text = next(sections, "\nknown only when an episode is played: vfm env check")
     return [f"  {line}".rstrip() for line in text.partition("\n")[2].strip().splitlines()]
 
 
 def _conversation(messages: Iterable[Mapping[str, Any]], most: int | None) -> list[str]:
     lines = []
     for message in messages:
-        first, *rest = _said(message).splitlines() or [""]
+        first, *rest = _content(message).splitlines() or [""]
         shown = " ".join([first, *rest]) if most else first
         lines.append(f"  {message.get('role', '?') + ':':11}{_short(shown, most)}")
         lines += [] if most else [f"  {'':11}{line}" for line in rest]
     return lines
 
 
-def _said(message: Mapping[str, Any]) -> str:
+def _content(message: Mapping[str, Any]) -> str:
     content = message.get("content") or ""
     if not isinstance(content, str):
         content = " ".join(part.get("text") or f"[{part.get('type')}]" for part in content)

@@ -1,7 +1,4 @@
-"""How a command ends: exit codes, errors as a person reads them, and where an unexpected one is written.
-
-Owns the mapping from errors to exit codes. Errors themselves are `remote/contract/errors`'.
-"""
+"""How a command ends: exit codes, the text of errors, and reports of unexpected ones."""
 
 from __future__ import annotations
 
@@ -20,30 +17,27 @@ DONE, RUN_FAILED, USAGE, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 class ReaderLeft(Exception):
-    """Whoever read our output has seen enough (`vfm logs | head`)."""
+    """The reader of stdout has closed it (`vfm logs | head`)."""
 
 
 def say(text: str) -> None:
-    """A message for the person at the terminal: on stderr, since stdout is data.
-
-    Whatever names are in it are shown, not obeyed.
-    """
+    """Print a message to stderr, with control characters escaped."""
     from tui.text.format import plain
 
     click.echo("\n".join(map(plain, text.split("\n"))), err=True)
 
 
 def columns() -> int | None:
-    """The cells of a row of the terminal that stdout is; None where it is none."""
+    """The width of the terminal in cells; None where stdout is none."""
     import shutil
 
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def wants_colours() -> bool:
-    """Whether log lines keep their colours on stdout: on a terminal, where NO_COLOR does not forbid it.
+    """Whether log lines keep their colours: on a terminal without NO_COLOR, or with FORCE_COLOR.
 
-    FORCE_COLOR asks for them in a pipe (`vfm logs RUN | less -R`).
+    FORCE_COLOR is for pipes: `vfm logs RUN | less -R`.
     """
     from tui.settings import surroundings
 
@@ -54,17 +48,17 @@ def wants_colours() -> bool:
 
 
 def code_of(error: Exception) -> int:
-    """The exit code that an error ends a command with."""
+    """The exit code of an error."""
     from remote.contract import errors
 
-    asked_wrongly = (errors.ConfigError, errors.RunNotFound, errors.EnvironmentMissing, errors.ModelError)
-    if isinstance(error, asked_wrongly):
+    usage = (errors.ConfigError, errors.RunNotFound, errors.EnvironmentMissing, errors.ModelError)
+    if isinstance(error, usage):
         return USAGE
     return UNREACHABLE if isinstance(error, errors.BackendError) else RUN_FAILED
 
 
 def report(error: Exception) -> int:
-    """Say what went wrong on stderr; returns the exit code."""
+    """Print an error to stderr; returns its exit code."""
     from remote.contract.errors import VfmError
 
     if isinstance(error, VfmError):
@@ -76,15 +70,15 @@ def report(error: Exception) -> int:
     return code_of(error)
 
 
-def complain(listing: Listing[Any]) -> int:
-    """Say which backends could not be asked, and what was passed over; returns the exit code."""
+def report_all(listing: Listing[Any]) -> int:
+    """Print a listing's notices and the errors of backends; returns the exit code."""
     for notice in listing.notices:
         say(f"note: {notice}")
     return max((report(error) for error in listing.errors.values()), default=DONE)
 
 
 def describe(error: VfmError) -> str:
-    """Message, evidence and what to do next, one a line."""
+    """The error's message, cause and hint, a line each."""
     hint = error.hint
     return failure_text(
         error.message,
@@ -94,7 +88,7 @@ def describe(error: VfmError) -> str:
 
 
 def failure_text(message: str, cause: str, hint: Any, command: str = "") -> str:
-    """A failure's lines: what happened, the evidence, what to do, and the command line that mends it."""
+    """The lines of a failure: message, cause, hint, and the command line that fixes it."""
     from tui.store.runs.row import advice
     from tui.text.format import plain
 
@@ -111,7 +105,7 @@ def failure_text(message: str, cause: str, hint: Any, command: str = "") -> str:
 
 
 def _without(command: str, key: str) -> str:
-    """A command line without its `--set` of a key, which another takes the place of."""
+    """A command line without its `--set` of this key."""
     words = shlex.split(command)
     at = [n for n, word in enumerate(words[1:], 1) if words[n - 1] == "--set" and word.startswith(f"{key}=")]
     return shlex.join(word for n, word in enumerate(words) if n not in at and n + 1 not in at)
@@ -135,7 +129,7 @@ def _unexpected(error: Exception) -> str:
         report = f"the report is in {path}"
     except OSError as refused:
         report = f"and no report could be written ({refused.strerror or refused})"
-    return f"error: something unexpected went wrong ({summary}); {report}"
+    return f"error: unexpected {summary}; {report}"
 
 
 def _crash_file() -> Path:

@@ -1,7 +1,6 @@
 """`vfm image build`: build a backend's image ahead of the first launch.
 
-Owns showing the build. Building is `remote/local_image`'s and `remote/launcher`'s: processes that are
-started, never imported.
+The builders are processes: `remote.image.local` and `remote.modal_app.launcher --build`.
 """
 
 from __future__ import annotations
@@ -20,17 +19,17 @@ if TYPE_CHECKING:
 
 @click.group()
 def image() -> None:
-    """The environments that runs train in."""
+    """Build the images that runs train in."""
 
 
 @image.command()
 @click.argument("backend", type=click.Choice(["local", "modal"]))
-@click.option("--python", type=click.Choice(PYTHONS), help="Its Python, as image.python in a config.")
+@click.option("--python", type=click.Choice(PYTHONS), help="The image's Python, as image.python in a config.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def build(backend: str, python: str | None, as_json: bool) -> int:
-    """Build BACKEND's image, or find it built already, so that no launch waits for it.
+    """Build BACKEND's image, unless it is built, so that no launch waits for it.
 
-    For local the image's Python is printed: its path.
+    For local, prints the path of the image's Python.
     """
     from tui.settings import Settings
 
@@ -73,7 +72,7 @@ def _build_modal(settings: Settings, also: list[str]) -> int:
 
 
 def _build(builder: list[str], project_dir: Path, env: dict[str, str]) -> int:
-    """The builder's stream goes to stderr as a person reads it."""
+    """Run a builder and print its stream to stderr."""
     import subprocess
 
     from tui.text.stream import StreamText
@@ -89,7 +88,7 @@ def _build(builder: list[str], project_dir: Path, env: dict[str, str]) -> int:
                 exit_codes.say(text)
         code = child.wait()
     finally:
-        if child.poll() is None:  # interrupted: the builder clears up after itself
+        if child.poll() is None:  # interrupted: the builder cleans up
             child.terminate()
             child.wait()
     failure = stream.failure
@@ -100,7 +99,7 @@ def _build(builder: list[str], project_dir: Path, env: dict[str, str]) -> int:
 
 
 def _where(settings: Settings, also: list[str]) -> str | None:
-    """The image's Python; None where there is none."""
+    """The path of the image's Python; None where it is not built."""
     import subprocess
 
     from tui.backends.programs import remote_environment

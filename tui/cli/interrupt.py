@@ -1,7 +1,7 @@
-"""Ctrl-C: the first press unwinds quietly and says how to go on, a second one ends the process at once.
+"""Ctrl-C: the first press ends the command in order and prints its message, a second one exits at once.
 
-Owns the SIGINT handler and the one way in which commands run coroutines. What can be said to the user
-after an interruption is left to the command, which announces it while it applies.
+Owns the SIGINT handler and the function that runs the commands' coroutines. A command announces the message
+while it applies.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ EXIT_CODE = 130
 
 
 class _State:
-    """What a signal handler may look at; there is one process, so there is one."""
+    """The state of the signal handler."""
 
     message = ""
     held = False
@@ -35,18 +35,18 @@ def install() -> None:
 
 
 def leave() -> None:
-    """The command is over: from now on Ctrl-C has nothing left to unwind."""
+    """The command is over: from now on Ctrl-C exits at once."""
     signal.signal(signal.SIGINT, _second)
 
 
 def announce(message: str) -> None:
-    """Say this when Ctrl-C comes, from now on."""
+    """The message to print on Ctrl-C from now on."""
     _State.message = message
 
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Keep a first Ctrl-C waiting until the block is over, so that what it starts is known by name."""
+    """Delay a first Ctrl-C until the block is over, so that its message can name what the block starts."""
     _State.held = True
     try:
         yield
@@ -56,7 +56,7 @@ def held() -> Iterator[None]:
         import asyncio
 
         _say(_State.message)
-        # We stand in the coroutine itself: raising is sooner than cancelling, which waits for an await.
+        # Raised in the coroutine itself: cancelling would wait for the next await.
         raise KeyboardInterrupt if _State.task is None else asyncio.CancelledError
 
 
@@ -86,8 +86,8 @@ def _first(signum: int, frame: FrameType | None) -> None:
 
 
 def _unwind() -> None:
-    # Raising inside a running loop would leave a task with an exception that nobody fetches, and asyncio
-    # reports that with a traceback; cancelling is how a loop ends in order.
+    # An exception raised in a running loop is never retrieved, which asyncio reports with a traceback:
+    # cancel the task instead.
     if _State.task is None:
         raise KeyboardInterrupt
     _State.task.cancel()
@@ -96,11 +96,11 @@ def _unwind() -> None:
 
 def _second(signum: int, frame: FrameType | None) -> None:
     if _State.held:
-        _say("The run may have started: `vfm runs` tells.")
+        _say("The run may have started: see `vfm runs`.")
     os._exit(EXIT_CODE)
 
 
 def _say(text: str) -> None:
-    # Not through sys.stderr: a handler may run in the middle of a write to it.
+    # Not by sys.stderr: the handler may interrupt a write to it.
     if text:
         os.write(2, f"\n{text}\n".encode())

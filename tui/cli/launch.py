@@ -1,6 +1,6 @@
 """`vfm launch`: start a run from a config and options, and follow it to its end.
 
-Owns the command's options and how a plan is printed. `tui/planning/plan.py` plans, `follow.py` follows.
+Owns the options and the text of a plan. `tui/planning/plan.py` plans, `follow.py` follows.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ json_option = click.option(
 
 
 def _config(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """The config; required unless an option asks for the defaults. `vfm launch` alone starts nothing."""
+    """The config; required, so that `vfm launch` alone starts nothing, unless an option is given."""
     from_options = ctx.get_parameter_source("backend") is ParameterSource.COMMANDLINE
     from_options |= any(ctx.params.get(name) for name in ("typed", "checkpoint", "endpoint"))
     if value is None and not from_options:
@@ -46,13 +46,13 @@ def _config(ctx: click.Context, param: click.Parameter, value: str | None) -> st
     "--checkpoint",
     metavar="RUN[:NAME]",
     shell_complete=completions.checkpoints,
-    help="Evaluate a training's checkpoint: the best one, or NAME (checkpoint-40, final). Without CONFIG it "
-    "is evaluated in the environment, and with the config, of that training.",
+    help="Evaluate a training's checkpoint: the best one, or NAME (checkpoint-40, final). Without CONFIG, by "
+    "the training's own config.",
 )
 @click.option(
     "--endpoint",
     metavar="URL",
-    help="Evaluate a model behind an OpenAI-compatible endpoint; nothing is served here.",
+    help="Evaluate a model behind an OpenAI-compatible endpoint instead of serving one.",
 )
 @click.option(
     "--set",
@@ -60,10 +60,10 @@ def _config(ctx: click.Context, param: click.Parameter, value: str | None) -> st
     metavar="KEY=VALUE",
     multiple=True,
     shell_complete=completions.keys,
-    help="Override one value of the config, such as training.steps=100. May be repeated.",
+    help="Override a value of the config, such as training.steps=100. May be repeated.",
 )
 @detach_option
-@click.option("--dry-run", is_flag=True, help="Print the plan and start nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the plan, start nothing.")
 @json_option
 @click.pass_context
 def launch(
@@ -78,14 +78,12 @@ def launch(
     dry_run: bool,
     as_json: bool,
 ) -> int:
-    """Launch CONFIG (without one: the defaults) and follow the run to its end."""
+    """Launch CONFIG (or the defaults, with an option) and follow the run to its end."""
     from tui.cli.common import make_plan, print_json, run
 
     if checkpoint or endpoint:
         if ctx.get_parameter_source("kind") is ParameterSource.COMMANDLINE and kind == "train":
-            raise click.UsageError(
-                "--checkpoint and --endpoint name what is evaluated: leave out --kind train"
-            )
+            raise click.UsageError("--checkpoint and --endpoint are for evaluations: leave out --kind train")
         kind = "evaluate"
     if endpoint:
         typed = (*typed, f"evaluation.endpoint={endpoint}")
@@ -103,14 +101,14 @@ def launch(
 
 
 def start(plan: Plan, *, detach: bool = False, as_json: bool = False, resume: bool = False) -> int:
-    """Launch or resume a run and follow it to its end, or print its id and return where it is detached.
+    """Launch or resume a run and follow it to its end; detached, print its id and return.
 
     Returns the exit code. Raises `VfmError` where the run cannot be started.
     """
     from tui.cli.common import print_json, run
     from tui.cli.follow import closing, exit_code
 
-    _tell_notices(plan)
+    _print_notices(plan)
     record = run(_launched(plan, detach, as_json, resume))
     if detach:
         print_json(record.model_dump(mode="json")) if as_json else click.echo(record.run_id)
@@ -119,7 +117,7 @@ def start(plan: Plan, *, detach: bool = False, as_json: bool = False, resume: bo
     return exit_code(record)
 
 
-def _tell_notices(plan: Plan) -> None:
+def _print_notices(plan: Plan) -> None:
     for notice in plan.notices:
         exit_codes.say(f"note: {notice}")
     if plan.price is not None:
@@ -146,14 +144,14 @@ async def _launched(plan: Plan, detach: bool, as_json: bool, resume: bool = Fals
         else:
             await follow.print_text(client, record, StreamText(colours=exit_codes.wants_colours()), position)
     except BrokenPipeError:
-        # Nobody reads any more; to the run this is the same as Ctrl-C.
+        # To the run, a closed pipe is the same as Ctrl-C.
         exit_codes.say(follow.rejoin(record.run_id))
         raise KeyboardInterrupt from None
     return await client.status(record)
 
 
 def _stream_size(client: Client, plan: Plan) -> int:
-    """The bytes of the run's stream that this machine has; the next attempt begins after them."""
+    """Bytes of the run's stream on this machine; the next attempt begins after them."""
     from remote.contract.record import RunRecord
 
     record = RunRecord.of(plan.request)
@@ -194,7 +192,7 @@ def _price_dict(plan: Plan) -> dict[str, Any]:
 
 
 def price_text(plan: Plan) -> str:
-    """The price of an hour, and of the whole run at most."""
+    """The price of an hour, and the most that the run can cost."""
     from tui.planning import price_text as costs
 
     price = plan.price
@@ -232,6 +230,6 @@ def plan_text(plan: Plan) -> str:
     named = {f"{name}:" if name else "": value for name, value in facts.items() if value}
     lines = [plain(f"{name:13}{value}") for name, value in named.items()]
     changed = [plain(f"  {key}: {spell(old)} → {spell(new)}") for key, old, new in plan.diff]
-    lines += ["", "Against the config:", *(changed or ["  nothing is changed"])]
+    lines += ["", "Changes to the config:", *(changed or ["  none"])]
     lines += ["", spec_table(request.spec, request.provenance)]
     return "\n".join([*lines, *(plain(f"note: {notice}") for notice in plan.notices)])

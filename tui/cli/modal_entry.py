@@ -1,7 +1,6 @@
-"""Entry points of `modal run run_modal.py::…`: their options become overrides, and launch a run on Modal.
+"""Entry points of `modal run run_modal.py::…`: turn their options into overrides and launch a run on Modal.
 
-Owns which key an option overrides, and leaving through `modal run`. `launch.py` launches and follows, so that
-every door starts the same run.
+Owns the key that each option overrides, and exiting through `modal run`. `launch.py` launches and follows.
 """
 
 from __future__ import annotations
@@ -39,26 +38,26 @@ Typed = Mapping[str, str | int | None]
 
 @dataclass(frozen=True)
 class Option(Override):
-    """A value that was typed as an option of its own."""
+    """An override typed as an option of its own."""
 
     name: str = ""
 
     @property
     def where(self) -> str:
-        """As it was typed."""
+        """The option as it was typed."""
         return spelled(self.name, self.value)
 
 
 def run(kind: Kind, config_path: str | None, typed: Typed) -> None:
-    """Launch on Modal and follow to the end; None is an option that nobody typed.
+    """Launch on Modal and follow the run to its end; options with the value None were not given.
 
-    Leaves with the exit code that `vfm launch` would have, once `modal run` has cleared up.
+    Exits with the code of `vfm launch`, once `modal run` has cleaned up.
     """
     _leave_with(_ended(lambda: launch.start(_plan(kind, config_path, typed))))
 
 
 def spelled(option: str, value: object) -> str:
-    """An option and its value as they are typed."""
+    """An option and its value as typed: `--steps 40`."""
     return f"--{option.replace('_', '-')} {shlex.quote(str(value))}"
 
 
@@ -81,7 +80,7 @@ def _key(option: str) -> tuple[str, ...]:
 
 
 def _ended(work: Callable[[], int]) -> int:
-    """The work's exit code, whatever it raises: `modal run` shows an exception as a traceback."""
+    """The exit code of the work, also where it raises: `modal run` would print a traceback."""
     interrupt.install()
     try:
         return work()
@@ -96,7 +95,7 @@ def _ended(work: Callable[[], int]) -> int:
 
 
 def _in_options(hint: Hint | None) -> Hint | None:
-    """A hint that names a key, with the option that sets it in place of the key."""
+    """The hint, with the option that sets its key."""
     option = next((name for name, key in OPTIONS.items() if hint and hint.key == key), None)
     if hint is None or option is None or hint.new is None:
         return hint
@@ -104,10 +103,10 @@ def _in_options(hint: Hint | None) -> Hint | None:
 
 
 def _leave_with(code: int) -> None:
-    """End the program with a code, after `modal run` has ended the app that it began."""
+    """Exit with a code once `modal run` has stopped its app."""
     context = click.get_current_context(silent=True)
     if context is None:
         sys.exit(code)
-    # An exit from within would be told to Modal as an exception of the entry point. That of a run that is
-    # done counts too: an app that was lost while a connection was, and that is empty, is no failure.
+    # SystemExit in an entry point is reported to Modal as an exception. Also with code 0: if the connection
+    # was lost, so was the (empty) app, which is no failure of the run.
     context.call_on_close(lambda: sys.exit(code))

@@ -1,4 +1,4 @@
-"""`vfm rerun`: launch a run again, as the app's "Run again" does; `tui/services/rerun.py` plans it."""
+"""`vfm rerun`: launch a run again; `tui/services/rerun.py` plans it."""
 
 from __future__ import annotations
 

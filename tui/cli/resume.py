@@ -17,13 +17,13 @@ from tui.cli.runs import run_argument
     metavar="KEY=VALUE",
     multiple=True,
     shell_complete=completions.keys,
-    help="Change a value that may change between attempts: training.steps, modal.…, vllm.…, budget.max_usd. "
+    help="Change a value that may change in mid-run: training.steps, modal.…, vllm.…, budget.max_usd. "
     "May be repeated.",
 )
 @detach_option
 @json_option
 def resume(run: str, typed: tuple[str, ...], detach: bool, as_json: bool) -> int:
-    """Continue RUN, which was interrupted, failed or was cancelled, from its newest complete checkpoint."""
+    """Continue RUN, which failed, was cancelled or interrupted, from its newest complete checkpoint."""
     from tui.cli.common import connect
     from tui.cli.common import run as wait
     from tui.services.resume import plan_resume

@@ -1,7 +1,4 @@
-"""`vfm runs`, `show`, `logs`, `metrics`, `cancel`: what is known of runs.
-
-Owns the commands and the shape of their output; what is known is the client's.
-"""
+"""`vfm runs`, `show`, `logs`, `metrics`, `cancel`."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tui.cli import completions, exit_codes, interrupt
-from tui.cli.exit_codes import complain
+from tui.cli.exit_codes import report_all
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
@@ -39,12 +36,12 @@ def runs(as_json: bool) -> int:
             [r.run_id, r.status, r.kind, r.backend, r.environment, r.model, moment(r.created), _took(r)]
             for r in listing.rows
         ]
-        if any(record.usd_per_hour is not None for record in listing.rows):  # else it would be dashes alone
+        if any(record.usd_per_hour is not None for record in listing.rows):
             header.append("EST. COST")
             cells = [[*row, _cost(record)] for row, record in zip(cells, listing.rows, strict=True)]
         click.echo(table(header, cells, exit_codes.columns()))
         _offer_resuming(listing.rows)
-    return complain(listing)
+    return report_all(listing)
 
 
 def _offer_resuming(rows: list[RunRecord]) -> None:
@@ -58,7 +55,7 @@ def _offer_resuming(rows: list[RunRecord]) -> None:
 
 
 def _as_dict(record: RunRecord) -> dict[str, Any]:
-    """The record's own fields, and what the run is estimated to have cost by now."""
+    """The record's fields, and the estimated cost so far."""
     return {**record.model_dump(mode="json"), "estimated_usd": _estimate(record)}
 
 
@@ -90,7 +87,7 @@ def _took(record: RunRecord) -> str:
 @run_argument
 @json_option
 def show(run: str, as_json: bool) -> int:
-    """What is known of RUN: its record, phases, last numbers, checkpoints."""
+    """Show RUN: its record, phases, latest metrics and checkpoints."""
     from tui.cli import common as shared
     from tui.cli.show import Cost, as_dict, as_text, cost_of
 
@@ -106,15 +103,17 @@ def show(run: str, as_json: bool) -> int:
 
 @click.command()
 @run_argument
-@click.option("--follow", "-f", is_flag=True, help="Go on until the run ends; exit with its outcome.")
-@click.option("--source", type=click.Choice(SOURCES), help="Only this source's lines.")
+@click.option(
+    "--follow", "-f", is_flag=True, help="Follow until the run ends; exit with its outcome."
+)
+@click.option("--source", type=click.Choice(SOURCES), help="Only log lines of this source.")
 @click.option("--events", "--json", "events", is_flag=True, help="The run's events, one JSON object a line.")
 def logs(run: str, follow: bool, source: str | None, events: bool) -> int:
     """Print RUN's output from its first line."""
     from tui.cli import common as shared
 
     if source and events:
-        raise click.UsageError("--source is about log lines, --events (--json) about events: choose one")
+        raise click.UsageError("--source is for log lines, --events (--json) for events: choose one")
     record = shared.run(_logged(run, follow, source, events))
     if not follow:
         return exit_codes.DONE
@@ -149,7 +148,7 @@ async def _logged(text: str, live: bool, source: str | None, events: bool) -> Ru
 @json_option
 @click.option("--csv", "as_csv", is_flag=True, help="One row a step, one column a metric.")
 def metrics(run: str, as_json: bool, as_csv: bool) -> int:
-    """RUN's numbers, step by step."""
+    """Print RUN's metrics, step by step."""
     from tui.cli import common as shared
 
     if as_json and as_csv:
@@ -168,7 +167,7 @@ def metrics(run: str, as_json: bool, as_csv: bool) -> int:
     elif as_csv:
         _write_csv(steps)
     else:
-        _tell_steps(steps)
+        _print_steps(steps)
     return exit_codes.DONE
 
 
@@ -184,7 +183,7 @@ def _write_csv(steps: list[dict[str, Any]]) -> None:
     writer.writerows([step["step"], *(step["values"].get(name, "") for name in names)] for step in steps)
 
 
-def _tell_steps(steps: list[dict[str, Any]]) -> None:
+def _print_steps(steps: list[dict[str, Any]]) -> None:
     from tui.text.format import named, number, table
     from tui.text.stream import main_metrics
 
@@ -198,7 +197,7 @@ def _tell_steps(steps: list[dict[str, Any]]) -> None:
 
 @click.command()
 @run_argument
-@click.option("--now", is_flag=True, help="At once, with nothing more saved: for a run that hangs.")
+@click.option("--now", is_flag=True, help="At once, without saving anything: for a run that hangs.")
 @json_option
 def cancel(run: str, now: bool, as_json: bool) -> int:
     """Ask RUN to stop; it saves what it has."""

@@ -1,7 +1,4 @@
-"""What `vfm show` says of a run: its record and what its events add up to.
-
-Owns the shape of that document, for people and as JSON. The fold is `tui/store/runs`'.
-"""
+"""The output of `vfm show`, as text and as JSON: a run's record, its state and its cost."""
 
 from __future__ import annotations
 
@@ -22,23 +19,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run costs, in US dollars; None where that is unknown, or nothing."""
+    """What a run costs, in US dollars; None where that is unknown, or nothing is charged."""
 
     hour: float | None = None
     estimated: float | None = None
-    """By the time that its machines took."""
+    """By the time that it had machines."""
     seconds: float | None = None
-    """That time."""
+    """Seconds that it had machines."""
     billed: float | None = None
-    """What the backend's bill says, of a run that is over; where it says anything."""
+    """By the backend's bill, of a run that is over."""
     note: str = ""
-    """Why that could not be asked."""
+    """Why there is no bill."""
 
 
 async def cost_of(client: Client, record: RunRecord) -> Cost:
-    """What is known of a run's cost; asks the backend where its record says no price, and for the bill.
+    """A run's cost; asks the backend for its bill, and for the price where the record has none.
 
-    Raises `BackendError` for the price; a bill that cannot be had is none.
+    Raises `BackendError` where the price cannot be asked for.
     """
     from tui.services.price import estimate, machine_seconds, price_an_hour
 
@@ -50,11 +47,11 @@ async def cost_of(client: Client, record: RunRecord) -> Cost:
     try:
         return replace(known, billed=await client.billed(record))
     except BackendError as error:
-        return replace(known, note=f"the bill is not to be had: {error.message}")
+        return replace(known, note=f"no bill: {error.message}")
 
 
 def as_dict(record: RunRecord, state: RunState, cost: Cost) -> dict[str, Any]:
-    """The record's own fields, what it costs, and under `state` what its events add up to."""
+    """The record's fields, its cost, and under `state` what its events add up to."""
     return {
         **record.model_dump(mode="json"),
         "estimated_usd": None if cost.estimated is None else round(cost.estimated, 4),
@@ -87,7 +84,7 @@ def _restarts(state: RunState) -> str:
     if state.restarted is None:
         return ""
     times = f"{state.restarts} time{'s' * (state.restarts > 1)}"
-    return f"started again {times} (last: {state.restarted.why})"
+    return f"restarted {times} (last: {state.restarted.why})"
 
 
 def _phase(phase: PhaseState) -> dict[str, Any]:
@@ -101,7 +98,7 @@ def _phase(phase: PhaseState) -> dict[str, Any]:
 
 
 def as_text(record: RunRecord, state: RunState, cost: Cost) -> str:
-    """The same for a person: what matters most comes first."""
+    """The text, what matters most first."""
     from tui.cli.follow import closing
     from tui.store.logs.event_text import attempt
 
@@ -112,7 +109,7 @@ def as_text(record: RunRecord, state: RunState, cost: Cost) -> str:
         if state.taken_up
         else "",
         "server": _restarts(state),
-        **_how_far(record, state),
+        **_progress(record, state),
         "time left": "" if (eta := state.eta()) is None else f"about {duration(eta)}",
         "environment": record.environment,
         "model": record.model,
@@ -131,18 +128,18 @@ def as_text(record: RunRecord, state: RunState, cost: Cost) -> str:
     return "\n".join([*lines, "", closing(record)])
 
 
-def _how_far(record: RunRecord, state: RunState) -> dict[str, str]:
-    """Steps of a training, episodes of an evaluation."""
+def _progress(record: RunRecord, state: RunState) -> dict[str, str]:
+    """Progress: steps of a training, episodes of an evaluation."""
     if record.kind != "evaluate":
         return {"step": "" if state.step is None else f"{state.step} of {state.total_steps or '?'}"}
     counted = state.progress.get("episodes")
     failed = state.metrics.get("eval/failed", 0.0)
-    said = "" if counted is None else f"{counted.done:.0f} of {counted.total:.0f}"
-    return {"episodes": said + (f", {failed:.0f} failed" if failed else "")}
+    played = "" if counted is None else f"{counted.done:.0f} of {counted.total:.0f}"
+    return {"episodes": played + (f", {failed:.0f} failed" if failed else "")}
 
 
 def _scores(state: RunState) -> list[str]:
-    """Each part of an evaluation's reward, with its standard error."""
+    """The parts of an evaluation's reward, with their standard errors."""
     found = scores_of(state.metrics)
     width = max((len(score.name) for score in found), default=0)
     return [f"{score.name:{width}}  {plus_minus(score.mean, score.standard_error)}" for score in found]
@@ -150,31 +147,31 @@ def _scores(state: RunState) -> list[str]:
 
 def _checkpoints(state: RunState) -> list[str]:
     best = best_checkpoint(state.checkpoints)
-    said = [(c, score_label(c.score, c is best)) for c in state.checkpoints]
-    return [f"step {c.step} · {c.path}" + (f" · {words}" if words else "") for c, words in said]
+    labels = [(c, score_label(c.score, c is best)) for c in state.checkpoints]
+    return [f"step {c.step} · {c.path}" + (f" · {label}" if label else "") for c, label in labels]
 
 
 def _cost(cost: Cost) -> str:
     from tui.planning.price_text import billed, estimated, usd
 
-    said = []
+    parts = []
     if cost.estimated is not None and cost.hour is not None and cost.seconds is not None:
-        said.append(f"{estimated(cost.estimated)} ({duration(cost.seconds)} at {usd(cost.hour)} an hour)")
+        parts.append(f"{estimated(cost.estimated)} ({duration(cost.seconds)} at {usd(cost.hour)} an hour)")
     if cost.billed is not None:
-        said.append(billed(cost.billed))
+        parts.append(billed(cost.billed))
     if cost.note:
-        said.append(cost.note)
-    return " · ".join(said)
+        parts.append(cost.note)
+    return " · ".join(parts)
 
 
 def _phases(state: RunState) -> str:
-    told = []
+    phases = []
     for phase in state.phases.values():
         took = "" if phase.seconds is None else f" {duration(phase.seconds)}"
-        told.append(
+        phases.append(
             f"{phase.name}{took}" if phase.status == "done" else f"{phase.name}{took} ({phase.status})"
         )
-    return " · ".join(map(plain, told))
+    return " · ".join(map(plain, phases))
 
 
 def _revision(git: dict[str, Any]) -> str:

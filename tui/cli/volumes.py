@@ -1,8 +1,4 @@
-"""`vfm volumes`, `ls`, `get`, `put`, `rm`: browse volumes, carry files both ways, delete.
-
-Owns how `VOLUME:PATH` is written, how progress is shown and what is asked; reading, copying and deleting
-are the backends'.
-"""
+"""`vfm volumes`, `ls`, `get`, `put`, `rm`: browse volumes, copy files both ways, delete."""
 
 from __future__ import annotations
 
@@ -20,12 +16,11 @@ if TYPE_CHECKING:
 
     from tui.backends.base import Entry, Progress, Transfer
 
-KEPT = "What has arrived is kept: the same command goes on from it."
-"""Said when Ctrl-C breaks a copy off."""
+RESUMABLE = "What has arrived is kept: the same command resumes there."
+"""Printed when Ctrl-C interrupts a copy."""
 _STDOUT = ("-", "/dev/stdout")
-_NAMED = 10
-"""Entries left out that are named; of more the number is given."""
-force_option = click.option("--force", is_flag=True, help="Replace files that are there and differ.")
+_NAMED = 10  # entries left out that are named
+force_option = click.option("--force", is_flag=True, help="Replace existing files that differ.")
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 
 
@@ -44,14 +39,14 @@ def volumes(as_json: bool) -> int:
     else:
         cells = [(v.name, v.backend, moment(v.created)) for v in listing.rows]
         click.echo(table(("VOLUME", "BACKEND", "CREATED"), cells, exit_codes.columns()))
-    return exit_codes.complain(listing)
+    return exit_codes.report_all(listing)
 
 
 @click.command()
 @click.argument("where", metavar="VOLUME[:PATH]", shell_complete=completions.volumes)
 @json_option
 def ls(where: str, as_json: bool) -> int:
-    """List what lies in a volume, or under a path of it."""
+    """List a volume, or a path of it."""
     from tui.cli import common as shared
     from tui.text.format import moment, size, table
 
@@ -72,9 +67,8 @@ def ls(where: str, as_json: bool) -> int:
 def get(where: str, dest: Path, force: bool, as_json: bool) -> int:
     """Copy a folder of a volume into DEST, or a file to DEST; `-` is stdout.
 
-    Run it again to go on where it broke off: what is there already, identical, is skipped. Where files are
-    there that differ nothing is copied. Links that leave the volume, pipes and the like are left out and
-    named at the end.
+    The same command resumes an interrupted copy and skips identical files. If existing files differ, nothing
+    is copied without --force. Links out of the volume, pipes and devices are left out and listed at the end.
     """
     from tui.backends.destination import takes_bytes
     from tui.cli import common as shared
@@ -82,11 +76,11 @@ def get(where: str, dest: Path, force: bool, as_json: bool) -> int:
     volume, path = split(where)
     if str(dest) in _STDOUT or takes_bytes(dest):
         if as_json:
-            raise click.UsageError("--json says what was copied: name a file or a folder for the copy")
-        return _pour(volume, path, dest)
-    interrupt.announce(KEPT)
-    transfer = shared.run(shared.connect().get(volume, path, dest, shower(), force=force))
-    return _tell_copied(str(where), str(dest), transfer, as_json)
+            raise click.UsageError("--json prints what was copied: name a file or a folder as DEST")
+        return _copy_to_stream(volume, path, dest)
+    interrupt.announce(RESUMABLE)
+    transfer = shared.run(shared.connect().get(volume, path, dest, progress_line(), force=force))
+    return _print_copied(str(where), str(dest), transfer, as_json)
 
 
 @click.command()
@@ -97,50 +91,50 @@ def get(where: str, dest: Path, force: bool, as_json: bool) -> int:
 def put(source: Path, where: str, force: bool, as_json: bool) -> int:
     """Copy SOURCE, a file or a folder of this machine, into a folder of a volume.
 
-    Run it again to go on where it broke off: what is there already, identical, is skipped. Where files are
-    there that differ nothing is copied. Links are followed; what is neither file nor folder is left out and
-    named at the end.
+    The same command resumes an interrupted copy and skips identical files. If existing files differ, nothing
+    is copied without --force. Links are followed; pipes, sockets and devices are left out and listed at the
+    end.
     """
     from tui.cli import common as shared
 
-    interrupt.announce(KEPT)
-    transfer = shared.run(shared.connect().put(source, *split(where), shower(), force=force))
-    return _tell_copied(str(source), where, transfer, as_json)
+    interrupt.announce(RESUMABLE)
+    transfer = shared.run(shared.connect().put(source, *split(where), progress_line(), force=force))
+    return _print_copied(str(source), where, transfer, as_json)
 
 
-def _tell_copied(source: str, dest: str, transfer: Transfer, as_json: bool) -> int:
+def _print_copied(source: str, dest: str, transfer: Transfer, as_json: bool) -> int:
     from tui.cli.common import print_json
     from tui.text.format import listed
 
     if as_json:
-        left = [{"path": one.path, "why": one.why} for one in transfer.left_out]
-        much = {"bytes": transfer.done, "bytes_total": transfer.total, "skipped": list(transfer.skipped)}
-        print_json({"from": source, "to": dest, **much, "left_out": left, "followed": transfer.followed})
+        left = [{"path": entry.path, "why": entry.why} for entry in transfer.left_out]
+        sizes = {"bytes": transfer.done, "bytes_total": transfer.total, "skipped": list(transfer.skipped)}
+        print_json({"from": source, "to": dest, **sizes, "left_out": left, "followed": transfer.followed})
         return exit_codes.DONE
-    exit_codes.say(f"{source} is in {dest} ({_how_much(transfer)})")
-    if led := transfer.followed:
-        many = "a link leads" if len(led) == 1 else f"{len(led):,} links lead"
-        were = "was" if len(led) == 1 else "were"
-        exit_codes.say(f"note: {many} out of {source}, and {were} followed: {listed(led)}")
+    exit_codes.say(f"{source} is in {dest} ({_summary(transfer)})")
+    if links := transfer.followed:
+        lead = "a link leads" if len(links) == 1 else f"{len(links):,} links lead"
+        were = "was" if len(links) == 1 else "were"
+        exit_codes.say(f"note: {lead} out of {source}, and {were} followed: {listed(links)}")
     _print_left_out(transfer)
     return exit_codes.DONE
 
 
-def _pour(volume: str, path: str, dest: Path) -> int:
+def _copy_to_stream(volume: str, path: str, dest: Path) -> int:
     """Write a file's bytes to stdout, or into a pipe or device as it is."""
     from tui.cli import common as shared
 
-    async def pour(file: BinaryIO) -> None:
+    async def copy(file: BinaryIO) -> None:
         async for piece in shared.connect().bytes_of(volume, path):
             file.write(piece)
         file.flush()
 
     try:
         if str(dest) in _STDOUT:
-            shared.run(pour(sys.stdout.buffer))
+            shared.run(copy(sys.stdout.buffer))
         else:
             with dest.open("wb") as file:
-                shared.run(pour(file))
+                shared.run(copy(file))
     except BrokenPipeError:
         raise exit_codes.ReaderLeft from None
     return exit_codes.DONE
@@ -148,12 +142,12 @@ def _pour(volume: str, path: str, dest: Path) -> int:
 
 @click.command()
 @click.argument("where", metavar="VOLUME:PATH", shell_complete=completions.volumes)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Delete without asking.")
 @json_option
 def rm(where: str, yes: bool, as_json: bool) -> int:
     """Delete a file or a folder of a volume.
 
-    Says how much it is and asks; in a script, where nobody can be asked, it takes --yes.
+    Prints how much that is and asks; without a terminal, --yes is required.
     """
     from tui.cli import common as shared
     from tui.services.transfers import to_remove
@@ -164,7 +158,7 @@ def rm(where: str, yes: bool, as_json: bool) -> int:
     what = plain(f"{where if path else f'the whole volume {volume}'}: {goes}")
     if not yes:
         if not sys.stdin.isatty():
-            raise click.UsageError(f"deleting {what} needs --yes where nobody can be asked")
+            raise click.UsageError(f"deleting {what} without a terminal needs --yes")
         if not click.confirm(f"Delete {what}?", err=True):
             exit_codes.say("nothing was deleted")
             if as_json:
@@ -188,27 +182,27 @@ def _print_left_out(transfer: Transfer) -> None:
             exit_codes.say(f"  {line}")
 
 
-def _how_much(transfer: Transfer) -> str:
+def _summary(transfer: Transfer) -> str:
     from tui.text.format import size
 
-    there = len(transfer.skipped)
-    already = f", {there:,} {'file was' if there == 1 else 'files were'} there already" if there else ""
-    return f"{size(transfer.done)} of {size(transfer.total)}{already}"
+    same = len(transfer.skipped)
+    skipped = f", {same:,} {'file was' if same == 1 else 'files were'} there already" if same else ""
+    return f"{size(transfer.done)} of {size(transfer.total)}{skipped}"
 
 
 def _shown(entry: Entry) -> str:
-    """A path of a listing: folders end in `/`, and what can be no file says why."""
+    """A path in a listing: folders end in `/`; what cannot be copied says why."""
     return entry.path + "/" * entry.is_dir + f"  ({entry.special})" * bool(entry.special)
 
 
 def split(where: str) -> tuple[str, str]:
-    """`VOLUME[:PATH]` as volume and path."""
+    """Split `VOLUME[:PATH]` into volume and path."""
     volume, _, path = where.partition(":")
     return volume, path.strip("/")
 
 
-def shower() -> Progress | None:
-    """Shows a transfer on one line of the terminal; a file or a pipe is spared the flicker."""
+def progress_line() -> Progress | None:
+    """A callback that shows a transfer on one line of the terminal; None where there is no terminal."""
     from tui.text.format import plain, size
 
     if not sys.stderr.isatty():

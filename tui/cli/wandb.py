@@ -1,7 +1,4 @@
-"""`vfm wandb sync`: upload a run's Weights & Biases report after the run.
-
-Owns the command; what there is to upload, and uploading it, is `tui/wandb_report`'s.
-"""
+"""`vfm wandb sync`: upload a run's Weights & Biases report; `tui/services/wandb_sync.py` does it."""
 
 from __future__ import annotations
 
@@ -19,15 +16,16 @@ if TYPE_CHECKING:
 
 @click.group()
 def wandb() -> None:
-    """Weights & Biases reports of runs."""
+    """Upload Weights & Biases reports."""
 
 
 @wandb.command()
 @run_argument
 def sync(run: str) -> int:
-    """Upload RUN's report, as far as it was written offline or broke off.
+    """Upload what Weights & Biases lacks of RUN's report, such as all of it where it was written offline.
 
-    The key is WANDB_API_KEY of .env. A run on Modal is fetched first. All attempts at a run are one report.
+    WANDB_API_KEY is read from .env. Files of a run on Modal are downloaded first. All attempts make one
+    report.
     """
     from tui.cli.common import connect
     from tui.cli.common import run as wait
@@ -42,7 +40,7 @@ def sync(run: str) -> int:
 
     record, written = wait(find())
     if not written.left:
-        exit_codes.say(f"{record.run_id}: all of the report is at Weights & Biases already")
+        exit_codes.say(f"{record.run_id}: the whole report is at Weights & Biases already")
         return exit_codes.DONE
     upload(settings, record, written, exit_codes.say)
     exit_codes.say(f"{record.run_id}: the report is at Weights & Biases")

@@ -1,7 +1,7 @@
-"""Runs compared task by task: evaluations, held-out scores of trainings, one training before and after.
+"""Compare runs task by task: evaluations, held-out scores of trainings, one training before and after.
 
-Owns finding each side's file of episodes and saying why two sides cannot be compared. The arithmetic is
-`store/paired.py`'s; what it looks like belongs to both faces.
+Owns finding each side's file of episodes, and why two sides cannot be compared. The test is in
+`store/episodes/paired_test.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from remote.contract import layout
 from remote.contract.errors import ConfigError, Hint, VfmError
 from remote.contract.json_text import from_json
 from tui.store.episodes.paired_test import Paired, paired
-from tui.store.episodes.task_scores import TOTAL, Graded, graded
+from tui.store.episodes.task_scores import TOTAL, TaskScores, task_scores
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
@@ -29,29 +29,29 @@ _HELD_OUT = re.compile(r"held-out-(\d+)\.jsonl")
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison: some tasks' scores."""
+    """One side of a comparison."""
 
     label: str
     """`k3f9x-wordle`, `k3f9x-wordle, held out after step 40`."""
     environment: str
     options: dict[str, Any] = field(default_factory=dict)
-    graded: Graded = field(default_factory=Graded)
+    scores: TaskScores = field(default_factory=TaskScores)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two sides, and what the tasks of both say."""
+    """Two sides and the paired test of each part of the reward."""
 
     before: Side
     after: Side
     parts: dict[str, Paired] = field(default_factory=dict)
     """`reward` first, then each part that both sides have."""
     why_not: str = ""
-    """Why they cannot be compared; empty where they can."""
+    """Why the sides cannot be compared; empty where they can."""
 
 
 async def compare(client: Client, runs: Sequence[RunRecord]) -> list[Comparison]:
-    """The first run with each other one; a training alone, before it with after it.
+    """Compare the first run with each further one; a training alone, before and after.
 
     Raises `ConfigError` where a run has no scores by task, and what reading them raises.
     """
@@ -63,7 +63,7 @@ async def compare(client: Client, runs: Sequence[RunRecord]) -> list[Comparison]
 
 
 async def side_of(client: Client, run: RunRecord) -> Side:
-    """A run's scores: an evaluation's, or a training's last ones on held-out tasks. Raises `ConfigError`."""
+    """A run's scores: an evaluation's, or a training's last held-out ones. Raises `ConfigError`."""
     if run.kind == "evaluate":
         path = str(layout.run_path(run.run_id) / layout.EVALUATION_EPISODES)
         return await _side(client, run, path, run.run_id)
@@ -71,24 +71,24 @@ async def side_of(client: Client, run: RunRecord) -> Side:
 
 
 def match(before: Side, after: Side) -> Comparison:
-    """Compare two sides, or say why that would be no comparison."""
+    """Compare two sides, or say why they cannot be compared."""
     if why := _why_not(before, after):
         return Comparison(before, after, why_not=why)
-    names = [name for name in before.graded.parts if name in after.graded.parts]
-    found = {name: paired(before.graded.parts[name], after.graded.parts[name]) for name in names}
-    parts = {name: one for name, one in found.items() if one is not None}
+    names = [name for name in before.scores.parts if name in after.scores.parts]
+    found = {name: paired(before.scores.parts[name], after.scores.parts[name]) for name in names}
+    parts = {name: result for name, result in found.items() if result is not None}
     return Comparison(before, after, parts, "" if parts else "they share no task")
 
 
 def _why_not(before: Side, after: Side) -> str:
     if before.environment != after.environment:
-        return f"they played other environments: {before.environment} and {after.environment}"
+        return f"their environments differ: {before.environment} and {after.environment}"
     keys = sorted({*before.options, *after.options})
-    other = [key for key in keys if before.options.get(key) != after.options.get(key)]
-    if other:
-        told = [f"{key} ({_text(before, key)} and {_text(after, key)})" for key in other]
-        return f"they played it with other options, so that a task is not the same in both: {', '.join(told)}"
-    empty = [side.label for side in (before, after) if not side.graded.tasks]
+    differing = [key for key in keys if before.options.get(key) != after.options.get(key)]
+    if differing:
+        options = [f"{key} ({_text(before, key)} and {_text(after, key)})" for key in differing]
+        return f"options of the environment differ, so their tasks may too: {', '.join(options)}"
+    empty = [side.label for side in (before, after) if not side.scores.tasks]
     return f"{' and '.join(empty)}: no episode has a score" if empty else ""
 
 
@@ -99,31 +99,31 @@ def _text(side: Side, key: str) -> str:
 async def _ends(client: Client, run: RunRecord) -> tuple[Side, Side]:
     if run.kind == "evaluate":
         raise ConfigError(
-            f"{run.run_id} is an evaluation: one alone cannot be compared",
-            hint=Hint(f"name another one: vfm compare {run.run_id} RUN"),
+            f"{run.run_id} is an evaluation, which cannot be compared alone",
+            hint=Hint(f"name a second run: vfm compare {run.run_id} RUN"),
         )
     try:
         first, *others = await _held_out_steps(client, run)
     except ConfigError as error:
         raise ConfigError(
-            f"one run alone is compared before and after its training, and {error.message}",
+            f"a training alone is compared before and after, but {error.message}",
             hint=Hint(f"name a second run: vfm compare {run.run_id} RUN"),
         ) from error
     if not others:
         raise ConfigError(
-            f"{run.run_id} has held-out scores of step {first} alone",
-            hint=Hint("compare it once it has scored its held-out tasks again, or with another run"),
+            f"{run.run_id} has held-out scores of one step only, {first}",
+            hint=Hint("compare it after its next held-out scores, or with another run"),
         )
     return await _held_out(client, run, first), await _held_out(client, run, others[-1])
 
 
 async def _held_out_steps(client: Client, run: RunRecord) -> list[int]:
-    """Steps that a training scored its held-out tasks at; at least one."""
+    """The steps at which a training scored its held-out tasks; at least one. Raises `ConfigError`."""
     folder = str(layout.run_path(run.run_id) / layout.ROLLOUTS)
     try:
         entries = await client.ls(run.outputs, folder, backend=run.backend)
     except ConfigError:
-        entries = []  # no such folder: it has played nothing yet
+        entries = []  # no such folder yet
     found = (_HELD_OUT.fullmatch(PurePosixPath(entry.path).name) for entry in entries)
     if steps := sorted(int(match[1]) for match in found if match):
         return steps
@@ -147,15 +147,15 @@ async def _side(client: Client, run: RunRecord, path: str, label: str) -> Side:
         options = dict(training["environment_args"])
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(
-            f"{run.outputs}:{spec} does not say what {run.run_id} played: {error}",
-            hint=Hint("evaluate it anew"),
+            f"{run.outputs}:{spec} is damaged: {error}",
+            hint=Hint(f"evaluate {run.run_id} again"),
         ) from error
     except VfmError as error:
         raise ConfigError(
-            f"{run.run_id} has no episodes on file: {error.message}",
-            hint=Hint(f"see how it stands: vfm show {run.run_id}"),
+            f"{run.run_id} has no episodes yet: {error.message}",
+            hint=Hint(f"see its progress: vfm show {run.run_id}"),
         ) from error
-    return Side(label, run.environment, options, await asyncio.to_thread(graded, data))
+    return Side(label, run.environment, options, await asyncio.to_thread(task_scores, data))
 
 
 def headline(comparison: Comparison) -> Paired | None:

@@ -14,7 +14,7 @@ from remote.contract.log_frames import FrameReader
 from remote.training import checkpoints
 from tui.backends.local.backend import LocalBackend
 from tui.store.episodes.files import read_episode
-from tui.store.episodes.task_scores import graded
+from tui.store.episodes.task_scores import task_scores
 from tui.store.files.preview import preview
 from tui.store.runs.config_diff import read_spec
 from tui.store.runs.row_cache import RunCache
@@ -84,7 +84,7 @@ def _preview(suffix: str) -> Callable[[str, Path], object]:
         (_frame, lambda text, found: True),
         (_spec, lambda text, found: found is None),
         (lambda text, _: read_episode(text.encode()).error, lambda text, found: "damaged" in found),
-        (lambda text, _: graded(text.encode() + b"\n").failed, lambda text, found: found == 1),
+        (lambda text, _: task_scores(text.encode() + b"\n").failed, lambda text, found: found == 1),
         (_best, lambda text, found: found is None),
         (_record, lambda text, found: found is None),
         (_ui_state, lambda text, found: found is None),

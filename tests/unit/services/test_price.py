@@ -64,7 +64,7 @@ DONE = {"started": 100.0, "ended": 4500.0, "status": "done", "usd_per_hour": 3.6
     [
         (0.41, "est. $1.40 (23 min 20 s at $3.60 an hour) · Modal billed $0.41"),
         (None, "est. $1.40 (23 min 20 s at $3.60 an hour)"),
-        (BackendError("no answer"), "at $3.60 an hour) · the bill is not to be had: no answer"),
+        (BackendError("no answer"), "at $3.60 an hour) · no bill: no answer"),
     ],
 )
 def test_a_run_that_is_over_shows_the_bill_beside_the_estimate(

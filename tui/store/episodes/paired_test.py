@@ -1,7 +1,4 @@
-"""Two sets of scores of the same tasks, compared pair by pair: how much better, and how surely. Pure.
-
-Owns the paired test. Which scores belong together is `graded.py`'s.
-"""
+"""The paired test: how much two sets of scores of the same tasks differ, and how surely. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 EXACT = 16
-"""Pairs that differ, up to which every flip of signs is counted: 2^15 sums take some milliseconds."""
+"""With at most so many differing pairs, all flips of signs are counted: 2^15 sums take milliseconds."""
 _SAME = 1e-12  # relative: sums of the same numbers in another order
 
 
@@ -27,7 +24,7 @@ class Paired:
     standard_error: float | None
     """Of the difference, over tasks; None for a single one."""
     p: float
-    """How often chance alone would bring a mean difference as large, either way, if the sides were alike."""
+    """The p-value, two-sided."""
     test: str
     """`sign-flip` or `t`: how `p` was computed."""
     wins: int
@@ -37,16 +34,15 @@ class Paired:
 
     @property
     def is_clear(self) -> bool:
-        """Whether chance is an unlikely explanation, by the usual 5 %."""
+        """Whether p is below 0.05."""
         return self.p < 0.05
 
 
 def paired(before: Mapping[str, float], after: Mapping[str, float]) -> Paired | None:
-    """Compare two sides' scores by task; None where they share no task with finite
-    scores.
+    """Compare two sides' scores by task; None where they share no task with finite scores.
 
-    Pairing by task removes what tasks differ in, so far smaller differences show than two standard errors
-    would tell (Miller 2024, "Adding Error Bars to Evals", https://arxiv.org/abs/2411.00640, section 4.2). The
+    Pairing removes the variance between tasks, so that far smaller differences show than by two standard
+    errors (Miller 2024, "Adding Error Bars to Evals", https://arxiv.org/abs/2411.00640, section 4.2). The
     standard error is s/√n of the n differences.
     """
     tasks = [t for t in before if t in after and math.isfinite(before[t]) and math.isfinite(after[t])]

@@ -1,7 +1,6 @@
-"""What the tasks of a file of episodes scored: the mean of the reward and of each part. Pure, on bytes.
+"""Scores by task of a file of episodes: means of the reward and of its parts. Pure, on bytes.
 
-Owns which lines count: an episode that failed says nothing of its task. Which files there are is
-`comparison`'s, comparing two of them `paired.py`'s.
+Failed episodes are left out.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from dataclasses import dataclass, field
 from remote.contract.json_text import from_json
 
 TOTAL = "reward"
-"""Names the total among the parts."""
+"""The name of the total reward."""
 
 
 @dataclass(frozen=True)
-class Graded:
-    """The scores of one evaluation, or of a training's held-out tasks."""
+class TaskScores:
+    """Scores by task of an evaluation, or of a training's held-out tasks."""
 
     parts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """`reward` and each part → task → mean over its episodes."""
@@ -33,8 +32,8 @@ class Graded:
         return len(self.parts.get(TOTAL, {}))
 
 
-def graded(data: bytes) -> Graded:
-    """The scores in a file of episodes, one JSON object a line; a torn last line is passed over."""
+def task_scores(data: bytes) -> TaskScores:
+    """Read the scores of a file of episodes, one JSON object a line; a torn last line is ignored."""
     rewards: dict[str, list[float]] = defaultdict(list)
     sums: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     episodes = failed = 0
@@ -48,16 +47,16 @@ def graded(data: bytes) -> Graded:
         for part, value in parts:
             sums[part][task] += value
     counts = {task: len(values) for task, values in rewards.items()}
-    # An episode without a part earned nothing by it, as in the sums of the evaluation itself.
+    # A part that an episode lacks counts as 0, as in the evaluation's own means.
     means = {
         part: {task: found.get(task, 0.0) / n for task, n in counts.items()} for part, found in sums.items()
     }
     totals = {task: sum(values) / counts[task] for task, values in rewards.items()}
-    return Graded({TOTAL: totals, **dict(sorted(means.items()))}, episodes, failed)
+    return TaskScores({TOTAL: totals, **dict(sorted(means.items()))}, episodes, failed)
 
 
 def _episode(line: bytes) -> tuple[str, float, list[tuple[str, float]]] | None:
-    """Task, reward and parts of an episode that succeeded, with a reward that is a number."""
+    """Task, reward and parts of an episode; None where it failed or its reward is no finite number."""
     try:
         data = from_json(line)
         if data.get("error") is not None:

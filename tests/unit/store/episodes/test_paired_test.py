@@ -11,7 +11,7 @@ import pytest
 
 from tui.services.compare import Side, match
 from tui.store.episodes.paired_test import beta_share, paired, sign_flip, t_test
-from tui.store.episodes.task_scores import graded
+from tui.store.episodes.task_scores import task_scores
 
 MAIZE = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
 """Darwin's crossed and self-fertilised plants, in eighths of an inch: the data of Fisher's own examples."""
@@ -76,14 +76,14 @@ def _line(task: str, solved: float, **also: object) -> str:
 
 def test_a_tasks_score_is_the_mean_of_its_episodes_and_failures_count_for_nothing() -> None:
     text = _line("a", 1.0) + _line("a", 0.0, rewards={}) + _line("b", 1.0, error="Boom") + "garbage\n"
-    found = graded((text + _line("c", 0.25) + '{"task": "torn').encode())
+    found = task_scores((text + _line("c", 0.25) + '{"task": "torn').encode())
     assert found.parts == {"reward": {"a": 0.5, "c": 0.25}, "solved": {"a": 0.5, "c": 0.25}}
     assert (found.episodes, found.failed, found.tasks) == (3, 2, 2)
 
 
 def test_sides_that_cannot_be_compared_say_why() -> None:
-    one = graded(_line("a", 1.0).encode())
-    other = graded(_line("b", 1.0).encode())
+    one = task_scores(_line("a", 1.0).encode())
+    other = task_scores(_line("b", 1.0).encode())
     cases = {
         "other environments: vf_wordle and vf_gsm8k": Side("x", "vf_gsm8k", {}, one),
         "turns (unset and 3)": Side("x", "vf_wordle", {"turns": 3}, one),
