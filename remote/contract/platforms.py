@@ -15,9 +15,10 @@ def unsupported() -> str:
     """Why the project cannot run here and what to do, in a sentence; empty where it can."""
     if sys.platform == "win32":
         return "vfm-tui runs on Linux and macOS; on Windows, run it in WSL: wsl --install"
-    if THIS_PYTHON not in PYTHONS:
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    if version not in PYTHONS:
         return (
-            f"vfm-tui runs on Python {' and '.join(PYTHONS)}, and this is {THIS_PYTHON}: "
+            f"vfm-tui runs on Python {' and '.join(PYTHONS)}, and this is {version}: "
             f"uv venv -p {PYTHONS[-1]}, activate it, then pip install -e . in the project's folder"
         )
     return ""
