@@ -110,8 +110,8 @@ class VfmApp(AppBase):
         if not headless and not self.is_web:
             from tui.screens.exit_messages import broken_transfers_message, current_runs, live_runs_message
 
-            broken = await self._transfers.break_off() if self._transfers else []
-            runs = await current_runs(self.rows, self._client)
+            left = await self._transfers.stop_all() if self._transfers else []
+            runs = await still_going(self.rows, self._client)
             with suppress(OSError):  # the terminal itself may be gone
                 for text in filter(None, (live_runs_message(runs), broken_transfers_message(broken))):
                     print(plain(text), flush=True)

@@ -13,7 +13,7 @@ from tests.backends.conftest import PROJECT, Bench
 from tests.waiting import until
 from tui.client import Client
 from tui.planning.draft import Draft
-from tui.services.rerun import draft_of, plan_again, rerun
+from tui.services.rerun import draft_of, plan_again
 from tui.settings import Settings
 
 TEXT = """\
@@ -106,7 +106,7 @@ async def test_running_again_is_another_run_of_the_same_spec(client: Client, set
     run = await launched(
         client, settings, **{"training.steps": "7", "model.base_model": "builtin/smollm2-135m"}
     )
-    again = await rerun(client, settings, run.run_id)
+    again = await client.launch(await plan_again(client, settings, run.run_id))
     assert again.run_id != run.run_id
     assert (again.kind, again.backend, again.model, again.outputs) == (
         run.kind,
@@ -151,10 +151,10 @@ async def test_a_run_that_does_not_say_what_it_was_is_told_of(
 ) -> None:
     run = await launched(client, settings)
     bench.write(run.outputs, f"runs/{run.run_id}/spec.json", b'{"spec": {"training": 3}}')
-    with pytest.raises(ConfigError, match="does not say what"):
+    with pytest.raises(ConfigError, match="is damaged"):
         await draft_of(client, settings, run.run_id)
 
 
 async def test_there_is_no_such_run(client: Client, settings: Settings) -> None:
     with pytest.raises(RunNotFound):
-        await rerun(client, settings, "zzzzz-nothing")
+        await plan_again(client, settings, "zzzzz-nothing")

@@ -105,7 +105,7 @@ def test_a_spec_that_cannot_be_read_is_told_of(vfm: Vfm, spec: str) -> None:
     assert vfm("show", "bad-1").returncode == 0
     again = vfm("rerun", "bad-1", "--detach")
     assert again.returncode == 2
-    assert "spec.json does not say what bad-1 was asked to do" in again.stderr
+    assert "spec.json is damaged" in again.stderr
     compared = vfm("compare", "bad-1", "bad-1")
     assert compared.returncode == 2
 

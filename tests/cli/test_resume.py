@@ -43,7 +43,7 @@ def test_an_interrupted_run_is_offered_and_resumed_in_its_own_directory(vfm: Vfm
     assert f"vfm resume {run_id}" in vfm("show", run_id).stdout
     done = vfm("resume", run_id[:4], "--set", "training.steps=5", script="lines:2 end:done")
     assert done.returncode == 0, done.stderr
-    assert "it goes on from the checkpoint of step 2" in done.stderr
+    assert "it continues from the checkpoint of step 2" in done.stderr
     assert f"Run {run_id}: done" in done.stderr
     assert done.stdout.count("[train] line") == 2, "the attempt's own lines, not those of before"
     after = record(vfm, run_id)
@@ -97,7 +97,7 @@ def test_a_run_that_is_alive_is_watched_and_not_resumed(vfm: Vfm) -> None:
         ("training.learning_rate=1", "training.learning_rate cannot change in mid-run: it would be another"),
         ("training.environment=gsm8k", "training.environment cannot change in mid-run"),
         ("training.batch_size=1000", "a step of"),
-        ("training.steps=1", "has had 2 steps already"),
+        ("training.steps=1", "has done 2 steps already"),
         ("training.stepz=1", "training.steps"),
         ("training.steps=many", "training.steps"),
         ("vllm.gpu_memory_utilization=7", "vllm.gpu_memory_utilization"),
@@ -137,4 +137,4 @@ def test_a_cancelled_run_says_how_it_is_resumed(vfm: Vfm) -> None:
     vfm("cancel", "last")
     _, said = following.communicate()
     run_id = json.loads(vfm("runs", "--json").stdout)[0]["run_id"]
-    assert f"vfm resume {run_id}   (it goes on from the checkpoint of step 1)" in said
+    assert f"vfm resume {run_id}   (it continues from the checkpoint of step 1)" in said

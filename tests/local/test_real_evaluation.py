@@ -63,7 +63,7 @@ def test_a_killed_evaluation_is_gone_on_with_by_another_run(shell: Shell) -> Non
         gate.set()
         done = shell("rerun", killed.name, OPENAI_API_KEY=KEY)
         assert done.returncode == 0, done.stderr
-        assert f"goes on with {killed.name}" in done.stderr
+        assert f"continues {killed.name}" in done.stderr
         again = shell.run_dir(shell.last())
     finally:
         gate.set()

@@ -45,7 +45,7 @@ def test_a_report_is_fetched_and_what_wandb_lacks_is_uploaded(
 
 
 REFUSED = {
-    "--set modal.gpu.type=T4": ("computes in bfloat16, which a T4 cannot", "such as L4"),
+    "--set modal.gpu.type=T4": ("computes in bfloat16, which a T4 does not support", "such as L4"),
     "--set modal.gpu.count=8": ("episodes cannot be divided among 7 trainers", "a multiple of 7"),
     "--set modal.gpu.count=2 --set vllm.gpus=2": (
         "--set modal.gpu.count=2, --set vllm.gpus=2: vllm.gpus = 2 leaves the trainers none of",

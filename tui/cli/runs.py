@@ -103,9 +103,7 @@ def show(run: str, as_json: bool) -> int:
 
 @click.command()
 @run_argument
-@click.option(
-    "--follow", "-f", is_flag=True, help="Follow until the run ends; exit with its outcome."
-)
+@click.option("--follow", "-f", is_flag=True, help="Follow until the run ends; exit with its outcome.")
 @click.option("--source", type=click.Choice(SOURCES), help="Only log lines of this source.")
 @click.option("--events", "--json", "events", is_flag=True, help="The run's events, one JSON object a line.")
 def logs(run: str, follow: bool, source: str | None, events: bool) -> int:

@@ -11,7 +11,7 @@ from tui.cli.runs import run_argument
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
-    from tui.services.wandb_sync import Written
+    from tui.services.wandb_sync import Report
 
 
 @click.group()
@@ -29,19 +29,19 @@ def sync(run: str) -> int:
     """
     from tui.cli.common import connect
     from tui.cli.common import run as wait
-    from tui.services.wandb_sync import fetched, upload
+    from tui.services.wandb_sync import find_report, upload
     from tui.settings import Settings
 
     client, settings = connect(), Settings.load()
 
-    async def find() -> tuple[RunRecord, Written]:
+    async def find() -> tuple[RunRecord, Report]:
         record = await client.status(await client.find(run))
-        return record, await fetched(client, settings, record)
+        return record, await find_report(client, settings, record)
 
-    record, written = wait(find())
-    if not written.left:
+    record, report = wait(find())
+    if not report.left:
         exit_codes.say(f"{record.run_id}: the whole report is at Weights & Biases already")
         return exit_codes.DONE
-    upload(settings, record, written, exit_codes.say)
+    upload(settings, record, report, exit_codes.say)
     exit_codes.say(f"{record.run_id}: the report is at Weights & Biases")
     return exit_codes.DONE

@@ -24,7 +24,7 @@ from tui.backends.base import Entry, VolumeInfo
 from tui.screens.file_actions import ask_to_replace
 from tui.screens.frame import VfmScreen
 from tui.screens.requests import DownloadRequested, FilesRequested
-from tui.services.deadline import patiently
+from tui.services.deadline import answer_of
 from tui.services.transfers import Transfers
 from tui.services.volume_files import VolumeFiles
 from tui.text.format import one_line, plain
@@ -177,7 +177,7 @@ class VolumesScreen(VfmScreen):
             self.post_message(self.Listed(backend, message=f"! {text}"))
 
         try:
-            infos = await patiently(volumes(), say, "F5 asks again")
+            infos = await answer_of(volumes(), say, "F5 asks again")
         except (VfmError, OSError) as error:
             say(one_line(error))
             return

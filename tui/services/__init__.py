@@ -1,1 +1,1 @@
-"""What both faces use while they run: run list, live run, transfers."""
+"""Used by the app and the command line: run list, live run, transfers, resuming."""

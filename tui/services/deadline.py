@@ -1,7 +1,4 @@
-"""Waiting for a backend that may not answer: people are told, and at last it is given up.
-
-Owns how long that takes. Asking is whoever's question it is.
-"""
+"""Wait for a backend that may not answer: report the delay, and give up in the end."""
 
 from __future__ import annotations
 
@@ -11,26 +8,25 @@ from typing import TypeVar
 
 from remote.contract.errors import BackendError
 
-PATIENCE = 10.0
-"""Seconds without an answer after which people are told."""
-GIVE_UP = 60.0
-"""Seconds after which an unanswered question is dropped."""
+REPORT_AFTER = 10.0
+"""Seconds without an answer after which the delay is reported, again and again."""
+GIVE_UP_AFTER = 60.0
 
 T = TypeVar("T")
 
 
-async def patiently(question: Awaitable[T], say: Callable[[str], object], then: str) -> T:
-    """The answer; `say` is told while it does not come.
+async def answer_of(question: Awaitable[T], report: Callable[[str], object], then: str) -> T:
+    """The answer; `report` gets a sentence while there is none.
 
-    Raises `BackendError` when it never does; `then` is what happens, or is to be done, after that.
+    Raises `BackendError` after a minute; `then` ends its message with what happens next or what to do.
     """
-    asked, waited = asyncio.ensure_future(question), 0.0
+    task, waited = asyncio.ensure_future(question), 0.0
     try:
-        while not (await asyncio.wait({asked}, timeout=PATIENCE))[0]:
-            waited += PATIENCE
-            if waited >= GIVE_UP:
+        while not (await asyncio.wait({task}, timeout=REPORT_AFTER))[0]:
+            waited += REPORT_AFTER
+            if waited >= GIVE_UP_AFTER:
                 raise BackendError(f"no answer for {waited:.0f} s, {then}")
-            say(f"no answer for {waited:.0f} s, still trying")
+            report(f"no answer for {waited:.0f} s, still trying")
     finally:
-        asked.cancel()
-    return asked.result()
+        task.cancel()
+    return task.result()

@@ -1,8 +1,7 @@
-"""One run as it is watched: its log, and what its events add up to, kept up to date.
+"""A run that is watched: its log, state, metrics and samples, kept up to date.
 
-Owns taking a stream into state, numbers and samples as it grows. It is read and decoded a slice at a time
-in a thread; what it adds up to changes on the event loop alone, so that whoever draws it never sees half
-of a change. It shows nothing.
+The stream is read and decoded in a thread, a slice at a time; what it adds up to changes on the event loop
+only, so that a widget never draws half of a change.
 """
 
 from __future__ import annotations
@@ -24,28 +23,28 @@ if TYPE_CHECKING:
     from tui.client import Client
 
 SLICE = 128 * 1024
-"""Bytes that are decoded at a time, in a thread: what the interpreter's lock may cost the screen."""
+"""Bytes decoded at a time in the thread, which holds the interpreter's lock meanwhile."""
 BETWEEN = 0.1
-"""Seconds between two updates: ten a second are all that anybody sees."""
+"""Seconds between two updates."""
 
 
 @dataclass
 class LiveRun:
-    """A run, watched. `updates()` keeps everything here up to date until the run is over."""
+    """A watched run. `updates()` keeps all fields up to date until the run is over."""
 
     client: Client
     record: RunRecord
     state: RunState = field(default_factory=RunState)
     metrics: Metrics = field(default_factory=Metrics)
     system: list[tuple[float, dict[str, float]]] = field(default_factory=list)
-    """(Unix seconds, values) of each sample of the machine."""
+    """(Unix seconds, values) of each sample of the system metrics."""
     folded: int = 0
-    """Bytes of the log that are folded."""
+    """Bytes of the log that the fields include."""
     over: bool = False
-    """Whether the run is over and everything that it said is in."""
+    """Whether the run is over and its whole stream is included."""
 
     _searched: int = 0
-    """No line ends between what is in and here."""
+    """Offset up to which no line ends after `folded`."""
     _generation: int = 0
     """The generation of the log that was folded."""
 
@@ -54,23 +53,23 @@ class LiveRun:
 
     @property
     def status(self) -> str:
-        """The record's status; a run that has begun to speak is running, whatever its record still says."""
-        said = self.record.status
-        return "running" if said == "pending" and self.state.last_seq >= 0 else said
+        """The record's status; a pending run that has sent events is running."""
+        status = self.record.status
+        return "running" if status == "pending" and self.state.last_seq >= 0 else status
 
     def goes_on(self, record: RunRecord) -> None:
-        """Another attempt has begun at a run that was over: `updates()` has more to say."""
+        """Another attempt has begun: `updates()` continues."""
         self.record, self.over = record, False
 
     @property
     def trouble(self) -> str:
-        """What keeps more of the run from coming just now, in words; empty where nothing does."""
+        """Why the run's output is stalled, or an empty string."""
         return "" if self.over else self.client.of(self.record).trouble(self.record)
 
     async def updates(self) -> AsyncIterator[LiveRun]:
         """This object, after each change, at most ten times a second.
 
-        Raises `VfmError`; what came in until then stays, and another call goes on from there.
+        Raises `VfmError`; the fields stay as they are, and another call continues from there.
         """
         grown = asyncio.Event()
         watching = asyncio.create_task(self._watch(grown))
@@ -90,7 +89,7 @@ class LiveRun:
                     await asyncio.sleep(BETWEEN)
         finally:
             watching.cancel()
-            with suppress(asyncio.CancelledError, Exception):  # told of above, or not waited for
+            with suppress(asyncio.CancelledError, Exception):  # raised above, or not of interest
                 await watching
 
     async def _watch(self, grown: asyncio.Event) -> None:
@@ -99,25 +98,25 @@ class LiveRun:
             grown.set()
 
     async def _fold(self, over: bool) -> AsyncIterator[None]:
-        """Take in all there is. A long past is told of as it is read."""
+        """Read to the end of the log; yields while a long one is read."""
         loop = asyncio.get_running_loop()
-        if await asyncio.to_thread(self._is_another):
-            self._begin_anew()
-        told, stage = loop.time(), self._stage
+        if await asyncio.to_thread(self._is_replaced):
+            self._reset()
+        yielded, stage = loop.time(), self._stage
         while size := await self._take(over):
             self.folded += size
-            if loop.time() - told > BETWEEN:
+            if loop.time() - yielded > BETWEEN:
                 yield
-                told = loop.time()
+                yielded = loop.time()
         if self._stage != stage and not over:
-            self.record = await self.client.status(self.record)  # a worker puts more on record as it goes
+            self.record = await self.client.status(self.record)  # the worker adds to its record as it goes
 
-    def _is_another(self) -> bool:
-        """Whether the output was replaced or cut short since it was taken in."""
-        return self.log_file.check_replaced() != self._generation or self.log_file.size() < self.folded
+    def _is_replaced(self) -> bool:
+        """Whether the log was replaced or truncated since it was read."""
+        return self.log_file.look_anew() != self._generation or self.log_file.size() < self.folded
 
-    def _begin_anew(self) -> None:
-        """What the output says now is all that counts; panes hold on to its parts."""
+    def _reset(self) -> None:
+        """Begin again; containers are cleared in place, since panes hold references to them."""
         self.state = RunState()
         self.metrics.clear()
         self.system.clear()
@@ -125,7 +124,7 @@ class LiveRun:
 
     @property
     def _stage(self) -> tuple[int, int]:
-        """What changes when more is on record."""
+        """Changes when the record may have changed."""
         return self.state.attempt, len(self.state.phases)
 
     async def _take(self, over: bool) -> int:
@@ -138,7 +137,7 @@ class LiveRun:
         return size
 
     def _read(self, over: bool) -> tuple[list[AnyEvent], int]:
-        """The events on the next whole lines, and those lines' bytes; a torn last line is one when `over`."""
+        """Events of the next whole lines, and the lines' size; when over, a torn last line counts as one."""
         data = self.log_file.raw(self.folded, SLICE)
         whole = data.rfind(b"\n") + 1
         if data and not whole:
@@ -146,7 +145,7 @@ class LiveRun:
         return _events(data[:whole]), whole
 
     def _long_line(self, begin: bytes, over: bool) -> tuple[list[AnyEvent], int]:
-        """The same for a line that goes on behind these bytes: each byte is looked at once."""
+        """The same for a line longer than a slice; each byte is searched once."""
         at = max(self._searched, self.folded + len(begin))
         while chunk := self.log_file.raw(at, CHUNK):
             newline = chunk.find(b"\n")

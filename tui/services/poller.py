@@ -1,7 +1,7 @@
-"""One backend's runs as rows, kept up to date: listed again and again, their streams read as they grow.
+"""Keep one backend's runs as rows: list them again and again, and read their streams as they grow.
 
-Owns the rounds of asking, how silence and refusal are told, and where each stream was left. The rows of all
-backends together are `run_list.py`'s; what a stream adds to a row is `store/run_fold.py`'s.
+Owns the rounds, the message while a backend does not answer, and the position in each stream. `run_list.py`
+puts the backends' rows together; `store/runs/row_fold.py` is what a stream adds to a row.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from tui.client import Client
 
 SOON, LATER = 1.0, 4.0
-"""Seconds between two rounds: while something is live and seen, and otherwise."""
+"""Seconds between two rounds: while live runs are in sight, and otherwise."""
 TOGETHER = 4
-"""Streams that are read at once."""
+"""Streams that are read at the same time."""
 ASKING = "asking …"
 _CHUNK = 1000  # rows that are merged before the screen has its turn
 
 
 class BackendRuns:
-    """The rows of one backend by key, newest first; `keep()` keeps them so."""
+    """The rows of one backend by key, newest first; `poll()` keeps them up to date."""
 
     def __init__(
         self,
@@ -46,15 +46,15 @@ class BackendRuns:
         self.name = name
         self.rows = dict(rows)
         self.advice = ""
-        """What to do about that."""
+        """What to do about the message."""
         self.notices: Sequence[str] = ()
-        """What it passed over, such as damaged records."""
+        """What the last listing left out, such as damaged records."""
         self.listed = False
-        """Whether it has answered at all."""
+        """Whether it has answered yet."""
         self.seen = True
-        """Whether anybody looks: unseen, it is asked less often."""
+        """Whether the rows are in sight; otherwise it is asked less often."""
         self._client, self._changed, self._clock = client, changed, clock
-        self._said, self._late = ASKING, ""
+        self._message, self._delay = ASKING, ""
         self._due = 0.0
         self._records: dict[Key, RunRecord] = {}
         self._merging: dict[Key, RunRow] = {}
@@ -65,24 +65,24 @@ class BackendRuns:
 
     @property
     def message(self) -> str:
-        """What keeps it from answering, in words; empty when all is well."""
-        return self._said or self._late
+        """Why there is no (full) answer; empty when all is well."""
+        return self._message or self._delay
 
     @property
     def settled(self) -> bool:
-        """Whether it has answered, or it is known why it does not."""
-        return self.listed or self._said != ASKING
+        """Whether it has answered, or its error is known."""
+        return self.listed or self._message != ASKING
 
     def ask_now(self) -> None:
-        """Do not wait for the next round."""
+        """Begin the next round now."""
         self._again.set()
 
-    async def keep(self) -> None:
-        """Round after round, for ever."""
+    async def poll(self) -> None:
+        """Do round after round, until cancelled."""
         try:
             while True:
                 await self._round()
-                await self._rest()
+                await self._wait()
         finally:
             if self._completing is not None:
                 self._completing.cancel()
@@ -92,31 +92,31 @@ class BackendRuns:
             if time.monotonic() >= self._due:
                 await self._list()
             live = [row for row in self.rows.values() if row.live]
-            self._note(await self._late_after(live))
+            self._note(await self._read_all(live))
             if any(self._folds[row.key].over for row in live if row.key in self._folds):
                 self._due = 0.0
         except VfmError as error:
-            self._say(error.message, error.hint.text if error.hint else "")
-        except Exception as error:  # whatever a backend's libraries raise: it is shown, and the others go on
-            self._say(f"{type(error).__name__}: {error}")
+            self._show(error.message, error.hint.text if error.hint else "")
+        except Exception as error:  # of a backend's libraries: shown, while other backends go on
+            self._show(f"{type(error).__name__}: {error}")
 
     async def _list(self) -> None:
-        """Ask for the runs; one that takes its time over that is asked less often."""
+        """List the runs; a slow backend is asked less often."""
         began = time.monotonic()
-        self._due = began + LATER  # should it fail
-        await self._merge(await deadline.patiently(self._ask(), self._say, "asking anew"))
+        self._due = began + LATER  # in case of an error
+        await self._merge(await deadline.answer_of(self._ask(), self._show, "asking anew"))
         self.listed = True
-        self._say("")
+        self._show("")
         ended = time.monotonic()
         self._due = ended + min(max(SOON if self._busy else LATER, (ended - began) * 8), 30.0)
-        self._go_on_completing()
+        self._complete_more()
 
     @property
     def _busy(self) -> bool:
         return self.seen and any(row.live for row in self.rows.values())
 
-    async def _rest(self) -> None:
-        """Until the next round: live runs are read every second, listed or not."""
+    async def _wait(self) -> None:
+        """Wait for the next round: live runs are read every second, also between two listings."""
         delay = SOON if self._busy else self._due - time.monotonic()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._again.wait(), max(delay, 0.0))
@@ -124,18 +124,18 @@ class BackendRuns:
         self._again.clear()
 
     async def _ask(self) -> list[RunRecord]:
-        # Making a backend may import its libraries, which takes as long as many frames.
+        # Creating a backend may import its libraries, which takes as long as many frames.
         backend = await asyncio.to_thread(self._client.backend, self.name)
         records = await self._client.runs_of(self.name)
         self.notices = tuple(backend.notices)
         return records
 
-    def _say(self, message: str, advice: str = "") -> None:
-        self._said, self.advice = message, advice
+    def _show(self, message: str, advice: str = "") -> None:
+        self._message, self.advice = message, advice
         self._changed()
 
     async def _merge(self, records: Sequence[RunRecord]) -> None:
-        """The backend's runs are these; what was read of their streams stays."""
+        """Take the listed records; what was read of their streams stays."""
         known, self._records = self._records, {}
         self._merging = {}
         for number, record in enumerate(records, 1):
@@ -149,22 +149,22 @@ class BackendRuns:
         self.rows, self._merging = self._merging, {}
         self._folds = {key: fold for key, fold in self._folds.items() if key in self.rows}
 
-    def _go_on_completing(self) -> None:
-        """Read what is left of runs that are over, beside the rounds: there may be thousands."""
+    def _complete_more(self) -> None:
+        """Read the streams of runs that are over, beside the rounds: there may be thousands."""
         if self._completing is None or self._completing.done():
             left = [row for row in self.rows.values() if not row.live and not row.complete]
             self._completing = asyncio.create_task(self._complete(left)) if left else None
 
     async def _complete(self, rows: Sequence[RunRow]) -> None:
-        self._note(await self._late_after(rows))
+        self._note(await self._read_all(rows))
 
-    def _note(self, late: str) -> None:
-        if late != self._late:
-            self._late = late
+    def _note(self, delay: str) -> None:
+        if delay != self._delay:
+            self._delay = delay
             self._changed()
 
-    async def _late_after(self, rows: Sequence[RunRow]) -> str:
-        """Take in what these runs have said since; returns what kept that from being done."""
+    async def _read_all(self, rows: Sequence[RunRow]) -> str:
+        """Read the streams of these runs; returns what prevented it, or an empty string."""
         waiting = iter(rows)
 
         async def read() -> None:
@@ -183,28 +183,28 @@ class BackendRuns:
 
     async def _read(self, row: RunRow) -> None:
         key, record = row.key, self._records.get(row.key)
-        if record is None:  # removed meanwhile
+        if record is None:  # deleted meanwhile
             return
         fold = self._folds.setdefault(key, RunFold())
         try:
-            async with asyncio.timeout(deadline.PATIENCE):
+            async with asyncio.timeout(deadline.REPORT_AFTER):
                 row = await self._priced(row)
                 async for batch in self._client.of(record).follow(record, fold.position, live=False):
                     await asyncio.to_thread(fold.take, batch.lines, batch.position)
         except TimeoutError:
-            late = f"no answer for {deadline.PATIENCE:.0f} s"
-            raise BackendError(f"{late} about {row.run_id}, still trying") from None
+            delay = f"no answer for {deadline.REPORT_AFTER:.0f} s about {row.run_id}"
+            raise BackendError(f"{delay}, still trying") from None
         except BackendError:
             raise
         except VfmError:
-            # It has said nothing yet, or what it said is gone or another: it is read anew the next time.
+            # No output yet, or it was deleted or replaced: read it from its beginning the next time.
             self._folds.pop(key, None)
         self._put(fold.row(row), record)
         if not row.live:
             self._folds.pop(key, None)
 
     async def _priced(self, row: RunRow) -> RunRow:
-        """The row with its price; asked for once a run and session."""
+        """The row with its price, which is asked for once."""
         if row.price is not None or row.key in self._asked_price:
             return row
         price = await price_an_hour(self._client, row)
@@ -212,7 +212,7 @@ class BackendRuns:
         return replace(row, price=price)
 
     def _put(self, row: RunRow, record: RunRecord) -> None:
-        """A row has changed, perhaps in mid-merge; one whose status changed meanwhile is read again."""
+        """Store a changed row, also during a merge; not if its status has changed meanwhile."""
         row = replace(row, complete=not row.live, cost=_cost(record, row.price, self._clock()))
         for rows in (self.rows, self._merging):
             known = rows.get(row.key)
@@ -222,7 +222,7 @@ class BackendRuns:
 
 
 def _row(record: RunRecord, known: RunRow | None) -> RunRow:
-    """A record as a row; what was known of it from its stream stays."""
+    """A record as a row; what its stream has added to the known row stays."""
     same = known is not None and (known.status, known.ended) == (record.status, record.ended)
     if known is not None and known.complete and same:
         return known

@@ -1,7 +1,6 @@
-"""What a run costs: an hour of it, and the time that its machines took, all attempts together.
+"""The estimated cost of a run: its price an hour, times the hours that it had machines, over all attempts.
 
-Owns reckoning that from a run's record, and the spec of one that says no price. The table of prices is
-`config/prices.py`'s; what Modal bills is Modal's to say.
+The price is the record's, or what today's table says for its spec (`planning/prices.py`).
 """
 
 from __future__ import annotations
@@ -20,10 +19,9 @@ if TYPE_CHECKING:
 
 
 async def price_an_hour(client: Client, row: RunRow | RunRecord) -> float | None:
-    """US dollars, as the run's record says, or as its spec makes today's table say; None on this machine,
-    which costs nothing, and where nothing tells.
+    """US dollars an hour; None on this machine, and where neither record nor spec tells.
 
-    Raises `BackendError` where the backend cannot be asked.
+    Raises `BackendError` where the backend cannot be reached.
     """
     if row.backend == "local":
         return None
@@ -36,12 +34,12 @@ async def price_an_hour(client: Client, row: RunRow | RunRecord) -> float | None
         return await asyncio.to_thread(_price, data, client)
     except BackendError:
         raise
-    except VfmError:  # no spec, or a table of prices that the user has to mend: the launch form says so
+    except VfmError:  # no spec, or a broken table of prices, which the launch form reports
         return None
 
 
 def machine_seconds(record: RunRecord, now: float) -> float | None:
-    """How long the run has had a machine: between two attempts it has none, and costs nothing."""
+    """Seconds that the run had machines; between two attempts it has none. None before it has started."""
     attempts = [(a.started, a.ended) for a in record.attempts]
     if not attempts:
         if record.started is None:
@@ -49,14 +47,14 @@ def machine_seconds(record: RunRecord, now: float) -> float | None:
         attempts = [(record.started, record.ended)]
     seconds = 0.0
     for number, (began, ended) in enumerate(attempts, 1):
-        if ended is None:  # going on; or nobody saw it end, which was at the latest when the next one began
+        if ended is None:  # live, or its end was not recorded: at the latest when the next one began
             ended = attempts[number][0] if number < len(attempts) else record.ended or now
         seconds += max(0.0, ended - began)
     return seconds
 
 
 def estimate(record: RunRecord, now: float, price: float | None = None) -> float | None:
-    """US dollars so far, or in all, at `price` an hour (the record's own, where none is given)."""
+    """US dollars so far, at `price` an hour (default: the record's)."""
     price = record.usd_per_hour if price is None else price
     seconds = machine_seconds(record, now)
     return None if price is None or seconds is None else price * seconds / 3600

@@ -1,7 +1,6 @@
-"""A run once more: as it was, or as a draft to change first.
+"""Launch a run again: as it was, or as a draft to change first.
 
-Owns finding out what a run was asked to do, from what it keeps in its volume, whichever backend it ran
-on, and that an evaluation which broke off is gone on with. Planning is plan's, starting the backend's.
+Owns reading a run's spec from its volume, and having an interrupted evaluation continue.
 """
 
 from __future__ import annotations
@@ -25,32 +24,24 @@ from tui.planning.plan import Plan
 from tui.settings import Settings
 
 
-async def rerun(client: Client, settings: Settings, run_id: str) -> RunRecord:
-    """Start the same run again, under the names of today's `.env`.
-
-    Raises `RunNotFound`, `ConfigError` where the run does not say what it was, and what planning and
-    launching raise.
-    """
-    return await client.launch(await plan_again(client, settings, run_id))
-
-
 async def plan_again(client: Client, settings: Settings, run_id: str) -> Plan:
-    """What `rerun` would launch, and at what price. Raises what it raises but for the launch.
+    """Plan the same run again, under the names of today's `.env`.
 
-    An evaluation that broke off is gone on with: its episodes that are over are not played again.
+    An interrupted evaluation continues: episodes that are over are not played again. Raises `RunNotFound`,
+    `ConfigError` where the run's spec cannot be read, and what planning raises.
     """
     run = await client.find(run_id)
     draft = await draft_of(client, settings, run.run_id)
     plan = await asyncio.to_thread(draft.plan, settings)
     if not (resume := _left_behind(client, run, plan)):
         return plan
-    notice = f"goes on with {run.run_id}: its episodes that are over are not played again"
+    notice = f"continues {run.run_id}: episodes that are over are not played again"
     request = plan.request.model_copy(update={"resume": resume})
     return replace(plan, request=request, notices=[*plan.notices, notice])
 
 
 def _left_behind(client: Client, run: RunRecord, plan: Plan) -> str:
-    """Where the worker finds an evaluation that broke off; empty where it cannot, or there is none."""
+    """The directory of the interrupted evaluation, where the worker can read it; else empty."""
     if run.kind != "evaluate" or run.status not in ("failed", "cancelled"):
         return ""
     if run.backend == "local":
@@ -60,18 +51,18 @@ def _left_behind(client: Client, run: RunRecord, plan: Plan) -> str:
 
 
 async def draft_of(client: Client, settings: Settings, run_id: str) -> Draft:
-    """A run as a draft: its config, what had been typed over it, and whatever differs from today's file.
+    """A run as a draft: its config, its overrides, and whatever differs from today's file.
 
-    Where the file is gone, all that differs from the defaults is typed by the run. Raises `RunNotFound`
-    and `ConfigError`.
+    Where the file is gone, the draft is the defaults with all that differs. Raises `RunNotFound` and
+    `ConfigError`.
     """
     run = await client.find(run_id)
-    spec, provenance = await _asked(client, run)
+    spec, provenance = await _spec(client, run)
     return await asyncio.to_thread(_draft, run, spec, provenance, settings)
 
 
-async def _asked(client: Client, run: RunRecord) -> tuple[ExperimentSpec, dict[str, Provenance]]:
-    """The run's spec and where its values came from."""
+async def _spec(client: Client, run: RunRecord) -> tuple[ExperimentSpec, dict[str, Provenance]]:
+    """The run's spec and where its values came from. Raises `ConfigError`."""
     path = str(layout.run_path(run.run_id) / layout.SPEC)
     try:
         data = from_json(await client.read(run.outputs, path, backend=run.backend))
@@ -80,8 +71,8 @@ async def _asked(client: Client, run: RunRecord) -> tuple[ExperimentSpec, dict[s
         return spec, {key: Provenance.model_validate(source) for key, source in sources.items()}
     except (ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise ConfigError(
-            f"{run.outputs}:{path} does not say what {run.run_id} was asked to do: {error}",
-            hint=Hint("launch its config anew"),
+            f"{run.outputs}:{path} is damaged: {error}",
+            hint=Hint("launch its config again"),
         ) from error
 
 
@@ -89,31 +80,31 @@ def _draft(
     run: RunRecord, spec: ExperimentSpec, provenance: dict[str, Provenance], settings: Settings
 ) -> Draft:
     values = {".".join(key): value for key, value in layers.leaves(spec.model_dump())}
-    # What was set by itself will be again.
-    asked = [row for row in schema.rows() if not _is_derived(row, provenance)]
+    # What was derived will be derived again.
+    rows = [row for row in schema.rows() if not _is_derived(row, provenance)]
     try:
         draft = Draft.load(run.config_path, settings.project_dir, kind=run.kind, backend=run.backend)
         for key, source in provenance.items():
             if source.layer == "set" and key in values:
                 draft.put_value(key, values[key], YOU)
-        _equalise(draft, spec, asked)
+        _equalise(draft, spec, rows)
     except ConfigProblems:
         draft = Draft(kind=run.kind, backend=run.backend)
-    if draft.resolved is None or _other(draft, spec, asked):
-        # The file is gone, or no longer one that typing turns into what the run had.
+    if draft.resolved is None or _differing(draft, spec, rows):
+        # The file is gone, or overrides cannot turn it into the run's spec.
         draft = Draft(kind=run.kind, backend=run.backend)
-        _equalise(draft, spec, asked)
+        _equalise(draft, spec, rows)
     return draft
 
 
-def _equalise(draft: Draft, spec: ExperimentSpec, asked: list[Row]) -> None:
-    """Type whatever the run had and the draft has not."""
-    for row in _other(draft, spec, asked):
+def _equalise(draft: Draft, spec: ExperimentSpec, rows: list[Row]) -> None:
+    """Override whatever differs from the run."""
+    for row in _differing(draft, spec, rows):
         draft.put_value(row.key, value_at(spec, row), RUN)
 
 
-def _other(draft: Draft, spec: ExperimentSpec, asked: list[Row]) -> list[Row]:
-    return [row for row in asked if draft.value(row) != value_at(spec, row)]
+def _differing(draft: Draft, spec: ExperimentSpec, rows: list[Row]) -> list[Row]:
+    return [row for row in rows if draft.value(row) != value_at(spec, row)]
 
 
 def _is_derived(row: Row, provenance: dict[str, Provenance]) -> bool:

@@ -1,7 +1,7 @@
-"""A run that is over goes on in its own directory: what may be changed for that, and why it may not.
+"""Resume a run that is over, in its own directory.
 
-Owns finding out what the run was asked to do, from what it keeps in its volume, and refusing what would make
-another run of it. How it goes on is the backend's; the same again under a new name is `rerun`'s.
+Owns reading the run's request from its volume, and which keys may change: none that would make it another
+training or evaluation. `rerun.py` launches the same again, as a new run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tui.planning.prices import price_of
 from tui.settings import Settings
 
 SECTIONS = ("modal", "budget", "vllm", "wandb")
-"""Sections that may change: the machine, what it may cost, how the server runs, where numbers go."""
+"""Sections that may change: the machine, its cost, how the server runs, where metrics go."""
 KEYS = frozenset(
     {
         "training.steps",
@@ -43,16 +43,16 @@ KEYS = frozenset(
         "evaluation.rollouts_per_example",
     }
 )
-"""Other keys that may: how long it goes on, how a step is divided, what is saved and shown."""
+"""Other keys that may change: how long the run is, how a step is divided, what is saved and shown."""
 OF_AN_EVALUATION = frozenset({"vllm.max_model_len", "vllm.enable_auto_tool_choice", "vllm.tool_call_parser"})
-"""Keys of those sections that decide what an evaluation's model is asked, so that its score would mix two."""
+"""Exceptions for evaluations: they decide what the model is asked, so that its score would mix two."""
 
 
 async def plan_resume(client: Client, settings: Settings, run_id: str, typed: Sequence[str] = ()) -> Plan:
-    """What resuming a run would do, and at what price. `typed` are `KEY=VALUE` words laid over its config.
+    """Plan resuming a run; `typed` are overrides (`KEY=VALUE`).
 
-    Raises `RunNotFound`, `ConfigError` and `ConfigProblems` where there is nothing to resume, or a change
-    would make another run of it.
+    Raises `RunNotFound`, `ConfigError` where there is nothing to resume, and `ConfigProblems` for keys that
+    may not change.
     """
     run = await client.status(await client.find(run_id))
     if not run.ended_already:
@@ -86,18 +86,18 @@ async def plan_resume(client: Client, settings: Settings, run_id: str, typed: Se
 
 
 def beginning(run: RunRecord) -> str:
-    """Where a run that is resumed begins, in a sentence."""
+    """Where a resumed run begins, in a sentence."""
     if run.kind == "evaluate":
         return "episodes that are over are not played again"
     if run.reached is None:
-        return "it goes on from its newest whole checkpoint, or at step 0 where there is none"
+        return "it continues from its newest complete checkpoint, or at step 0 if there is none"
     if run.reached.checkpoint is None:
-        return "no checkpoint was saved: it starts again at step 0, in the same directory"
-    return f"it goes on from the checkpoint of step {run.reached.checkpoint}"
+        return "no checkpoint was saved: it starts again at step 0"
+    return f"it continues from the checkpoint of step {run.reached.checkpoint}"
 
 
 def offer(run: RunRecord) -> str:
-    """How far an interrupted run came, and the command that resumes it."""
+    """How far an interrupted run got, and the command that resumes it."""
     return f"{run.run_id} was interrupted{_at(run.reached)}: vfm resume {run.run_id}"
 
 
@@ -114,7 +114,7 @@ async def _request(client: Client, run: RunRecord) -> LaunchRequest:
         request = LaunchRequest.model_validate_json(await client.read(run.outputs, path, backend=run.backend))
     except ValueError as error:
         raise ConfigError(
-            f"{run.outputs}:{path} does not say what {run.run_id} was asked to do",
+            f"{run.outputs}:{path} is damaged",
             cause=str(error).partition("\n")[0],
             hint=Hint(f"run it again: vfm rerun {run.run_id}"),
         ) from error
@@ -124,11 +124,11 @@ async def _request(client: Client, run: RunRecord) -> LaunchRequest:
 
 
 def _changed(request: LaunchRequest, changes: Sequence[Override]) -> ExperimentSpec:
-    """The run's spec with the changes. Raises `ConfigProblems` with each that cannot be."""
+    """The run's spec with the changes. Raises `ConfigProblems` with each invalid one."""
     problems = [problem for o in changes if (problem := _refusal(request, o)) is not None]
     if problems:
         again = shlex.join(overrides.shown_options(changes))
-        raise ConfigProblems(problems, Hint(f"for another training: vfm launch CONFIG {again}"))
+        raise ConfigProblems(problems, Hint(f"for a new run: vfm launch CONFIG {again}"))
     data = request.spec.model_dump()
     for change in changes:
         section: dict[str, Any] = data
@@ -139,21 +139,21 @@ def _changed(request: LaunchRequest, changes: Sequence[Override]) -> ExperimentS
         spec = ExperimentSpec.model_validate(data)
     except ValidationError as error:
         typed = {o.key: o.where for o in changes}
-        all_of_them = ", ".join(typed.values())
+        all_options = ", ".join(typed.values())
         found = [
             (tuple(map(str, e["loc"])), str(e["msg"]).removeprefix("Value error, ")) for e in error.errors()
         ]
         raise ConfigProblems(
             [
-                Problem(f"{'.'.join(key)}: {said}" if key else said, typed.get(key, all_of_them))
-                for key, said in found
+                Problem(f"{'.'.join(key)}: {text}" if key else text, typed.get(key, all_options))
+                for key, text in found
             ]
         ) from error
     if spec.episodes_per_step != request.spec.episodes_per_step:
         raise ConfigError(
             f"a step of {request.run_id} has {request.spec.episodes_per_step} episodes, and would have "
-            f"{spec.episodes_per_step}: that is another training",
-            hint=Hint("batch_size × gradient_accumulation_steps has to stay as it is"),
+            f"{spec.episodes_per_step}: that would be another training",
+            hint=Hint("keep batch_size × gradient_accumulation_steps"),
         )
     return spec
 
@@ -170,12 +170,12 @@ def _refusal(request: LaunchRequest, change: Override) -> Problem | None:
     if may_change(change.dotted, request.kind):
         return None
     what = "evaluation" if request.kind == "evaluate" else "training"
-    said = f"{change.dotted} cannot change in mid-run: it would be another {what}"
-    return Problem(said, change.where, change.dotted)
+    text = f"{change.dotted} cannot change in mid-run: it would be another {what}"
+    return Problem(text, change.where, change.dotted)
 
 
 def _check_there_is_work(run: RunRecord, before: ExperimentSpec, now: ExperimentSpec) -> None:
-    """Refuse a run that is done, unless it is to do more."""
+    """Raise `ConfigError` where the run is done and gets nothing more to do."""
     if run.kind == "evaluate":
         more = _episodes(now) > _episodes(before)
         hint = f"play more: vfm resume {run.run_id} --set evaluation.num_examples=N"
@@ -187,22 +187,24 @@ def _check_there_is_work(run: RunRecord, before: ExperimentSpec, now: Experiment
     done = run.reached.done if run.reached is not None and run.kind == "train" else 0
     if now.training.steps < done:
         raise ConfigError(
-            f"{run.run_id} has had {done} steps already: training.steps={now.training.steps} is fewer",
-            hint=Hint(f"leave it at {before.training.steps}, or raise it"),
+            f"{run.run_id} has done {done} steps already: training.steps={now.training.steps} is less",
+            hint=Hint(f"keep {before.training.steps}, or raise it"),
         )
 
 
 def _check_machine(
     request: LaunchRequest, spec: ExperimentSpec, known: dict[str, Provenance], settings: Settings
 ) -> None:
-    """What a launch checks of the machine and the secrets. Raises `ConfigError`."""
+    """Check the machine and secrets as a launch does. Raises `ConfigError`."""
     values = {".".join(key): value for key, value in layers.leaves(spec.model_dump())}
     sources = {**dict.fromkeys(values, Provenance(layer="default")), **known}
     check_spec(Resolved(spec, sources, [], values), settings, request.kind, request.backend)
     if lacks_bfloat16(spec, request.kind, request.backend):
         raise ConfigError(
-            f"{request.run_id} computes in bfloat16, which a {spec.modal.gpu.type} cannot",
-            hint=Hint("take another modal.gpu.type, such as L4", "modal.gpu.type", spec.modal.gpu.type, "L4"),
+            f"{request.run_id} computes in bfloat16, which a {spec.modal.gpu.type} does not support",
+            hint=Hint(
+                "choose another modal.gpu.type, such as L4", "modal.gpu.type", spec.modal.gpu.type, "L4"
+            ),
         )
 
 

@@ -1,7 +1,7 @@
-"""Every run of every backend as rows, kept up to date.
+"""All runs of all backends as rows, kept up to date.
 
-Owns putting the backends' rows together, and the cache that they are shown from before anybody has answered.
-Asking one backend is `backend_runs.py`'s, so that each fails alone. It shows nothing.
+Owns putting the backends' rows together, and the cache that is shown before a backend has answered.
+`poller.py` asks each backend, so that each fails alone.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from tui.services.poller import BackendRuns
 
 KEEP = 5.0
-"""Seconds between two writings of the cache."""
+"""Seconds between two writes of the cache."""
 BETWEEN = 0.2
 """Seconds between two updates."""
 MANY = 10_000
-"""Rows that are brought up to date once a second at most."""
+"""With so many rows, updates come once a second at most."""
 AGAIN = 4.0
-"""Seconds until a client that could not be made is tried again."""
+"""Seconds until the client is created again after an error."""
 
 
 class RunList:
-    """The rows, newest first, and how each backend stands. `updates()` keeps them so."""
+    """All rows, newest first, and the state of each backend. `updates()` keeps them up to date."""
 
     def __init__(
         self,
@@ -43,9 +43,9 @@ class RunList:
     ) -> None:
         self.rows: list[RunRow] = []
         self.backends: list[BackendRuns] = []
-        """How each stands; none until the client is there."""
+        """The pollers; none until there is a client."""
         self.error: VfmError | None = None
-        """What keeps the client from being made."""
+        """Why there is no client."""
         self._connect, self._clock, self._seen = connect, clock, True
         self._cache = RunCache(folder / "runs.json") if folder else None
         self._cached: dict[str, dict[Key, RunRow]] = {}
@@ -54,16 +54,16 @@ class RunList:
 
     @property
     def settled(self) -> bool:
-        """Whether every backend has answered, or said why it does not."""
+        """Whether every backend has answered, or its error is known."""
         return bool(self.backends) and all(backend.settled for backend in self.backends)
 
     @property
     def listed(self) -> bool:
-        """Whether any backend has answered: before that, rows are those of the session before."""
+        """Whether any backend has answered; until then, rows are those of the last session."""
         return any(backend.listed for backend in self.backends)
 
     def see(self, seen: bool) -> None:
-        """Somebody looks at the rows, or looks away."""
+        """The rows have come into sight, or gone."""
         self._seen = seen
         for backend in self.backends:
             backend.seen = seen
@@ -71,12 +71,12 @@ class RunList:
                 backend.ask_now()
 
     def read_first(self) -> None:
-        """Take the newest rows of the session before, in milliseconds: the first frame has them."""
+        """Read the newest rows of the last session, for the first frame; takes milliseconds."""
         self._parts = self._cache.read() if self._cache else iter(())
         self._take(next(self._parts, []))
 
     async def updates(self) -> AsyncGenerator[RunList, None]:
-        """The list itself: with the cache's rows first, then after each change, at most five a second."""
+        """This list, with the cached rows first, then after each change, at most five a second."""
         if self._parts is None:
             self.read_first()
             yield self
@@ -99,7 +99,7 @@ class RunList:
             await asyncio.gather(asking, saving, return_exceptions=True)
 
     async def _from_cache(self) -> AsyncIterator[None]:
-        """All rows but the first."""
+        """Read the rest of the cache."""
         parts = self._parts or iter(())
         while (rows := await asyncio.to_thread(next, parts, None)) is not None:
             self._take(rows)
@@ -111,7 +111,7 @@ class RunList:
             self._cached.setdefault(row.backend, {})[row.key] = row
 
     async def _ask(self) -> None:
-        """One task a backend, so that none waits for another."""
+        """Poll each backend in a task of its own."""
         client = await self._client()
         from tui.services.poller import BackendRuns
 
@@ -122,7 +122,7 @@ class RunList:
         self._tell()
         async with asyncio.TaskGroup() as group:
             for backend in self.backends:
-                group.create_task(backend.keep())
+                group.create_task(backend.poll())
 
     async def _client(self) -> Client:
         while True:
@@ -151,10 +151,7 @@ class RunList:
             await asyncio.sleep(KEEP)
 
     async def save(self) -> None:
-        """Keep the rows for the next session's first frame, where they have changed.
-
-        A disk that refuses them costs that first frame its rows, no more.
-        """
+        """Write the cache for the next session's first frame, if rows have changed; ignores `OSError`."""
         async with self._saving:
             if self._unsaved and self.listed and self._cache is not None:
                 self._unsaved = False

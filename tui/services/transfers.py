@@ -1,7 +1,6 @@
-"""Downloads and uploads under way: they outlive the screen that began them.
+"""Downloads and uploads of the app, which outlive the screen that started them.
 
-Owns their order, their states, how fast they go, and breaking them off and going on. Copying, resuming
-and verifying are the backends'.
+Owns their order, states and speed. Backends copy, resume and verify.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ Direction = Literal["download", "upload"]
 State = Literal["waiting", "running", "paused", "done", "failed", "cancelled"]
 OVER: frozenset[State] = frozenset({"done", "failed", "cancelled"})
 AT_ONCE = 2
-"""Jobs that run at the same time; the others wait their turn."""
+"""Jobs that run at the same time; others wait."""
 WINDOW = 5.0
-"""Seconds over which speed is taken."""
+"""Seconds over which the speed is averaged."""
 UPDATES = 0.1
 """Seconds between two updates, at least."""
 
@@ -44,60 +43,60 @@ class Job:
     backend: str
     volume: str
     path: str
-    """In the volume: what is downloaded, or the folder that is uploaded into."""
+    """In the volume: what is downloaded, or the folder to upload into."""
     local: Path
-    """On this machine: the folder that is downloaded into, or what is uploaded."""
+    """On this machine: the folder to download into, or what is uploaded."""
     state: State = "waiting"
     done: int = 0
-    """Bytes that have arrived, those of earlier attempts and identical files included."""
+    """Bytes that have arrived, with those of earlier attempts and of identical files."""
     total: int = 0
-    """Bytes; 0 until they were counted."""
+    """Bytes; 0 until counted."""
     fetched: int = 0
-    """Bytes that this attempt carried over."""
+    """Bytes that this attempt has copied."""
     skipped: int = 0
     """Files that were there already, identical."""
     left_out: list[LeftOut] = field(default_factory=list)
-    """What could not be copied as a file or a folder."""
+    """Entries that are neither file nor folder, or cannot be read."""
     force: bool = False
-    """Whether files that are there and differ are replaced."""
+    """Whether existing files that differ are replaced."""
     current: str = ""
-    """The file under way."""
+    """The file that is copied now."""
     error: VfmError | None = None
     clock: Callable[[], float] = time.monotonic
     _samples: deque[tuple[float, int]] = field(default_factory=deque)
 
     @property
     def name(self) -> str:
-        """What is copied, in one word: its last name; a whole volume's own."""
+        """The last part of the path; of a whole volume, its name."""
         if self.direction == "upload":
             return self.local.name
         return PurePosixPath(self.path).name or self.volume
 
     @property
     def what(self) -> str:
-        """Where it comes from."""
+        """The source: `VOLUME:PATH` or a local path."""
         return self._inside if self.direction == "download" else str(self.local)
 
     @property
     def where(self) -> str:
-        """Where it goes to."""
+        """The target: `VOLUME:PATH` or a local path."""
         return str(self.local) if self.direction == "download" else self._inside
 
     @property
     def over(self) -> bool:
-        """Whether it has ended, however it did."""
+        """Whether it has ended."""
         return self.state in OVER
 
     @property
     def fraction(self) -> float:
-        """How much of it is there, from 0 to 1."""
+        """The share that has arrived, from 0 to 1."""
         if self.total:
             return min(self.done / self.total, 1.0)
         return 1.0 if self.state == "done" else 0.0
 
     @property
     def speed(self) -> float | None:
-        """Bytes per second of late; None where that is not known yet, or nothing moves."""
+        """Bytes per second; None while unknown."""
         if self.state != "running" or len(self._samples) < 2:
             return None
         (began, had), (_, has) = self._samples[0], self._samples[-1]
@@ -106,7 +105,7 @@ class Job:
 
     @property
     def eta(self) -> float | None:
-        """Seconds that it will still take at this speed."""
+        """Seconds left at this speed."""
         speed = self.speed
         return (self.total - self.done) / speed if speed and self.total else None
 
@@ -116,15 +115,15 @@ class Job:
 
     @property
     def notes(self) -> list[str]:
-        """What was there already and what was left out, counted."""
-        there, left = self.skipped, len(self.left_out)
+        """How many files were there already, and how many entries were left out."""
+        same, left = self.skipped, len(self.left_out)
         return [
-            *([f"{there:,} {'file was' if there == 1 else 'files were'} there already"] if there else []),
+            *([f"{same:,} {'file was' if same == 1 else 'files were'} there already"] if same else []),
             *([f"{left:,} left out"] if left else []),
         ]
 
     def take(self, transfer: Transfer) -> None:
-        """How far it is, as the backend tells it."""
+        """Take the backend's progress."""
         now = self.clock()
         self.done, self.total, self.fetched = transfer.done, transfer.total, transfer.fetched
         self.skipped, self.current = len(transfer.skipped), transfer.path
@@ -134,7 +133,7 @@ class Job:
             self._samples.popleft()
 
     def begin(self) -> None:
-        """Nothing has happened in this attempt yet."""
+        """Begin an attempt."""
         self.state, self.error = "running", None
         self.fetched = self.skipped = 0
         self.left_out = []
@@ -143,10 +142,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Removal:
-    """What deleting would take away."""
+    """What a deletion deletes."""
 
     count: int
-    """Files, and links, which go by themselves."""
+    """Files and links; the targets of links stay."""
     bytes: int
     is_link: bool = False
     """Only a link is deleted: its target stays."""
@@ -156,7 +155,7 @@ class Removal:
 
 
 class Transfers:
-    """All jobs of one app, newest last. Made and used on the event loop."""
+    """All jobs of an app, newest last. For use on the event loop."""
 
     def __init__(
         self,
@@ -174,21 +173,21 @@ class Transfers:
 
     @property
     def active(self) -> int:
-        """Jobs that run or wait their turn: quitting the app breaks them off."""
+        """The number of jobs that run or wait; quitting the app stops them."""
         return sum(job.state in ("waiting", "running") for job in self.jobs)
 
     def start_download(self, backend: str, volume: str, path: str, dest: str | Path) -> Job:
-        """Bring a file, a folder or (path "") a whole volume into the folder `dest`."""
+        """Download a file, a folder or (path "") a whole volume into the folder `dest`."""
         folder = Path(dest).expanduser()
         return self._start(Job("download", backend, volume, path, folder, clock=self._clock))
 
     def start_upload(self, backend: str, volume: str, source: str | Path, path: str) -> Job:
-        """Bring a file or folder of this machine into the folder `path` of a volume."""
+        """Upload a local file or folder into the folder `path` of a volume."""
         source = Path(source).expanduser()
         return self._start(Job("upload", backend, volume, path, source, clock=self._clock))
 
     async def pause(self, job: Job) -> None:
-        """Stop after the chunk under way; what has arrived stays."""
+        """Stop after the current chunk; what has arrived stays."""
         if not job.over and job.state != "paused":
             await self._stop(job, "paused")
 
@@ -199,46 +198,48 @@ class Transfers:
                 return
 
     def replace(self, job: Job) -> None:
-        """Start a failed job again, and let it replace files that are there and differ."""
+        """Start a failed job again, replacing existing files that differ."""
         job.force = True
         self.resume(job)
 
     def resume(self, job: Job) -> None:
-        """Go on where it broke off: after a pause, a failure, or when it was cancelled."""
+        """Continue a job that was paused or cancelled, or that failed."""
         if job.state in ("paused", "failed", "cancelled"):
             job.state, job.error = "waiting", None
             self._go(job)
 
     async def cancel(self, job: Job) -> None:
-        """Give up. The part that has arrived stays, so that a later attempt goes on from it."""
+        """Cancel a job. What has arrived stays, so that a later attempt continues there."""
         if not job.over:
             await self._stop(job, "cancelled")
 
-    async def break_off(self, patience: float = 0.8) -> list[Job]:
-        """Stop all of them, since the app ends; returns those that are left half way.
+    async def stop_all(self, timeout: float = 0.8) -> list[Job]:
+        """Stop all jobs, since the app ends; returns the unfinished ones.
 
-        One that does not stop within so many seconds, since its disk or its network hangs, is left behind.
+        A job that does not stop within `timeout` seconds, since its disk or network hangs, is abandoned.
         """
         left = [job for job in self.jobs if not job.over]
         tasks = []
-        for job in sorted(left, key=lambda job: job.state != "waiting"):  # none begins for one that ends
+        for job in sorted(
+            left, key=lambda job: job.state != "waiting"
+        ):  # waiting ones first, so that none starts
             if job.state != "paused":
                 tasks.append(self._tasks[job])
                 tasks[-1].cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=patience)
+            await asyncio.wait(tasks, timeout=timeout)
         for job in (left := [job for job in left if not job.over]):
             job.state = "paused"
         return left
 
     def clear(self) -> None:
-        """Forget the jobs that are over."""
+        """Remove the jobs that are over."""
         self.jobs = [job for job in self.jobs if not job.over]
         self._tasks = {job: self._tasks[job] for job in self.jobs}
         self._tell()
 
     async def updates(self) -> AsyncIterator[None]:
-        """One item at once, and one whenever jobs changed; at most ten a second."""
+        """Yields at once, and whenever a job has changed; at most ten times a second."""
         seen = -1
         while True:
             while seen == self._version:
@@ -250,7 +251,7 @@ class Transfers:
     def _start(self, job: Job) -> Job:
         twin = next((old for old in self.jobs if _same(old, job) and not old.over), None)
         if twin is not None:
-            return twin  # two copies into the same files would spoil one another
+            return twin  # two copies would write the same files
         self.jobs.append(job)
         self._go(job)
         return job
@@ -269,9 +270,9 @@ class Transfers:
             except VfmError as error:
                 job.state, job.error = "failed", error
             except Exception as error:
-                # A job has no screen to fail on: whatever went wrong is shown with the job.
+                # No screen waits for the job: its line shows the error.
                 job.state = "failed"
-                job.error = VfmError(f"{type(error).__name__}: {error}", hint=Hint("start it once more"))
+                job.error = VfmError(f"{type(error).__name__}: {error}", hint=Hint("start it again"))
         self._tell()
         if self._ended:
             self._ended(job)
@@ -293,7 +294,7 @@ class Transfers:
         task = self._tasks[job]
         task.cancel()
         await asyncio.wait({task})
-        if not job.over:  # it may have ended in the meantime
+        if not job.over:  # it may have ended meanwhile
             job.state = state
         self._tell()
 
@@ -304,19 +305,19 @@ class Transfers:
 
 
 async def removal(client: Client, run: RunRecord) -> Removal:
-    """What deleting a run's directory takes away. Raises `VfmError`."""
+    """What deleting a run's directory deletes. Raises `VfmError`."""
     return await _counted(client, run.outputs, str(layout.run_path(run.run_id)), run.backend)
 
 
 async def to_remove(client: Client, volume: str, path: str, backend: str | None = None) -> Removal:
-    """What deleting a path takes away. Raises `ConfigError` where a run that is going on writes there."""
+    """What deleting a path deletes. Raises `ConfigError` where a live run writes there."""
     goes = await _counted(client, volume, path, backend)
     runs = await client.runs_of(backend) if backend else (await client.runs()).rows
     for run in runs:
-        at_work = not run.ended_already and run.outputs == volume
-        if at_work and _overlap(PurePosixPath(path), layout.run_path(run.run_id)):
-            hint = Hint(f"wait for its end, or stop it: vfm cancel {run.run_id}")
-            raise ConfigError(f"{path or volume} is in use: the run {run.run_id} goes on", hint=hint)
+        is_live = not run.ended_already and run.outputs == volume
+        if is_live and _overlap(PurePosixPath(path), layout.run_path(run.run_id)):
+            hint = Hint(f"wait until it ends, or stop it: vfm cancel {run.run_id}")
+            raise ConfigError(f"{path or volume} is in use by the run {run.run_id}", hint=hint)
     return goes
 
 
@@ -334,12 +335,12 @@ async def _counted(client: Client, volume: str, path: str, backend: str | None) 
     return Removal(len(gone), sum(entry.size for entry in gone if not entry.is_link))
 
 
-def _overlap(one: PurePosixPath, other: PurePosixPath) -> bool:
-    return one.is_relative_to(other) or other.is_relative_to(one)
+def _overlap(path: PurePosixPath, other: PurePosixPath) -> bool:
+    return path.is_relative_to(other) or other.is_relative_to(path)
 
 
-def _same(one: Job, other: Job) -> bool:
+def _same(job: Job, other: Job) -> bool:
     def key(job: Job) -> tuple[str, ...]:
         return (job.direction, job.backend, job.volume, job.path, str(job.local))
 
-    return key(one) == key(other)
+    return key(job) == key(other)

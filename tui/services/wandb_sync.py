@@ -1,7 +1,7 @@
-"""A run's Weights & Biases report, uploaded after the run by the image's own `wandb`.
+"""Upload a run's Weights & Biases report after the run, by the local image's `wandb`.
 
-Owns finding what was not uploaded yet, fetching it where the run was on Modal, and starting that program with
-the key in its environment alone. Writing the report is the worker's (`remote/output/wandb_report.py`).
+Owns finding what is not uploaded yet, downloading it from Modal, and starting `wandb sync` with the key in its
+environment only.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
     from tui.client import Client
 
 _ASK_ADDRESS = "import wandb; print(wandb.Settings().base_url)"
-_REACHED = 15.0  # seconds that W&B may take to answer at all
+_REACHED = 15.0  # seconds that W&B may take to answer
 _SECRETS = ("WANDB_API_KEY", "WANDB_BASE_URL", "WANDB_ENTITY")
 
 
 @dataclass(frozen=True)
-class Written:
-    """The parts of a run's report, one for each attempt, oldest first."""
+class Report:
+    """A run's report: a part for each attempt, oldest first."""
 
     parts: Sequence[Path]
 
     @property
     def left(self) -> list[Path]:
-        """Those that W&B does not have."""
+        """The parts that W&B does not have."""
         return [part for part in self.parts if not any(part.glob("*.wandb.synced"))]
 
 
-async def fetched(client: Client, settings: Settings, run: RunRecord) -> Written:
-    """The run's report on this machine. Raises `ConfigError` where the run is under way or has none."""
+async def find_report(client: Client, settings: Settings, run: RunRecord) -> Report:
+    """The run's report on this machine. Raises `ConfigError` where the run is live or has no report."""
     if run.status not in FINAL:
         raise ConfigError(
             f"{run.run_id} is still {run.status}: its report is being written",
@@ -63,14 +63,14 @@ async def fetched(client: Client, settings: Settings, run: RunRecord) -> Written
             f"{run.run_id} has no Weights & Biases report",
             hint=Hint("trainings write one where wandb.enabled is true; evaluations write none"),
         )
-    return Written(sorted(parts, key=_began))
+    return Report(sorted(parts, key=_began))
 
 
-def upload(settings: Settings, run: RunRecord, written: Written, say: Callable[[str], None]) -> None:
-    """Upload what W&B does not have, as one report; `say` gets the program's lines.
+def upload(settings: Settings, run: RunRecord, report: Report, say: Callable[[str], None]) -> None:
+    """Upload the parts that W&B does not have, as one report; `say` gets the lines of `wandb sync`.
 
-    Raises `ConfigError` without a key, `ImageError` without a local image, `BackendError` where W&B cannot be
-    reached or does not take all of it.
+    Raises `ConfigError` without a key, `ImageError` without a local image, and `BackendError` where W&B
+    cannot be reached or a part fails.
     """
     secrets = {name: settings.secrets[name] for name in _SECRETS if settings.secrets.get(name)}
     if "WANDB_API_KEY" not in secrets:
@@ -78,7 +78,7 @@ def upload(settings: Settings, run: RunRecord, written: Written, say: Callable[[
     python = image_python(settings, "wandb is in the local image, which is not built yet")
     env = environment(secrets)
     _reach(secrets.get("WANDB_BASE_URL") or _address(python, env))
-    left = written.left
+    left = report.left
     command = [python, "-m", "wandb", "sync", "--include-online", "--id", run.run_id, *map(str, left)]
     with subprocess.Popen(
         command,
@@ -98,27 +98,27 @@ def upload(settings: Settings, run: RunRecord, written: Written, say: Callable[[
         finally:
             if child.poll() is None:  # interrupted
                 child.terminate()
-    if still := written.left:  # wandb's exit code is 0 where it could not upload, too
-        wrong = [line for line in lines if "ERROR" in line] or lines[-1:]
+    if still := report.left:  # wandb exits with 0 also where an upload failed
+        errors = [line for line in lines if "ERROR" in line] or lines[-1:]
         raise BackendError(
             f"{len(left) - len(still)} of {len(left)} parts of the report of {run.run_id} were uploaded",
-            cause="\n".join(wrong),
-            hint=Hint("the same command goes on with the others"),
+            cause="\n".join(errors),
+            hint=Hint("run the same command again for the others"),
         )
 
 
 def _address(python: str, env: dict[str, str]) -> str:
-    """Where the image's wandb reports to, which changes with its version. Raises `BackendError`."""
-    asked = subprocess.run(
+    """The address of the image's wandb, which may change with its version. Raises `BackendError`."""
+    done = subprocess.run(
         [python, "-c", _ASK_ADDRESS], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
-    if asked.returncode:
-        raise BackendError("the image's wandb does not start", cause=asked.stderr.strip()[-2000:])
-    return asked.stdout.strip()
+    if done.returncode:
+        raise BackendError("the image's wandb does not start", cause=done.stderr.strip()[-2000:])
+    return done.stdout.strip()
 
 
 def _reach(address: str) -> None:
-    """Raise `BackendError` where nothing answers: wandb itself would try for a week."""
+    """Raise `BackendError` where nothing answers; wandb itself would retry for a week."""
     try:
         with urllib.request.urlopen(address, timeout=_REACHED):  # any answer will do
             pass
@@ -128,10 +128,10 @@ def _reach(address: str) -> None:
         raise BackendError(
             f"{address} cannot be reached",
             cause=str(error),
-            hint=Hint("see to the connection; WANDB_BASE_URL in .env names a server of your own"),
+            hint=Hint("check the connection; for a server of your own, set WANDB_BASE_URL in .env"),
         ) from error
 
 
 def _began(part: Path) -> str:
-    """When a part was begun, as its folder's name says: `offline-run-20261130_173941-ID`."""
+    """When a part was begun, from its folder's name: `offline-run-20261130_173941-ID`."""
     return part.name.partition("run-")[2]

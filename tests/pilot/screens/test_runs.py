@@ -212,7 +212,7 @@ async def test_the_rows_are_kept_for_the_next_session(home: Path, home_app: Made
 async def test_a_backend_that_hangs_holds_up_nothing(
     home: Path, home_app: Made, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deadline, "PATIENCE", 0.05)
+    monkeypatch.setattr(deadline, "REPORT_AFTER", 0.05)
     three_runs(home)
     app = home_app({"modal": SilentBackend(), "local": client.backends["local"]})
     async with app.run_test(size=(120, 40)):
@@ -237,8 +237,8 @@ async def test_a_backend_that_hangs_holds_up_no_action(
 async def test_a_question_that_is_never_answered_is_asked_anew(
     home: Path, home_app: Made, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deadline, "PATIENCE", 0.01)
-    monkeypatch.setattr(deadline, "GIVE_UP", 0.02)
+    monkeypatch.setattr(deadline, "REPORT_AFTER", 0.01)
+    monkeypatch.setattr(deadline, "GIVE_UP_AFTER", 0.02)
     monkeypatch.setattr(poller, "LATER", 0.01)
     silent = SilentBackend()
     app = home_app({"modal": silent})

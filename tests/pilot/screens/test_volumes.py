@@ -547,8 +547,8 @@ async def test_a_backend_that_hangs_holds_up_nothing(client: Client, run: Path) 
 async def test_a_backend_that_hangs_for_a_minute_is_told_of_given_up_and_asked_again(
     client: Client, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deadline, "PATIENCE", 0.3)
-    monkeypatch.setattr(deadline, "GIVE_UP", 1.2)
+    monkeypatch.setattr(deadline, "REPORT_AFTER", 0.3)
+    monkeypatch.setattr(deadline, "GIVE_UP_AFTER", 1.2)
     far = FarBackend()
     async with shown(with_far(client, far), FilesRequested("local", VOLUME), (200, 60)) as view:
         await view.until(lambda: "still trying" in view.picture, "that it takes a while")

@@ -160,14 +160,14 @@ async def test_all_are_broken_off_and_go_on_another_time(
         transfers.start_download("local", VOLUME, "runs/r1", tmp_path / str(n)) for n in range(AT_ONCE + 2)
     ]
     await until(transfers, lambda: gate.asked == AT_ONCE)
-    assert await transfers.break_off() == jobs
+    assert await transfers.stop_all() == jobs
     assert (transfers.active, gate.asked) == (0, AT_ONCE)
     gate.open.set()
     for job in jobs:
         transfers.resume(job)
     await over(transfers, *jobs)
     assert {job.state for job in jobs} == {"done"}
-    assert await transfers.break_off() == []
+    assert await transfers.stop_all() == []
 
 
 async def test_the_same_copy_is_not_begun_twice(client: Client, tmp_path: Path) -> None:
