@@ -157,7 +157,7 @@ def test_a_package_of_the_index_is_pinned_when_it_is_launched(vfm: Vfm) -> None:
     about, more = ("--set", "training.environment=index:some-env"), index(vfm.folder / "index")
     plan = vfm("launch", str(vfm.config), *about, "--dry-run", **more)
     assert "environment: some_env\n" in plan.stdout
-    assert "some-env is looked up on the package index when it is launched" in plan.stdout
+    assert "some-env comes from the package index" in plan.stdout
     done = vfm("launch", str(vfm.config), *about, script="steps:1 end:done", **more)
     assert done.returncode == 0, done.stderr
     [request] = vfm.home.glob("volumes/*/runs/*-some-env/request.json")

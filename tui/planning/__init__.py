@@ -1,1 +1,1 @@
-"""What a config would launch: plan, GPU memory, price, draft."""
+"""Plans of launches: environment, model, GPU memory, price; drafts of the launch form."""

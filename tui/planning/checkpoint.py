@@ -1,8 +1,8 @@
-"""What `evaluation.checkpoint` means: a training's checkpoint as `RUN:NAME`, or a folder, and where it lies.
+"""Find the checkpoint that `evaluation.checkpoint` names: `RUN:NAME` of a training, or a folder.
 
-Owns finding it, what it brings along (the model and the environment that it was trained with), and the words
-where there is none. It reads a few small files and asks nobody: of a run on Modal it knows what this machine
-has seen of it. Whether the folder holds what it should is the worker's to say.
+Owns finding it, taking the training's model and environment from it, and the errors where there is none. Only
+files of this machine are read: of a run on Modal, what was fetched so far. The worker checks the folder's
+content.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LAST = "last"
 _MODEL, _ENVIRONMENT, _ARGUMENTS = "model.base_model", "training.environment", "training.environment_args"
 _LENGTHS = ("training.max_completion_length", "vllm.max_model_len")
 _ANSWERS = ("model.dtype", "training.max_turns", "training.top_p", *_LENGTHS)
-"""What decides how a model answers: as in the training, unless the config says."""
+"""Keys that decide how a model answers: as in the training, unless the config sets them."""
 _WEIGHTS = ("adapter_config.json", "config.json")
 _SHOWN = 6  # runs that an error names
 _OUTPUTS = "verifiers-outputs-*"
@@ -41,36 +41,36 @@ _OUTPUTS = "verifiers-outputs-*"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What is evaluated in place of a model; the empty one where that is the model itself."""
+    """The checkpoint to evaluate; an empty one where the model itself is evaluated."""
 
     resolved: Resolved
-    """The config, with what the checkpoint brings along."""
+    """The config, with the model and environment of the training."""
     path: str = ""
     """Absolute, where the worker runs."""
     text: str = ""
     """`k3f9x-wordle: checkpoint-40 (★ best, 0.47)`, or the folder."""
     model: str = ""
-    """The model that it was trained from, where that is known."""
+    """The model that it was trained from, where known."""
     why: str = ""
-    """Why it is this model."""
+    """Why this model is taken."""
 
 
 def find_checkpoint(resolved: Resolved, settings: Settings, kind: Kind, backend: str) -> Checkpoint:
-    """What the spec's `evaluation.checkpoint` means where the run will be. Raises `ConfigError`."""
+    """Find the spec's `evaluation.checkpoint`, for the machine of the run. Raises `ConfigError`."""
     text = resolved.spec.evaluation.checkpoint
     if kind != "evaluate" or text is None:
         return Checkpoint(resolved)
     outputs = layout.outputs_volume(settings.experimenter, settings.experiment)
     where = resolved.provenance[KEY].where
-    finding = _Finding(text, settings.home, backend, outputs, f"{where}: " if ":" in where else "")
+    search = _Search(text, settings.home, backend, outputs, f"{where}: " if ":" in where else "")
     if "/" in text or text.startswith(("~", ".")):
-        path = finding.folder()
+        path = search.folder()
         return Checkpoint(resolved, path, path)
-    found = finding.of_run()
+    found = search.training()
     model, run_id = found.record.model, found.record.run_id
-    laid = _laid_over(resolved, found)
+    derived = _with_training(resolved, found)
     return Checkpoint(
-        laid, found.path, f"{run_id}: {found.saved.label}", model, f"{run_id} was trained on it"
+        derived, found.path, f"{run_id}: {found.saved.label}", model, f"{run_id} was trained on it"
     )
 
 
@@ -85,8 +85,8 @@ class _Found:
     """Dotted key → value: the environment that it was trained in, its options, and how it answered."""
 
 
-def _laid_over(resolved: Resolved, found: _Found) -> Resolved:
-    """A config that names no environment takes the training's; the model is the training's in any case."""
+def _with_training(resolved: Resolved, found: _Found) -> Resolved:
+    """The config with the training's model, and its environment where the config names none."""
     values: dict[str, Any] = {}
     sources = resolved.provenance
     configured = {key for key, source in sources.items() if source.layer != "default"}
@@ -105,26 +105,26 @@ def _laid_over(resolved: Resolved, found: _Found) -> Resolved:
         if sources[_MODEL].layer == "set":
             raise ConfigError(
                 f"{_MODEL} = {typed}, but {found.record.run_id} was trained on {model}",
-                hint=Hint("leave it out: a checkpoint brings its model along", _MODEL, typed, model),
+                hint=Hint("leave it out: a checkpoint has its model", _MODEL, typed, model),
             )
         values[_MODEL] = model
     return resolved.derived(values, f"as {found.record.run_id} was trained") if values else resolved
 
 
-class _Finding:
-    """One look for a checkpoint."""
+class _Search:
+    """A search for one checkpoint."""
 
     def __init__(self, text: str, home: Path, backend: str, outputs: str, place: str) -> None:
         self.text, self.home, self.backend, self.outputs, self.place = text, home, backend, outputs, place
         self.run, _, self.name = text.partition(":")
 
     def folder(self) -> str:
-        """The path of a folder of the user's own."""
+        """The path of the folder that is named."""
         if self.backend != "local":
             if self.text.startswith("/"):
-                return self.text  # a path in the container: only the worker can look
+                return self.text  # a path in the container, which only the worker can check
             raise self._error(
-                f"the checkpoint {self.text!r} is a path on this machine, which {self.backend} cannot see",
+                f"the checkpoint {self.text!r} is a path on this machine, which {self.backend} cannot read",
                 f"upload it (vfm put {self.text} VOLUME:) and name its path under /outputs or /cache",
             )
         path = Path(self.text).expanduser().absolute()
@@ -134,16 +134,16 @@ class _Finding:
             inside = path / layout.CHECKPOINTS if (path / layout.CHECKPOINTS).is_dir() else path
             names = [folder.name for folder in sorted(inside.iterdir()) if _holds_weights(folder)]
             advice = (
-                f"name one of its folders, of {', '.join(names)}"
+                f"name one of its folders: {', '.join(names)}"
                 if names
                 else ("name a folder with an adapter_config.json, or with a model's config.json")
             )
             fix = str(inside / names[-1]) if names else None
-            raise self._error(f"{path} holds no adapter and no weights", advice, fix)
+            raise self._error(f"{path} has no adapter and no weights", advice, fix)
         return str(path)
 
-    def of_run(self) -> _Found:
-        """A training's checkpoint by its name."""
+    def training(self) -> _Found:
+        """The training's checkpoint of that name."""
         run_dir, record = self._find_run()
         if record.kind != "train":
             raise self._error(f"{record.run_id} is an evaluation: it has no checkpoints", "name a training")
@@ -159,24 +159,24 @@ class _Finding:
 
     def _find_run(self) -> tuple[Path, RunRecord]:
         """The run's directory on this machine, and its record."""
-        found = [*self._runs("" if self.run == LAST else self.run)]
         if self.run == LAST:
-            found = sorted((one for one in found if one[1].kind == "train"), key=lambda one: one[1].created)[
-                -1:
-            ]
-        exact = [one for one in found if one[1].run_id == self.run]
+            trainings = [run for run in self._runs("") if run[1].kind == "train"]
+            found = sorted(trainings, key=lambda run: run[1].created)[-1:]
+        else:
+            found = [*self._runs(self.run)]
+        exact = [run for run in found if run[1].run_id == self.run]
         if len(exact or found) == 1:
             return (exact or found)[0]
         if found:
             names = ", ".join(record.run_id for _, record in found[:_SHOWN])
-            raise self._error(f"{self.run!r} may be any of {len(found)} runs", f"type more of it: {names}")
+            raise self._error(f"{self.run!r} matches {len(found)} runs", f"type more of the id: {names}")
         known = sorted({record.run_id for _, record in self._runs("") if record.kind == "train"})
         near = difflib.get_close_matches(self.run, known, _SHOWN, 0.4) or known[:_SHOWN]
         advice = f"the nearest trainings: {', '.join(near)}" if near else "train one first, or name a folder"
         raise self._error(f"no run {self.run!r} is known on this machine", advice, near[0] if near else None)
 
     def _runs(self, prefix: str) -> Iterator[tuple[Path, RunRecord]]:
-        """Runs whose id begins like this, those of the run's own backend first."""
+        """Runs whose ids begin like this, those on the backend of this run first."""
         roots = {"local": self._volumes, "modal": (self.home / "modal").absolute()}
         for name in sorted(roots, key=lambda name: name != self.backend):
             for path in sorted(roots[name].glob(f"{_OUTPUTS}/runs/*/{layout.RECORD}")):
@@ -185,50 +185,50 @@ class _Finding:
 
     def _chosen(self, run_dir: Path, record: RunRecord) -> SavedCheckpoint:
         local = record.backend == "local"
-        found = _on_disk(run_dir) if local else _told(run_dir, done=record.status == "done")
+        found = _on_disk(run_dir) if local else _streamed(run_dir, done=record.status == "done")
         chosen = choose(found, self.name)
         if chosen is not None:
             return chosen
         if not local and not found and self.name:
-            return SavedCheckpoint(self.name)  # nothing of it has come to this machine: the worker looks
+            return SavedCheckpoint(self.name)  # nothing of it was fetched yet: the worker checks
         what = f"no checkpoint {self.name!r}" if self.name else "no checkpoint"
         if not found:
             advice = (
                 "it saves one every training.save_steps steps, and one at its end"
                 if local
-                else f"vfm show {record.run_id} asks Modal for them; or say which: {record.run_id}:final"
+                else f"vfm show {record.run_id} fetches them from Modal; or name one: {record.run_id}:final"
             )
             raise self._error(f"{record.run_id} has {what} that is known here", advice)
         if self.name == "best":
-            what = "no best checkpoint: no held-out score was taken (training.eval_examples)"
+            what = "no best checkpoint: it has no held-out scores (training.eval_examples)"
         names = [saved.name for saved in by_step(found)]
         also = ["best"] if choose(found, "best") else []
         near = difflib.get_close_matches(self.name, [*names, *also], 1, 0.4)
-        there = ", ".join(saved.label for saved in by_step(found))
+        labels = ", ".join(saved.label for saved in by_step(found))
         fix = f"{record.run_id}:{near[0] if near else names[-1]}"
-        raise self._error(f"{record.run_id} has {what}", f"it has: {there}", fix)
+        raise self._error(f"{record.run_id} has {what}", f"it has: {labels}", fix)
 
     def _check_reach(self, record: RunRecord, inside: str) -> None:
-        """Only the volume of the same names is there where the run will be."""
+        """Raise `ConfigError` unless the run will have the training's volume."""
         if record.backend == self.backend and self.backend == "local":
             return
-        here = f"{record.outputs}:{inside}"
         if record.backend != self.backend:
-            to_here = (
-                f"vfm get {here} . brings it here; then name that folder, or launch with --backend modal"
+            download = (
+                f"vfm get {record.outputs}:{inside} . downloads it; then name that folder, or launch with "
+                "--backend modal"
             )
-            to_there = (
-                f"launch with --backend local, or: vfm put PATH {self.outputs}: and name it under /outputs"
+            upload = (
+                f"launch with --backend local, or vfm put PATH {self.outputs}: and name it under /outputs"
             )
             raise self._error(
-                f"{record.run_id} ran on {record.backend}, and this evaluation is to run on {self.backend}",
-                to_here if self.backend == "local" else to_there,
+                f"{record.run_id} ran on {record.backend}, but this evaluation runs on {self.backend}",
+                download if self.backend == "local" else upload,
             )
         if record.outputs != self.outputs:
             names = f"EXPERIMENTER={record.experimenter} EXPERIMENT_NAME={record.experiment}"
             raise self._error(
-                f"{record.run_id} lies in the volume {record.outputs}, and this run gets {self.outputs}",
-                f"launch it under that experiment's names: {names} vfm launch …",
+                f"{record.run_id} is in the volume {record.outputs}, but this run gets {self.outputs}",
+                f"launch it with that experiment's names: {names} vfm launch …",
             )
 
     def _error(self, message: str, advice: str, new: str | None = None) -> ConfigError:
@@ -239,11 +239,11 @@ def _record(path: Path) -> RunRecord | None:
     try:
         return RunRecord.model_validate_json(read_plain(path))
     except (OSError, ValidationError):
-        return None  # a damaged record is told of where runs are listed
+        return None  # listings report damaged records
 
 
 def _trained(run_dir: Path, record: RunRecord) -> dict[str, Any]:
-    """What it was trained with; of a run whose config never came to this machine, the environment alone."""
+    """Values of the training's spec; only the environment where the spec was never fetched."""
     try:
         spec = ExperimentSpec.model_validate(from_json(read_plain(run_dir / layout.SPEC))["spec"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -261,7 +261,7 @@ def _holds_weights(folder: Path) -> bool:
 
 
 def _on_disk(run_dir: Path) -> list[SavedCheckpoint]:
-    """The folders that a local run has."""
+    """The checkpoints in a local run's directory."""
     try:
         best = from_json(read_plain(run_dir / layout.BEST))
         best_name, score = Path(str(best["path"])).name, float(best["score"])
@@ -272,8 +272,8 @@ def _on_disk(run_dir: Path) -> list[SavedCheckpoint]:
     return [SavedCheckpoint(name, score if name == best_name else None, name == best_name) for name in names]
 
 
-def _told(run_dir: Path, *, done: bool) -> list[SavedCheckpoint]:
-    """The checkpoints that a run elsewhere told of, as far as its output was brought here."""
+def _streamed(run_dir: Path, *, done: bool) -> list[SavedCheckpoint]:
+    """The checkpoints in the stream of a run elsewhere, as far as it was fetched."""
     stream = run_dir / layout.STREAM
     try:
         stat = stream.stat()
@@ -284,7 +284,7 @@ def _told(run_dir: Path, *, done: bool) -> list[SavedCheckpoint]:
 
 @lru_cache(maxsize=8)
 def _checkpoints(stream: Path, _size: int, _mtime: int) -> Sequence[CheckpointEvent]:
-    """The checkpoints of a stream; each path's latest. A form asks at every pause of the typing."""
+    """The latest checkpoint event of each path. Cached, since a form asks while the user types."""
     found: dict[str, CheckpointEvent] = {}
     with open(stream, encoding="utf-8", errors="replace", opener=open_plain) as lines:
         for line in lines:

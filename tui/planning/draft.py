@@ -1,7 +1,7 @@
-"""A launch in the making: a config, and what somebody typed over it in a form.
+"""A draft of a launch: a config and the overrides typed in a form.
 
-Owns what was typed and by whom, what is wrong with which field, and where each value comes from, in
-words. Layering and judging are resolve's; what a launch needs beyond the spec is plan's.
+Owns the overrides, the problem of each field, and where each value comes from. `config/resolve.py` layers and
+validates; `plan.py` plans.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from tui.planning.plan import Plan, make_plan
 from tui.settings import Settings
 
 YOU, HINT, RUN = "you", "hint", "run"
-"""Who typed a value: the user, the hint of a failure, or the run that is to be run again."""
+"""Where an override comes from: the user, the hint of a failure, or the run to launch again."""
 
 
 @dataclass(frozen=True)
 class Typed:
-    """One value that stands over the config."""
+    """One override."""
 
     text: str
-    """The field's text, as it was typed."""
+    """The text of the field."""
     by: str = YOU
     value: Any = None
     problem: str = ""
-    """Why the text is no value at all."""
+    """Why the text is no value."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,16 @@ class Field:
 
     row: Row
     text: str
-    """What stands in the field."""
+    """The text in the field."""
     value: Any
     source: str
     """default, file, override, you, hint or run."""
     where: str
-    """`configs/x.yaml:12`, where a file says it."""
+    """`configs/x.yaml:12`, where a file sets it."""
     base: str
-    """The field's text without what was typed."""
+    """The field's text without the override."""
     problem: str = ""
-    """What is wrong with it, in a sentence that begins after the key."""
+    """What is wrong with it, without the key."""
 
     @property
     def key(self) -> str:
@@ -64,32 +64,32 @@ class Field:
 
     @property
     def is_typed(self) -> bool:
-        """Whether somebody typed it."""
+        """Whether it is an override."""
         return self.source in (YOU, HINT, RUN)
 
     @property
     def differs(self) -> bool:
-        """Whether it is another value than the config's."""
+        """Whether the value differs from the config's."""
         return self.text != self.base
 
 
 @dataclass
 class Draft:
-    """A config (none: the defaults) and what was typed over it, resolved anew at every change."""
+    """A config (or the defaults) and overrides, resolved again after every change."""
 
     config: str | None = None
-    """As a command would name it."""
+    """Its path, as in a command."""
     tree: SourceTree | None = None
     kind: Kind = "train"
     backend: str = "local"
     typed: dict[str, Typed] = field(default_factory=dict)
-    """Dotted key → what was typed."""
+    """By dotted key."""
     resolved: Resolved | None = field(default=None, init=False)
     """None while something is wrong."""
     problems: dict[str, str] = field(default_factory=dict, init=False)
-    """Dotted key of a row → what is wrong with it."""
+    """By dotted key of a row."""
     general: list[str] = field(default_factory=list, init=False)
-    """Problems that belong to no single row."""
+    """Problems of no single row."""
 
     def __post_init__(self) -> None:
         self._written = _written(self.tree)
@@ -98,14 +98,14 @@ class Draft:
 
     @classmethod
     def load(cls, config: str | None, project_dir: Path, **options: Any) -> Draft:
-        """Read the config. Raises `ConfigProblems` where it is none."""
+        """Read a config. Raises `ConfigProblems`."""
         tree = None if config is None else yaml_files.load(locate(config, project_dir))
         if tree is not None:
             tree.path = str(config)
         return cls(config, tree, **options)
 
     def put(self, key: str, text: str, by: str = YOU) -> None:
-        """Type into a field. Text that is the config's own value takes back what was typed before."""
+        """Set the text of a field; the config's own value removes the override."""
         row = schema.by_key().get(key)
         if row is None:
             self.put_value(key, yaml_files.read_value(text, key), by)
@@ -122,7 +122,7 @@ class Draft:
         self._resolve()
 
     def put_value(self, key: str, value: Any, by: str = YOU) -> None:
-        """Lay a value over a key, one inside `environment_args` or `model.overrides` too."""
+        """Override a key; keys inside `environment_args` and `model.overrides` are allowed."""
         row = schema.by_key().get(key)
         text = spoken(row, value) if row else spell(value)
         if row is not None and row.type == "mapping":
@@ -131,45 +131,45 @@ class Draft:
         self._resolve()
 
     def reset(self, key: str) -> None:
-        """Take back what was typed into a field."""
+        """Remove the overrides of a field."""
         self._forget(key)
         self._resolve()
 
     def reset_all(self) -> None:
-        """Take back everything that was typed."""
+        """Remove all overrides."""
         self.typed.clear()
         self._resolve()
 
     def type_again(self, typed: Mapping[str, Typed]) -> None:
-        """Lay what had been typed over the config once more."""
+        """Add overrides back."""
         self.typed = {**self.typed, **typed}
         self._resolve()
 
     def fields(self) -> list[Field]:
-        """Every key of the spec, in the order of the schema."""
+        """All fields, in the order of the schema."""
         return [self._field(row) for row in schema.rows()]
 
     def value(self, row: Row) -> Any:
-        """What a row holds now, as far as that is known while something is wrong."""
+        """The current value of a row, as far as known while there are problems."""
         return self._value(row)[0]
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing is wrong, as far as the spec can tell."""
+        """Whether the spec has no problems."""
         return self.resolved is not None and not self.wrong
 
     @property
     def wrong(self) -> int:
-        """How many things are wrong."""
+        """The number of problems."""
         return len(self.problems) + len(self.general)
 
     def overrides(self) -> list[Override]:
-        """What was typed, as the resolver takes it."""
+        """The overrides, for the resolver."""
         good = ((key, typed) for key, typed in self.typed.items() if not typed.problem)
         return [Override(tuple(key.split(".")), typed.value, typed.text) for key, typed in good]
 
     def plan(self, settings: Settings) -> Plan:
-        """Plan the launch: asks the disk and git. Raises `ConfigProblems` and what `make_plan` raises."""
+        """Plan the launch. Blocks. Raises `ConfigProblems` and what `make_plan` raises."""
         resolved = self.resolved
         if resolved is None or not self.is_sound:
             raise ConfigProblems([Problem(text, key=key) for key, text in self._all_problems()])
@@ -220,14 +220,14 @@ class Draft:
         return Field(row, text, value, source, where, base, self.problems.get(row.key, ""))
 
     def _value(self, row: Row) -> tuple[Any, str, str]:
-        """A row's value, which layer it comes from, and the place that says it."""
+        """A row's value, the layer it comes from, and the place that sets it."""
         if self.resolved is None:
             return self._unresolved(row)
         sources = [p for k, p in self.resolved.provenance.items() if _within(k, row.key)]
-        said = next((p for p in sources if p.layer != "default"), None)
-        layer = said.layer if said else "default"
+        source = next((p for p in sources if p.layer != "default"), None)
+        layer = source.layer if source else "default"
         value = value_at(self.resolved.spec, row)
-        return value, (YOU if layer == "set" else layer), said.where if said else ""
+        return value, (YOU if layer == "set" else layer), source.where if source else ""
 
     def _unresolved(self, row: Row) -> tuple[Any, str, str]:
         if row.key in self.typed:
@@ -237,7 +237,7 @@ class Draft:
         return self._base_value(row), "default", ""
 
     def _base_value(self, row: Row) -> Any:
-        """What the config, or else the default, makes of a row when nothing is typed."""
+        """A row's value without overrides."""
         if self._alone is not None:
             return value_at(self._alone, row)
         if row.path in self._written:
@@ -247,14 +247,14 @@ class Draft:
 
 
 def row_of(key: str) -> str | None:
-    """The row that a key is, or lies in; None for sections and strangers."""
+    """The row of a key or of the mapping that holds it; None for sections and unknown keys."""
     parts = key.split(".")
     names = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
     return next((name for name in names if name in schema.by_key()), None)
 
 
 def beside(problem: Problem) -> str:
-    """A problem as it reads beside its field, where the key need not be said again."""
+    """The text of a problem beside its field, without the key."""
     if not problem.expected:
         return problem.message
     _, _, rest = problem.message.partition(", but ")
@@ -262,14 +262,14 @@ def beside(problem: Problem) -> str:
 
 
 def blamed(error: VfmError) -> tuple[str | None, str]:
-    """The row that a refused plan speaks of, and what it says."""
+    """The row that a planning error is about, and its text."""
     key = row_of(error.hint.key) if error.hint and error.hint.key else None
     advice = f": {error.hint.text}" if error.hint else ""
     return key, f"{error.message}{advice}"
 
 
 def _written(tree: SourceTree | None) -> dict[Key, Any]:
-    """The file's own values by key, those of keys that the spec knows."""
+    """The file's values of known keys."""
     if tree is None:
         return {}
     return {key: value for key, value in layers.leaves(tree.data) if layers.unknown(key, "") is None}

@@ -1,9 +1,8 @@
-"""What this machine knows of environments: which there are, what a name means, what a package says of itself.
+"""Find environments by name, and read what their packages declare.
 
-Owns the ways to name one: any spelling of a package of `environments/`, a path, a taskset that verifiers
-brings along, and a package of the index where it is written as one (`index:NAME`, `NAME==VERSION`).
-Nothing is loaded and nobody is asked: whether the package index has a package is found out when a run is
-launched (`tui/backends/environment_pin.py`).
+A name is a spelling of a package of `environments/`, a path, a taskset of verifiers itself, or a package of
+the index, if written as one (`index:NAME`, `NAME==VERSION`). Nothing is loaded, and the index is asked only
+at a launch (`tui/backends/environment_pin.py`).
 """
 
 from __future__ import annotations
@@ -35,82 +34,82 @@ from remote.contract.spec import ExperimentSpec
 from tui.config.resolve import Resolved
 
 SHIPPED = ("harbor", "nemo_gym", "openenv", "textarena")
-"""The tasksets inside verifiers 0.4 itself, by module."""
+"""Modules of the tasksets inside verifiers 0.4 itself."""
 KEY = "training.environment"
 INDEX = "index:"
-"""What a package of the package index is written with."""
+"""The prefix of a package of the index."""
 
 _REQUIREMENT = re.compile(
     r"([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(\[[\w.,\s-]*\])?\s*((?:===?|~=|!=|<=?|>=?)\s*[^;\s][^;]*)?",
     re.ASCII,
 )
 _HUB_ID = re.compile(r"[\w-]+/[\w.-]+(@[\w.]+)?|[\w.-]+@[\w.]+", re.ASCII)
-_NEAR = 0.75  # likeness from which a name is taken for a slip of the fingers
+_NEAR = 0.75  # similarity from which a name counts as a typo
 
 
 @dataclass(frozen=True)
 class Declared:
-    """What a package says of itself: `[tool.vfm]` and `[project]` of its pyproject.toml."""
+    """What a package declares in `[tool.vfm]` and `[project]` of its pyproject.toml."""
 
     summary: str = ""
-    """One line for people."""
     version: str = ""
     model: str | None = None
-    """The model to take where no config names one."""
+    """The model where no config names one."""
     function_calling: bool = False
-    """Whether its episodes are calls of functions."""
+    """Whether its episodes call functions."""
     native_tools_unless: Mapping[str, Any] = field(default_factory=dict)
-    """Options under which tools do not travel natively, such as `{"tools": "prompt"}`."""
+    """Options with which functions are not sent as a request's tools, such as `{"tools": "prompt"}`."""
     alias_of: str = ""
-    """The environment that has taken its place."""
+    """The environment that replaces it."""
 
     def native_tools(self, arguments: Mapping[str, Any]) -> bool:
-        """Whether the server has to parse calls, under these `training.environment_args`."""
+        """Whether the server has to parse calls, with these `training.environment_args`."""
         unless = self.native_tools_unless
         return self.function_calling and not any(arguments.get(key) == unless[key] for key in unless)
 
 
 @dataclass(frozen=True)
 class Environment:
-    """An environment as this machine knows it before a run has it."""
+    """An environment before a run has installed it."""
 
     name: str
-    """Its module, or its distribution's name with underscores where nobody has looked into that yet."""
+    """Its module; of a package of the index, the package's name with underscores."""
     source: str = ""
-    """As `LaunchRequest.environment_source`; a requirement may lack its version still."""
+    """As `LaunchRequest.environment_source`; a requirement may lack its version."""
     folder: Path | None = None
-    """The package's folder, where that is on this machine."""
+    """The package's folder, if on this machine."""
 
     @property
     def declared(self) -> Declared:
-        """What its package says of itself. Raises `EnvironmentMissing` on a pyproject.toml that is none."""
+        """What its package declares. Raises `EnvironmentMissing` where its pyproject.toml is invalid."""
         return declared(self.folder) if self.folder else Declared()
 
     def lookup_name(self, typed: str) -> str:
-        """The name that models and scripts are looked up by: as typed, else a path's or package's module."""
+        """The name to look up models and scripts by: as typed, or the module of a path or package."""
         return self.name if self.source else typed
 
     @property
     def spoken(self) -> str:
-        """Its name as people write it: `vf-wordle`."""
+        """Its name with hyphens: `vf-wordle`."""
         return _spoken(self.name)
 
     @property
     def kind(self) -> str:
-        """Where it comes from, in words."""
+        """Where it comes from."""
         if not self.source:
             return "environments/" if self.folder else "verifiers"
         return "path" if Path(self.source).is_absolute() else "package index"
 
     @property
     def notices(self) -> list[str]:
-        """What people should know before they launch it."""
+        """What to know before a launch."""
         if self.kind == "package index":
-            said = f"{self.source} is looked up on the package index when it is launched"
-            return [f"{said}: its code is not of this project, and runs with the run's keys"]
-        old = self.declared.alias_of
-        said = f"{_spoken(self.name)} is the legacy name of {old}, which has taken its place"
-        return [f"{said}: launch that one unless you mean this"] if old else []
+            return [
+                f"{self.source} comes from the package index: its code is not of this project, and runs with "
+                "the run's keys"
+            ]
+        successor = self.declared.alias_of
+        return [f"{_spoken(self.name)} is the legacy name of {successor}, its successor"] if successor else []
 
 
 def list_environments(project_dir: Path) -> list[str]:
@@ -119,30 +118,30 @@ def list_environments(project_dir: Path) -> list[str]:
 
 
 def spoken_names(project_dir: Path) -> list[str]:
-    """The same as people write them: `vf-wordle`."""
+    """The packages in `environments/`, with hyphens: `vf-wordle`."""
     return [_spoken(folder) for folder in list_environments(project_dir)]
 
 
 def known(project_dir: Path) -> list[Environment]:
-    """Those that go by their name alone: the packages of `environments/`, and what verifiers brings along."""
+    """The environments of the project and of verifiers itself."""
     folder = project_dir / "environments"
     ours = [Environment(name, folder=folder / name) for name in list_environments(project_dir)]
     return [*ours, *(Environment(name) for name in SHIPPED)]
 
 
 def default_model(environment: Environment) -> str:
-    """The model that is taken where no config names one."""
+    """The model where no config names one."""
     return choose_model(ExperimentSpec(), environment.name, environment.declared.model)[0]
 
 
 def find_environment(resolved: Resolved, project_dir: Path) -> Environment:
-    """The spec's environment. Raises `EnvironmentMissing` with those that there are."""
+    """Find the spec's environment. Raises `EnvironmentMissing`, with the known ones."""
     where = resolved.provenance[KEY].where
     return find(resolved.spec.training.environment, project_dir, f"{where}: " if where else "")
 
 
 def find(name: str, project_dir: Path, place: str = "") -> Environment:
-    """What a name means; `place` begins the message of the `EnvironmentMissing` that it may raise."""
+    """Find an environment by name. Raises `EnvironmentMissing`, whose message begins with `place`."""
     folders = list_environments(project_dir)
     by_module = {folder.lower().replace("-", "_"): folder for folder in folders}
     for module in module_names(name):
@@ -166,25 +165,25 @@ def find(name: str, project_dir: Path, place: str = "") -> Environment:
     raise _unknown(name, match, folders, project_dir, place)
 
 
-def check_python(environment: Environment, backend: str, asked: str | None, place: str = "") -> None:
-    """Refuse an environment that wants another Python than the image's; `asked` is `image.python`.
+def check_python(environment: Environment, backend: str, configured: str | None, place: str = "") -> None:
+    """Raise `EnvironmentMissing` where the environment needs another Python than the image's.
 
-    Raises `EnvironmentMissing` with the key that changes it.
+    configured: `image.python`.
     """
-    wanted = required_python(environment.folder) if environment.folder else ""
-    version = asked or (MODAL_PYTHON if backend == "modal" else THIS_PYTHON)
-    if allows_python(wanted, version):
+    required = required_python(environment.folder) if environment.folder else ""
+    version = configured or (MODAL_PYTHON if backend == "modal" else THIS_PYTHON)
+    if allows_python(required, version):
         return
-    fitting = next((python for python in PYTHONS if allows_python(wanted, python)), None)
+    fitting = next((python for python in PYTHONS if allows_python(required, python)), None)
     advice = f"set image.python to {fitting}" if fitting else f"the image can have {' or '.join(PYTHONS)}"
     raise EnvironmentMissing(
-        f"{place}the environment {environment.spoken} wants Python {wanted}, and the image has {version}",
-        hint=Hint(advice, "image.python", asked, fitting),
+        f"{place}the environment {environment.spoken} needs Python {required}, and the image has {version}",
+        hint=Hint(advice, "image.python", configured, fitting),
     )
 
 
 def declared(folder: Path) -> Declared:
-    """What the package in a folder says of itself. Raises `EnvironmentMissing`."""
+    """What the package in a folder declares. Raises `EnvironmentMissing`."""
     file = folder / "pyproject.toml"
     try:
         document = project_of(folder)
@@ -198,11 +197,11 @@ def declared(folder: Path) -> Declared:
             alias_of=str(ours.get("alias-of", "")),
         )
     except (ValueError, TypeError) as error:
-        raise EnvironmentMissing(f"{file} cannot be used: {error}", hint=Hint(f"mend {file}")) from error
+        raise EnvironmentMissing(f"{file} cannot be used: {error}", hint=Hint(f"fix {file}")) from error
 
 
 def _at(name: str, project_dir: Path, place: str) -> Environment:
-    """A package's folder, or a wheel, by its path; one of `environments/` is the same as by its name."""
+    """The package's folder or wheel at a path; in `environments/`, the same as by its name."""
     path = Path(name).expanduser().absolute()
     shown = name if name == str(path) else f"{name} ({path})"
     if path.is_file() and path.suffix == ".whl":
@@ -213,26 +212,26 @@ def _at(name: str, project_dir: Path, place: str) -> Environment:
             return Environment(path.resolve().name, folder=path)
         return _checked(Environment(module, str(path), path), place)
     if path.is_dir():
-        reason = "is a folder without a pyproject.toml or a setup.py, no package"
+        reason = "is a folder without pyproject.toml or setup.py"
     else:
-        reason = "is a file, no wheel and no package's folder" if path.exists() else "does not exist"
+        reason = "is a file, but no wheel" if path.exists() else "does not exist"
     advice = f"name a package's folder, a wheel, or a package of the package index: {INDEX}NAME"
     raise EnvironmentMissing(f"{place}the environment {shown} {reason}", hint=Hint(advice, key=KEY, old=name))
 
 
 def _checked(environment: Environment, place: str) -> Environment:
-    """One that lies on this machine, unless its name or its age keeps it from being loaded."""
+    """The environment, unless its name or its age prevents loading it: `EnvironmentMissing`."""
     check_module(environment.name, place)
     check_age(environment.folder or Path(environment.source), environment.spoken, place)
     return environment
 
 
 def _of_index(requirement: str, name: str, place: str) -> Environment:
-    """A package of the package index, which is what somebody wrote that it is."""
+    """A package of the index, written as one."""
     match = _REQUIREMENT.fullmatch(requirement)
     if match is None:
         raise EnvironmentMissing(
-            f"{place}the environment {name!r} names no package of the index",
+            f"{place}the environment {name!r} is no package of the index",
             hint=Hint(f"write it as {INDEX}NAME, {INDEX}NAME[EXTRA]>=1.2, or NAME==VERSION", KEY, name),
         )
     if is_ours(match[1]):
@@ -246,35 +245,35 @@ def _of_index(requirement: str, name: str, place: str) -> Environment:
 
 
 def _address(name: str, place: str) -> EnvironmentMissing | None:
-    """The refusal of what is an address elsewhere: of a git repository, or of a hub of environments."""
+    """The error for an address: of a git repository, or of a hub of environments."""
     if "://" in name or name.startswith("git+"):
         advice = "clone it and name the package's folder in it (./NAME), or a wheel of it"
         return EnvironmentMissing(
-            f"{place}the environment {name!r} is an address, and none is fetched from there",
+            f"{place}the environment {name!r} is an address: environments are not fetched from the network",
             hint=Hint(advice, key=KEY, old=name),
         )
     if not _HUB_ID.fullmatch(name) or Path(name).exists():
         return None
     own = name.partition("@")[0].rpartition("/")[2]
     return EnvironmentMissing(
-        f"{place}the environment {name!r} is no path that exists, and environments of a hub are not fetched",
-        hint=Hint(f"bring it here (prime env pull {name}) and name its folder: ./{own}", key=KEY, old=name),
+        f"{place}the environment {name!r} is no existing path, and none is fetched from a hub",
+        hint=Hint(f"download it (prime env pull {name}) and name its folder: ./{own}", key=KEY, old=name),
     )
 
 
 def _unknown(
     name: str, match: re.Match[str] | None, folders: list[str], project_dir: Path, place: str
 ) -> EnvironmentMissing:
-    """No environment of the name; the index is not asked unless that is what somebody wrote."""
+    """The error for an unknown name. The index is not asked, unless the name is written for it."""
     known = [*folders, *SHIPPED]
     near = _nearest(match[1] if match else name, known)
-    there = [_spoken(folder) for folder in folders]
-    listing = f"there are: {', '.join(there)}" if there else "there are none"
+    names = [_spoken(folder) for folder in folders]
+    listing = f"there are: {', '.join(names)}" if names else "there are none"
     advice = f"did you mean {near}?" if near else f"add it as {project_dir / 'environments' / '<name>'}/"
     if match and is_ours(match[1]):
         advice = "it comes with the project: restore its folder there (git checkout environments)"
     elif match and (owner := owner_of(module_name(match[1]))):
-        advice = f"{name.strip()} is a module of {owner}, and no environment: name one that there is"
+        advice = f"{name.strip()} is a module of {owner}, and no environment"
     elif match:
         listing += f" (a package of the package index is written {INDEX}{name.strip()})"
     return EnvironmentMissing(
@@ -285,8 +284,8 @@ def _unknown(
 
 def _nearest(name: str, folders: list[str]) -> str | None:
     bare = [_spoken(folder).removeprefix("vf-") for folder in folders]
-    wanted = module_names(name)[0].replace("_", "-").removeprefix("vf-")
-    close = difflib.get_close_matches(wanted, bare, 1, _NEAR)
+    typed = module_names(name)[0].replace("_", "-").removeprefix("vf-")
+    close = difflib.get_close_matches(typed, bare, 1, _NEAR)
     return _spoken(folders[bare.index(close[0])]) if close else None
 
 

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-_TIMEOUT = 5.0  # seconds; a checkout on a slow disk must not hold up a launch
+_TIMEOUT = 5.0  # seconds; a slow disk must not delay a launch
 
 
 def git_state(project_dir: Path) -> dict[str, Any]:
@@ -25,5 +25,5 @@ def _git(project_dir: Path, *words: str) -> str | None:
             command, capture_output=True, text=True, errors="replace", timeout=_TIMEOUT, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
-        return None  # a revision is good to have, and no reason to refuse a launch
+        return None  # a launch does not need the revision
     return done.stdout if done.returncode == 0 else None

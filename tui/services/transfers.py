@@ -220,9 +220,7 @@ class Transfers:
         """
         left = [job for job in self.jobs if not job.over]
         tasks = []
-        for job in sorted(
-            left, key=lambda job: job.state != "waiting"
-        ):  # waiting ones first, so that none starts
+        for job in sorted(left, key=lambda job: job.state != "waiting"):  # waiting ones first
             if job.state != "paused":
                 tasks.append(self._tasks[job])
                 tasks[-1].cancel()

@@ -167,7 +167,7 @@ def test_a_name_that_python_or_the_stack_has_is_refused(project: Path, name: str
     [
         ("../environments/vf_wordle", "does not exist"),
         ("./environments/no_package", "is a folder without a pyproject.toml"),
-        ("./x.yaml", "is a file, no wheel"),
+        ("./x.yaml", "is a file, but no wheel"),
         ("./environments/vf_wordle", "pyproject.toml cannot be used: it has no project.name"),
     ],
 )
@@ -197,7 +197,7 @@ def test_a_package_of_the_index_is_written_as_one(
     assert (made.request.environment, made.request.environment_source) == (module, requirement)
     assert made.request.model == "a/b"
     [said] = made.notices
-    assert said.startswith(f"{requirement} is looked up on the package index when it is launched: its code")
+    assert said.startswith(f"{requirement} comes from the package index: its code")
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_what_a_package_says_of_itself(project: Path) -> None:
     assert not said.native_tools({"tools": "prompt"})
     assert not declared(project / "environments" / "vf_wordle").native_tools({})
     assert (
-        "gsm8k is the legacy name of old, which has taken its place: launch that one unless you mean this"
+        "gsm8k is the legacy name of old, its successor"
         in plan(project, "training.environment=gsm8k", "training.environment_args.tools=prompt").notices
     )
     (folder / "pyproject.toml").write_text("[project\n")
@@ -441,7 +441,7 @@ def wanting(project: Path, wanted: str) -> None:
 def test_an_environment_that_wants_another_python_names_the_key(project: Path, backend: str) -> None:
     named = "training.environment=gsm8k"
     wanting(project, ">=3.12")
-    with pytest.raises(EnvironmentMissing, match=r"wants Python >=3\.12, and the image has 3\.11") as caught:
+    with pytest.raises(EnvironmentMissing, match=r"needs Python >=3\.12, and the image has 3\.11") as caught:
         plan(project, named, "image.python=3.11", backend=backend)
     assert caught.value.hint is not None
     assert (caught.value.hint.key, caught.value.hint.new) == ("image.python", "3.12")
@@ -456,7 +456,7 @@ def test_an_environment_that_wants_another_python_names_the_key(project: Path, b
 
 def test_modal_has_312_where_nobody_asks(project: Path) -> None:
     wanting(project, "<3.12")
-    with pytest.raises(EnvironmentMissing, match=r"wants Python <3\.12, and the image has 3\.12"):
+    with pytest.raises(EnvironmentMissing, match=r"needs Python <3\.12, and the image has 3\.12"):
         plan(project, "training.environment=gsm8k", backend="modal")
     plan(project, "training.environment=gsm8k", "image.python=3.11", backend="modal")
 
