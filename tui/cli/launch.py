@@ -224,7 +224,7 @@ def plan_text(plan: Plan) -> str:
         "machine": costs.machine(request.spec) if plan.price else "",
         "price": price_text(plan),
         "budget": costs.budget(plan.price) if plan.price else "",
-        "": costs.NOT_IN_IT if plan.price else "",
+        "": costs.NOT_INCLUDED if plan.price else "",
         "command": plan.command,
     }
     named = {f"{name}:" if name else "": value for name, value in facts.items() if value}

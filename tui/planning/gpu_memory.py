@@ -1,7 +1,6 @@
-"""Whether a launch fits the GPU: an estimate, part by part, that says how it was made.
+"""Estimate whether a launch fits the GPU, part by part, with the reckoning of each.
 
-Owns the arithmetic and the table of GPU memory. Pure: what this machine has is given to it, and nothing
-is measured. Unknown stays unknown; the truth is the run's own memory chart.
+Owns the arithmetic and the table of GPU memory. Nothing is measured: a run's memory chart shows the truth.
 """
 
 from __future__ import annotations
@@ -37,16 +36,16 @@ GPU_GIB: Mapping[str, float] = {
     "B200": 179.0,
     "B200+": 179.0,
 }
-"""What nvidia-smi reports of each, in GiB; of names that may be one of several, the smallest's."""
+"""GiB as reported by nvidia-smi; where a name covers several GPUs, the smallest."""
 BYTES: Mapping[str, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
 CUDA_GIB = 0.6
-"""What a process takes of a GPU before it holds anything: context, kernels, allocator slack (a guess)."""
+"""GiB of an empty process: context, kernels, allocator slack (a guess)."""
 VLLM_GIB = 1.0
-"""What vLLM keeps beside weights and KV cache: context, activations of its largest batch (a guess)."""
+"""GiB of vLLM beside weights and KV cache: context, activations of its largest batch (a guess)."""
 TIGHT = 0.9
-"""Above this share of the memory, fragmentation may decide."""
+"""Share of the memory above which fragmentation may decide."""
 TILE = 4096 * 8192 * 4
-"""Bytes of one tile of logits: TRL's fused output layer never holds all of them."""
+"""Bytes of one tile of logits in TRL's fused output layer."""
 
 
 @dataclass(frozen=True)
@@ -55,18 +54,18 @@ class Part:
 
     name: str
     gib: float
-    how: str
+    reckoning: str
     """How it was estimated."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """What one GPU (or this machine) has to hold."""
+    """The memory that one GPU, or this machine, needs."""
 
     name: str
     parts: tuple[Part, ...]
     capacity: float | None
-    """GiB; None where nobody knows."""
+    """GiB; None where unknown."""
 
     @property
     def total(self) -> float:
@@ -76,21 +75,21 @@ class Device:
 
 @dataclass(frozen=True)
 class Fit:
-    """The verdict, and all that it rests on."""
+    """The verdict and its reckoning."""
 
     verdict: Verdict
     why: str
     """One sentence."""
     devices: tuple[Device, ...] = ()
     model: str = ""
-    """How the model's size is known."""
+    """The model's size, and how it is known."""
     kv: str = ""
     """How many episodes the KV cache holds."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """This machine, as far as it is cheaply known."""
+    """This machine."""
 
     memory: float | None = None
     """GiB of RAM."""
@@ -120,22 +119,22 @@ def _limit(path: Path) -> float | None:
 
 
 def fit(spec: ExperimentSpec, model: str, *, kind: Kind, backend: str, machine: Machine | None = None) -> Fit:
-    """Whether this launch fits where it would run."""
+    """Estimate whether a launch fits where it would run."""
     shape = shape_of(model)
     if shape is None:
-        return Fit("unknown", f"the size of {model} is unknown: its name tells none")
+        return Fit("unknown", f"the size of {model} is unknown: it is not in its name")
     estimate = _Estimate(spec, shape, kind)
     if backend == "local":
-        return _on_this_machine(estimate, machine or Machine(), _said(shape))
+        return _on_this_machine(estimate, machine or Machine(), _size_text(shape))
     try:
         estimate.divide(spec.modal.gpu.count)
     except ConfigError as error:
-        return Fit("unknown", error.message, model=_said(shape))
-    return _on_gpus(estimate, spec.modal.gpu.type, spec.modal.gpu.count, _said(shape))
+        return Fit("unknown", error.message, model=_size_text(shape))
+    return _on_gpus(estimate, spec.modal.gpu.type, spec.modal.gpu.count, _size_text(shape))
 
 
 class _Estimate:
-    """The parts of one launch, in GiB."""
+    """The memory of one launch, by parts, in GiB."""
 
     def __init__(self, spec: ExperimentSpec, shape: Shape, kind: Kind) -> None:
         self.spec, self.shape, self.kind = spec, shape, kind
@@ -147,14 +146,14 @@ class _Estimate:
         self.share = share(spec, 1)
 
     def divide(self, gpus: int) -> None:
-        """Take so many GPUs. Raises `ConfigError` where the launch does not fit their number."""
+        """Divide it among GPUs. Raises `ConfigError` where their number does not suit the launch."""
         self.split = split(self.spec, gpus)
         if self.kind == "train":
             self.share = share(self.spec, self.split.trainers)
 
     @property
     def part(self) -> int:
-        """Among how many GPUs vLLM divides the model and its cache."""
+        """The GPUs among which vLLM divides the model and its cache."""
         return max(self.split.server, 1)
 
     @property
@@ -168,24 +167,24 @@ class _Estimate:
         return self.kv_token * self.spec.vllm.max_model_len / GIB / self.part
 
     def server(self) -> Iterator[Part]:
-        """What vLLM cannot do without, on each of its GPUs."""
+        """What vLLM needs at least, on each of its GPUs."""
         how = f"{_count(self.shape.parameters)} × {self.bytes} bytes"
         how += f", divided among {self.part} GPUs" if self.part > 1 else ""
         yield Part("vLLM weights", self.weights / self.part, how)
         yield Part("vLLM overhead", VLLM_GIB, "context and activations: a guess")
 
     def trainer(self, length: int) -> Iterator[Part]:
-        """What training takes, with episodes of `length` tokens."""
+        """What training needs, with episodes of `length` tokens."""
         yield Part("trainer weights", self.weights, f"{_count(self.shape.parameters)} × {self.bytes} bytes")
         yield from self._learned()
         yield from self._per_token(length)
 
     def fixed(self) -> float:
-        """GiB of training that no shorter episode saves."""
+        """GiB of training that do not depend on the length of episodes."""
         return sum(part.gib for part in self.trainer(0))
 
     def longest(self, room: float) -> int:
-        """The longest episodes, in tokens, that fit into so many GiB for training."""
+        """The longest episodes, in tokens, for which training fits into `room` GiB."""
         a_token = (sum(part.gib for part in self.trainer(self.length)) - self.fixed()) / self.length
         return max(int((room - self.fixed()) / a_token), 0)
 
@@ -202,12 +201,12 @@ class _Estimate:
             yield Part("gradients, optimiser", count * 3 * self.bytes / GIB, how)
             yield from self._exchanged(count * self.bytes)
             head = self.shape.vocab * self.shape.hidden * 4
-            yield Part("output layer's gradient", head / GIB, "float32 while it is summed up")
+            yield Part("output layer's gradient", head / GIB, "float32 while it is accumulated")
 
     def _exchanged(self, gradients: int) -> Iterator[Part]:
-        """What several trainers hold beside: buckets with a copy of every gradient."""
+        """Buckets with a copy of every gradient, where several trainers add them up."""
         if self.split.trainers > 1:
-            yield Part("gradients in exchange", gradients / GIB, "a copy, in buckets that trainers add up")
+            yield Part("gradient buckets", gradients / GIB, "a copy that the trainers add up")
 
     def _per_token(self, length: int) -> Iterator[Part]:
         t = self.spec.training
@@ -226,7 +225,7 @@ class _Estimate:
         yield Part("logits, at most", head, "in tiles; float32 gradients of the last hidden states")
 
     def _layer_bytes(self, length: int) -> int:
-        """Bytes that one layer keeps of one token for the backward pass, with gated feed-forward layers.
+        """Bytes of one token that one layer keeps for the backward pass, with gated feed-forward layers.
 
         Korthikanti et al. 2022 count 34 × hidden for attention, feed-forward and norms at two bytes a
         number, without the attention matrix, which sdpa does not keep; `eager` keeps it.
@@ -241,10 +240,10 @@ class _Estimate:
         return self.spec.model.attn_implementation == "eager"
 
 
-def _on_gpus(estimate: _Estimate, gpu: str, count: int, said: str) -> Fit:
+def _on_gpus(estimate: _Estimate, gpu: str, count: int, model: str) -> Fit:
     capacity = GPU_GIB.get(gpu)
     if capacity is None:
-        return Fit("unknown", f"the memory of a {gpu} is unknown", model=said)
+        return Fit("unknown", f"the memory of a {gpu} is unknown", model=model)
     share = estimate.spec.vllm.gpu_memory_utilization
     taken = capacity * share
     need = sum(part.gib for part in estimate.server())
@@ -256,12 +255,12 @@ def _on_gpus(estimate: _Estimate, gpu: str, count: int, said: str) -> Fit:
             f"vLLM's {share:.0%} of {capacity:g} GiB lacks room for one episode of "
             f"{estimate.spec.vllm.max_model_len:,} tokens"
         )
-        return Fit("does not fit", why, (Device(gpu, server, capacity),), said, kv)
+        return Fit("does not fit", why, (Device(gpu, server, capacity),), model, kv)
     if estimate.kind == "evaluate":
-        why = "an evaluation holds the server alone"
+        why = "an evaluation needs only the server"
         if count > estimate.part:
             why += f", on {_numbered(gpu, 1, estimate.part)}: the other GPUs would be idle"
-        return Fit("fits", why, (Device(gpu, server, capacity),), said, kv)
+        return Fit("fits", why, (Device(gpu, server, capacity),), model, kv)
     context = Part("CUDA context", CUDA_GIB, "a guess")
     training = (context, *estimate.trainer(estimate.length))
     devices: tuple[Device, ...]
@@ -275,7 +274,7 @@ def _on_gpus(estimate: _Estimate, gpu: str, count: int, said: str) -> Fit:
         devices = (Device(gpu, (*server, *training), capacity),)
         room = capacity - taken - CUDA_GIB
     verdict, why = _judged(estimate, room, room - (1 - TIGHT) * capacity)
-    return Fit(verdict, why, devices, said, kv)
+    return Fit(verdict, why, devices, model, kv)
 
 
 def _numbered(gpu: str, first: int, last: int) -> str:
@@ -283,7 +282,7 @@ def _numbered(gpu: str, first: int, last: int) -> str:
 
 
 def _judged(estimate: _Estimate, room: float, comfortable: float) -> tuple[Verdict, str]:
-    """Whether training has room: for its longest episodes, for shorter ones, for none."""
+    """Whether training fits: with its longest episodes, with shorter ones, or not at all."""
     needs = sum(part.gib for part in estimate.trainer(estimate.length))
     longest, most = estimate.longest(room), estimate.length
     if needs <= comfortable:
@@ -296,16 +295,16 @@ def _judged(estimate: _Estimate, room: float, comfortable: float) -> tuple[Verdi
         else "; training.gradient_checkpointing saves most"
     )
     if longest > estimate.spec.training.max_completion_length:
-        return "tight", f"while a batch's longest episode stays below about {_round(longest):,} tokens{more}"
+        return "tight", f"if no episode of a batch is longer than about {_round(longest):,} tokens{more}"
     if longest > 0:
-        return "does not fit", f"beyond about {_round(longest):,} tokens an episode there is no room{more}"
+        return "does not fit", f"only episodes of up to about {_round(longest):,} tokens fit{more}"
     return "does not fit", f"training alone needs {estimate.fixed():.1f} GiB and has {max(room, 0):.1f}"
 
 
-def _on_this_machine(estimate: _Estimate, machine: Machine, said: str) -> Fit:
-    """The local backend takes what there is: RAM on a CPU, a GPU that nobody has measured."""
+def _on_this_machine(estimate: _Estimate, machine: Machine, model: str) -> Fit:
+    """On this machine: the RAM; the memory of a local GPU is unknown."""
     if machine.has_gpu:
-        return Fit("unknown", "this machine's GPU takes it or not: its memory is not known here", model=said)
+        return Fit("unknown", "the memory of this machine's GPU is unknown", model=model)
     cache = float(estimate.spec.vllm.cpu_kvcache_space)
     kv = _kv(cache, estimate)
     parts = [*estimate.server(), Part("KV cache", cache, "vllm.cpu_kvcache_space")]
@@ -313,29 +312,31 @@ def _on_this_machine(estimate: _Estimate, machine: Machine, said: str) -> Fit:
         parts += estimate.trainer(estimate.length)
     device = Device("this machine", tuple(parts), machine.memory)
     if machine.memory is None:
-        return Fit("unknown", "this machine's memory is unknown", (device,), said, kv)
+        return Fit("unknown", "this machine's memory is unknown", (device,), model, kv)
     if cache < estimate.kv_episode:
         length = estimate.spec.vllm.max_model_len
         why = f"vllm.cpu_kvcache_space has no room for one episode of {length:,} tokens"
-        return Fit("does not fit", why, (device,), said, kv)
+        return Fit("does not fit", why, (device,), model, kv)
     if estimate.kind == "evaluate":
         fits = device.total <= machine.memory
-        return Fit("fits" if fits else "does not fit", "the server alone", (device,), said, kv)
+        return Fit(
+            "fits" if fits else "does not fit", "an evaluation needs only the server", (device,), model, kv
+        )
     room = machine.memory - sum(part.gib for part in parts[:3])
     verdict, why = _judged(estimate, room, room - (1 - TIGHT) * machine.memory)
-    return Fit(verdict, why, (device,), said, kv)
+    return Fit(verdict, why, (device,), model, kv)
 
 
 def _kv(cache: float, estimate: _Estimate) -> str:
     held = max(int(cache / estimate.kv_episode), 0)
-    wanted = estimate.spec.training.concurrency
+    concurrent = estimate.spec.training.concurrency
     tokens = f"{estimate.spec.vllm.max_model_len:,} tokens"
-    if held >= wanted:
-        return f"the KV cache holds all {wanted} episodes at once, even of {tokens}"
-    return f"the KV cache holds {held} episodes of {tokens} at once; of {wanted} others may wait"
+    if held >= concurrent:
+        return f"the KV cache holds all {concurrent} episodes at once, even of {tokens}"
+    return f"the KV cache holds {held} episodes of {tokens} at once, of up to {concurrent}"
 
 
-def _said(shape: Shape) -> str:
+def _size_text(shape: Shape) -> str:
     count = _count(shape.parameters)
     return f"{count} parameters" if shape.exact else f"{count} parameters from its name, in Qwen2.5's shape"
 

@@ -1,7 +1,7 @@
-"""Choose the model of a launch, once: its name where the run will be, and why it is this one.
+"""Choose the model of a launch: its name on the run's machine, and why it is this one.
 
-Owns the checks that need this machine: builtin names, hub ids, and folders of a local run. What lies on the
-hub or in a volume is checked by the worker, which loads it.
+Owns the checks that need this machine: builtin names, hub ids, folders of a local run. The worker checks what
+is on the hub or in a volume.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def model_of(
 
 
 def code_notices(resolved: Resolved, model: str, checkpoint: str, backend: str) -> list[str]:
-    """Whether code that a model or a checkpoint brings along is run, as far as can be told here."""
+    """Notices on code in a model's or checkpoint's folder: whether it is run, as far as known here."""
     key, trusted = "model.trust_remote_code", resolved.spec.model.trust_remote_code
     notices = []
     for name in filter(None, (model, checkpoint)):
@@ -66,27 +66,27 @@ def code_notices(resolved: Resolved, model: str, checkpoint: str, backend: str) 
         seen = backend == "local" and path.is_absolute()
         files = ", ".join(code_of(path)) if seen else ""
         if files and not trusted:
-            notices.append(f"{name} brings code along that is not run: {files} ({key} is false)")
+            notices.append(f"{name} has code that is not run: {files} ({key} is false)")
         elif files or (trusted and not seen and not is_builtin(name)):
-            what = files or "what code it may bring along"
-            notices.append(f"{name} runs {what}, with the run's keys at hand ({key} is true)")
+            what = files or "any code in it"
+            notices.append(f"{name} runs {what}, with access to the run's keys ({key} is true)")
     return notices
 
 
 def _check_named(resolved: Resolved, name: str) -> None:
-    """An endpoint's models are its own: no default of this project names one. Raises `ModelError`."""
+    """Raise `ModelError` unless the config names a model of the endpoint: our defaults do not apply."""
     spec = resolved.spec
     if spec.model.base_model is None and name not in spec.model.overrides.values():
         raise ModelError(
-            f"evaluation.endpoint = {spec.evaluation.endpoint}: nothing says which of its models",
-            hint=Hint("set model.base_model to the name that the service gives it", "model.base_model"),
+            f"evaluation.endpoint = {spec.evaluation.endpoint}: no model is set",
+            hint=Hint("set model.base_model to the service's name of the model", "model.base_model"),
         )
 
 
 def _check_builtin(model: str, place: str) -> None:
     if model not in BUILTIN:
         close = difflib.get_close_matches(model, BUILTIN, 1)
-        advice = f"did you mean {close[0]}?" if close else "take one of these, a hub id, or a path"
+        advice = f"did you mean {close[0]}?" if close else "choose one of these, a hub id, or a path"
         message = f"{place}there is no {model!r}; the builtin models are: {', '.join(BUILTIN)}"
         raise _model_error(message, model, advice, close[0] if close else None)
 
@@ -94,9 +94,9 @@ def _check_builtin(model: str, place: str) -> None:
 def _model_path(model: str, place: str, backend: str) -> str:
     if backend != "local":
         if model.startswith("/"):
-            return model  # a path in the container: only the worker can look
+            return model  # a path in the container, which only the worker can check
         raise _model_error(
-            f"{place}the model {model!r} is a path on this machine, which {backend} cannot see",
+            f"{place}the model {model!r} is a path on this machine, which {backend} cannot read",
             model,
             "name a hub id, or upload it to the cache volume and name its path under /cache",
         )

@@ -1,8 +1,4 @@
-"""The shapes of the models that people train here: enough to count parameters and bytes.
-
-Owns the table and reading a size out of a hub name. Nothing is downloaded: what is not in the table and
-has no size in its name is unknown.
-"""
+"""Shapes of models, to count parameters and bytes: by a table, or by the size in a hub name."""
 
 from __future__ import annotations
 
@@ -31,7 +27,7 @@ class Shape:
     biases: bool = True
     """Whether q, k and v have biases (Qwen2)."""
     exact: bool = True
-    """Whether it is that model's own, not that of one of its size."""
+    """Whether it is the model's own, rather than one scaled to its size."""
 
     @property
     def head_dim(self) -> int:
@@ -45,7 +41,7 @@ class Shape:
 
     @property
     def parameters(self) -> int:
-        """How many weights it has."""
+        """The number of weights."""
         attention = 2 * self.hidden * self.hidden + 2 * self.hidden * self.kv_width
         biases = self.hidden + 2 * self.kv_width if self.biases else 0
         layer = attention + biases + 3 * self.hidden * self.inner + 2 * self.hidden
@@ -76,7 +72,7 @@ SHAPES: Mapping[str, Shape] = {
 
 
 def shape_of(model: str) -> Shape | None:
-    """The shape of a model: its own, or that of a Qwen2.5 scaled to the size that its name tells."""
+    """The shape of a model: its own, or a Qwen2.5 scaled to the size in its name; None where unknown."""
     if model in SHAPES:
         return SHAPES[model]
     size = size_in_name(model)
@@ -84,7 +80,7 @@ def shape_of(model: str) -> Shape | None:
 
 
 def size_in_name(model: str) -> float | None:
-    """Parameters as a name tells them (`…-1.5B-…`); None where it does not."""
+    """Parameters by a name (`…-1.5B-…`); None where it has no size."""
     found = _SIZE.findall(model)
     if not found:
         return None
@@ -93,7 +89,7 @@ def size_in_name(model: str) -> float | None:
 
 
 def _scaled(parameters: float) -> Shape:
-    """The known shape that is nearest in size, made wider or narrower until its count is right."""
+    """The known shape nearest in size, with its width scaled to the number of parameters."""
     known = (_QWEN_05, _QWEN_15, _QWEN_3, _QWEN_7)
     near = min(known, key=lambda shape: abs(shape.parameters - parameters))
     low, high = 0.01, 100.0

@@ -1,7 +1,7 @@
-"""Plan a launch: the request for a backend, and what the user sees before they agree to it.
+"""Plan a launch: the request for a backend, and what the user sees before it is sent.
 
 Owns the order of the choices (checkpoint, environment, model, script, tool calling, price) and the checks
-that need this machine. Directories where the run will run are left to the backend.
+that need this machine. The backend fills in the run's directories.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class Plan:
 
     request: LaunchRequest
     diff: list[tuple[str, Any, Any]]
-    """(key, what the config or its default says, what it is now), where these differ."""
+    """(key, value by the config or default, value now), where these differ."""
     command: str
-    """The shell command that launches the same."""
+    """The shell command of the same launch."""
     notices: list[str]
     reasons: Mapping[Reason, str]
     """Why each part is as it is; absent or empty where there is nothing to say."""
     price: Price | None = None
-    """None where it costs nothing, or nobody knows: `reasons["price"]` says which."""
+    """None where it is free or unknown, as `reasons["price"]` says."""
 
 
 def make_plan(
@@ -60,10 +60,11 @@ def make_plan(
     backend: str = "local",
     config_path: Path | str | None = None,
 ) -> Plan:
-    """Plan a launch. Raises `EnvironmentMissing`, `ModelError`, or `ConfigError` on a volume's name, a
-    training script or calls of tools that nobody could read; where the run is to be elsewhere, also on a
-    missing or empty `.env`, a number format that the GPU lacks, and GPUs that a step's episodes cannot be
-    divided among.
+    """Plan a launch.
+
+    Raises `EnvironmentMissing`, `ModelError`, or `ConfigError` on an invalid name of a volume, an invalid
+    training script, or tool calls that no parser reads; for Modal, also on a missing or empty `.env`, a dtype
+    that the GPU lacks, and GPUs that a step's episodes cannot be divided among.
     """
     check_spec(resolved, settings, kind, backend)
     checkpoint = find_checkpoint(resolved, settings, kind, backend)
@@ -120,8 +121,8 @@ def make_plan(
 
 
 def check_spec(resolved: Resolved, settings: Settings, kind: Kind, backend: str) -> None:
-    """Refuse what would fail on a rented machine only: secrets that are not set, no `.env`, GPUs that a
-    step's episodes cannot be divided among. Raises `ConfigError`."""
+    """Raise `ConfigError` for what would fail only on a rented machine: missing secrets or `.env`, GPUs that
+    a step's episodes cannot be divided among."""
     check_secrets(resolved, settings)
     if backend != "local":
         _check_env_file(settings)
@@ -130,7 +131,7 @@ def check_spec(resolved: Resolved, settings: Settings, kind: Kind, backend: str)
 
 
 def lacks_bfloat16(spec: ExperimentSpec, kind: Kind, backend: str) -> bool:
-    """Whether the model is to be in bfloat16, on a GPU that cannot compute in it."""
+    """Whether the model is in bfloat16, but the GPU does not support it."""
     on_gpu = backend == "modal" and needs_gpu(spec, kind)
     return on_gpu and spec.modal.gpu.type in NO_BFLOAT16 and spec.model.dtype == "bfloat16"
 
@@ -142,14 +143,14 @@ def _script(resolved: Resolved, kind: Kind, environment: Environment, project_di
 
 
 def _spare_memory(resolved: Resolved, kind: Kind, backend: str) -> Resolved:
-    """A GPU that trainer and server share has no room for the activations of a model of billions."""
+    """Enable gradient checkpointing on GPUs, unless the config decides: activations may not fit."""
     if kind != "train" or backend == "local" or resolved.spec.training.gradient_checkpointing is not None:
         return resolved
     return resolved.derived({"training.gradient_checkpointing": True}, "set for GPUs")
 
 
 def _fitting_dtype(resolved: Resolved, kind: Kind, backend: str) -> Resolved:
-    """float32 on a GPU without bfloat16, where nothing says otherwise; else raises `ConfigError`."""
+    """Set float32 on a GPU without bfloat16; raises `ConfigError` where the config says bfloat16."""
     spec = resolved.spec
     gpu, source = spec.modal.gpu.type, resolved.provenance["model.dtype"]
     if not lacks_bfloat16(spec, kind, backend):
@@ -157,7 +158,7 @@ def _fitting_dtype(resolved: Resolved, kind: Kind, backend: str) -> Resolved:
     if source.layer == "default":
         return resolved.derived({"model.dtype": "float32"}, f"set for {gpu}, which has no bfloat16")
     raise ConfigError(
-        f"{source.where}: model.dtype = bfloat16, which a {gpu} cannot compute in",
+        f"{source.where}: model.dtype = bfloat16, which a {gpu} does not support",
         hint=Hint(
             "set model.dtype=float32, or take another modal.gpu.type, such as L4",
             "model.dtype",
@@ -168,8 +169,8 @@ def _fitting_dtype(resolved: Resolved, kind: Kind, backend: str) -> Resolved:
 
 
 def _diff(resolved: Resolved) -> list[tuple[str, Any, Any]]:
-    """What overrides changed; a value that they took away is None. What was unset and is set by itself
-    is no change."""
+    """The changes by overrides; None stands for a value that is gone. Derived values of unset keys are no
+    changes."""
     before, now = resolved.configured, resolved.values
     layers = {key: source.layer for key, source in resolved.provenance.items()}
     changed = [key for key, layer in layers.items() if layer in ("set", "override")]
@@ -187,14 +188,14 @@ def _command(resolved: Resolved, config_path: str | None, kind: Kind, backend: s
 
 
 def _check_env_file(settings: Settings) -> None:
-    """`.env` is what a machine elsewhere gets of this one: without it a run there has no key and no name."""
+    """Raise `ConfigError` without a `.env`, the only source of keys and names for a run on Modal."""
     if settings.env_file_names:
         return
     path = settings.env_file
-    what = f"{path} is empty: it sets nothing" if settings.env_file_exists else f"there is no {path}"
+    what = f"{path} is empty" if settings.env_file_exists else f"there is no {path}"
     raise ConfigError(
-        f"{what}; a run on Modal takes its keys and names from it",
-        hint=Hint(f"cp .env.example .env (in {settings.project_dir}), then fill in what you have"),
+        f"{what}; a run on Modal reads its keys and names from it",
+        hint=Hint(f"cp .env.example .env (in {settings.project_dir}), then fill it in"),
     )
 
 
@@ -213,7 +214,7 @@ def _evaluation_notices(resolved: Resolved, settings: Settings, kind: Kind) -> l
         return [f"evaluation.{name} has no effect on a training" for name in named]
     key, times = options.endpoint_key, options.rollouts_per_example
     if options.endpoint is not None and key not in settings.secrets:
-        notices.append(f"{key} is not set in .env: {options.endpoint} is asked without a key")
+        notices.append(f"{key} is not set in .env: requests to {options.endpoint} have no key")
     if options.temperature == 0 and times > 1:
         notices.append(
             f"evaluation.rollouts_per_example = {times} at temperature 0: the episodes of a task will be "

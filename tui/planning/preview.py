@@ -1,8 +1,4 @@
-"""What a launch would be: its plan, whether it fits, what it costs; or what keeps it from being planned.
-
-Owns putting these together, so that a screen asks once. It looks at the disk and at git: call it off the
-event loop, with what was resolved on it.
-"""
+"""Preview of a launch: plan, GPU fit and price, or the error that prevents planning. Blocks."""
 
 from __future__ import annotations
 
@@ -20,31 +16,30 @@ from tui.settings import Settings
 
 @dataclass(frozen=True)
 class Outlook:
-    """The right side of the launch form."""
+    """A plan and its fit, or why there is none."""
 
     plan: Plan | None = None
-    """With its price."""
     fit: Fit | None = None
     refused: str = ""
-    """Why it cannot be planned."""
+    """The error that prevents planning."""
     refused_key: str | None = None
-    """The field that this is about."""
+    """The field that the error is about."""
 
 
 def look(resolved: Resolved, settings: Settings, *, kind: Kind, backend: str, config: str | None) -> Outlook:
-    """The outlook of a draft that was resolved. Raises nothing that a user can mend: it is in `refused`."""
+    """Preview a resolved draft. A `VfmError` becomes `refused`."""
     try:
         plan = make_plan(resolved, settings, kind=kind, backend=backend, config_path=config)
     except VfmError as error:
-        key, words = blamed(error)
-        return Outlook(refused=words, refused_key=key)
+        key, text = blamed(error)
+        return Outlook(refused=text, refused_key=key)
     machine = this_machine() if backend == "local" else None
     estimate = fit(plan.request.spec, plan.request.model, kind=kind, backend=backend, machine=machine)
     return Outlook(plan, estimate)
 
 
 def fields_of(draft: Draft, outlook: Outlook | None) -> list[Field]:
-    """The draft's fields; what the plan refused stands beside its field like any other problem."""
+    """The draft's fields; an error of the plan is the problem of its field."""
     fields = draft.fields()
     if outlook is not None and outlook.plan is not None:
         fields = [_derived(field, outlook.plan.request) for field in fields]
@@ -59,12 +54,12 @@ def fields_of(draft: Draft, outlook: Outlook | None) -> list[Field]:
 
 
 def _derived(field: Field, request: LaunchRequest) -> Field:
-    """A field that the plan sets by itself, with the value that it sets."""
+    """The field, with the value that the plan derived for it."""
     source = request.provenance.get(field.key)
     if source is None or source.layer != "derived":
         return field
     value = value_at(request.spec, field.row)
     text = spoken(field.row, value)
-    # What the config leaves open is no other value than the config's.
+    # A derived value of an unset key does not differ from the config.
     base = field.base or text
     return replace(field, text=text, value=value, base=base, source="derived", where=source.where)

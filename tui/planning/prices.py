@@ -1,8 +1,6 @@
-"""What a launch would cost: an hour of the machine, and what all of the run can come to at most.
+"""The price of a launch: an hour of the machine, and the most that the run can cost. Local runs are free.
 
-Owns the table (`prices.toml`, dated), and laying the workspace's and the user's own over it. How long a run
-really takes is nobody's to know before it runs; a local run costs nothing here. The words are
-`tui/planning/price_text.py`'s.
+Owns the table (`prices.toml`, dated), overridden by the workspace's rates and by the user's own file.
 """
 
 from __future__ import annotations
@@ -25,39 +23,39 @@ from tui.settings import Settings
 TABLE = Path(__file__).with_name("prices.toml")
 NAME = "prices.toml"
 WORKSPACE = "modal billing rates"
-"""The source of prices that Modal tells this workspace, discounts included."""
+"""The source of the workspace's own prices, with its discounts."""
 _GIB = 1024  # MB, as Modal counts memory
 
 
 @dataclass(frozen=True)
 class Price:
-    """USD, and how much of it is the GPU's."""
+    """The price of a run, in USD."""
 
     hour: float
     gpu: float
-    """The part of an hour that is the GPUs'."""
+    """The GPUs' part of `hour`."""
     timeout: float
     """Seconds that one attempt may last."""
     date: str
-    """Of the table."""
+    """The date of the table."""
     source: str
     own: str = ""
-    """The user's file, where it changed anything."""
+    """The user's file, where there is one."""
     attempts: int = 1
-    """How many there may be: the first, and each retry."""
+    """Attempts at most: the first, and each retry."""
     budget: float | None = None
-    """What the run may cost; None where nobody said."""
+    """`budget.max_usd`."""
     times: float = 1.0
-    """What the base price is multiplied by for its region; `hour` and `gpu` have it already."""
+    """The region's multiplier, which `hour` and `gpu` include."""
 
     @property
     def whole(self) -> float:
-        """What every attempt costs that lasts until its timeout."""
+        """The price of all attempts, each until its timeout."""
         return self.hour * self.timeout / 3600 * self.attempts
 
     @property
     def most(self) -> float:
-        """What the run can come to: the budget, where that is reached first."""
+        """The most that the run can cost: its budget, where that is reached first."""
         return self.whole if self.budget is None else min(self.whole, self.budget)
 
 
@@ -68,16 +66,16 @@ class Prices:
     gpu: Mapping[str, float]
     cpu: float
     memory: float
-    """A GiB."""
+    """Of a GiB."""
     date: str
     source: str
     own: str = ""
     broad: float = 1.5
     narrow: float = 1.75
-    """What a broad (`us`) and a narrow region (`us-east`) multiply it by."""
+    """Multipliers of a broad (`us`) and a narrow region (`us-east`)."""
 
     def of(self, spec: ExperimentSpec, kind: Kind = "train") -> Price | None:
-        """What Modal asks for this spec's machine; None where the table lacks its GPU."""
+        """The price of this spec's machine; None where the table lacks its GPU."""
         modal = spec.modal
         count = modal.gpu.count if needs_gpu(spec, kind) else 0
         price = self.machine(modal.gpu.type, count, modal.cpus, modal.memory, modal.timeout)
@@ -88,7 +86,7 @@ class Prices:
         return replace(price, attempts=modal.retries + 1, budget=spec.budget.max_usd)
 
     def _times(self, spec: ExperimentSpec) -> float:
-        """The multiplier of the region; of several, which Modal may choose from, the largest."""
+        """The largest multiplier of the regions."""
         return max((self.narrow if "-" in name else self.broad for name in regions(spec)), default=1.0)
 
     def machine(self, gpu: str, count: int, cpus: float, memory_mb: float, timeout: float) -> Price | None:
@@ -103,7 +101,7 @@ class Prices:
 def price_of(
     spec: ExperimentSpec, settings: Settings, backend: str, kind: Kind = "train"
 ) -> tuple[Price | None, str]:
-    """The price of a launch, or why there is none. Raises nothing: a table to mend is a reason too."""
+    """The price of a launch, or why there is none, such as an invalid table."""
     if backend == "local":
         return None, "free: it runs on this machine"
     try:
@@ -114,53 +112,46 @@ def price_of(
 
 
 def missing_price(resolved: Resolved, backend: str, note: str) -> list[str]:
-    """What people should know where there is no price, for the reason in `note`."""
+    """Notices on a missing price, for the reason in `note`."""
     unknown = backend != "local"
-    said = [f"the price is {note}"] if unknown else []
+    notices = [f"the price is {note}"] if unknown else []
     if resolved.spec.budget.max_usd is None:
-        return said
+        return notices
     where = resolved.provenance["budget.max_usd"].where
-    why = "while the price is unknown" if unknown else "on this machine, where a run costs nothing"
-    return [*said, f"{where}: budget.max_usd has no effect {why}"]
-
-
-def price_per_hour(
-    gpu: str, count: int = 1, cpus: float = 0, memory_mb: float = 0, *, settings: Settings | None = None
-) -> Price | None:
-    """An hour of a machine (`most` is the same); None where the table lacks the GPU. Raises `ConfigError`."""
-    return prices(settings).machine(gpu, count, cpus, memory_mb, 3600)
+    why = "while the price is unknown" if unknown else "on this machine, where runs are free"
+    return [*notices, f"{where}: budget.max_usd has no effect {why}"]
 
 
 def prices(settings: Settings | None = None) -> Prices:
-    """The table, under the workspace's own prices where Modal has told them, and the user's own figures.
+    """The table, overridden by the workspace's prices and the user's file.
 
-    Raises `ConfigError` where their file is no table.
+    Raises `ConfigError` where that file is invalid.
     """
     table = _with_workspace(tomllib.loads(TABLE.read_text()), settings)
     own = settings.config_dir / NAME if settings else None
     if own is None or not own.is_file():
-        return _made(table, "")
+        return _parsed(table, "")
     theirs = _read(own)
     merged = {**table, **theirs}
     for name in ("gpu", "same", "container", "region"):
         merged[name] = {**table[name], **_section(theirs, name, own)}
     if "source" not in theirs:
         merged["source"] = str(own)
-    return _made(merged, str(own))
+    return _parsed(merged, str(own))
 
 
 def _with_workspace(table: dict[str, Any], settings: Settings | None) -> dict[str, Any]:
-    told = workspace_prices.read(settings.home) if settings else None
-    if told is None or not told[0]:
+    found = workspace_prices.read(settings.home) if settings else None
+    if found is None or not found[0]:
         return table
-    rates, when = told
+    rates, when = found
     gpu = {**table["gpu"], **workspace_prices.gpus(rates, [*table["gpu"], *table["same"]])}
     container = {**table["container"], **workspace_prices.container(rates)}
     date = datetime.fromtimestamp(when).date().isoformat()
     return {**table, "gpu": gpu, "container": container, "date": date, "source": WORKSPACE}
 
 
-def _made(table: Mapping[str, Any], own: str) -> Prices:
+def _parsed(table: Mapping[str, Any], own: str) -> Prices:
     try:
         gpu = {str(name): float(price) for name, price in table["gpu"].items()}
         for name, other in table["same"].items():
@@ -170,13 +161,13 @@ def _made(table: Mapping[str, Any], own: str) -> Prices:
         broad, narrow = (float(table["region"][name]) for name in ("broad", "narrow"))
         return Prices(gpu, cpu, memory, str(table["date"]), str(table["source"]), own, broad, narrow)
     except (KeyError, TypeError, ValueError) as error:
-        raise _bad(own, f"{error} is no price") from error
+        raise _bad(own, f"{error} is not a price") from error
 
 
 def _section(theirs: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
     section = theirs.get(name, {})
     if not isinstance(section, dict):
-        raise _bad(str(path), f"{name} is no table")
+        raise _bad(str(path), f"{name} is not a table")
     return section
 
 
@@ -188,4 +179,4 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _bad(path: str, reason: str) -> ConfigError:
-    return ConfigError(f"cannot use {path}: {reason}", hint=Hint(f"mend or remove it; see {TABLE.name}"))
+    return ConfigError(f"cannot use {path}: {reason}", hint=Hint(f"fix or remove it; {TABLE} is an example"))

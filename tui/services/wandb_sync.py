@@ -1,7 +1,7 @@
 """Upload a run's Weights & Biases report after the run, by the local image's `wandb`.
 
-Owns finding what is not uploaded yet, downloading it from Modal, and starting `wandb sync`, with the key in no
-place but its environment.
+Owns finding what is not uploaded yet, downloading it from Modal, and starting `wandb sync`; the key is in
+its environment only.
 """
 
 from __future__ import annotations

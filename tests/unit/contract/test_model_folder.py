@@ -113,7 +113,7 @@ def test_the_plan_says_whether_a_models_own_code_is_run(project: Path) -> None:
     assert "not run" in said
     trusted = "model.trust_remote_code=true"
     assert f"{folder} runs configuration_own.py" in noticed(plan(project, folder, trusted))
-    assert "owner/model runs what code it may bring along" in noticed(plan(project, "owner/model", trusted))
+    assert "owner/model runs any code in it" in noticed(plan(project, "owner/model", trusted))
     for plain in ("owner/model", "builtin/tiny-random", model_folder(project / "plain")):
         assert noticed(plan(project, plain)) == ""
     assert noticed(plan(project, "builtin/tiny-random", trusted)) == ""
@@ -124,4 +124,4 @@ def test_the_plan_says_so_of_a_checkpoint_too(project: Path) -> None:
         project / "theirs", **{"tokenizer_config.json": {"auto_map": {"A": ["tok.T", None]}}}
     )
     made = plan(project, "builtin/tiny-random", f"evaluation.checkpoint={folder}", kind="evaluate")
-    assert f"{folder} brings code along that is not run: tok.py" in noticed(made)
+    assert f"{folder} has code that is not run: tok.py" in noticed(made)

@@ -103,7 +103,7 @@ def test_on_modal_the_path_is_the_containers_and_the_volume_must_be_there(projec
     sets = "evaluation.checkpoint=m0dal-wordle:final"
     request = plan(project, sets, backend="modal").request
     assert request.checkpoint == "/outputs/runs/m0dal-wordle/checkpoints/final"
-    with pytest.raises(ConfigError, match=r"and this run gets verifiers-outputs-default-two") as other:
+    with pytest.raises(ConfigError, match=r"but this run gets verifiers-outputs-default-two") as other:
         plan(project, sets, backend="modal", EXPERIMENT_NAME="two")
     assert other.value.hint is not None
     assert "EXPERIMENT_NAME=default" in other.value.hint.text
@@ -134,7 +134,7 @@ def test_what_is_not_there_is_answered_with_what_is(project: Path, text: str, sa
 
 def test_an_endpoint_needs_a_name_and_no_gpu(project: Path) -> None:
     sets = ("evaluation.endpoint=https://api.example.com/v1", "training.environment=wordle")
-    with pytest.raises(ModelError, match="which of its models"):
+    with pytest.raises(ModelError, match="no model is set"):
         plan(project, *sets)
     named = (*sets, "model.base_model=vendor/model:free")
     made = plan(project, *named, backend="modal")

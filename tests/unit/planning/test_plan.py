@@ -304,7 +304,7 @@ def test_a_file_is_no_model(project: Path) -> None:
 
 
 def test_modal_does_not_see_this_machines_paths(project: Path) -> None:
-    with pytest.raises(ModelError, match="which modal cannot see"):
+    with pytest.raises(ModelError, match="which modal cannot read"):
         plan(project, "model.base_model=./weights", backend="modal")
     there = plan(project, "model.base_model=/cache/weights", backend="modal")
     assert there.request.model == "/cache/weights"
@@ -347,7 +347,7 @@ def test_what_a_run_costs_is_planned(project: Path) -> None:
 def test_a_budget_that_does_nothing_is_noticed(project: Path) -> None:
     here = plan(project, "budget.max_usd=5").notices
     assert here == [
-        "--set budget.max_usd=5: budget.max_usd has no effect on this machine, where a run costs nothing"
+        "--set budget.max_usd=5: budget.max_usd has no effect on this machine, where runs are free"
     ]
     broken = project / "own"
     broken.mkdir()

@@ -9,7 +9,7 @@ import pytest
 
 from remote.contract.errors import ConfigError
 from remote.contract.spec import ExperimentSpec, GpuType
-from tui.planning.prices import price_per_hour, prices
+from tui.planning.prices import prices
 from tui.settings import Settings
 
 
@@ -23,7 +23,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.mark.parametrize("gpu", get_args(GpuType))
 def test_every_gpu_of_the_spec_has_a_price(gpu: str) -> None:
-    price = price_per_hour(gpu)
+    price = prices().machine(gpu, 1, 0, 0, 3600)
     assert price is not None
     assert 0.1 < price.hour < 20
 
@@ -51,7 +51,7 @@ def test_a_region_multiplies_the_price(region: str, times: float) -> None:
 
 
 def test_a_gpu_that_the_table_lacks_has_no_price() -> None:
-    assert price_per_hour("TPU") is None
+    assert prices().machine("TPU", 1, 0, 0, 3600) is None
 
 
 def test_the_users_figures_lie_over_the_table(settings: Settings) -> None:

@@ -123,7 +123,7 @@ def _device(device: Device, width: int, colour: str, explain: bool) -> Iterator[
         yield Content(f"  {part.name:{longest}} {part.gib:6.1f}")
         if explain:
             yield from (
-                _muted(f"    {piece}") for piece in textwrap.wrap(plain(part.how), max(width - 4, 16))
+                _muted(f"    {piece}") for piece in textwrap.wrap(plain(part.reckoning), max(width - 4, 16))
             )
 
 
@@ -145,7 +145,7 @@ def _price(plan: Plan) -> Iterator[Content]:
     yield _figure(costs.hourly(price))
     yield _figure(costs.at_most(price))
     yield _muted(f"budget: {costs.budget(price)}")
-    yield _muted(costs.NOT_IN_IT)
+    yield _muted(costs.NOT_INCLUDED)
     whose = price.own or ("this workspace's prices" if price.source == WORKSPACE else "Modal's list prices")
     yield _muted(f"{whose} of {price.date}, may have changed since: {price.source}")
 
