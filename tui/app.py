@@ -24,7 +24,7 @@ from tui.screens.ended_runs import EndedRuns
 from tui.screens.frame import VfmScreen
 from tui.screens.immediate_keys import handle_at_once
 from tui.screens.runs import RunsScreen
-from tui.text.format import plain, status_words
+from tui.text.format import plain, status_text
 from tui.themes import DARK, LIGHT, legible
 
 if TYPE_CHECKING:
@@ -205,12 +205,12 @@ class VfmApp(AppBase):
         """Notify of each run that ended, unless it is on the screen."""
         self.rows = message.rows
         if not self.screen_stack:
-            return  # the app exits: a notification would not be seen
-        for row in self._ended_runs.update(message.rows):
-            if not (isinstance(self.screen, VfmScreen) and self.screen.run_id == row.run_id):
-                self.notify(
-                    f"{row.run_id} {status_words(row.status)}",
-                    severity="error" if row.status == "failed" else "information",
+            return  # the app is on its way out, and nobody would see a toast
+        for row in self._news.ended(message.rows):
+            if getattr(self.screen, "run_id", None) != row.run_id:
+                self.tell(
+                    f"{row.run_id} {status_text(row.status)}",
+                    "error" if row.status == "failed" else "information",
                 )
 
     async def _open(self, name: str) -> None:

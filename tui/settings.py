@@ -1,7 +1,6 @@
-"""What this machine and its user bring along: `.env`, the process environment, directories.
+"""Settings of this machine and its user: `.env`, the process environment, directories.
 
-The only reader of both. Whether a name suits a volume is left to the plan; secrets are handed to
-the backend that launches a run and shown to nobody.
+The only reader of both. Secrets are passed to the backend that launches a run, and never shown.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ KNOWN_SECRETS = (
     "HF_ENDPOINT",
     "OPENAI_API_KEY",
 )
-"""What a run may need that `.env` need not name: taken from the process environment too."""
+"""Secrets that are taken from the process environment, too."""
 
 PACKAGES = Path(__file__).parents[1]
 """The folder that holds `tui/` and `remote/`: a checkout, or where packages are installed."""
 _OURS = frozenset({"EXPERIMENTER", "EXPERIMENT_NAME", "VFM_HOME", "VFM_CONFIG_DIR", "VFM_PROJECT"})
-# A directory that `.env` names, with something behind the equals sign.
+# A line of `.env` that sets a directory.
 _NAMES_FOLDER = re.compile(
     rb"""^\s*(?:export\s+)?VFM_(?:HOME|CONFIG_DIR)\s*=\s*["']?[^\s"'#]""", re.MULTILINE
 )
@@ -38,24 +37,24 @@ _NAMES_FOLDER = re.compile(
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that is read from outside the configs. A variable of the process beats `.env`."""
+    """Everything outside the configs. Variables of the process override `.env`."""
 
     project_dir: Path
-    """The folder that holds `run_modal.py` and `environments/` (`find_project`)."""
+    """The project: the folder of `environments/` and `run_modal.py`."""
     home: Path
-    """Where runs, volumes and images lie on this machine."""
+    """The data folder: runs, volumes, images."""
     experimenter: str = "default"
     experiment: str = "default"
     env_file: Path = Path(".env")
     env_file_exists: bool = False
     env_file_names: frozenset[str] = frozenset()
-    """The variables that `.env` names, those without a value too."""
+    """Names in `.env`, also those without a value."""
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
-    """Name → value, for a run's environment. Never shown."""
+    """For a run's environment. Never shown."""
     notices: tuple[str, ...] = ()
-    """What people should know: no `.env`, a line of it that was skipped."""
+    """A missing `.env`, lines of it that were skipped."""
     config_dir: Path = Path()
-    """Where `settings.toml` and `prices.toml` lie, which users write; beside the runs where none is named."""
+    """Folder of the user's `settings.toml` and `prices.toml`."""
 
     def __post_init__(self) -> None:
         if self.config_dir == Path():
@@ -63,7 +62,7 @@ class Settings:
 
     @classmethod
     def load(cls, project_dir: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-        """Read them. Raises `ConfigError` where there is no project, or `.env` or a directory is unusable."""
+        """Read the settings. Raises `ConfigError` where `.env` or a directory is invalid."""
         process = os.environ if environ is None else environ
         project = _project(project_dir, process)
         env_file = project / ".env"
@@ -97,10 +96,7 @@ class Folders:
 
 
 def glance(environ: Mapping[str, str] | None = None) -> Folders:
-    """What `Settings.load` would say of directories, without the time that it takes, and never an error.
-
-    `.env` is read as a whole only where it names one of them.
-    """
+    """The directories of `Settings.load`, fast and without errors: `.env` is parsed only if it sets one."""
     process = os.environ if environ is None else environ
     project = _working_directory()
     try:
@@ -110,7 +106,7 @@ def glance(environ: Mapping[str, str] | None = None) -> Folders:
         written = _read_env(env_file)[0] if named else {}
         values = {name: value for name, value in written.items() if value}
     except (ConfigError, OSError):
-        values = {}  # `Settings.load` says what is wrong, where there is somebody to tell it to.
+        values = {}  # `Settings.load` raises it
     both = {**values, **{name: value for name, value in process.items() if value}}
     return Folders(_home(both), _config_dir(both), project)
 
@@ -132,37 +128,37 @@ _TERMINAL = (
     "MODAL_ENVIRONMENT",
     "VFM_IMAGE_PYTHON",
 )
-_WHETHER = ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET")
+_SECRET = ("MODAL_TOKEN_ID", "MODAL_TOKEN_SECRET")
 
 
 def surroundings(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What the process environment says of the terminal and of Modal; of a secret only that it is set."""
+    """Variables on the terminal and on Modal; secrets have the value `set`."""
     process = os.environ if environ is None else environ
     plain = {name: process[name] for name in _TERMINAL if process.get(name)}
-    return {**plain, **{name: "set" for name in _WHETHER if process.get(name)}}
+    return {**plain, **{name: "set" for name in _SECRET if process.get(name)}}
 
 
 @dataclass(frozen=True)
 class TypedLine:
-    """What bash hands over when Tab is pressed."""
+    """The command line that bash passes when Tab is pressed."""
 
     line: str
-    """As it was typed, up to the cursor."""
+    """Up to the cursor."""
     word: str
-    """What bash takes for the word under the cursor, an opening quote included."""
+    """The word under the cursor as bash sees it, with its opening quote."""
     breaks: str
-    """Characters at which it ends words."""
+    """Characters at which bash splits words."""
 
 
 def completion_line(environ: Mapping[str, str] | None = None) -> TypedLine | None:
-    """The line that bash wants completed; None where none was handed over."""
+    """The command line to complete; None where bash passed none."""
     process = os.environ if environ is None else environ
     if "COMP_LINE" not in process:
         return None
     return TypedLine(process["COMP_LINE"], process.get("COMP_WORD", ""), process.get("COMP_WORDBREAKS", ""))
 
 
-_HANDED_ON = re.compile(
+_INHERITED = re.compile(
     "PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|TZ|TMPDIR|TEMP|TMP|TERM|PWD|HOSTNAME|"
     "(HTTP|HTTPS|ALL|NO|FTP)_PROXY|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NIX_SSL_CERT_FILE|"
     "GIT_SSL_CAINFO|GRPC_DEFAULT_SSL_ROOTS_FILE_PATH|LD_LIBRARY_PATH|LD_PRELOAD|LIBRARY_PATH|CPATH|CC|CXX|"
@@ -175,25 +171,23 @@ _FOR_MODAL, _FOR_AN_INDEX = "MODAL_", ("UV_INDEX_", "PIP_")
 
 
 def environment(also: Mapping[str, str], *, modal: bool = False) -> dict[str, str]:
-    """What a program of the far side inherits of this process: what makes a machine work, such as paths,
-    proxies, certificates and caches, and nothing else of the shell. Secrets go another way.
-
-    `also` is added; with `modal`, Modal's own variables are as well.
+    """The environment of a program of `remote/`: paths, proxies, certificates and caches of this process,
+    and nothing else; secrets are passed by pipe. `also` is added, and Modal's variables with `modal`.
     """
-    kept = {name: value for name, value in os.environ.items() if _is_handed_on(name, modal)}
-    return {**kept, **also}
+    inherited = {name: value for name, value in os.environ.items() if _is_inherited(name, modal)}
+    return {**inherited, **also}
 
 
-def _is_handed_on(name: str, modal: bool) -> bool:
+def _is_inherited(name: str, modal: bool) -> bool:
     if modal and name.startswith(_FOR_MODAL):
         return True
     if name in _NEVER or (named_secret(name) and not name.startswith(_FOR_AN_INDEX)):
         return False
-    return bool(_HANDED_ON.fullmatch(name))
+    return bool(_INHERITED.fullmatch(name))
 
 
 def from_shell(names: Iterable[str]) -> dict[str, str]:
-    """The variables of this process that are named, of those that it has."""
+    """These variables of the process, where set."""
     return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 
@@ -229,11 +223,11 @@ def _home(values: Mapping[str, str]) -> Path:
 
 
 def _folder(name: str, path: Path) -> Path:
-    """A folder that is there or can be made. Raises `ConfigError` where a file is in its way."""
+    """The folder. Raises `ConfigError` where it cannot be created, since a file is in its place."""
     found = next((place for place in (path, *path.parents) if os.path.lexists(place)), path)
     if found.is_dir():
         return path
-    what = "is a file" if found.is_file() else "leads nowhere" if found.is_symlink() else "is no folder"
+    what = "is a file" if found.is_file() else "is a broken link" if found.is_symlink() else "is not a folder"
     of_it = "which" if found == path else f"but {found}"
     raise ConfigError(
         f"{name} is {str(path)!r}, {of_it} {what}", hint=Hint(f"name a folder: {name}=/a/folder")
@@ -250,11 +244,11 @@ def _config_dir(values: Mapping[str, str]) -> Path:
 
 
 def _missing(path: Path) -> str:
-    return f"there is no {path}: names and keys come from the process environment alone (see .env.example)"
+    return f"there is no {path}: names and keys come from the process environment only (see .env.example)"
 
 
 def _read_env(path: Path) -> tuple[dict[str, str | None], list[str]]:
-    """The variables of a `.env`, and a notice for each line that is none. Values never reach a message."""
+    """The variables of a `.env`, and a notice for each invalid line, without its content."""
     from dotenv import dotenv_values
     from dotenv.parser import parse_stream
 
@@ -273,16 +267,14 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from None
     except UnicodeDecodeError as error:
-        raise _unreadable(path, f"it is not UTF-8 text (byte {error.start})") from None
+        raise _unreadable(path, f"it is not UTF-8 (byte {error.start})") from None
     if "\0" in text:
-        raise _unreadable(path, "it holds a NUL byte, which no variable can carry")
+        raise _unreadable(path, "it contains a NUL byte")
     return text
 
 
 def _unreadable(path: Path, reason: str) -> ConfigError:
     return ConfigError(
         f"cannot read {path}: {reason}",
-        hint=Hint(
-            f"mend or remove {path.name}: it holds lines such as EXPERIMENTER=alice (see .env.example)"
-        ),
+        hint=Hint(f"fix or remove {path.name}; a line is EXPERIMENTER=alice (see .env.example)"),
     )

@@ -178,7 +178,7 @@ def test_a_folder_that_can_never_be_is_refused(tmp_path: Path, name: str) -> Non
     for path, said in (
         ("file", "which is a file"),
         ("file/deep/er", f"but {tmp_path}/file is a file"),
-        ("nowhere", "which leads nowhere"),
+        ("nowhere", "which is a broken link"),
     ):
         with pytest.raises(ConfigError, match=f"{name} is .*{said}") as error:
             Settings.load(tmp_path, {name: str(tmp_path / path)})

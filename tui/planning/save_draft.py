@@ -1,7 +1,6 @@
-"""A draft saved as a config of its own, which keeps the comments, the order and the layout of its source.
+"""Save a draft as a config that keeps the comments, order and layout of its source.
 
-Owns what has to change and that nothing is overwritten in silence: the new file is read again before it
-is there, and resolves to what the draft resolves to. Where in the text a change goes is yaml_edit's.
+Owns the changes, and verifying the new file before it takes its name: it must resolve to the same values.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ from tui.config.resolve import Resolved, locate, resolve_layers
 from tui.config.yaml_files import SUFFIXES, Key
 from tui.planning.draft import Draft
 
-_FRESH = "# What is not set here is by default: `vfm config schema` lists every key.\n"
+_FRESH = "# Unset keys have their defaults: `vfm config schema` lists every key.\n"
 
 
 def config_path(name: str, project_dir: Path) -> Path:
-    """The file that a name means: `mine` is `configs/mine.yaml`; a path stays one. Raises `ConfigError`."""
+    """The file of a name: `mine` is `configs/mine.yaml`; a path is kept. Raises `ConfigError`."""
     name = name.strip()
     if not name or name.endswith("/"):
         raise ConfigError("the new config needs a name", hint=Hint("such as my_experiment"))
@@ -36,16 +35,16 @@ def config_path(name: str, project_dir: Path) -> Path:
 
 
 def save(draft: Draft, path: Path, project_dir: Path, *, overwrite: bool = False) -> None:
-    """Write the draft's config, whole or not at all.
+    """Write the draft's config, completely or not at all.
 
-    Raises `ConfigError` where there is such a file already, where the draft has problems, where the disk
-    refuses, and where the source's form cannot take the change.
+    Raises `ConfigError` where the file exists, the draft has problems, the file cannot be written, or the
+    layout of the source cannot take the change.
     """
     resolved = draft.resolved
     if resolved is None or not draft.is_sound:
-        raise ConfigError("there are problems to mend first", hint=Hint("each stands beside its field"))
+        raise ConfigError("the draft has problems", hint=Hint("fix the fields that show one"))
     text = edited(_source(draft, project_dir), resolved)
-    path = Path(os.path.realpath(path))  # where a link leads is written to, never the link
+    path = Path(os.path.realpath(path))  # write to the target of a link
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         if path.exists() and not overwrite:
@@ -57,12 +56,12 @@ def save(draft: Draft, path: Path, project_dir: Path, *, overwrite: bool = False
     except OSError as error:
         raise ConfigError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
-        with suppress(OSError):  # a name that cannot be has left nothing
+        with suppress(OSError):  # an invalid name has left no file
             part.unlink(missing_ok=True)
 
 
 def edited(text: str, resolved: Resolved) -> str:
-    """A config's text with what was typed written into it. Raises `ConfigProblems`."""
+    """A config's text with the overrides. Raises `ConfigProblems`."""
     values, gone = list(_changes(resolved)), list(_gone(resolved))
     return yaml_edit.edit(text, values, gone) if values or gone else text
 
@@ -73,14 +72,14 @@ def _changes(resolved: Resolved) -> Iterator[tuple[Key, Any]]:
 
 
 def _gone(resolved: Resolved) -> Iterator[Key]:
-    """Keys of the file that typing took away: parts of a mapping, a model that gave way."""
+    """Keys of the file that overrides removed: parts of a mapping, an overridden model."""
     for dotted, value in resolved.configured.items():
         if dotted not in resolved.values and value != {}:
             yield _whole(tuple(dotted.split(".")), resolved)
 
 
 def _whole(key: Key, resolved: Resolved) -> Key:
-    """What goes with a key: the mapping inside `environment_args` that has nothing left."""
+    """The key to drop: a mapping inside `environment_args` goes with its last key."""
     left = [tuple(name.split(".")) for name in resolved.values]
     inside = next((n for n in range(1, len(key)) if layers.is_open_root(key[:n])), len(key) - 1)
     parts = (key[:n] for n in range(inside + 1, len(key)))
@@ -107,7 +106,7 @@ def _verify(path: Path, draft: Draft, resolved: Resolved) -> None:
         raise _unsuited(draft, error.problems[0].message) from error
     for key in resolved.values.keys() | again.keys():
         if again.get(key) != resolved.values.get(key):
-            raise _unsuited(draft, f"{key} would be read otherwise")
+            raise _unsuited(draft, f"{key} would have another value")
 
 
 def _move(part: Path, path: Path, overwrite: bool) -> None:
@@ -115,7 +114,7 @@ def _move(part: Path, path: Path, overwrite: bool) -> None:
         os.replace(part, path)
         return
     try:
-        os.link(part, path)  # unlike a rename, refuses to take the place of another file
+        os.link(part, path)  # unlike a rename, fails where the file exists
     except FileExistsError:
         raise _exists(path) from None
     except OSError:  # a file system without links
@@ -123,11 +122,11 @@ def _move(part: Path, path: Path, overwrite: bool) -> None:
 
 
 def _exists(path: Path) -> ConfigError:
-    return ConfigError(f"there is a {path.name} already", hint=Hint("choose another name"))
+    return ConfigError(f"{path.name} exists already", hint=Hint("choose another name"))
 
 
 def _unsuited(draft: Draft, reason: str) -> ConfigError:
     return ConfigError(
-        f"the form of {draft.config} cannot take this change: {reason}",
+        f"the layout of {draft.config} cannot take this change: {reason}",
         hint=Hint("copy the file and edit it by hand, or set the value with --set"),
     )

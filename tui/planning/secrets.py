@@ -1,7 +1,4 @@
-"""Secrets of a launch: whether those that its config names are set, and whether one stands in the config.
-
-Owns the messages. Which values are secrets is `remote/contract/redaction`'s, handing them over the backends'.
-"""
+"""Secrets of a launch: those that the config names must be set, and none may stand in the config itself."""
 
 from __future__ import annotations
 
@@ -20,8 +17,8 @@ _ADVICE = (
 
 
 def check_secrets(resolved: Resolved, settings: Settings) -> None:
-    """Raises `ConfigError` where a secret that is named is not set, or the value of one stands among the
-    environment's options, which are written into the run's files."""
+    """Raise `ConfigError` where a named secret is not set, or an option of the environment holds the value of
+    one: options are written into the run's files."""
     names = resolved.spec.training.environment_secrets
     shell = from_shell(names)
     if missing := [name for name in names if name not in settings.secrets and name not in shell]:
@@ -34,7 +31,7 @@ def check_secrets(resolved: Resolved, settings: Settings) -> None:
     both = {**settings.secrets, **shell}
     certain = {name for name, value in both.items() if name in names or says_secret(name, value)}
     for key, value in _arguments(resolved):
-        # What neither the variable nor the option is called a secret may stand in both by chance.
+        # Where neither name says secret, equal values may be a coincidence.
         known = both if named_secret(key) else {name: both[name] for name in certain}
         held = (name for name, secret in known.items() if len(secret) >= SHORTEST and secret in str(value))
         if (name := next(held, None)) is not None:
@@ -45,7 +42,7 @@ def check_secrets(resolved: Resolved, settings: Settings) -> None:
 
 
 def secret_notices(resolved: Resolved) -> list[str]:
-    """Options that are named as secrets: hidden where they are shown, but the worker reads them in a file."""
+    """Notices on options named like secrets: hidden on screens, but in the run's files."""
     hidden = [key for key, value in _arguments(resolved) if HIDDEN in str(shown_value(key, value))]
     looks = "looks like a secret, and the run's request.json will hold it"
     return [f"{key} {looks}: {_ADVICE}" for key in hidden]

@@ -1,7 +1,6 @@
-"""How the server reads calls of tools: choose `vllm.enable_auto_tool_choice` and `tool_call_parser`.
+"""Choose `vllm.enable_auto_tool_choice` and `tool_call_parser`, for environments that send functions as tools.
 
-Sets both for an environment that sends its functions as a request's tools. `remote/contract/tool_parsers.py`
-knows which parser reads which model; the environment's package says whether it offers tools.
+`remote/contract/tool_parsers.py` knows the parser of each model; the environment's package declares its tools.
 """
 
 from __future__ import annotations
@@ -17,27 +16,27 @@ from tui.planning.environments import Environment
 
 AUTO, PARSER = "vllm.enable_auto_tool_choice", "vllm.tool_call_parser"
 _ORDER = ("default", "derived", "file", "override", "set")
-"""Layers, each over those before."""
+"""Layers of a config, each overriding those before it."""
 
 
 @dataclass(frozen=True)
 class Tools:
-    """The two keys, chosen."""
+    """The choice of both keys."""
 
     resolved: Resolved
-    """The config with their values."""
+    """The config with both keys set."""
     text: str = ""
-    """`native, parser xlam (set for vf-bfcl-single-turn)`; empty where an environment offers no functions."""
+    """`native, parser xlam (set for vf-bfcl-single-turn)`; empty without functions."""
     notices: tuple[str, ...] = ()
 
 
 def choose_tool_calling(resolved: Resolved, environment: Environment, model: str, kind: Kind) -> Tools:
-    """Set what is unset, for the model that runs.
+    """Set the keys that are unset, for this model.
 
-    Raises `ConfigError` on a parser that vLLM does not know, and where vLLM would refuse every request.
+    Raises `ConfigError` for a parser that vLLM lacks, and where vLLM would refuse every request.
     """
     if kind == "evaluate" and resolved.spec.evaluation.endpoint is not None:
-        return Tools(resolved)  # the service reads calls in its own way
+        return Tools(resolved)  # the service parses calls itself
     return _Choice(resolved, environment, model).run()
 
 
@@ -83,7 +82,7 @@ class _Choice:
         raise ConfigError(message, hint=Hint(advice, PARSER, self.parser, near))
 
     def _idle(self) -> None:
-        """Say that a parser which somebody wrote does nothing; resolve says so where auto is false."""
+        """Notice a parser without effect; `config/resolve.py` does so where auto is false."""
         if self.parser is not None and self.auto is None:
             why = "describes its functions in the prompt" if self.has_functions else "offers no tools"
             self.notices.append(
@@ -107,7 +106,7 @@ class _Choice:
         raise self._refusal(f"how {self.model} writes calls is not known here", Hint(hint, PARSER))
 
     def _of_another_model(self) -> None:
-        """A parser that is not the model's: it gives way where the model was chosen over the config."""
+        """A parser of another model: overridden where the model was chosen in a higher layer."""
         where, words = self._where(PARSER), f"{self.model} is read by {self.known}"
         if self._order(PARSER) < self._model_order():
             self.set[PARSER] = self.known
@@ -121,10 +120,10 @@ class _Choice:
             )
 
     def _model_order(self) -> int:
-        """The highest layer that decided which model it is."""
+        """The highest layer that decides the model."""
         keys = ["model.base_model", "evaluation.checkpoint"]
         if self.resolved.provenance[keys[0]].layer in ("default", "override"):
-            keys.append("training.environment")  # whose default, or whose override, it is
+            keys.append("training.environment")  # which has a default and an override
         return max(map(self._order, keys))
 
     def _order(self, key: str) -> int:

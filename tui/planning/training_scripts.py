@@ -1,7 +1,7 @@
-"""Which training script an environment is trained by: the config's, or the one that `run_modal.py` names.
+"""Find the training script of an environment: the config's, or the one in `run_modal.py`.
 
-Owns reading TRAINING_SCRIPTS and the script's text, and what can be said of a script without running it.
-`run_modal.py` is read and never imported: it imports Modal, which takes a second.
+Owns reading TRAINING_SCRIPTS and checking a script, without running either: importing `run_modal.py` would
+import Modal, which takes a second.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ KEY = "training.script"
 FOLDER = "examples/grpo"
 BUILT_IN = "built in"
 _LARGEST = 1_000_000  # characters; a request carries the text
-_NEAR = 0.75  # likeness from which a name is taken for a slip of the fingers
+_NEAR = 0.75  # similarity from which a name counts as a typo
 
 
 @dataclass(frozen=True)
 class Script:
-    """A training script as it stands on this machine."""
+    """A training script."""
 
     path: str = ""
-    """In the project where it lies there; empty: the built-in training."""
+    """Relative to the project, if inside; empty: the built-in training."""
     text: str = ""
     why: str = ""
     """Why this one: `TRAINING_SCRIPTS names it for vf-wordle (run_modal.py:44)`."""
@@ -45,7 +45,7 @@ class _Entry:
 def find_script(resolved: Resolved, environment: str, project_dir: Path) -> Script:
     """The script that trains an environment.
 
-    Raises `ConfigError` where the mapping cannot be read, and where a script is not there or no script.
+    Raises `ConfigError` where the mapping or the script is missing or invalid.
     """
     named, where = resolved.spec.training.script, resolved.provenance[KEY].where
     if named is not None:
@@ -74,7 +74,7 @@ def training_scripts(project_dir: Path) -> dict[str, _Entry]:
 
 
 def _mapping(statement: ast.stmt) -> ast.expr | None:
-    """What a statement gives TRAINING_SCRIPTS."""
+    """The value that a statement assigns to TRAINING_SCRIPTS."""
     if isinstance(statement, ast.Assign):
         targets = statement.targets
     elif isinstance(statement, ast.AnnAssign):
@@ -85,9 +85,9 @@ def _mapping(statement: ast.stmt) -> ast.expr | None:
 
 
 def _entry(file: Path, key: ast.expr | None, path: ast.expr) -> tuple[str, _Entry]:
-    for one in (key, path):
-        if not isinstance(one, ast.Constant) or not isinstance(one.value, str):
-            raise _no_mapping(file, (one or path).lineno)
+    for node in (key, path):
+        if not isinstance(node, ast.Constant) or not isinstance(node.value, str):
+            raise _no_mapping(file, (node or path).lineno)
     assert isinstance(key, ast.Constant)
     assert isinstance(path, ast.Constant)
     return str(key.value), _Entry(str(path.value), key.lineno)
@@ -95,13 +95,13 @@ def _entry(file: Path, key: ast.expr | None, path: ast.expr) -> tuple[str, _Entr
 
 def _no_mapping(file: Path, line: int) -> ConfigError:
     return ConfigError(
-        f"{file}:{line}: {MAPPING} has to be a plain dict of texts: it is read without running the file",
+        f"{file}:{line}: {MAPPING} must be a plain dict of strings, since the file is not run",
         hint=Hint(f'write each entry as "vf-wordle": "{FOLDER}/train_wordle.py"'),
     )
 
 
 def _check_near_misses(scripts: dict[str, _Entry], environment: str, project_dir: Path) -> None:
-    """Refuse an entry that was meant for this environment, it seems, and misspells it."""
+    """Raise `ConfigError` for an entry that seems to misspell this environment."""
     known = [*spoken_names(project_dir), *SHIPPED]
     mine = _bare(environment)
     for key, entry in scripts.items():
@@ -110,7 +110,7 @@ def _check_near_misses(scripts: dict[str, _Entry], environment: str, project_dir
         if difflib.SequenceMatcher(None, _bare(key), mine).ratio() >= _NEAR:
             right = environment.replace("_", "-")
             raise ConfigError(
-                f"{project_dir / FILE}:{entry.line}: {MAPPING} names {key!r}, which is no environment",
+                f"{project_dir / FILE}:{entry.line}: {MAPPING} names {key!r}, which is not an environment",
                 hint=Hint(f"did you mean {right!r}?"),
             )
 
@@ -126,23 +126,23 @@ def _read(named: str, project_dir: Path, why: str, place: str) -> Script:
         raise _missing(named, file, project_dir, place)
     text = _text(file, place)
     if len(text) > _LARGEST:
-        raise ConfigError(f"{place}{path} has {len(text)} characters: it is no training script")
+        raise ConfigError(f"{place}{path} has {len(text)} characters, too many for a training script")
     module = _parse(text, path)
-    if (wrong := _unusable(module)) is not None:
-        raise ConfigError(f"{path}: {wrong}", hint=Hint("write def train(run)"))
+    if (problem := _unusable(module)) is not None:
+        raise ConfigError(f"{path}: {problem}", hint=Hint("write def train(run)"))
     if not _binds_train(module):
         raise ConfigError(
-            f"{path} has no function train(run), so it is no training script",
-            hint=Hint(f"define it: {FOLDER}/train_wordle.py is one to begin with"),
+            f"{path} has no function train(run)",
+            hint=Hint(f"define it, as {FOLDER}/train_wordle.py does"),
         )
     return Script(path, text, why)
 
 
 def _missing(named: str, file: Path, project_dir: Path, place: str) -> ConfigError:
     state = "is a folder" if file.is_dir() else "does not exist"
-    there = {f"{FOLDER}/{p.name}": p.name for p in sorted((project_dir / FOLDER).glob("*.py"))}
-    close = difflib.get_close_matches(named, there, 1, _NEAR)
-    listing = f"there are: {', '.join(there)}" if there else f"put it into {project_dir / FOLDER}"
+    scripts = [f"{FOLDER}/{path.name}" for path in sorted((project_dir / FOLDER).glob("*.py"))]
+    close = difflib.get_close_matches(named, scripts, 1, _NEAR)
+    listing = f"there are: {', '.join(scripts)}" if scripts else f"put it into {project_dir / FOLDER}"
     advice = f"did you mean {close[0]}?" if close else listing
     return ConfigError(
         f"{place}the training script {named} {state} ({file})",
@@ -164,18 +164,18 @@ def _parse(text: str, shown: str) -> ast.Module:
         return ast.parse(text, shown)
     except (SyntaxError, ValueError) as error:
         line = f":{error.lineno}" if isinstance(error, SyntaxError) else ""
-        said = error.msg if isinstance(error, SyntaxError) else str(error)
+        message = error.msg if isinstance(error, SyntaxError) else str(error)
         raise ConfigError(
-            f"{shown}{line}: {type(error).__name__}: {said}", hint=Hint(f"mend {shown}{line}")
+            f"{shown}{line}: {type(error).__name__}: {message}", hint=Hint(f"fix {shown}{line}")
         ) from error
 
 
 def _unusable(module: ast.Module) -> str | None:
-    """What is wrong with the last `train` that the file's top level defines, as far as reading it shows."""
+    """What is wrong with the last `train` that the top level defines; None where nothing is seen."""
     nodes = [n for n in _top_level(module) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
     train = next((node for node in reversed(nodes) if node.name == "train"), None)
     if isinstance(train, ast.AsyncFunctionDef):
-        return "train(run) is asynchronous"
+        return "train(run) must not be asynchronous"
     if train is None or train.decorator_list:
         return None
     arguments = train.args
@@ -183,13 +183,11 @@ def _unusable(module: ast.Module) -> str | None:
     takes_one = bool(given) or arguments.vararg is not None
     needed = len(given) - len(arguments.defaults)
     needed_by_name = sum(default is None for default in arguments.kw_defaults)
-    return (
-        None if takes_one and needed <= 1 and not needed_by_name else "train takes other arguments than run"
-    )
+    return None if takes_one and needed <= 1 and not needed_by_name else "train must take one argument, run"
 
 
 def _binds_train(module: ast.Module) -> bool:
-    """Whether the file's top level gives `train` a value; what stands within `if` or `try` counts."""
+    """Whether the top level binds `train`, also within `if` or `try`."""
     for node in _top_level(module):
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == "train":
             return True
@@ -201,7 +199,7 @@ def _binds_train(module: ast.Module) -> bool:
 
 
 def _top_level(node: ast.AST) -> list[ast.AST]:
-    """A module's nodes but for what stands inside functions and classes."""
+    """A module's nodes outside functions and classes."""
     found: list[ast.AST] = []
     for child in ast.iter_child_nodes(node):
         found.append(child)

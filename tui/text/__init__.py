@@ -1,1 +1,1 @@
-"""Texts that both faces print."""
+"""Text for the app and the command line."""

@@ -1,7 +1,4 @@
-"""Text for people: log text made safe, ages and sizes, tables. Pure functions.
-
-What a run's stream says is turned into lines by `narrator`.
-"""
+"""Format text: control characters, sizes and times, tables. Pure functions."""
 
 from __future__ import annotations
 
@@ -16,21 +13,21 @@ from tui.store.episodes.scores import scores_of
 RESET = "\x1b[0m"
 NO_NAME = "(no name)"
 _SGR = re.compile(r"\x1b\[[0-9;:]*m")
-# Everything that a terminal may obey or cannot be sent, or that reorders what is read. In log lines and prose
-# tabs are no more than white space.
+# Characters that a terminal may obey or cannot be sent, or that reorder text. In log lines, tabs are
+# white space.
 _CONTROL = re.compile(f"[\x00-\x08\x0a-\x1f{OBEYED}]")
 _CONTROL_OR_TAB = re.compile(f"[\x00-\x1f{OBEYED}]")
 
 
 def visible(text: str) -> str:
-    """A log line with control characters shown as escapes, never obeyed; its tabs and colours stay."""
+    """A log line with its control characters escaped, except tabs and colours."""
     text = text.removesuffix("\r")
     if not _CONTROL.search(text):
         return text
     parts, colours = _SGR.split(text), _SGR.findall(text)
     shown = [_CONTROL.sub(_escape, part) for part in parts]
     joined = "".join(part + colour for part, colour in zip(shown, [*colours, ""], strict=True))
-    # A colour that a log line leaves on would run on into the next one.
+    # Otherwise a colour that a log line leaves on would reach the next one.
     return joined + RESET if colours else joined
 
 
@@ -40,12 +37,12 @@ def colourless(text: str) -> str:
 
 
 def escape_controls(text: str) -> str:
-    """Text with every control character but tabs shown as an escape."""
+    """Text with its control characters escaped, except tabs."""
     return _CONTROL.sub(_escape, text)
 
 
 def plain(text: str) -> str:
-    """A name, or a sentence with names in it: every control character is shown as an escape, none obeyed."""
+    """A name, or a sentence with names, with all control characters escaped."""
     return _CONTROL_OR_TAB.sub(_escape, text)
 
 
@@ -80,12 +77,12 @@ def first_lines(lines: Sequence[str], most: int) -> list[str]:
 
 
 def named(name: str) -> str:
-    """A name as it is shown; an empty one as `(no name)`."""
+    """A name for display; an empty one as `(no name)`."""
     return plain(name) if name else NO_NAME
 
 
 def one_line(error: Exception) -> str:
-    """What went wrong, and what to do about it where that is known."""
+    """An error's message and hint."""
     if isinstance(error, VfmError):
         return f"{error.message} · {error.hint.text}" if error.hint else error.message
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
@@ -97,7 +94,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 _AGES = 1e11
-"""Seconds that nothing takes: thousands of years."""
+"""Seconds: thousands of years."""
 
 
 def counted(count: int, what: str) -> str:
@@ -111,7 +108,7 @@ def files_and_bytes(files: int, bytes_: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`0.4 s`, `42 s`, `3 min 05 s`, `2 h 10 min`; a dash for what is no time that anything takes."""
+    """`0.4 s`, `42 s`, `3 min 05 s`, `2 h 10 min`; a dash for absurd values."""
     if not seconds < _AGES:
         return "–"
     if seconds < 10:
@@ -130,7 +127,7 @@ def moment(seconds: float | None) -> str:
 
     try:
         return "–" if not seconds else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
-    except (OverflowError, OSError, ValueError):  # a time that no calendar has
+    except (OverflowError, OSError, ValueError):  # out of the calendar's range
         return "–"
 
 
@@ -149,7 +146,7 @@ def number(value: float) -> str:
 
 
 def plus_minus(mean: float, error: float | None) -> str:
-    """`0.412 ± 0.031`: a mean and its standard error, to the two digits that it is good for."""
+    """`0.412 ± 0.031`: a mean and its standard error, to two digits of the error."""
     if not error or not math.isfinite(error):
         return f"{mean:.3f}" + (" ± 0" if error == 0 else "")
     digits = max(0, min(1 - math.floor(math.log10(error)), 6))
@@ -157,28 +154,27 @@ def plus_minus(mean: float, error: float | None) -> str:
 
 
 def p_value(p: float) -> str:
-    """A probability as it is reported: `0.032`, `< 0.001`."""
+    """A p-value: `0.032`, `< 0.001`."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def scores_line(metrics: Mapping[str, float]) -> str:
-    """`reward 0.412 ± 0.031 · solved 0.20 ± 0.06`; empty where these are no evaluation's numbers."""
+    """`reward 0.412 ± 0.031 · solved 0.20 ± 0.06`; empty where these are not of an evaluation."""
     scores = scores_of(metrics)
     return " · ".join(f"{score.name} {plus_minus(score.mean, score.standard_error)}" for score in scores)
 
 
 _NARROWEST = 8
-"""Cells that a column of a table keeps."""
+"""Cells that a column keeps at least."""
 _GAP = 2
 
 
 def table(
     header: Sequence[str], rows: Iterable[Sequence[str]], width: int | None = None, *, wrap: bool = False
 ) -> str:
-    """Columns padded to their widest cell, in a terminal of `width` cells, if that is given.
+    """Columns padded to their widest cell.
 
-    Where they do not fit, columns between the first and the last are cut, or wrapped. The first one is
-    never, since it names the row, and the last one is left as long as it is.
+    If they do not fit into `width` cells, columns between the first and the last are cut or wrapped.
     """
     from rich.cells import cell_len
 
@@ -190,7 +186,7 @@ def table(
 
 
 def _narrowed(widths: list[int], room: int) -> list[int]:
-    """The widths once the columns in the middle, the widest first, have given what is too much."""
+    """The widths, with the columns in the middle narrowed to fit, the widest first."""
     over = sum(widths) + _GAP * (len(widths) - 1) - room
     widths, middle = [*widths], range(1, len(widths) - 1)
     while over > 0 and (wide := [at for at in middle if widths[at] > _NARROWEST]):
@@ -203,7 +199,7 @@ def _narrowed(widths: list[int], room: int) -> list[int]:
 
 
 def _table_rows(line: Sequence[str], widths: Sequence[int], wrap: bool) -> Iterator[str]:
-    """A line of a table: one row, or as many as its longest wrapped cell."""
+    """The rows of a line: one, or as many as its longest wrapped cell."""
     from rich.cells import chop_cells
 
     *cells, last = line
@@ -220,13 +216,13 @@ def _table_rows(line: Sequence[str], widths: Sequence[int], wrap: bool) -> Itera
 
 
 STATUS_SIGNS = {"pending": "○", "running": "●", "done": "✓", "failed": "✗", "cancelled": "■"}
-"""A sign for each status, so that colour is never all that tells them apart."""
+"""A sign for each status, for terminals without colour."""
 PLAIN_SIGNS = {"pending": ".", "running": "*", "done": "+", "failed": "x", "cancelled": "-"}
-"""The same for terminals whose font lacks those: `plain_signs` in the user's settings takes them."""
+"""The same for fonts that lack those; chosen by `plain_signs` in the user's settings."""
 
 
-def status_words(status: str) -> str:
-    """`✓ done`: the sign and the word; a status that this version does not know is shown as it is."""
+def status_text(status: str) -> str:
+    """`✓ done`: sign and status."""
     return f"{STATUS_SIGNS.get(status, '?')} {status}"
 
 

@@ -166,7 +166,7 @@ def test_nothing_is_overwritten_in_silence(tmp_path: Path) -> None:
     there.write_text("training:\n  steps: 5\n")
     draft = Draft.load(str(there), ROOT)
     draft.put("training.steps", "6")
-    with pytest.raises(ConfigError, match=r"there is a there\.yaml already"):
+    with pytest.raises(ConfigError, match=r"there\.yaml exists already"):
         save(draft, there, ROOT)
     assert there.read_text() == "training:\n  steps: 5\n"
     save(draft, there, ROOT, overwrite=True)

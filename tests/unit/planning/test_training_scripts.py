@@ -102,11 +102,11 @@ REFUSED = {
         "did you mean examples/grpo/train_wordle.py?",
     ),
     "TRAINING_SCRIPTS = {'vf-wrodle': 'examples/grpo/train_wordle.py'}": (
-        "run_modal.py:1: TRAINING_SCRIPTS names 'vf-wrodle', which is no environment",
+        "run_modal.py:1: TRAINING_SCRIPTS names 'vf-wrodle', which is not an environment",
         "did you mean 'vf-wordle'?",
     ),
     "A = 'x'\nTRAINING_SCRIPTS = {'wordle': A}": ("run_modal.py:2: TRAINING_SCRIPTS has to be", "write each"),
-    "TRAINING_SCRIPTS: dict = dict()": ("run_modal.py:1: TRAINING_SCRIPTS has to be a plain dict", "write"),
+    "TRAINING_SCRIPTS: dict = dict()": ("run_modal.py:1: TRAINING_SCRIPTS must be a plain dict", "write"),
     "\nTRAINING_SCRIPTS = {": ("run_modal.py:2: SyntaxError: '{' was never closed", "mend"),
 }
 
@@ -130,10 +130,10 @@ def test_a_mapping_that_cannot_be_meant_is_refused_by_its_line(project: Path, te
         ("def other(train):\n    train = 1\n", "mine.py has no function train(run)"),
         ("", "mine.py has no function train(run)"),
         ("\0", "null bytes"),
-        ("async def train(run):\n    pass\n", "mine.py: train(run) is asynchronous"),
-        ("def train():\n    pass\n", "mine.py: train takes other arguments than run"),
-        ("def train(run, model):\n    pass\n", "mine.py: train takes other arguments than run"),
-        ("def train(run, *, model):\n    pass\n", "mine.py: train takes other arguments than run"),
+        ("async def train(run):\n    pass\n", "mine.py: train(run) must not be asynchronous"),
+        ("def train():\n    pass\n", "mine.py: train must take one argument, run"),
+        ("def train(run, model):\n    pass\n", "mine.py: train must take one argument, run"),
+        ("def train(run, *, model):\n    pass\n", "mine.py: train must take one argument, run"),
     ],
 )
 def test_a_script_that_is_none_is_refused_before_a_machine_is_paid(
@@ -223,8 +223,8 @@ def test_frames_of_ours_are_left_out_wherever_they_stand(project: Path) -> None:
         ("import no_such_module\n", "train_mine.py:1: ModuleNotFoundError: No module named 'no_such_module'"),
         ("def train(:\n", "train_mine.py:1: SyntaxError: invalid syntax"),
         ("train = 3\n", "train_mine.py has no function train(run)"),
-        ("def train():\n    pass\n", "train_mine.py: train takes other arguments than run"),
-        ("async def train(run):\n    pass\n", "train_mine.py: train(run) is asynchronous"),
+        ("def train():\n    pass\n", "train_mine.py: train must take one argument, run"),
+        ("async def train(run):\n    pass\n", "train_mine.py: train(run) must not be asynchronous"),
         ("def train(run):\n    exit(0)\n", "train_mine.py:2: it called sys.exit(0)"),
         ("raise SystemExit('no')\n", "train_mine.py:1: it called sys.exit('no')"),
     ],

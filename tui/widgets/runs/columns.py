@@ -14,7 +14,7 @@ from itertools import pairwise
 from rich.cells import cell_len, set_cell_size
 
 from tui.store.runs.row import RunRow
-from tui.text.format import age, fit, plain, status_words
+from tui.text.format import age, fit, plain, status_text
 
 Cell = list[tuple[str, str]]
 MARK = "◆"
@@ -171,7 +171,7 @@ def _text(row: RunRow, name: str, width: int, style: str) -> Cell:
 
 
 def _status(row: RunRow, width: int, now: float) -> Cell:
-    return [(fit(status_words(row.status), width), row.status)]
+    return [(fit(status_text(row.status), width), row.status)]
 
 
 def _model(row: RunRow, width: int, now: float) -> Cell:

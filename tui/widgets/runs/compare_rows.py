@@ -13,7 +13,7 @@ from tui.services.compare import Comparison, headline
 from tui.store.charts.axes import short
 from tui.store.episodes.paired_test import Paired
 from tui.store.runs.config_diff import Scores, differences
-from tui.text.format import duration, p_value, plus_minus, status_words
+from tui.text.format import duration, status_text
 from tui.widgets.runs.compare_table import Cell, TableRow
 
 _NOTHING = Cell("–")
@@ -60,7 +60,7 @@ def _score_rows(runs: Sequence[ComparedRun]) -> list[TableRow]:
     last = _best([run.scores.reward for run in runs])
     after = _best([_final_score(run.scores) for run in runs])
     return [
-        TableRow("status", tuple(Cell(status_words(run.status), bad=run.status == "failed") for run in runs)),
+        TableRow("status", tuple(Cell(status_text(run.status), bad=run.status == "failed") for run in runs)),
         TableRow("steps", tuple(Cell(_steps(run)) for run in runs)),
         TableRow("reward, last", _cells(runs, lambda run: run.scores.reward, last)),
         TableRow("reward, best", tuple(map(_best_reward, runs, best))),

@@ -10,7 +10,7 @@ from textual.content import Content
 from tui.planning.price_text import estimated
 from tui.services.run_list import RunList
 from tui.store.runs.row import RunRow
-from tui.text.format import STATUS_SIGNS, duration, moment, plain, status_words
+from tui.text.format import STATUS_SIGNS, duration, moment, plain, status_text
 
 _STYLES = {"running": "$primary", "pending": "$warning", "failed": "$error", "done": "$success"}
 _ORDER = ("running", "pending", "failed", "cancelled", "done")
@@ -125,7 +125,7 @@ def _what(row: RunRow) -> Content:
 
 def _when(row: RunRow, now: float) -> Content:
     took = row.seconds(now)
-    parts = [status_words(row.status), f"created {moment(row.created)}"]
+    parts = [status_text(row.status), f"created {moment(row.created)}"]
     if took is not None:
         parts.append(f"{'running for' if row.live else 'took'} {duration(took)}")
     if row.live and row.eta is not None:

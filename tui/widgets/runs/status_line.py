@@ -12,7 +12,7 @@ from textual.geometry import Size
 from textual.widget import Widget
 
 from tui.planning.price_text import estimated
-from tui.text.format import age, duration, number, plain, status_words
+from tui.text.format import age, duration, number, plain, status_text
 
 STATUS_STYLES = {
     "pending": "$text-muted",
@@ -81,12 +81,12 @@ class RunStatus(Widget):
         return Content("\n").join([*lines, scores_line(run, width)] if run.scores else lines)
 
 
-def first_line(run: RunSummary, width: int) -> Content:
-    """Status and activity at the left; steps, a bar and the time left at the right."""
-    left = Content.styled(status_words(plain(run.status)), STATUS_STYLES.get(run.status, "bold"))
-    activity = run.doing or _ended(run)
-    if activity:
-        left += Content(f"  {plain(activity)}")
+def first_line(run: Standing, width: int) -> Content:
+    """Status and what goes on at the left; steps, a bar and what is left at the right."""
+    left = Content.styled(status_text(plain(run.status)), STATUS_STYLES.get(run.status, "bold"))
+    said = run.doing or _ended(run)
+    if said:
+        left += Content(f"  {plain(said)}")
     figures = _progress(run)
     left += _attempt(run, width - left.cell_length - figures.cell_length)
     room = width - left.cell_length - figures.cell_length - 4
