@@ -1,6 +1,6 @@
-"""Choose `vllm.enable_auto_tool_choice` and `tool_call_parser`, for environments that send functions as tools.
+"""Choose `vllm.enable_auto_tool_choice` and `tool_call_parser` for a model and an environment.
 
-`remote/contract/tool_parsers.py` knows the parser of each model; the environment's package declares its tools.
+`remote/contract/tool_parsers.py` knows the parser of each model; an environment's package declares its tools.
 """
 
 from __future__ import annotations
