@@ -318,10 +318,10 @@ async def test_a_supervisor_that_does_not_end_holds_nobody_for_ever(
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\nexec sleep 1000\n")
     python.chmod(0o755)
-    monkeypatch.setattr(tui.backends.programs, "PATIENCE", 0.5)
+    monkeypatch.setattr(tui.backends.programs, "TIMEOUT", 0.5)
     found = await LocalBackend(local.home, PROJECT, python=str(python)).status(run)
     assert found.failure is not None
-    assert "asked to settle, had not ended after 0.5 s" in found.failure["cause"]
+    assert "(settle) did not end within 0.5 s" in found.failure["cause"]
 
 
 async def test_a_home_that_cannot_be_written_refuses_the_launch(local: LocalBench) -> None:

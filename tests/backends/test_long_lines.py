@@ -158,7 +158,7 @@ def _replaced(stream: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [(_cut_short, "was cut short"), (_replaced, "was replaced"), (Path.unlink, "cannot read")],
+    [(_cut_short, "was truncated"), (_replaced, "was replaced"), (Path.unlink, "cannot read")],
 )
 async def test_a_followed_stream_that_becomes_another_is_told_of(
     local: LocalBench, tmp_path: Path, change: Callable[[Path], None], words: str

@@ -1,8 +1,4 @@
-"""What a backend does, whichever machine it stands for.
-
-Owns the protocol that local and Modal both fulfil, and that one test body checks on both. Nothing
-here knows of screens or of the command line.
-"""
+"""The protocol of backends, local and Modal, and its data. `tests/backends/test_every_backend.py` checks both."""
 
 from __future__ import annotations
 
@@ -16,10 +12,9 @@ from remote.contract.record import LaunchRequest, RunRecord
 
 @dataclass(frozen=True)
 class Batch:
-    """Lines of a run's stream in order, without newlines, and the position that follows them.
+    """Lines of a run's stream, without newlines, and the position after them.
 
-    A position is a byte offset into the run's whole output: follow from it and no line is lost or
-    seen twice.
+    A position is a byte offset in the stream: following from it neither loses nor repeats a line.
     """
 
     lines: list[str]
@@ -28,13 +23,12 @@ class Batch:
 
 @dataclass(frozen=True)
 class Damaged:
-    """A run whose record cannot be read; its output may be whole."""
+    """A run whose record cannot be read; its output may be intact."""
 
     outputs: str
     run_id: str
-    """As its folder is called."""
+    """The name of its folder."""
     message: str
-    """What is wrong, in a sentence."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +44,12 @@ class Entry:
     is_link: bool = False
     """A link: reading follows it, deleting deletes the link alone."""
     special: str = ""
-    """Why it can be neither read nor copied ("a pipe", "a link that leaves the volume"); else empty."""
+    """Why it can be neither read nor copied: "a pipe", "a link that leaves the volume"; else empty."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An entry that a copy passed over, and why."""
+    """An entry that a copy left out, and why."""
 
     path: str
     why: str
@@ -63,7 +57,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class VolumeInfo:
-    """A volume and the backend that holds it."""
+    """A volume of a backend."""
 
     name: str
     backend: str
@@ -72,37 +66,37 @@ class VolumeInfo:
 
 @dataclass
 class Transfer:
-    """How far a download or an upload is: bytes done of total, and the file under way."""
+    """Progress of a download or upload: bytes done of total, and the current file."""
 
     done: int = 0
     total: int = 0
     path: str = ""
     fetched: int = 0
-    """Bytes that this attempt carried over; the others of `done` were there already."""
+    """Bytes that this attempt copied; the others of `done` were there already."""
     skipped: list[str] = field(default_factory=list)
-    """Files that were already there, identical."""
+    """Identical files that existed already."""
     left_out: list[LeftOut] = field(default_factory=list)
-    """What is neither a file nor a folder, or could not be read."""
+    """Entries that are neither file nor folder, or cannot be read."""
     followed: list[str] = field(default_factory=list)
-    """Links that lead out of the folder that is uploaded: what they lead to is uploaded in their place."""
+    """Links out of an uploaded folder, whose targets were uploaded."""
 
 
 Progress = Callable[[Transfer], None]
 
 
 class Volumes(Protocol):
-    """A backend's volumes. Missing ones raise `FileNotFoundError` with the path in its message."""
+    """A backend's volumes. A missing volume or path raises `FileNotFoundError`, which names it."""
 
     async def volumes(self) -> list[VolumeInfo]:
-        """All volumes of ours (`verifiers-…`)."""
+        """All volumes of this project (`verifiers-…`), by name."""
         ...
 
     async def list(self, volume: str, path: str = "", *, recursive: bool = False) -> list[Entry]:
-        """What lies under a path, folders first, then by name; what can be no file is `special`."""
+        """List a path, folders first, then by name. A file lists itself."""
         ...
 
     async def read(self, volume: str, path: str, offset: int = 0, size: int = -1) -> bytes:
-        """A range of a file."""
+        """Read a range of a file; size -1: to its end."""
         ...
 
     async def download(
@@ -114,11 +108,12 @@ class Volumes(Protocol):
         *,
         force: bool = False,
     ) -> Transfer:
-        """Copy a file or a folder: resumed where it broke off, verified, identical files skipped.
+        """Copy a folder to `dest/<its name>`, or a file to `dest` (into it where that is a folder).
 
-        Files that are there and differ are replaced with `force`; else it raises `Occupied`, and nothing is
-        written. What cannot be copied (a link that leaves the volume, a pipe) is left out and named in the
-        result.
+        An interrupted copy is resumed, every file is verified by SHA-256, identical files are skipped.
+        Existing files that differ are replaced with `force`; otherwise it raises `Occupied`, and nothing is
+        written. What cannot be copied is in the result's `left_out`. Raises `DiskError`, and `ConfigError`
+        where there is nothing to copy.
         """
         ...
 
@@ -131,16 +126,16 @@ class Volumes(Protocol):
         *,
         force: bool = False,
     ) -> Transfer:
-        """Copy a file or folder into a folder of the volume, with download's habits."""
+        """Copy a file or folder to `path/<its name>`, as `download` does. Links are followed."""
         ...
 
     async def remove(self, volume: str, path: str) -> None:
-        """Delete a file or a folder; a link goes itself, never what it points to."""
+        """Delete a file or folder, never a whole volume; of a link, never its target."""
         ...
 
 
 class Backend(Protocol):
-    """Where runs are launched. Unreachable or signed out: `BackendError`."""
+    """Runs, somewhere. Unreachable or signed out: `BackendError`."""
 
     name: str
     volumes: Volumes
@@ -156,52 +151,52 @@ class Backend(Protocol):
         ...
 
     async def launch(self, request: LaunchRequest) -> RunRecord:
-        """Start a run that outlives this process, and return once it is on record."""
+        """Start a run that outlives this process; returns once it has a record."""
         ...
 
     async def resume(self, request: LaunchRequest) -> RunRecord:
-        """Have a run that is over go on in its own directory; returns once the next attempt is on record.
+        """Start another attempt at a run that is over, in its directory; returns once that is recorded.
 
-        `request` is the run's own, with what is to change. Raises `BackendError` where it still runs.
+        request: the run's own, with changes. Raises `BackendError` where the run is live.
         """
         ...
 
     def follow(self, run: RunRecord, position: int = 0, *, live: bool = True) -> AsyncIterator[Batch]:
-        """The run's output from a position; ends with the run, or at once where `live` is false."""
+        """The run's stream from a position, to its end or, unless `live`, to what there is."""
         ...
 
     def log_path(self, run: RunRecord) -> Path:
-        """The file on this machine that holds the run's whole output, as far as `watch` has brought it."""
+        """The file on this machine that `watch` keeps up to date with the run's stream."""
         ...
 
     def watch(self, run: RunRecord) -> AsyncIterator[int]:
-        """Keep the log file up to date; yields its size (bytes) at once and after each growth.
+        """Keep the log file up to date; yields its size in bytes at once and after each growth.
 
-        Ends when the run is over and all that it said is there.
+        Ends when the run is over and its whole stream is there.
         """
         ...
 
     def trouble(self, run: RunRecord) -> str:
-        """What keeps the output of a watched run from coming just now, in words; empty where nothing does."""
+        """Why the output of a watched run is stalled, or an empty string."""
         ...
 
     async def cancel(self, run: RunRecord, *, now: bool = False) -> None:
-        """Ask a run to stop; it saves what it has. With `now` it is ended at once, and saves nothing more.
+        """Ask a run to stop, and save what it has; with `now`, it ends at once and saves nothing.
 
-        A run that is over is left alone.
+        No effect on a run that is over.
         """
         ...
 
     async def status(self, run: RunRecord) -> RunRecord:
-        """The record as it stands now; a run whose process is gone has failed."""
+        """The current record; a run whose processes are gone has failed."""
         ...
 
     async def runs(self) -> list[RunRecord]:
-        """Every run of every experiment, newest first."""
+        """All runs of all experiments, newest first."""
         ...
 
     async def billed(self, run: RunRecord) -> float | None:
-        """US dollars that the backend's own bill says a run cost so far; None where no bill says so."""
+        """US dollars billed for a run so far; None where no bill says."""
         ...
 
     async def fetch_prices(self) -> None:
@@ -209,5 +204,5 @@ class Backend(Protocol):
         ...
 
     async def remembered(self, run_id: str) -> RunRecord | None:
-        """A run by its whole id as this machine last knew it; nobody is asked. None where it does not."""
+        """A run by its id, as last seen by this machine, without asking the backend; None if never seen."""
         ...

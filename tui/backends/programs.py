@@ -1,7 +1,6 @@
-"""Start the programs of `remote/`, such as `python -m remote.supervisor`, and read their answer.
+"""Start a module of `remote/`, such as the supervisor, and read its answer.
 
-Owns the way in (one JSON document on stdin, so that secrets reach no command line and no file) and the one
-line with which they answer. What a run makes of it is the backend's.
+It gets one JSON document on stdin, so that secrets reach no command line and no file, and answers with one line.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from remote.contract.errors import BackendError, Hint, error_from
 from remote.contract.json_text import from_json
 from tui.settings import PACKAGES, environment
 
-PATIENCE = 120.0
-"""Seconds that a program may take to do what it is asked; ending a run takes half a minute at most."""
+TIMEOUT = 120.0
+"""Seconds that `Program.ask` waits; ending a run takes half a minute at most."""
 
 
 def remote_command(module: str, *arguments: str, python: str = sys.executable) -> list[str]:
@@ -53,7 +52,10 @@ def _remote_parent(home: Path) -> Path:
 
 
 class Program:
-    """A module of `remote/` as a process. `variables` are added to what it inherits."""
+    """A module of `remote/` as a process.
+
+    env: its environment; by default `settings.environment({})`.
+    """
 
     def __init__(
         self,
@@ -62,23 +64,21 @@ class Program:
         project_dir: Path,
         *,
         python: str = sys.executable,
-        variables: Mapping[str, str] | None = None,
-        modal: bool = False,
+        env: Mapping[str, str] | None = None,
     ) -> None:
-        self.module, self.python = module, python
-        self._home, self._project_dir = home, project_dir
-        self._variables, self._modal = variables, modal
+        self.module, self.python, self._cwd = module, python, project_dir
+        self._env = environment({}) if env is None else env
         self._children: list[subprocess.Popen[bytes]] = []
 
     @property
     def name(self) -> str:
-        """What people know it as: `supervisor`, `launcher`."""
+        """Its name in messages: `supervisor`, `launcher`."""
         return self.module.rpartition(".")[2]
 
     def start(self, document: Mapping[str, Any], *arguments: str) -> dict[str, Any]:
-        """Start it in a session of its own, hand it the document, and wait for its answer, not for its end.
+        """Start it in a session of its own, send the document, and wait for its answer, not for its end.
 
-        Raises what it answers with as an `error`, or `BackendError` where it does not answer.
+        Raises the `error` in its answer, or `BackendError` where it does not answer.
         """
         self._children = [child for child in self._children if child.poll() is None]  # reaps the dead
         child = self._spawn(arguments)
@@ -89,7 +89,7 @@ class Program:
             with child.stdin:
                 child.stdin.write(json.dumps(document).encode())
         except BrokenPipeError:
-            pass  # It died at once: what it printed says why.
+            pass  # it ended at once: its output says why
         with child.stdout:
             answer = self._answer(child.stdout.read().decode(errors="replace"))
         if "error" in answer:
@@ -97,26 +97,21 @@ class Program:
         return answer
 
     def ask(self, *arguments: str) -> None:
-        """Have it do something to a run, and wait until it is done. Raises `BackendError`."""
-        command = remote_command(self.module, *arguments, python=self.python)
+        """Run it with arguments and wait for its end. Raises `BackendError`."""
+        command = [self.python, "-m", self.module, *arguments]
         try:
             done = subprocess.run(
-                command,
-                cwd=self._project_dir,
-                env=self._environment(),
-                capture_output=True,
-                text=True,
-                timeout=PATIENCE,
+                command, cwd=self._cwd, env=self._env, capture_output=True, text=True, timeout=TIMEOUT
             )
         except subprocess.TimeoutExpired as error:
             raise BackendError(
-                f"the {self.name}, asked to {arguments[0].strip('-')}, had not ended after {PATIENCE:g} s",
+                f"the {self.name} ({arguments[0].strip('-')}) did not end within {TIMEOUT:g} s",
                 cause=str(error),
-                hint=Hint("does the disk that VFM_HOME lies on answer? Then start it again"),
+                hint=Hint("check the disk of VFM_HOME, then try again"),
             ) from error
         if done.returncode:
-            said = _last_line(done.stderr) or f"the {self.name}'s helper failed"
-            raise BackendError(said, cause=done.stderr)
+            message = _last_line(done.stderr) or f"the {self.name} failed"
+            raise BackendError(message, cause=done.stderr)
 
     def _environment(self) -> dict[str, str]:
         return remote_environment(self._home, self._project_dir, self._variables, modal=self._modal)
@@ -128,8 +123,8 @@ class Program:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                cwd=self._project_dir,
-                env=self._environment(),
+                cwd=self._cwd,
+                env=self._env,
                 start_new_session=True,
             )
         except OSError as error:
@@ -137,15 +132,15 @@ class Program:
                 f"cannot start {self.python} in {self._project_dir}: {error.strerror}", cause=str(error)
             ) from error
 
-    def _answer(self, said: str) -> dict[str, Any]:
-        """Its answer; whatever else it printed is evidence of why there is none."""
+    def _answer(self, output: str) -> dict[str, Any]:
+        """Parse the answer. Raises `BackendError`, whose cause is the output."""
         try:
-            answer = from_json(_last_line(said))
+            answer = from_json(_last_line(output))
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            last = _last_line(said) or "it said nothing"
-            raise BackendError(f"the run's {self.name} did not start: {last}", cause=said)
+            last = _last_line(output) or "no output"
+            raise BackendError(f"the run's {self.name} did not start: {last}", cause=output)
         return answer
 
 

@@ -1,7 +1,6 @@
 """The local backend: runs are detached processes on this machine, volumes are folders.
 
-Owns starting a run's supervisor, following its stream and finding its runs. The run itself, from its
-first file to its last status, belongs to `remote/supervisor/`: a process that is started, never imported.
+Owns starting a run's supervisor, which owns the run's directory, and finding runs.
 """
 
 from __future__ import annotations
@@ -28,11 +27,10 @@ _Stamp = tuple[int, int, int]
 
 
 class LocalBackend:
-    """Runs on this machine.
+    """Runs on this machine; methods as in `Backend`.
 
-    `env` is what the worker's environment has on top of what every program inherits: the variables of
-    `.env`. It travels over a pipe, as the secrets do that the request names, so that it reaches no command
-    line and no file. `worker` is a command in place of the real one.
+    env: variables of `.env` for the worker. They are passed by pipe, as secrets are, and so reach no command
+    line and no file. worker: a command in place of the real worker, for tests.
     """
 
     name = "local"
@@ -57,21 +55,12 @@ class LocalBackend:
         self._supervisor = Program("remote.supervisor", self.home, self.project_dir, python=python)
 
     async def launch(self, request: LaunchRequest) -> RunRecord:
-        """Start a run that outlives this process; returns once its supervisor has it on record.
-
-        Killed at any moment, the launcher leaves no run, or one that goes on by itself.
-        """
         return await asyncio.to_thread(self._launch, request)
 
     async def resume(self, request: LaunchRequest) -> RunRecord:
-        """Have a run that is over go on in its directory, by a supervisor as `launch` starts one."""
         return await asyncio.to_thread(self._launch, request, "--resume")
 
     def follow(self, run: RunRecord, position: int = 0, *, live: bool = True) -> AsyncIterator[Batch]:
-        """The run's output from a byte position; ends with the run, or at once where `live` is false.
-
-        A last line without its newline is given only once the run is over.
-        """
         return follow(self.run_dir(run), position, live)
 
     def log_path(self, run: RunRecord) -> Path:
@@ -79,20 +68,14 @@ class LocalBackend:
         return self.run_dir(run) / layout.STREAM
 
     def watch(self, run: RunRecord) -> AsyncIterator[int]:
-        """The size of the run's stream, at once and whenever it has grown; ends with the run."""
         return watch(self.run_dir(run))
 
     async def cancel(self, run: RunRecord, *, now: bool = False) -> None:
-        """Ask a run to stop; it has a minute to save what it has, or with `now` no time at all.
-
-        A run that is over is left alone.
-        """
         if not (await self.status(run)).ended_already:
-            how = "--kill" if now else "--stop"
-            await asyncio.to_thread(self._supervisor.ask, how, str(self.run_dir(run)))
+            option = "--kill" if now else "--stop"
+            await asyncio.to_thread(self._supervisor.ask, option, str(self.run_dir(run)))
 
     async def status(self, run: RunRecord) -> RunRecord:
-        """The record as it stands now; a run whose processes are gone is put on record as failed."""
         return await asyncio.to_thread(self._status, self.run_dir(run))
 
     def trouble(self, run: RunRecord) -> str:
@@ -114,21 +97,20 @@ class LocalBackend:
         """Nothing: a run on this machine costs nothing."""
 
     async def runs(self) -> list[RunRecord]:
-        """Every run of every experiment, newest first; damaged records go to `notices`."""
         return await asyncio.to_thread(self._runs)
 
     def run_dir(self, run: RunRecord | LaunchRequest) -> Path:
-        """Where a run's files lie on this machine."""
+        """The run's directory."""
         return self._root / run.outputs / layout.run_path(run.run_id)
 
     def _launch(self, request: LaunchRequest, *arguments: str) -> RunRecord:
-        here = {
+        directories = {
             "backend": self.name,
             "run_dir": str(self.run_dir(request)),
             "cache_dir": str(self._root / request.cache),
             "project_dir": str(self.project_dir),
         }
-        request = request.model_copy(update=here)
+        request = request.model_copy(update=directories)
         env = {**self._env, **from_shell(request.spec.training.environment_secrets)}
         document = {"home": str(self.home), "env": env, "request": request.model_dump(mode="json")}
         return RunRecord.model_validate(self._supervisor.start(document, *arguments)["record"])
@@ -149,13 +131,13 @@ class LocalBackend:
                 outputs, run_id = path.parents[2].name, path.parent.name
                 self.damaged.append(Damaged(outputs, run_id, error.message))
                 self.notices.append(error.message)
-        return sorted(self._settled(records).values(), key=lambda record: record.created, reverse=True)
+        return sorted(self._completed(records).values(), key=lambda record: record.created, reverse=True)
 
     def _status(self, run_dir: Path) -> RunRecord:
-        return self._settled({run_dir: self._record(run_dir)})[run_dir]
+        return self._completed({run_dir: self._record(run_dir)})[run_dir]
 
-    def _settled(self, records: Mapping[Path, RunRecord]) -> Mapping[Path, RunRecord]:
-        """The records, once those of runs that nobody is left of are completed."""
+    def _completed(self, records: Mapping[Path, RunRecord]) -> Mapping[Path, RunRecord]:
+        """Mark runs whose processes are gone as failed; returns all records."""
         dead = [path for path, record in records.items() if _is_dead(path, record)]
         if not dead:
             return records
@@ -167,12 +149,12 @@ class LocalBackend:
         return {**records, **{path: self._reread(path, records[path], cause) for path in dead}}
 
     def _reread(self, run_dir: Path, record: RunRecord, cause: str) -> RunRecord:
-        with suppress(DiskError, RunNotFound):  # removed or damaged meanwhile: what was known counts
+        with suppress(DiskError, RunNotFound):  # deleted or damaged meanwhile: keep the known record
             record = self._record(run_dir)
         return _gone(record, cause) if _is_dead(run_dir, record) else record
 
     def _record(self, run_dir: Path) -> RunRecord:
-        """A record, read again only where its file has changed."""
+        """Read a record, if its file has changed. Raises `RunNotFound` and `DiskError`."""
         path = run_dir / layout.RECORD
         try:
             stat = path.stat()
@@ -184,17 +166,17 @@ class LocalBackend:
         except FileNotFoundError as error:
             raise RunNotFound(f"there is no record at {path}") from error
         except (OSError, ValueError) as error:
-            hint = Hint("its logs and checkpoints can still be had: vfm ls, vfm get")
+            hint = Hint("its logs and checkpoints can still be read: vfm ls, vfm get")
             raise DiskError(f"the record {path} is damaged", cause=str(error), hint=hint) from error
         return known[1]
 
 
 def _in_its_place(record: RunRecord, run_dir: Path) -> RunRecord:
-    """A record, if it is of the run whose folder it lies in. Raises `ValueError`."""
+    """The record. Raises `ValueError` where it is of another run than its folder."""
     named = f"{record.outputs}:{layout.run_path(record.run_id)}"
     place = f"{run_dir.parents[1].name}:{layout.run_path(run_dir.name)}"
     if named != place:
-        raise ValueError(f"it is that of {named}, and lies in {place}: was the folder renamed or copied?")
+        raise ValueError(f"it is of {named}, but in {place}: was the folder renamed or copied?")
     return record
 
 
@@ -203,7 +185,7 @@ def _is_dead(run_dir: Path, record: RunRecord) -> bool:
 
 
 def _gone(record: RunRecord, cause: str) -> RunRecord:
-    """What is known of a run whose processes are gone and whose record cannot be written."""
+    """The record of a run whose processes are gone, where its supervisor could not write it."""
     message = "the run's processes are gone, and its record could not be updated"
     failure = {"boundary": "worker", "cause": cause, "message": message, "hint": None}
     return record.moved("failed", exit_code=1, failure=failure)

@@ -1,7 +1,4 @@
-"""Environments loaded and looked at in the local image, where verifiers is.
-
-Owns starting `remote/evaluation/environment_check.py` there and reading its answer. The faces show it.
-"""
+"""Load and check an environment in the local image, by `remote/evaluation/environment_check.py`."""
 
 from __future__ import annotations
 
@@ -20,19 +17,19 @@ from tui.backends.local.volumes import LocalVolumes
 from tui.backends.programs import remote_command, remote_environment
 from tui.settings import Settings, from_shell, surroundings
 
-_LAST = 12  # lines of what went wrong unexpectedly
+_LAST = 12  # lines of an unexpected error
 
 
 def report(
     request: LaunchRequest, settings: Settings, *, check: bool, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Install and load the environment as a run would, into the experiment's cache, and describe it.
+    """Install and load the environment as a run would, into the experiment's cache, and report on it.
 
-    Raises `ImageError` where there is no local image, and what loading the environment raises.
+    Raises `ImageError` without a local image, and what loading the environment raises.
     """
     cache = LocalVolumes(settings.home).root / layout.cache_volume(settings.experimenter, settings.experiment)
-    here = {"project_dir": str(settings.project_dir), "cache_dir": str(cache)}
-    request = request.model_copy(update=here)
+    directories = {"project_dir": str(settings.project_dir), "cache_dir": str(cache)}
+    request = request.model_copy(update=directories)
     secrets = {**settings.secrets, **from_shell(request.spec.training.environment_secrets)}
     question = {"request": request.model_dump(mode="json"), "check": check, "env": secrets}
     python = image_python(settings, version=request.spec.image.python)
@@ -52,7 +49,7 @@ def report(
         try:
             return _answer(child, question, say, aside, Redactor.of(secrets))
         finally:
-            if child.poll() is None:  # interrupted: nobody waits for it any more
+            if child.poll() is None:  # interrupted
                 child.terminate()
             child.wait()
 
@@ -62,17 +59,18 @@ def image_python(
     missing: str = "environments are loaded in the local image, which is not built yet",
     version: str | None = None,
 ) -> str:
-    """The local image's Python, of a minor `version` where one is asked for (`image.python`).
+    """The path of the local image's Python. Raises `ImageError`, with the message `missing`, where not built.
 
-    Raises `ImageError`, with the message `missing`, where it is not built.
+    version: a minor version, as in `image.python`.
     """
     if given := surroundings().get("VFM_IMAGE_PYTHON"):
         return given
+    command = [sys.executable, "-m", "remote.image.local", "--home", str(settings.home), "--where"]
     also = ["--python", version] if version else []
     command = remote_command("remote.image.local", "--home", str(settings.home), "--where", *also)
     env = remote_environment(settings.home, settings.project_dir)
     done = subprocess.run(
-        command, cwd=settings.project_dir, env=env, capture_output=True, text=True, check=False
+        [*command, *also], cwd=settings.project_dir, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise ImageError(
@@ -96,7 +94,7 @@ def _answer(
         with child.stdin:
             json.dump(question, child.stdin)
     except BrokenPipeError:
-        pass  # It died at once: what it printed says why.
+        pass  # it ended at once: its output says why
     for line in child.stdout:
         message = from_json(line)
         if "say" in message:
@@ -107,8 +105,8 @@ def _answer(
             return dict(message["report"])
     child.wait()
     aside.seek(0)
-    said = redactor.text(aside.read()).strip().splitlines()[-_LAST:]
+    lines = redactor.text(aside.read()).strip().splitlines()[-_LAST:]
+    last = lines[-1] if lines else "no output"
     raise BackendError(
-        f"the look at the environment ended with code {child.returncode}: {said[-1] if said else 'no word'}",
-        cause="\n".join(said),
+        f"the check of the environment ended with code {child.returncode}: {last}", cause="\n".join(lines)
     )

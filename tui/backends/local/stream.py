@@ -1,7 +1,4 @@
-"""Following a local run: its stream, read as it grows, and whether anybody is left to write it.
-
-Owns the reading position and the end of following. What the lines mean is the store's matter.
-"""
+"""Follow a local run's stream as it grows, until its processes are gone."""
 
 from __future__ import annotations
 
@@ -19,16 +16,19 @@ from tui.backends.base import Batch
 from tui.backends.stream_file import is_alive, read_batch
 
 _SOONEST, _LATEST = 0.02, 0.2
-_PATIENCE = 15.0  # more than a supervisor takes to clear what its worker left
+_AFTER_END = 15.0  # seconds; more than a supervisor takes to clean up after its worker
 _END = '"type":"end"'
 
 
 async def follow(run_dir: Path, position: int, live: bool) -> AsyncIterator[Batch]:
-    """Batches of at most 2,000 lines; see `LocalBackend.follow`. Raises `DiskError`."""
+    """As `Backend.follow`, in batches of at most 2,000 lines. A torn last line comes once the run is over.
+
+    Raises `DiskError`.
+    """
     stream = run_dir / layout.STREAM
     delay, end_at, same = _SOONEST, float("inf"), _SameFile(stream)
     while True:
-        # Asked before the reading: what was written before the last writer went is then read too.
+        # Before reading, so that what the last writer wrote before it ended is read too.
         over = await asyncio.to_thread(_is_over, run_dir, end_at)
         await asyncio.to_thread(same.check, position)
         batch = await asyncio.to_thread(read_batch, stream, position, over)
@@ -45,33 +45,33 @@ async def follow(run_dir: Path, position: int, live: bool) -> AsyncIterator[Batc
 
 
 class _SameFile:
-    """Holds a followed stream to what it was: one that only grows."""
+    """Checks that a followed stream only grows."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._known: tuple[int, int] | None = None
 
     def check(self, position: int) -> None:
-        """Raise `DiskError` where another file is in its place, or less is in it than was read."""
+        """Raise `DiskError` where the file was replaced or is shorter than what was read."""
         try:
             stat = self._path.stat()
         except OSError:
-            return  # reading it says what is wrong
+            return  # reading it raises the error
         found = (stat.st_dev, stat.st_ino)
-        what = "was replaced" if self._known not in (None, found) else ""
+        change = "was replaced" if self._known not in (None, found) else ""
         self._known = found
-        if what or stat.st_size < position:
+        if change or stat.st_size < position:
             raise DiskError(
-                f"{self._path} {what or 'was cut short'} while it was followed: lines may be missing here",
-                hint=Hint("see all that it holds now: vfm logs RUN"),
+                f"{self._path} {change or 'was truncated'} while it was followed: lines may be missing",
+                hint=Hint("print all that it has now: vfm logs RUN"),
             )
 
 
 async def watch(run_dir: Path) -> AsyncIterator[int]:
-    """The stream's size whenever it grew; see `LocalBackend.watch`."""
+    """As `Backend.watch`."""
     delay, known, end_at = _SOONEST, -1, float("inf")
     while True:
-        # Asked before looking: what was written before the last writer went is then counted too.
+        # Before looking, so that what the last writer wrote before it ended is counted too.
         over = await asyncio.to_thread(_is_over, run_dir, end_at)
         size = await asyncio.to_thread(_size, run_dir / layout.STREAM)
         if size != known:
@@ -93,7 +93,7 @@ def _size(path: Path) -> int:
 
 
 def _says_end(path: Path, size: int) -> bool:
-    """Whether the last thing that the stream says is its end."""
+    """Whether the end event is among the last bytes."""
     try:
         with open(path, "rb", opener=open_plain) as file:
             file.seek(max(0, size - 4096))
@@ -103,13 +103,13 @@ def _says_end(path: Path, size: int) -> bool:
 
 
 def _is_over(run_dir: Path, end_at: float) -> bool:
-    """Nobody is left to write: even after the worker's end its supervisor may have the last word.
+    """Whether no process is left that writes: after the worker's end, its supervisor may still.
 
     A process that a worker left behind may hold the lock; it is not waited for.
     """
     if not is_alive(run_dir):
         return True
-    return time.monotonic() - end_at > _PATIENCE and _is_final(run_dir / layout.RECORD)
+    return time.monotonic() - end_at > _AFTER_END and _is_final(run_dir / layout.RECORD)
 
 
 def _is_final(record: Path) -> bool:
@@ -117,4 +117,4 @@ def _is_final(record: Path) -> bool:
         found = from_json(read_plain(record))
         return isinstance(found, dict) and found.get("status") in FINAL
     except (OSError, ValueError, TypeError):
-        return False  # The lock tells the end of a run whose record is gone or damaged.
+        return False  # without a record, the lock decides

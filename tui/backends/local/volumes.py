@@ -1,7 +1,6 @@
-"""The local backend's volumes: folders under `$VFM_HOME/volumes`, named exactly as on Modal.
+"""The local backend's volumes: folders under `$VFM_HOME/volumes`, named as on Modal.
 
-Owns listing, reading, downloading, uploading and removing what is in them, and keeping every path inside.
-What else is written into them is the far side's matter.
+Owns keeping every path inside its volume.
 """
 
 from __future__ import annotations
@@ -31,21 +30,18 @@ _Copies: TypeAlias = list[Copy]
 
 
 class LocalVolumes:
-    """Volumes as folders. A path is relative to its volume and uses `/`."""
+    """Volumes as folders; methods as in `Volumes`."""
 
     def __init__(self, home: Path) -> None:
         self.root = home / "volumes"
 
     async def volumes(self) -> _Infos:
-        """All volumes of ours, by name."""
         return await asyncio.to_thread(self._volumes)
 
     async def list(self, volume: str, path: str = "", *, recursive: bool = False) -> _Entries:
-        """What lies under a path, folders first, then by name; a file lists itself."""
         return await asyncio.to_thread(self._list, volume, path, recursive)
 
     async def read(self, volume: str, path: str, offset: int = 0, size: int = -1) -> bytes:
-        """A range of a file; `size` -1 is all the rest."""
         return await asyncio.to_thread(self._read, volume, path, offset, size)
 
     async def download(
@@ -57,12 +53,6 @@ class LocalVolumes:
         *,
         force: bool = False,
     ) -> Transfer:
-        """Copy a folder to `dest/<its name>`, or a file to `dest` (into it where that is a folder).
-
-        A copy that broke off goes on from its part file; every file is verified by SHA-256; files that are
-        there already, identical, are skipped; links that stay in the volume are followed. Raises
-        `Occupied`, `DiskError`, and `ConfigError` where there is nothing to copy.
-        """
         transfer = Transfer()
         copies, folders = await asyncio.to_thread(self._downloads, volume, path, dest, transfer)
         await copy_all(copies, transfer, progress or (lambda _: None), force=force)
@@ -78,11 +68,6 @@ class LocalVolumes:
         *,
         force: bool = False,
     ) -> Transfer:
-        """Copy a file, or a folder and what is in it, to `path/<its name>`, as `download` does.
-
-        Links are followed wherever they lead. Raises `Occupied`, `DiskError`, and `ConfigError` where the
-        path leaves the volume or there is nothing to copy.
-        """
         transfer, source = Transfer(), Path(os.path.abspath(source))
         copies, folders = await asyncio.to_thread(self._uploads, volume, source, path, transfer)
         await copy_all(copies, transfer, progress or (lambda _: None), force=force)
@@ -90,7 +75,6 @@ class LocalVolumes:
         return transfer
 
     async def remove(self, volume: str, path: str) -> None:
-        """Delete a file or a folder; never a whole volume."""
         await asyncio.to_thread(self._remove, volume, path)
 
     def _volumes(self) -> _Infos:
@@ -119,7 +103,7 @@ class LocalVolumes:
 
     def _remove(self, volume: str, path: str) -> None:
         relative = self._relative(volume, path)
-        # Only the folder above is resolved: a link goes itself, never what it points to.
+        # Resolve only the folder above: of a link, the target stays.
         target = self._resolve(volume, str(relative.parent)) / relative.name
         if not relative.name:
             raise ConfigError(
@@ -133,7 +117,7 @@ class LocalVolumes:
             target.unlink()
 
     def _downloads(self, volume: str, path: str, dest: Path, transfer: Transfer) -> tuple[_Copies, _Paths]:
-        """What is copied, and folders to be made though no file comes into them."""
+        """The files to copy, and folders to create that no file is in."""
         source = self._resolve(volume, path)
         if not source.is_dir():
             if why := look(source).special:
@@ -147,13 +131,13 @@ class LocalVolumes:
         return sorted_out(entries, source, target, prefix, transfer)
 
     def _uploads(self, volume: str, source: Path, path: str, transfer: Transfer) -> tuple[_Copies, _Paths]:
-        """As `_downloads`. Every single target is looked at: a link in the volume may lead out of it."""
+        """As `_downloads`. Every target is checked, since a link in the volume may lead out of it."""
         target = self._base(volume) / self._relative(volume, path) / source.name
         copies, folders = given(source, target, transfer)
         parents = {copy.target.parent for copy in copies} | {*folders}
         links = (copy.target for copy in copies if copy.target.is_symlink())
-        for place in (*parents, *links):
-            if not self._is_inside(volume, place):
+        for target in (*parents, *links):
+            if not self._is_inside(volume, target):
                 raise self._leaves(volume, path)
         return copies, folders
 
@@ -188,7 +172,7 @@ class LocalVolumes:
 
 
 def has_volumes(root: Path) -> bool:
-    """Whether the folder of all volumes is there. Raises `DiskError` where it cannot be listed."""
+    """Whether the folder of volumes exists. Raises `DiskError` where it cannot be listed."""
     try:
         os.scandir(root).close()
         return True
@@ -198,5 +182,5 @@ def has_volumes(root: Path) -> bool:
         raise DiskError(
             f"cannot list {root}: {error.strerror or error}",
             cause=str(error),
-            hint=Hint("runs and volumes lie there: see what it is and whose, or move VFM_HOME"),
+            hint=Hint("runs and volumes are there: check its type and owner, or move VFM_HOME"),
         ) from error

@@ -68,8 +68,7 @@ class ModalBackend:
             self.home,
             self.project_dir,
             python=python,
-            variables=self._session.tokens,
-            modal=True,
+            env=environment(self._session.tokens, modal=True),
         )
         settler = Settler(
             self._session, self._records, self.volumes, self._launcher, self._fetcher, self._env
