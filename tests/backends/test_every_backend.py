@@ -364,7 +364,7 @@ async def test_a_folder_is_uploaded_and_identical_files_are_skipped(files: Bench
     there = [entry.path for entry in await volumes.list(VOLUME, "data", recursive=True) if not entry.is_dir]
     assert there == ["data/big.bin", "data/deep/[red]x"]
     (outside / "deep" / "[red]x").write_bytes(b"other")
-    with pytest.raises(Occupied, match=r"data/deep/\[red\]x is there already and differs"):
+    with pytest.raises(Occupied, match=r"data/deep/\[red\]x exists already and differs"):
         await volumes.upload(VOLUME, outside, "")
     assert await volumes.read(VOLUME, "data/deep/[red]x") == b"small"
     again = await volumes.upload(VOLUME, outside, "", force=True)

@@ -57,7 +57,7 @@ async def test_two_copies_of_a_file_do_not_write_one_part_file(tmp_path: Path) -
         copy = Copy.of(source, target)
         with (
             open_part(part_of(target, str(source))),  # as another copy has it
-            pytest.raises(DiskError, match="another copy is writing it just now"),
+            pytest.raises(DiskError, match="another copy is writing it"),
         ):
             await copy_all([copy], Transfer(), lambda _: None)
         refused: list[BaseException | None] = []
@@ -114,4 +114,4 @@ async def test_links_that_lead_to_one_another_come_to_an_end(local: LocalBench, 
     async with asyncio.timeout(30):
         done = await local.backend().volumes.download(VOLUME, "maze", tmp_path / "out")
     assert all((tmp_path / "out/maze" / name / "file").is_file() for name in names)
-    assert any("time and again" in one.why for one in done.left_out)
+    assert any("many other links lead to" in one.why for one in done.left_out)

@@ -131,7 +131,7 @@ def test_get_leaves_out_what_is_no_file_and_names_it(used: Vfm, planted: Path, t
     assert (done.returncode, done.stdout) == (0, "")
     assert "note: 3 entries were left out:" in done.stderr
     assert "planted/out: a link that leaves the volume" in done.stderr
-    assert "planted/nowhere: a link that leads nowhere" in done.stderr
+    assert "planted/nowhere: a broken link" in done.stderr
     assert "planted/pipe\\x1b[31m: a pipe" in done.stderr
     assert (tmp_path / "out/planted/a.txt").read_text() == "aaa"
     assert (tmp_path / "out/planted/in/b.txt").read_text() == "bbbb"
@@ -144,7 +144,7 @@ def test_get_leaves_out_what_is_no_file_and_names_it(used: Vfm, planted: Path, t
 
 def test_links_are_shown_and_go_by_themselves(used: Vfm, planted: Path) -> None:
     assert "planted/nowhere" in there(used, "planted")
-    assert "planted/nowhere  (a link that leads nowhere)" in used("ls", f"{OUTPUTS}:planted").stdout
+    assert "planted/nowhere  (a broken link)" in used("ls", f"{OUTPUTS}:planted").stdout
     asked = used("rm", f"{OUTPUTS}:planted/in")
     assert asked.returncode == 2
     assert "planted/in: a link; its target stays" in asked.stderr
@@ -162,7 +162,7 @@ def test_get_never_replaces_what_differs_without_force(used: Vfm, planted: Path,
     mine.write_text("mine")
     refused = used("get", where, str(mine))
     assert refused.returncode == 2
-    assert f"{mine} is there already and differs" in refused.stderr
+    assert f"{mine} exists already and differs" in refused.stderr
     assert "--force" in refused.stderr
     assert mine.read_text() == "mine"
     assert used("get", where, str(mine), "--force").returncode == 0

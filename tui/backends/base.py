@@ -1,4 +1,4 @@
-"""The protocol of backends, local and Modal, and its data. `tests/backends/test_every_backend.py` checks both."""
+"""The protocol of backends, local and Modal, and its data; `test_every_backend.py` checks both."""
 
 from __future__ import annotations
 

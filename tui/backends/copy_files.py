@@ -1,7 +1,6 @@
-"""Files on their way into or out of a local volume: resumed, verified, or found to be there already.
+"""Copy files into or out of a local volume: resumed, verified, identical ones skipped.
 
-Owns copying the files that it is given. Which files are copied is decided before, what may be replaced
-and where a file grows is `destination.py`'s.
+`copy_plan.py` chooses the files; `destination.py` owns part files and what may be replaced.
 """
 
 from __future__ import annotations
@@ -25,31 +24,31 @@ from tui.backends.off_loop import Stopped, T, off_loop
 
 CHUNK = 4 * 1024 * 1024
 GROUP = 100
-"""Small files that one thread copies in one go."""
-_Standing = Literal["absent", "same", "other"]
+"""Small files that are copied in one call of a thread."""
+_TargetState = Literal["absent", "same", "other"]
 
 
 class Unreadable(Exception):
-    """The source of a copy cannot be read: the target is not to blame."""
+    """The source of a copy cannot be read."""
 
 
 @dataclass(frozen=True)
 class Copy:
-    """A file of `size` bytes and where it goes; what is appended to it meanwhile is left out."""
+    """A file of `size` bytes and its target; bytes appended meanwhile are left out."""
 
     source: Path
     target: Path
     size: int
     shown: str
-    """The source as notices name it."""
+    """The source's name in notices."""
 
     @classmethod
     def of(cls, source: Path, target: Path) -> Copy:
-        """The copy of a file as it is now."""
+        """A copy of the file at its present size."""
         return cls(source, target, source.stat().st_size, str(source))
 
-    def standing(self, stop: threading.Event) -> tuple[Copy, _Standing]:
-        """The copy with the target that is really written to, and what is there. Raises `ConfigError`."""
+    def target_state(self, stop: threading.Event) -> tuple[Copy, _TargetState]:
+        """The copy with the target that writing changes, and its state. Raises `ConfigError`."""
         copy = replace(self, target=written_to(self.target))
         if not os.path.lexists(copy.target):
             return copy, "absent"
@@ -59,31 +58,31 @@ class Copy:
         try:
             if self.target.stat().st_size != self.size:
                 return False
-            there = digest(self.target, self.size, stop)
+            existing = digest(self.target, self.size, stop)
         except OSError:
-            return False  # it cannot be read, so nobody can say that it is the same
-        return there.digest() == _source(lambda: digest(self.source, self.size, stop)).digest()
+            return False  # it cannot be read
+        return existing.digest() == _source(lambda: digest(self.source, self.size, stop)).digest()
 
 
 async def copy_all(
     copies: Sequence[Copy], transfer: Transfer, progress: Progress, *, force: bool = False
 ) -> None:
-    """Copy what is not there yet, identical. Cancelled, it leaves a part file to go on from.
+    """Copy files, unless an identical one exists. Cancelled, it leaves a part file to resume from.
 
-    What cannot be read is left out and named in `transfer`. Raises `Occupied` before anything is written
-    where files are there that differ, unless `force` says to replace them; `ConfigError` where something is
-    in the way of a file; `DiskError`, also where all that there is cannot be read.
+    Unreadable sources are added to `transfer.left_out`. Raises, before anything is written, `Occupied` where
+    existing files differ, unless `force` is set, and `ConfigError` where a target cannot be a file; raises
+    `DiskError`, also where no source can be read.
     """
     transfer.total = sum(copy.size for copy in copies)
     lacking, differing = [], []
     for group in _groups(copies):
-        for copy, standing in await off_loop(lambda stop, group=group: _look(group, stop)):  # type: ignore[misc]
-            if standing == "same":
+        for copy, state in await off_loop(lambda stop, group=group: _look(group, stop)):  # type: ignore[misc]
+            if state == "same":
                 transfer.skipped.append(str(copy.target))
                 _arrived(transfer, progress, copy, copy.size)
             else:
                 lacking.append(copy)
-                differing += [str(copy.target)] if standing == "other" else []
+                differing += [str(copy.target)] if state == "other" else []
     if differing and not force:
         raise Occupied(differing)
     unread: list[LeftOut] = []
@@ -93,23 +92,23 @@ async def copy_all(
         raise DiskError(
             f"{unread[0].path} cannot be read: nothing was copied",
             cause=unread[0].why,
-            hint=Hint("mend that and start it again"),
+            hint=Hint("fix that and start it again"),
         )
     transfer.left_out += unread
 
 
-def _look(group: Sequence[Copy], stop: threading.Event) -> list[tuple[Copy, _Standing]]:
-    found: list[tuple[Copy, _Standing]] = []
+def _look(group: Sequence[Copy], stop: threading.Event) -> list[tuple[Copy, _TargetState]]:
+    found: list[tuple[Copy, _TargetState]] = []
     for copy in group:
         try:
-            found.append(copy.standing(stop))
+            found.append(copy.target_state(stop))
         except Unreadable:
-            found.append((copy, "absent"))  # reading it to copy it says why
+            found.append((copy, "absent"))  # copying it raises why
     return found
 
 
 async def _copy(group: Sequence[Copy], transfer: Transfer, progress: Progress, force: bool) -> list[LeftOut]:
-    """One large file a chunk at a time, or small ones in one go; returns those that cannot be read."""
+    """Copy one large file, chunk by chunk, or several small ones; returns those that cannot be read."""
     transfer.path = str(group[0].target)
     if group[0].size > CHUNK:
         (copy,) = group
@@ -149,7 +148,7 @@ async def _copy_large(copy: Copy, transfer: Transfer, progress: Progress, force:
 
 
 def _copy_small(copy: Copy, force: bool, stop: threading.Event) -> str:
-    """Copy a file in one go, leaving no part of it behind; returns why it cannot be read, or nothing."""
+    """Copy a small file without a part file to resume from; returns why it cannot be read, or nothing."""
     if stop.is_set():
         raise Stopped
     try:
@@ -169,10 +168,10 @@ def _arrived(transfer: Transfer, progress: Progress, copy: Copy, size: int) -> N
 
 
 class _Writing:
-    """The part file of a copy. The source's digest grows as it is read: it is read once.
+    """The part file of a copy; the source is read and hashed once.
 
-    With `keep` what has come stays for a later attempt when it breaks off. Every method but the last raises
-    `DiskError`, and `Unreadable` where it is the source that fails.
+    With `keep`, the part file stays after an error. `open`, `append` and `finish` raise `DiskError`, and
+    `Unreadable` where the source fails.
     """
 
     def __init__(self, copy: Copy, force: bool, *, keep: bool = True) -> None:
@@ -188,15 +187,15 @@ class _Writing:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        is_ours = len(self._files) == 2  # both ends are open: nobody else writes the part file
+        is_ours = len(self._files) == 2  # both are open, so the part file is locked
         if error and is_ours and (not self._keep or isinstance(error, Unreadable)):
-            with suppress(OSError):  # it has its name already
+            with suppress(OSError):  # it has its final name already
                 self._part.unlink()
         for file in self._files:
             file.close()
 
     def open(self, stop: threading.Event) -> int:
-        """Bytes of a part file that are the source's own; other ones are thrown away."""
+        """Bytes of the part file that match the source; a part file that does not match is truncated."""
         self._source = _source(lambda: self._copy.source.open("rb", buffering=0))
         self._files.append(self._source)
         self._began = os.fstat(self._source.fileno())
@@ -205,16 +204,16 @@ class _Writing:
             self._files.append(self._file)
             size = os.fstat(self._file.fileno()).st_size
             if 0 < size <= self._copy.size:
-                kept = digest(self._part, size, stop)
+                copied = digest(self._part, size, stop)
                 own = _source(lambda: digest(self._copy.source, size, stop))
-                if kept.digest() == own.digest():
+                if copied.digest() == own.digest():
                     self._digest, self._done = own, size
                     return size
             self._file.truncate(0)
         return 0
 
     def append(self, _stop: threading.Event) -> int:
-        """One chunk more."""
+        """Copy one more chunk; returns its size."""
         chunk = _source(self._read)
         if not chunk:
             raise DiskError(
@@ -228,7 +227,7 @@ class _Writing:
         return len(chunk)
 
     def finish(self, stop: threading.Event) -> None:
-        """Read back what was written; only what is the source's own gets the file's name."""
+        """Verify the part file by reading it back, then give it the target's name."""
         with _written(self._copy):
             self._file.flush()
             if self._began.st_mode & stat.S_IXUSR:
@@ -237,8 +236,8 @@ class _Writing:
             if self._changed() or digest(self._part, self._copy.size, stop).digest() != self._digest.digest():
                 self._part.unlink()
                 raise DiskError(
-                    f"{self._copy.target} did not arrive as it is in the volume",
-                    hint=Hint("copy it again; if a run is just writing it, wait for the run's end"),
+                    f"{self._copy.target} differs from its source after the copy",
+                    hint=Hint("copy it again; if a run is writing it, wait until the run ends"),
                 )
             give_name(self._part, self._copy.target, force=self._force)
 
@@ -247,14 +246,14 @@ class _Writing:
         return self._source.read(min(CHUNK, self._copy.size - self._done))
 
     def _changed(self) -> bool:
-        """Whether the source is another file by now, or another text; being appended to is no change."""
+        """Whether the source was replaced or rewritten; appending is no change."""
         before, now = self._began, self._copy.source.stat()
         rewritten = now.st_size <= before.st_size and now.st_mtime_ns != before.st_mtime_ns
         return now.st_ino != before.st_ino or rewritten
 
 
 class _written:
-    """Turns what the target's side fails with into a `DiskError` that names both ends."""
+    """Turns an `OSError` of the target into a `DiskError` that names source and target."""
 
     def __init__(self, copy: Copy) -> None:
         self._copy = copy
@@ -267,7 +266,7 @@ class _written:
             raise DiskError(
                 f"cannot copy {self._copy.source} to {self._copy.target}: {error.strerror or error}",
                 cause=str(error),
-                hint=Hint("mend that and start it again: it goes on where it broke off"),
+                hint=Hint("fix that and start it again: it resumes there"),
             ) from error
 
 
@@ -279,7 +278,7 @@ def _source(read: Callable[[], T]) -> T:
 
 
 def _groups(copies: Sequence[Copy]) -> Iterator[list[Copy]]:
-    """Small files together, each large one by itself, in order."""
+    """Groups of small files; each large file by itself. In order."""
     group: list[Copy] = []
     for copy in copies:
         if group and (copy.size > CHUNK or len(group) == GROUP or sum(c.size for c in group) > CHUNK):

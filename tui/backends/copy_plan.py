@@ -1,7 +1,4 @@
-"""Which files a copy of a folder takes, which folders it makes, and what it leaves out.
-
-Owns the choice for what lies on this machine: an upload's source, a local volume. Copying is done elsewhere.
-"""
+"""Choose the files that a copy of a local folder copies, the folders it creates, and what it leaves out."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from tui.backends.file_tree import look, tree
 
 
 def given(source: Path, target: Path, transfer: Transfer) -> tuple[list[Copy], list[Path]]:
-    """The files of this machine that an upload of `source` copies, and folders without any.
+    """The files that an upload of `source` copies, and folders without files.
 
     Raises `ConfigError` where there is nothing to copy.
     """
@@ -32,13 +29,13 @@ def given(source: Path, target: Path, transfer: Transfer) -> tuple[list[Copy], l
         _noted(tree(source), source, transfer), source, target, f"{source}/", transfer
     )
     if not copies:
-        why = "".join(f"; {one.path} is {one.why}" for one in transfer.left_out[:3])
+        why = "".join(f"; {entry.path} is {entry.why}" for entry in transfer.left_out[:3])
         raise ConfigError(f"there is no file to copy in {source}{why}", hint=Hint("name a folder with files"))
     return copies, folders
 
 
 def _noted(entries: Iterable[Entry], source: Path, transfer: Transfer) -> Iterator[Entry]:
-    """The same entries; links among them that lead out of `source` are named in `transfer`."""
+    """The same entries; links out of `source` are added to `transfer.followed`."""
     real = source.resolve()
     for entry in entries:
         if entry.is_link and not entry.special and not (source / entry.path).resolve().is_relative_to(real):
@@ -49,9 +46,9 @@ def _noted(entries: Iterable[Entry], source: Path, transfer: Transfer) -> Iterat
 def sorted_out(
     entries: Iterable[Entry], source: Path, target: Path, prefix: str, transfer: Transfer
 ) -> tuple[list[Copy], list[Path]]:
-    """The copies that some entries of `source` are, and folders of `target` that no file makes.
+    """The copies of entries of `source`, and folders of `target` that no file is in.
 
-    Entries that can be no file are left out, and named in `transfer` behind `prefix`.
+    Special entries are added to `transfer.left_out`, with `prefix` before their path.
     """
     copies, folders, parents = [], [target], set[str]()
     for entry in entries:
@@ -66,13 +63,13 @@ def sorted_out(
 
 
 def make_folders(folders: list[Path]) -> None:
-    """Make folders that no file made. Raises `DiskError`."""
+    """Create folders. Raises `DiskError`."""
     for folder in folders:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DiskError(
-                f"cannot make the folder {folder}: {error.strerror or error}",
+                f"cannot create the folder {folder}: {error.strerror or error}",
                 cause=str(error),
                 hint=Hint("name another place"),
             ) from error

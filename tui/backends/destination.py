@@ -1,7 +1,6 @@
-"""What stands where a copy goes: nothing that is there is replaced unless the user says so.
+"""Targets of copies: existing files are replaced only by request, and written through part files.
 
-Owns telling what a target is, the refusals, and part files: the name that one grows under until it is
-whole, and that no other program's file is ever taken for one. Every function does disk work.
+Owns the errors, and that no other program's file is taken for a part file. Every function blocks.
 """
 
 from __future__ import annotations
@@ -30,23 +29,23 @@ KINDS = {
 
 
 class Occupied(ConfigError):
-    """Files are where a copy would go, and differ from it; `force` would replace them."""
+    """Targets of a copy exist and differ; `force` replaces them."""
 
     def __init__(self, paths: Sequence[str]) -> None:
         many = len(paths) > 1
-        differ = "are there already and differ" if many else "is there already and differs"
+        differ = "exist already and differ" if many else "exists already and differs"
         super().__init__(
             f"{listed(paths)} {differ}: nothing was copied",
-            hint=Hint(f"--force replaces {'them' if many else 'it'}; or name another place"),
+            hint=Hint(f"replace {'them' if many else 'it'} with --force, or choose another place"),
         )
         self.paths = list(paths)
 
 
 def written_to(target: Path) -> Path:
-    """The path that writing to `target` changes: where a link leads, never the link.
+    """The path that writing to `target` changes: the target of a link.
 
-    Raises `ConfigError` where no file can be written: a folder, a pipe, a device, a link that leads nowhere,
-    or what is no folder where one has to be.
+    Raises `ConfigError` where no file can be written: at a folder, a pipe, a device, a broken link, or below
+    a file.
     """
     try:
         found = os.lstat(target)
@@ -54,8 +53,8 @@ def written_to(target: Path) -> Path:
         above = next(path for path in target.absolute().parents if os.path.lexists(path))
         if not above.is_dir():
             raise ConfigError(
-                f"{above} is no folder: {target} cannot be made",
-                hint=Hint("name another place, or remove it first"),
+                f"{above} is not a folder: {target} cannot be created",
+                hint=Hint("choose another place, or remove it first"),
             ) from None
         return target
     if stat.S_ISLNK(found.st_mode):
@@ -63,7 +62,7 @@ def written_to(target: Path) -> Path:
             target = Path(os.path.realpath(target, strict=True))
             found = os.stat(target)
         except OSError:
-            raise _in_the_way(target, "a link that leads nowhere") from None
+            raise _in_the_way(target, "a broken link") from None
     if stat.S_ISDIR(found.st_mode):
         raise _in_the_way(target, "a folder")
     if kind := KINDS.get(stat.S_IFMT(found.st_mode)):
@@ -72,7 +71,7 @@ def written_to(target: Path) -> Path:
 
 
 def takes_bytes(target: Path) -> bool:
-    """Whether a path is a pipe, a terminal or another device that is written into as it is."""
+    """Whether a path is a pipe or a device, which is written to directly."""
     try:
         mode = target.stat().st_mode
     except OSError:
@@ -81,19 +80,19 @@ def takes_bytes(target: Path) -> bool:
 
 
 def part_of(target: Path, origin: str) -> Path:
-    """Where a copy of `origin` grows until it is whole. The name tells whose it is, in at most 255 bytes."""
+    """The part file for a copy of `origin`, named after both, in at most 255 bytes."""
     whose = hashlib.sha256(os.fsencode(origin)).hexdigest()[:12]
     name = f"{target.name}.vfm-{whose}{PART}"
-    if len(os.fsencode(name)) > 240:  # what lies beside it has a longer name yet
+    if len(os.fsencode(name)) > 240:  # files beside it have longer names
         name = hashlib.sha256(os.fsencode(name)).hexdigest() + PART
     return target.with_name(name)
 
 
 def open_part(part: Path) -> BinaryIO:
-    """A part file, to be read and appended to; made where there is none. Until it is closed it is locked.
+    """Open or create a part file for reading and appending; it is locked until closed.
 
-    What bears its name and is no file of ours alone (a link, a pipe) is removed, never written through.
-    Raises `BlockingIOError` where another copy writes it.
+    A link, a pipe or another user's file of that name is removed first. Raises `BlockingIOError` where
+    another copy writes it.
     """
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     part.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +101,7 @@ def open_part(part: Path) -> BinaryIO:
     number = os.open(part, flags, 0o666)
     if not _is_ours(os.fstat(number)):
         os.close(number)
-        raise FileExistsError(17, "another program's file came in the way", str(part))
+        raise FileExistsError(17, "another program's file took its place", str(part))
     file = os.fdopen(number, "a+b")
     try:
         _lock(file, part)
@@ -113,10 +112,10 @@ def open_part(part: Path) -> BinaryIO:
 
 
 def give_name(part: Path, target: Path, *, force: bool) -> None:
-    """Let a whole part file become the target. Raises `Occupied` where that has come to be meanwhile."""
+    """Rename a complete part file to the target. Raises `Occupied` where that exists by now."""
     if not force:
         try:
-            os.link(part, target)  # unlike a rename, refuses to take the place of another file
+            os.link(part, target)  # unlike a rename, fails where the file exists
         except FileExistsError:
             raise Occupied([str(target)]) from None
         except OSError:  # a file system without links
@@ -129,10 +128,10 @@ def give_name(part: Path, target: Path, *, force: bool) -> None:
 
 
 def write_file(target: Path, write: Callable[[BinaryIO], T], *, force: bool = False) -> T:
-    """Write a file that a user named, whole or not at all; folders are made. Returns what `write` does.
+    """Write a file that a user named, completely or not at all. Returns the result of `write`.
 
-    What is there, identical, is left alone. Raises `Occupied` where it differs, unless `force` says to
-    replace it; `ConfigError` where no file can be written; `OSError`.
+    Missing folders are created; an identical file is kept. Raises `Occupied` where an existing file differs,
+    unless `force` is set; `ConfigError` where no file can be written; `OSError`.
     """
     is_taken = os.path.lexists(target)
     target = written_to(target)
@@ -152,7 +151,7 @@ def write_file(target: Path, write: Callable[[BinaryIO], T], *, force: bool = Fa
 
 
 def _lock(file: BinaryIO, part: Path) -> None:
-    busy = BlockingIOError(11, "another copy is writing it just now, wait for that one to end", str(part))
+    busy = BlockingIOError(11, "another copy is writing it: wait until that ends", str(part))
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -162,7 +161,7 @@ def _lock(file: BinaryIO, part: Path) -> None:
     with suppress(FileNotFoundError):
         if os.path.samestat(os.fstat(file.fileno()), os.stat(part)):
             return
-    raise busy  # it had become the file itself before it was locked
+    raise busy  # it was renamed before it was locked
 
 
 def _is_ours(found: os.stat_result) -> bool:
@@ -171,6 +170,6 @@ def _is_ours(found: os.stat_result) -> bool:
 
 def _in_the_way(target: Path, what: str) -> ConfigError:
     return ConfigError(
-        f"{target} is {what}: no file is written there",
-        hint=Hint("name another place, or remove it first"),
+        f"{target} is {what}: no file can be written there",
+        hint=Hint("choose another place, or remove it first"),
     )

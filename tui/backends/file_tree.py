@@ -1,7 +1,6 @@
-"""What lies in a folder of this machine: files, folders, and what is neither, each told apart.
+"""List folders of this machine: files, folders, and special entries with the reason.
 
-Owns walking without being led astray: links are followed as far as they may lead, never in a circle, and
-what cannot be read as a file or a folder is listed with the reason. Copies leave such entries out.
+Owns following links: within a folder, never in a circle. Copies leave special entries out.
 """
 
 from __future__ import annotations
@@ -17,18 +16,18 @@ from tui.backends.base import Entry
 from tui.backends.destination import KINDS
 
 LEAVES = "a link that leaves the volume"
-NOWHERE = "a link that leads nowhere"
+NOWHERE = "a broken link"
 CIRCLE = "a link back to a folder that holds it"
-OFTEN = "a link to a folder that other links lead to as well, time and again"
+OFTEN = "a link to a folder that many other links lead to"
 TIMES = 8
-"""How often a folder is walked through links: those that lead to one another would never end."""
+"""How often a folder is listed through links, which may lead to one another."""
 
 
 def tree(folder: Path, prefix: str = "", *, within: Path | None = None) -> Iterator[Entry]:
-    """Everything below a folder, each folder before what is in it; paths begin with `prefix`.
+    """All entries below a folder, each folder before its content; paths begin with `prefix`.
 
-    `within`: the folder that links may not lead out of, resolved; None lets them lead anywhere. Raises
-    `OSError` where the folder itself cannot be listed.
+    within: a resolved folder that links may not leave; None allows any link. Raises `OSError` where the
+    folder itself cannot be listed.
     """
     real = os.path.realpath(folder)
     inside = None if within is None else str(within)
@@ -36,7 +35,7 @@ def tree(folder: Path, prefix: str = "", *, within: Path | None = None) -> Itera
 
 
 def children(folder: Path, prefix: str = "", *, within: Path | None = None) -> Iterator[Entry]:
-    """What lies in a folder itself. As `tree`."""
+    """The entries of a folder itself. As `tree`."""
     real = os.path.realpath(folder)
     for name in _names(str(folder)):
         found = _look(str(folder), real, name, prefix, None if within is None else str(within))
@@ -45,7 +44,7 @@ def children(folder: Path, prefix: str = "", *, within: Path | None = None) -> I
 
 
 def look(path: Path) -> Entry:
-    """A single path, links followed wherever they lead. Raises `FileNotFoundError`."""
+    """The entry of a path, following any link. Raises `FileNotFoundError`."""
     found = _look(str(path.parent), os.path.realpath(path.parent), path.name, "", None)
     if found is None:
         raise FileNotFoundError(f"there is no {path}")
@@ -60,7 +59,7 @@ def _below(
     except OSError:
         if len(above) == 1:
             raise
-        return  # removed since it was looked at, as a live run's old checkpoints are
+        return  # deleted meanwhile, as old checkpoints of a live run are
     for name in names:
         found = _look(folder, real, name, prefix, within)
         if found is None:
@@ -82,7 +81,7 @@ def _below(
 
 
 def _look(folder: str, real: str, name: str, prefix: str, within: str | None) -> tuple[Entry, str] | None:
-    """An entry of a folder, and where it really lies; None where it has just vanished."""
+    """An entry of a folder, and its resolved path; None where it was just deleted."""
     path, leads_to = f"{folder}/{name}", f"{real}/{name}"
     try:
         own = os.lstat(path)

@@ -1,4 +1,4 @@
-"""Blocking work in threads that notice when nobody waits for them any more."""
+"""Blocking work in threads that are told to stop when the caller is cancelled."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ T = TypeVar("T")
 
 
 class Stopped(Exception):
-    """The thread was told that nobody waits for it any more."""
+    """The thread was told to stop."""
 
 
 async def off_loop(work: Callable[[threading.Event], T]) -> T:
-    """Do it in a thread. Cancelled, the thread is told to stop, and has stopped before this ends.
+    """Run `work` in a thread. Cancelled, tell the thread to stop, and wait until it has.
 
-    Otherwise a copy that is resumed at once would write beside its predecessor's thread.
+    Otherwise the thread of a copy that is resumed at once would still write.
     """
     stop = threading.Event()
     thread = asyncio.ensure_future(asyncio.to_thread(work, stop))
@@ -29,5 +29,5 @@ async def off_loop(work: Callable[[threading.Event], T]) -> T:
         while not thread.done():
             with suppress(asyncio.CancelledError):
                 await asyncio.wait({thread})
-        thread.exception()  # of a cancelled copy nobody asks
+        thread.exception()  # marks it as retrieved
         raise

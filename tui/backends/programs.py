@@ -1,6 +1,7 @@
 """Start a module of `remote/`, such as the supervisor, and read its answer.
 
-It gets one JSON document on stdin, so that secrets reach no command line and no file, and answers with one line.
+It reads one JSON document from stdin, so that secrets reach no command line and no file, and answers in one
+line.
 """
 
 from __future__ import annotations

@@ -21,14 +21,14 @@ LINES = 2000
 
 
 def is_alive(run_dir: Path) -> bool:
-    """Whether a run's supervisor or worker lives: they hold its lock, and the kernel frees it."""
+    """Whether a process of the run lives: supervisor and worker hold its lock, which the kernel frees."""
     try:
-        # Not where a link leads: its lock would be another run's.
+        # No link: its lock would be another run's.
         fd = os.open(run_dir / layout.LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two that look do not see each other
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared, so that two readers do not see each other
     except BlockingIOError:
         return True
     finally:
@@ -37,10 +37,10 @@ def is_alive(run_dir: Path) -> bool:
 
 
 def read_batch(stream: Path, position: int, over: bool) -> Batch:
-    """The next whole lines from a position; a torn last line only where the stream is over.
+    """The next whole lines from a position; a torn last line only if the stream is over.
 
-    Of a line that is too long its begin is given, and where the stream ends within it the position lies
-    within it too: what follows of it is passed over. Raises `DiskError`.
+    A line that is too long is cut. Where the stream ends within it, so does the position, and the rest of the
+    line is skipped by the next call. Raises `DiskError`.
     """
     try:
         with open(stream, "rb", opener=open_plain) as file:
@@ -54,13 +54,13 @@ def read_batch(stream: Path, position: int, over: bool) -> Batch:
         raise DiskError(
             f"cannot read {stream}: {error.strerror}",
             cause=str(error),
-            hint=Hint("was the run removed? `vfm runs` lists those that there are"),
+            hint=Hint("was the run deleted? See `vfm runs`"),
         ) from error
     return _cut(data, position, torn)
 
 
 def _behind_long_line(file: BinaryIO, position: int) -> int:
-    """Where the line ends that a position lies deep within; the position itself where it lies in none."""
+    """The end of the long line that a position is in; otherwise the position."""
     if position <= LONGEST:
         return position
     file.seek(position - 1)
@@ -78,7 +78,7 @@ def _behind_long_line(file: BinaryIO, position: int) -> int:
 
 
 def _long_line(file: BinaryIO, begin: bytes, position: int, over: bool) -> Batch:
-    """The line that begins with these bytes, once it is whole or longer than is shown."""
+    """The line that begins with these bytes, if complete or too long."""
     limit = LONGEST_EVENT if begin.startswith(RECORD_SEPARATOR.encode()) else LONGEST
     parts, size, newline = [begin], len(begin), -1
     while newline < 0 and (chunk := file.read(_LONG_CHUNK)):
@@ -90,15 +90,15 @@ def _long_line(file: BinaryIO, begin: bytes, position: int, over: bool) -> Batch
     if newline < 0 and not over and size <= limit:
         return Batch([], position)
     line = b"".join(parts)
-    kept = line if size <= limit else line[:LONGEST]
-    text = kept.decode("utf-8", errors="replace")
+    shown = line if size <= limit else line[:LONGEST]
+    text = shown.decode("utf-8", errors="replace")
     if size > limit:
-        text = shortened(text, size - len(kept))
+        text = shortened(text, size - len(shown))
     return Batch([text], position + size + (newline >= 0))
 
 
 def _cut(data: bytes, position: int, torn: bool) -> Batch:
-    """The lines of some bytes that begin at a line's begin; `torn` says that they are the stream's last."""
+    """The lines of bytes that start at a line; `torn`: they are the last ones of the stream."""
     whole, newline, _rest = data.rpartition(b"\n")
     if torn:
         whole = data.removesuffix(b"\n")

@@ -428,7 +428,7 @@ async def test_a_folder_is_uploaded_after_a_question(client: Client, run: Path, 
             asked = await view.asked(Confirm)
             said = str(asked.query_one("#what", Static).render())
             assert "1 file, 6 B" in said
-            assert "data/nowhere, a link that leads nowhere" in said
+            assert "data/nowhere, a broken link" in said
             await view.pilot.press("y")
             await view.until(lambda: view.asks("Replace 1 file that differs?"), "the second question")
             await view.pilot.press(answer)

@@ -188,7 +188,7 @@ async def test_a_failure_is_kept_with_its_hint_and_can_be_tried_again(
     job = transfers.start_download("local", VOLUME, "runs/r1", tmp_path / "file" / "out")
     gone = transfers.start_download("local", VOLUME, "runs/none", tmp_path)
     await over(transfers, job, gone)
-    for failed, said in ((job, "cannot make the folder"), (gone, "runs/none")):
+    for failed, said in ((job, "cannot create the folder"), (gone, "runs/none")):
         assert failed.state == "failed"
         assert failed.error is not None
         assert said in failed.error.message
