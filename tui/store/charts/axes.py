@@ -1,7 +1,6 @@
-"""Axes of charts: where ticks lie, what they say, and how far an axis reaches.
+"""Axes of charts: their bounds, ticks and labels. Pure.
 
-Pure numbers and text. A linear axis is marked at multiples of 1, 2, 2.5 or 5, a logarithmic one at powers of
-ten, time in the units of a clock.
+Ticks are at multiples of 1, 2, 2.5 or 5, on logarithmic axes at powers of ten, of times at units of a clock.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from collections.abc import Sequence
 _CLOCK = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 _FLAT = 1e-12
 _TINY = 1e-290
-"""A span that cannot be cut into ticks: what is left of it would be 0."""
+"""A span that is too small for ticks, whose distance would be 0."""
 
 
 def nice_step(span: float, most: int, *, whole: bool = False) -> float:
-    """The smallest round step that cuts a span into at most that many parts."""
+    """The smallest round step with at most `most` steps in a span."""
     least = span / max(most, 1)
     if whole and least <= 1:
         return 1.0
@@ -29,7 +28,7 @@ def nice_step(span: float, most: int, *, whole: bool = False) -> float:
 
 
 def bounds(low: float, high: float, most: int) -> tuple[float, float, float]:
-    """(from, to, tick step): the range a little wider, at round numbers, so that it seldom changes."""
+    """(from, to, tick step): the range extended to round numbers, so that it seldom changes."""
     span, largest = high - low, max(abs(low), abs(high))
     if span <= max(_FLAT * largest, _TINY):
         span = largest * 0.2 if largest > _TINY else 1.0
@@ -46,7 +45,7 @@ def ticks(low: float, high: float, step: float) -> list[float]:
 
 
 def log_bounds(low: float, high: float, most: int) -> tuple[float, float, list[float]]:
-    """(from, to, ticks) in powers of ten: `low` and `high` are exponents already."""
+    """(from, to, ticks), all as exponents of ten."""
     if high - low < 0.05:
         low, high = low - 0.5, high + 0.5
     if high - low >= 1.5:
@@ -65,7 +64,7 @@ def log_bounds(low: float, high: float, most: int) -> tuple[float, float, list[f
 
 
 def number_text(value: float, step: float) -> str:
-    """A tick's value, as exact as the step between ticks asks for: no two ticks say the same."""
+    """The label of a tick, with as many digits as the step needs."""
     if value == 0:
         return "0"
     unit, name = _unit(value)
@@ -84,7 +83,7 @@ def number_text(value: float, step: float) -> str:
 
 
 def _digits(step: float) -> int:
-    """Digits behind the point that tell multiples of a step apart."""
+    """Decimals that distinguish multiples of a step."""
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     return digits + 1 if round(step * 10.0**digits, 6) % 1 else digits
 
@@ -95,12 +94,12 @@ def _without_zeros(text: str) -> str:
 
 _UNITS = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k"))
 _HUGE = 1e21
-"""From here on there is no unit that people know."""
+"""Beyond it there is no common unit."""
 _MOST_DIGITS = 8
 
 
 def _unit(value: float) -> tuple[float, str]:
-    """What a large number is counted in, and the letter for it."""
+    """The unit of a large number, and its letter."""
     if abs(value) < _HUGE:
         for limit, name in _UNITS:
             if abs(value) >= limit:
@@ -118,14 +117,14 @@ def short(value: float) -> str:
 
 
 def step_text(value: float, step: float | None = None) -> str:
-    """An optimiser step; on an axis, as exact as the step between its ticks asks for."""
+    """An optimiser step; on an axis, with as many digits as the distance of ticks needs."""
     if abs(value) < 1e4:
         return f"{value:.0f}"
     return short(value) if step is None else number_text(value, step)
 
 
 def clock_step(span: float, most: int) -> float:
-    """The smallest step of a clock that cuts a span of seconds into at most that many parts."""
+    """The smallest step of a clock with at most `most` steps in a span of seconds."""
     least = span / max(most, 1)
     return next((float(step) for step in _CLOCK if step >= least), nice_step(span / 86400, most) * 86400)
 
@@ -140,6 +139,6 @@ def clock_text(seconds: float) -> str:
 
 
 def extent(of: Sequence[Sequence[float]]) -> tuple[float, float] | None:
-    """The first and the last x of several rising lists."""
+    """The first and last x of several rising lists."""
     filled = [xs for xs in of if len(xs)]
     return (min(xs[0] for xs in filled), max(xs[-1] for xs in filled)) if filled else None

@@ -1,8 +1,7 @@
-"""What a chart draws of a series: smoothed, on a log scale, thinned to the columns there are.
+"""Curves of a series: smoothed, on a log scale, thinned to the columns of a chart. Pure.
 
-Owns the numbers only, in plain Python. A thinned curve keeps what an eye would look for: the first and
-last value of every column, and its smallest and largest. What is appended to a series is taken in;
-what was worked out before stands. Axes are `axes.py`'s, dots and colours the widgets'.
+A thinned curve keeps the first, last, smallest and largest value of every column. Appended values are added
+without computing the earlier ones again.
 """
 
 from __future__ import annotations
@@ -13,11 +12,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 _BLOCK = 16
-"""Values whose extremes are worked out once, so that a wide column costs little."""
-
-
+"""Values in a block whose extremes are computed once, for wide columns."""
 _LARGEST = 1e307
-"""What is larger has no place on an axis: its span would be infinite."""
+"""Larger values are not drawn: the span of an axis would be infinite."""
 
 
 class Points(Protocol):
@@ -32,7 +29,7 @@ class Points(Protocol):
 
 
 class Bucket(NamedTuple):
-    """The values that fall into one column of dots."""
+    """The values in one column of dots."""
 
     column: int
     first: float
@@ -40,16 +37,16 @@ class Bucket(NamedTuple):
     high: float
     last: float
     joined: bool
-    """Whether a line leads here from the bucket before: nothing that is no number lies between."""
+    """Whether a line leads here from the bucket before, without a gap between."""
 
 
 class Ema:
-    """An exponential moving average without the pull towards zero that its beginning would have.
+    """An exponential moving average, debiased.
 
     The formula of TensorBoard (`vz_line_chart2/line-chart.ts`, resmoothDataset), which Weights & Biases
     names as its own (docs.wandb.ai, "What formula do you use for your smoothing algorithm?"):
     `average = factor · average + (1 - factor) · value`, shown as `average / (1 - factor ** count)`.
-    What is no finite number is passed on as it is and leaves the average alone.
+    Values that are not finite are returned as they are, and do not change the average.
     """
 
     def __init__(self, factor: float) -> None:
@@ -61,19 +58,19 @@ class Ema:
         if not math.isfinite(value):
             return value
         self._weight *= self.factor
-        # The same as their quotient, step by step: a constant stays exactly what it is.
+        # Equal to that quotient, computed so that a constant stays exactly the same.
         self._average += (1 - self.factor) / (1 - self._weight) * (value - self._average)
         return self._average
 
 
 class Trace:
-    """Points in order of x, with the gaps that values which are no numbers leave."""
+    """Points in order of x, with gaps at values that cannot be drawn."""
 
     def __init__(self) -> None:
         self.xs: list[float] = []
         self.ys: list[float] = []
         self.holes: list[float] = []
-        """Where values lay that cannot be drawn: NaN, infinite, or nothing on a log scale."""
+        """The x of values that cannot be drawn: NaN, infinite, or not positive on a log scale."""
         self._after_hole: set[int] = set()
         self._lows: list[float] = []
         self._highs: list[float] = []
@@ -93,7 +90,7 @@ class Trace:
             self._highs.append(max(block))
 
     def extremes(self, start: int, end: int) -> tuple[float, float]:
-        """The smallest and the largest value of a slice that is not empty."""
+        """The smallest and largest value of a slice that is not empty."""
         if end - start <= 2 * _BLOCK:
             part = self.ys[start:end]
             return min(part), max(part)
@@ -102,27 +99,27 @@ class Trace:
         return min(ends + self._lows[first:last]), max(ends + self._highs[first:last])
 
     def at(self, x: float) -> tuple[float, float] | None:
-        """The last point that lies at x or before it."""
+        """The last point at x or before."""
         index = bisect_right(self.xs, x) - 1
         return (self.xs[index], self.ys[index]) if index >= 0 else None
 
     def buckets(self, low: float, high: float, columns: int) -> list[Bucket]:
-        """The points between two x in that many columns; one point beyond each side, for its line.
+        """The points between two x in columns, with one point beyond each side, for its line.
 
-        Columns beyond the sides lie below 0 and from `columns` on.
+        Columns beyond the sides are below 0 and from `columns` on.
         """
-        key, start, kept = self._thinned
+        key, start, buckets = self._thinned
         if key != (low, high, columns):
-            start, kept = max(0, bisect_left(self.xs, low) - 1), []
-        elif kept:  # only the last bucket may have got more points
-            del kept[-1]
+            start, buckets = max(0, bisect_left(self.xs, low) - 1), []
+        elif buckets:  # only the last bucket may have got more points
+            del buckets[-1]
         end = min(len(self.xs), bisect_right(self.xs, high) + 1)
         scale = (columns - 1) / (high - low) if high > low else 0.0
         for bucket, begins in self._buckets(start, end, low, scale):
-            kept.append(bucket)
+            buckets.append(bucket)
             start = begins
-        self._thinned = (low, high, columns), start, kept
-        return kept
+        self._thinned = (low, high, columns), start, buckets
+        return buckets
 
     def _buckets(self, start: int, end: int, left: float, scale: float) -> Iterator[tuple[Bucket, int]]:
         """Each bucket, and the index of its first point."""
@@ -131,7 +128,7 @@ class Trace:
             column = math.floor((xs[start] - left) * scale + 0.5)
             edge = left + (column + 0.5) / scale if scale else math.inf
             stop = bisect_left(xs, edge, start + 1, end)
-            # A point right at the edge belongs where its own column is, however the edge was rounded.
+            # A point at the edge belongs to its own column, however the edge was rounded.
             if stop < end and math.floor((xs[stop] - left) * scale + 0.5) == column:
                 stop += 1
             elif stop - start > 1 and math.floor((xs[stop - 1] - left) * scale + 0.5) != column:
@@ -145,7 +142,7 @@ class Trace:
 
 
 class Curve:
-    """A series as a chart draws it: `raw` and, where smoothing is on, `smooth`."""
+    """A series for a chart: `raw` and, with smoothing, `smooth`."""
 
     _taken: int
     _rewritten: int
@@ -155,23 +152,23 @@ class Curve:
     ) -> None:
         self.points, self._clock = points, clock
         self.smoothing, self.log = smoothing, log
-        """`clock` gives the Unix seconds of each step: x is then the time since the first of them."""
+        """With a `clock`, the Unix seconds of each step, x is the time since the first step."""
         self._begin()
 
     @property
     def latest(self) -> float | None:
-        """The value measured last, whatever it is."""
+        """The last value, also if it cannot be drawn."""
         count = min(len(self.points.steps), len(self.points.values))
         return self.points.values[count - 1] if count else None
 
     @property
     def count(self) -> int:
-        """How many values were taken in."""
+        """The number of values included."""
         return self._taken
 
     @property
     def behind(self) -> bool:
-        """Whether the series has something that was not taken in yet."""
+        """Whether the series has changes that are not included."""
         points = self.points
         return (
             points.rewritten != self._rewritten or min(len(points.steps), len(points.values)) != self._taken
@@ -179,17 +176,17 @@ class Curve:
 
     @property
     def line(self) -> Trace:
-        """What the eye should follow."""
+        """The smoothed curve, or the raw one."""
         return self.smooth if self.smooth is not None else self.raw
 
     def shown_as(self, smoothing: float, log: bool, clock: Points | None) -> None:
-        """Change how it is shown; what was worked out for another way goes."""
+        """Change how it is shown; begins again."""
         if (smoothing, log, clock) != (self.smoothing, self.log, self._clock):
             self.smoothing, self.log, self._clock = smoothing, log, clock
             self._begin()
 
     def refresh(self) -> bool:
-        """Take in what the series has more, or has otherwise; whether there was anything."""
+        """Include changes of the series; whether there were any."""
         points = self.points
         if points.rewritten != self._rewritten:
             self._begin()
@@ -230,5 +227,5 @@ class Curve:
         times = self._clock
         index = max(0, min(bisect_right(times.steps, step), len(times.values)) - 1)
         found = times.values[index] - times.values[0] if times.values else 0.0
-        # A run that was taken up again tells old steps anew: time does not go back for that.
+        # A new attempt may repeat steps: time does not go back then.
         return max(found, self.raw.xs[-1]) if self.raw.xs else found

@@ -1,6 +1,6 @@
-"""In which order metrics are shown: what people look for first comes first.
+"""The order of metrics, the most important first.
 
-Owns the order of names alone, those of `remote/training/callbacks.py`, `remote/rollouts/recorder.py` and TRL.
+Names are those of `remote/training/callbacks.py`, `remote/rollouts/recorder.py` and TRL.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ _RANKS = re.compile("|".join(f"({pattern})$" for pattern in _FIRST))
 
 
 def chart_order(names: Iterable[str]) -> list[str]:
-    """Names in the order in which charts are shown; what is not known comes last, by name."""
+    """Names in the order of charts; unknown ones last, by name."""
     return sorted(names, key=lambda name: (_rank(name), name))
 
 
 def is_reward(name: str) -> bool:
-    """Whether this is the number that the training is for."""
+    """Whether this is the reward itself."""
     return name in ("reward", "eval/total")
 
 
 def is_noisy(name: str) -> bool:
-    """Whether smoothing shows more of it: a held-out score is measured seldom, and each one counts."""
+    """Whether smoothing helps; held-out scores are few, and each one counts."""
     return not name.startswith("eval/")
 
 

@@ -1,8 +1,4 @@
-"""Metrics over steps: one series of numbers a metric.
-
-Owns keeping them in order and free of duplicates. Drawing them, and thinning them for that, is left
-to widgets.
-"""
+"""Metrics over steps: a series for each metric, in order and without duplicates."""
 
 from __future__ import annotations
 
@@ -21,10 +17,10 @@ class Series:
     steps: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     rewritten: int = field(default=0, compare=False, repr=False)
-    """How often a value was put anywhere but at the end: until it changes, what was read still holds."""
+    """How often a value was changed, or inserted before the end: then earlier values are no longer valid."""
 
     def put(self, step: int, value: float) -> None:
-        """Take a value in; of two at the same step the later one stands."""
+        """Add a value; it replaces one of the same step."""
         at = bisect_left(self.steps, step)
         if at < len(self.steps) and self.steps[at] == step:
             self.values[at] = value
@@ -37,23 +33,22 @@ class Series:
 
 
 class Metrics:
-    """Every metric of a run by name, in the order in which names were first seen."""
+    """All metrics of a run by name, in order of appearance."""
 
     def __init__(self, events: Iterable[AnyEvent] = ()) -> None:
         self.series: dict[str, Series] = {}
         self.times = Series()
-        """Unix seconds at which each step's numbers were told first."""
+        """Unix seconds of each step's first metrics."""
         self._timed: set[int] = set()
         for event in events:
             self.add(event)
 
     def clear(self) -> None:
-        """Forget everything."""
         self.series.clear()
         self.times, self._timed = Series(), set()
 
     def add(self, event: AnyEvent) -> None:
-        """Take in a metrics event; other kinds are passed over."""
+        """Add a metrics event; others are ignored."""
         if isinstance(event, MetricsEvent):
             if event.step not in self._timed:
                 self._timed.add(event.step)
@@ -62,7 +57,7 @@ class Metrics:
                 self.series.setdefault(name, Series()).put(event.step, value)
 
     def rows(self) -> list[dict[str, Any]]:
-        """`[{"step": 1, "values": {"reward": 0.3, …}}, …]` by step."""
+        """By step: `[{"step": 1, "values": {"reward": 0.3, …}}, …]`."""
         rows: dict[int, dict[str, float]] = {}
         for name, series in self.series.items():
             for step, value in zip(series.steps, series.values, strict=True):

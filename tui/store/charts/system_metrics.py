@@ -1,7 +1,4 @@
-"""What a sample of the machine says, as figures with names and units for people.
-
-Owns the names of `remote/output/system_metrics.py` in words. Drawing them is the widgets' matter.
-"""
+"""System metrics as figures with labels and units; names are those of `remote/output/system_metrics.py`."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 NEARLY_FULL = 0.9
-"""Share of a memory from which on it is worth a word."""
+"""Share of a memory from which it is reported as nearly full."""
 _NAMES = {
     "cpu_percent": "CPU",
     "memory_gb": "memory",
@@ -25,37 +22,36 @@ _TOTALS = {
 _GPU = re.compile(r"gpu(\d+)_(percent|memory_gb)")
 _OTHER = re.compile(r".*_total_gb")
 
-
 _LARGEST = 1e15
-"""What no machine has: such a figure, or one that is no number, is left out."""
+"""Larger figures, and NaN, are left out."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One number of a sample."""
+    """A figure of a sample."""
 
     key: str
     label: str
     value: float
     unit: str
-    """`%` or `GiB`; nothing for a figure that this version does not know."""
+    """`%` or `GiB`; empty for an unknown figure."""
     total: float | None
-    """What it can be at most, where that was sampled."""
+    """Its maximum, if sampled."""
 
     @property
     def share(self) -> float | None:
-        """How much of its most it is, from 0 to 1."""
+        """The share of its maximum, from 0 to 1."""
         return min(max(self.value / self.total, 0.0), 1.0) if self.total else None
 
     @property
     def nearly_full(self) -> bool:
-        """Whether a memory of the machine is about to run out."""
+        """Whether it is a memory that is nearly full."""
         shared = self.key == "memory_gb" or self.key.endswith("_memory_gb")
         return shared and (self.share or 0.0) >= NEARLY_FULL
 
 
 def figures(sample: Mapping[str, float]) -> list[Figure]:
-    """The figures of one sample: the machine's, the run's processes', each GPU's, then what else there is."""
+    """The figures of a sample: of the machine, of the run's processes, of each GPU, then others."""
     sample = {key: value for key, value in sample.items() if -_LARGEST < value < _LARGEST}
     known = [key for key in _NAMES if key in sample]
     gpus = sorted((key for key in sample if _GPU.fullmatch(key)), key=_gpu_order)
@@ -72,7 +68,7 @@ def has_gpu(sample: Mapping[str, float]) -> bool:
 
 @dataclass
 class Sampled:
-    """One figure over time: seconds since the first sample, and values (`curves.Points`)."""
+    """A figure over time: seconds since the first sample, and values (`curves.Points`)."""
 
     steps: list[float] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
@@ -80,21 +76,21 @@ class Sampled:
 
 
 class MachineHistory:
-    """Every figure over time, taken in from a list of samples that grows."""
+    """All figures over time, from a growing list of samples."""
 
     def __init__(self, samples: Sequence[tuple[float, Mapping[str, float]]]) -> None:
         self._samples, self._taken = samples, 0
         self.over_time: dict[str, Sampled] = {}
-        """Key → its values."""
+        """By key."""
 
     @property
     def latest(self) -> Mapping[str, float]:
-        """The newest sample."""
+        """The latest sample."""
         return self._samples[self._taken - 1][1] if self._taken else {}
 
     @property
     def seconds(self) -> float:
-        """From the first sample to the newest."""
+        """From the first sample to the latest."""
         return max((series.steps[-1] for series in self.over_time.values() if series.steps), default=0.0)
 
     def peak(self, key: str) -> float:
@@ -102,7 +98,7 @@ class MachineHistory:
         return max(self.over_time[key].values)
 
     def refresh(self) -> bool:
-        """Take in what was sampled since; whether there was anything."""
+        """Add new samples; whether there were any."""
         count = len(self._samples)
         if count == self._taken:
             return False
@@ -123,7 +119,7 @@ def _figure(key: str, sample: Mapping[str, float]) -> Figure:
 
 
 def label_of(key: str) -> str:
-    """A figure's name for people; one that is not known keeps its own."""
+    """The label of a figure; an unknown one keeps its name."""
     match = _GPU.fullmatch(key)
     if match:
         return f"GPU {match[1]}" + (" memory" if match[2] == "memory_gb" else "")

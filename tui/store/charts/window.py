@@ -1,8 +1,4 @@
-"""Which x charts show: all of them, or a part that was zoomed into.
-
-Owns the arithmetic of zooming, panning and going on with a live run. Steps or seconds are all the same
-to it.
-"""
+"""The range of x that charts show: zooming, panning, following a live run. Steps and seconds alike."""
 
 from __future__ import annotations
 
@@ -15,32 +11,32 @@ from tui.store.charts import axes
 from tui.store.charts.series import Series
 
 _LEAST = 1.0
-"""What a part spans at least: one step, or a second."""
+"""The smallest span of a part: a step, or a second."""
 _PAN = 0.25
 
 
 @dataclass
 class ChartWindow:
-    """`whole` is everything there is; `part`, where it is set, what is shown of it."""
+    """`whole` is the full range; `part`, if set, what is shown of it."""
 
     whole: tuple[float, float] = (0.0, 1.0)
     part: tuple[float, float] | None = None
 
     @property
     def shown(self) -> tuple[float, float]:
-        """The first and the last x in sight."""
+        """The first and last x shown."""
         return self.part or self.whole
 
     def grow(self, whole: tuple[float, float]) -> None:
-        """There is more (or less): a part that showed the latest goes on to show the latest."""
+        """The full range has changed; a part at its end stays at its end."""
         if self.part is not None and self.part[1] >= self.whole[1] and whole[1] > self.whole[1]:
             self.part = (self.part[0] + whole[1] - self.whole[1], whole[1])
         if self.part is not None and self.part[0] >= whole[1]:
-            self.part = None  # remembered of a longer run
+            self.part = None  # from a longer run
         self.whole = whole
 
     def zoom(self, factor: float, around: float | None) -> None:
-        """Show that share of what is shown: `around` stays where it is; without it, the latest does."""
+        """Zoom to a share of what is shown, around an x, or at the end of what is shown."""
         low, high = self.shown
         span = max((high - low) * factor, _LEAST)
         if span >= self.whole[1] - self.whole[0]:
@@ -51,13 +47,13 @@ class ChartWindow:
             self._show(high - span, span)
 
     def pan(self, by: int) -> None:
-        """A quarter of what is shown further on, or back; everything cannot be panned."""
+        """Move a part by quarters of its span."""
         if self.part is not None:
             span = self.part[1] - self.part[0]
             self._show(self.part[0] + by * span * _PAN, span)
 
     def reset(self) -> None:
-        """Show everything."""
+        """Show the full range."""
         self.part = None
 
     def _show(self, low: float, span: float) -> None:
@@ -66,9 +62,9 @@ class ChartWindow:
 
 
 def reach(clocks: Sequence[Series], *, by_time: bool) -> tuple[float, float] | None:
-    """All x that runs have, by the Unix seconds of their steps; its end a little further on, in leaps.
+    """The range of x of runs, by the Unix seconds of their steps; its end is rounded up.
 
-    By time, x are the seconds since each run's first numbers; else they are the steps.
+    By time, x are seconds since each run's first metrics; else steps.
     """
     if by_time:
         lengths = [clock.values[-1] - clock.values[0] for clock in clocks if clock.values]
@@ -83,7 +79,7 @@ def reach(clocks: Sequence[Series], *, by_time: bool) -> tuple[float, float] | N
 
 
 def step_cursor(xs: Sequence[float], cursor: float | None, by: int) -> float | None:
-    """The x so many points on; without a cursor the end that it comes from, without points none."""
+    """The x `by` points further; without a cursor, the first or last x; None without points."""
     if not xs:
         return None
     if cursor is None:
@@ -94,6 +90,6 @@ def step_cursor(xs: Sequence[float], cursor: float | None, by: int) -> float | N
 
 
 def nearest(xs: Sequence[float], x: float) -> float | None:
-    """The one of rising x that is nearest."""
+    """The nearest of rising x."""
     at = bisect_left(xs, x)
     return min(xs[max(0, at - 1) : at + 1], key=lambda other: abs(other - x), default=None)

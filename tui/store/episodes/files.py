@@ -1,8 +1,4 @@
-"""Episodes on file: which files there are, what each line is about, and one episode whole. Pure.
-
-Owns reading what a run's recorder wrote, however much of it is there or damaged. Fetching the bytes is up
-to whoever shows them.
-"""
+"""Files of episodes: their names, a row for each line, whole episodes. Pure; tolerates damaged lines."""
 
 from __future__ import annotations
 
@@ -39,7 +35,7 @@ class EpisodeFile:
 
 @dataclass(frozen=True)
 class EpisodeRow:
-    """What a list says of an episode, and where its line lies in the file."""
+    """An episode in a list, and the place of its line in the file."""
 
     offset: int
     size: int
@@ -48,7 +44,7 @@ class EpisodeRow:
     reward: float | None = None
     """None where the episode failed."""
     turns: int = 0
-    """Replies of the model."""
+    """The model's replies."""
     first: str = ""
     """The first words of its first reply."""
     error: str = ""
@@ -56,7 +52,7 @@ class EpisodeRow:
 
 @dataclass(frozen=True)
 class Episode:
-    """One episode, whole."""
+    """A whole episode."""
 
     task: str = ""
     messages: list[dict[str, Any]] = field(default_factory=list)
@@ -68,20 +64,20 @@ class Episode:
 
 
 def episode_file(path: str, size: int) -> EpisodeFile | None:
-    """The file of episodes that a path names; None where it is another kind of file."""
+    """The file of episodes at a path; None for other files."""
     name = PurePosixPath(path)
     if found := _STEP.fullmatch(name.name):
         step, held_out = int(found.group(2)), found.group(1) == "held-out"
         label = f"held-out, step {step}" if held_out else f"step {step}"
         return EpisodeFile(path, label, (step, int(held_out)), size)
-    # Beside them lie verifiers' own traces of the same episodes, in another form.
+    # Beside them are verifiers' own traces, in another format.
     if name.parts[-2:] == _EVALUATION:
         return EpisodeFile(path, "evaluation", (1 << 60, 0), size)
     return None
 
 
 def index(data: bytes, base: int = 0) -> list[EpisodeRow]:
-    """A row for each whole line of some bytes that begin at offset `base`."""
+    """A row for each whole line of bytes from offset `base`."""
     rows, start = [], 0
     while (end := data.find(b"\n", start)) >= 0:
         if data[start:end].strip():
@@ -91,13 +87,13 @@ def index(data: bytes, base: int = 0) -> list[EpisodeRow]:
 
 
 def read_episode(line: bytes) -> Episode:
-    """The episode on a line; a damaged line is an episode whose error says so."""
+    """The episode of a line; a damaged line gives an episode with an error."""
     try:
         data = from_json(line)
     except ValueError as damage:
         return Episode(error=f"this line is damaged: {damage}")
     if not isinstance(data, dict):
-        return Episode(error="this line holds no episode")
+        return Episode(error="this line is no episode")
     error = data.get("error")
     return Episode(
         task=str(data.get("task", "")),
@@ -111,7 +107,7 @@ def read_episode(line: bytes) -> Episode:
 
 
 def ordered(rows: Iterable[EpisodeRow], *, best_first: bool) -> list[EpisodeRow]:
-    """By reward; those that failed come last either way."""
+    """By reward; failed ones last in either order."""
     sign = -1.0 if best_first else 1.0
 
     def place(row: EpisodeRow) -> tuple[bool, float, int]:
@@ -122,7 +118,7 @@ def ordered(rows: Iterable[EpisodeRow], *, best_first: bool) -> list[EpisodeRow]
 
 
 def text_of(content: Any) -> str:
-    """A message's content as text: a string, or parts of which some are text."""
+    """A message's content as text: a string, or the text of its parts."""
     if content is None:
         return ""
     if isinstance(content, str):
@@ -160,7 +156,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _reward(data: Mapping[str, Any]) -> float | None:
-    """The total reward; null is one that is no finite number, and None where there is none."""
+    """The total reward; null means not finite. None where there is none."""
     return math.nan if data.get("reward", ...) is None else _number(data.get("reward"))
 
 

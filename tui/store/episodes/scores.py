@@ -1,7 +1,4 @@
-"""An evaluation's numbers as scores: the reward and its parts, each with how far to trust it. Pure.
-
-Owns which of the metrics are scores; the worker computes them (`remote/evaluation/scores.py`).
-"""
+"""Scores of an evaluation: the reward and its parts, with standard errors, from its metrics. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 EPISODES = "eval/episodes"
-"""Marks the numbers of an evaluation: a training's held-out scores have no such count."""
+"""Only evaluations have this metric, not held-out scores of trainings."""
 FAILED = "eval/failed"
 _PREFIX, _TOTAL, _ERROR = "eval/", "eval/total", "standard_error"
 _NO_SCORES = frozenset({_TOTAL, f"{_PREFIX}{_ERROR}", EPISODES, FAILED})
@@ -20,14 +17,14 @@ class Score:
     """The mean of one part of the reward, over episodes."""
 
     name: str
-    """`reward` for the total, else the part's."""
+    """`reward` for the total, or the part's name."""
     mean: float
     standard_error: float | None = None
     """None while it is unknown."""
 
 
 def scores_of(metrics: Mapping[str, float]) -> list[Score]:
-    """The total first, then each part; empty where these are no evaluation's numbers."""
+    """The total, then each part; empty where the metrics are not of an evaluation."""
     if _TOTAL not in metrics or EPISODES not in metrics:
         return []
     total = Score("reward", metrics[_TOTAL], metrics.get(f"{_PREFIX}{_ERROR}"))

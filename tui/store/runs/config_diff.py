@@ -1,7 +1,4 @@
-"""Runs over one another: in which keys of their configs they differ, and how each of them did.
-
-Owns the comparing, on plain data. Fetching it is the screen's, its look is `widgets/compare_table.py`'s.
-"""
+"""Compare runs: the keys in which their configs differ, and their scores. Pure, on plain data."""
 
 from __future__ import annotations
 
@@ -22,18 +19,18 @@ _SCORE = "eval/total"
 
 @dataclass(frozen=True)
 class Difference:
-    """A key whose value is not the same in all runs."""
+    """A key whose value differs between runs."""
 
     key: str
     values: tuple[str, ...]
-    """One for each run, as text."""
+    """As text, one for each run."""
     odd: tuple[bool, ...]
-    """Whether a run's value is another than most runs have (of two that are as frequent: than the first)."""
+    """Whether a run's value differs from the most frequent one."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What became of a run, as far as it has come; None where nothing was measured."""
+    """Scores of a run so far; None where there are none."""
 
     step: int | None = None
     reward: float | None = None
@@ -41,17 +38,17 @@ class Scores:
     best: float | None = None
     best_step: int | None = None
     before: float | None = None
-    """The first score on held-out tasks."""
+    """The first held-out score."""
     after: float | None = None
-    """The last one, where there are two."""
+    """The last held-out score, where there are two."""
 
 
 def read_spec(data: bytes) -> dict[str, Any]:
-    """The values of a run's `spec.json` by dotted key. Raises `ValueError` where it is none."""
+    """The values of a run's `spec.json` by dotted key. Raises `ValueError`."""
     found = from_json(data)
     spec = found.get("spec") if isinstance(found, dict) else None
     if not isinstance(spec, dict):
-        raise ValueError("it holds no spec")
+        raise ValueError("it has no spec")
     return flatten(spec)
 
 

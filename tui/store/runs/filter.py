@@ -1,8 +1,8 @@
-"""Which runs a line of words means: `status:failed env:wordle reward>0.5 age<2h -done`. Pure.
+"""The filter of the runs table: `status:failed env:wordle reward>0.5 age<2h -done`. Pure.
 
-Owns the language. Bare words match anywhere; all terms must hold; `-` in front negates; quotes keep blanks
-together; commas are alternatives. A term that means nothing is told of in words and left out, so that the
-rest works while somebody is still typing. Nothing here raises, whatever the text.
+Owns the language. Words without a field match anywhere; all terms must hold; `-` negates; quotes allow spaces;
+commas separate alternatives. An invalid term is reported and ignored, so that the rest works while the user
+types. Nothing here raises.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from tui.store.runs.row import RunRow, for_search
 
 Test = Callable[[RunRow, float], bool]
-"""Whether a row is meant, now (Unix seconds)."""
+"""Whether a row matches, at a time (Unix seconds)."""
 
 ALIASES = {
     "env": "environment",
@@ -42,7 +42,7 @@ TEXTS: dict[str, Callable[[RunRow], str]] = {
     "phase": lambda row: row.phase,
     "failure": lambda row: f"{row.failure}\n{row.hint}",
 }
-"""Fields of text."""
+"""Text fields."""
 NUMBERS: dict[str, Callable[[RunRow, float], float | None]] = {
     "reward": lambda row, now: row.reward,
     "step": lambda row, now: row.step,
@@ -53,9 +53,9 @@ NUMBERS: dict[str, Callable[[RunRow, float], float | None]] = {
     "time": lambda row, now: row.seconds(now),
     "eta": lambda row, now: row.eta,
 }
-"""Fields of numbers; progress is in percent."""
+"""Number fields; progress is in percent."""
 TIMES = frozenset({"age", "time", "eta"})
-"""Numbers that are seconds, typed with a unit."""
+"""Number fields in seconds, which are typed with a unit."""
 FIELDS = (*TEXTS, *NUMBERS)
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
@@ -68,7 +68,7 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ":": operator.eq,
     "!=": operator.ne,
 }
-# A word with its quotes; one that is not closed yet runs to the end.
+# A word with its quotes; an open quote extends to the end.
 _WORD = re.compile(r"""(?:"[^"]*(?:"|$)|'[^']*(?:'|$)|[^\s"'])+""")
 _TERM = re.compile(r"(?P<field>[A-Za-z_]+)(?P<sign>>=|<=|!=|[:=<>])(?P<value>.*)", re.DOTALL)
 _LENGTH = re.compile(r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?P<unit>[smhdw])")
@@ -76,36 +76,36 @@ _LENGTH = re.compile(r"(?P<number>\d+(?:\.\d*)?|\.\d+)(?P<unit>[smhdw])")
 
 @dataclass(frozen=True)
 class RunFilter:
-    """What a line of words means."""
+    """A parsed filter."""
 
     text: str = ""
     tests: tuple[Test, ...] = ()
     complaints: tuple[str, ...] = ()
-    """Terms that were left out, and why; a sentence each."""
+    """Invalid terms, a sentence each."""
 
     def matches(self, row: RunRow, now: float) -> bool:
-        """Whether a row is meant."""
+        """Whether a row matches."""
         return all(test(row, now) for test in self.tests)
 
     def apply(self, rows: Iterable[RunRow], now: float) -> list[RunRow]:
-        """The rows that are meant, in their order."""
+        """The matching rows, in their order."""
         found = list(rows)
         for test in self.tests:
             found = [row for row in found if test(row, now)]
         return found
 
 
-class _Nonsense(Exception):
-    """A term that means nothing; its text says why."""
+class _Invalid(Exception):
+    """An invalid term; its text says why."""
 
 
 def parse_filter(text: str) -> RunFilter:
-    """What the words mean."""
+    """Parse a filter."""
     tests, complaints = [], []
     for word in _WORD.findall(text):
         try:
             test = _test(word)
-        except _Nonsense as error:
+        except _Invalid as error:
             complaints.append(str(error))
             continue
         if test is not None:
@@ -114,7 +114,7 @@ def parse_filter(text: str) -> RunFilter:
 
 
 def before_field(text: str) -> str | None:
-    """The text without its last word, where that may be the beginning of a field's name; None otherwise."""
+    """The text without its last word, if that may begin the name of a field; else None."""
     head, _, word = text.rpartition(" ")
     begun = word.lstrip("-!").lower()
     could = begun and any(name.startswith(begun) for name in (*FIELDS, *ALIASES))
@@ -122,7 +122,7 @@ def before_field(text: str) -> str | None:
 
 
 def completions(rows: Iterable[RunRow]) -> Iterator[str]:
-    """Words that may be meant by the beginning of one, the likeliest first."""
+    """Terms to complete a word with, the likeliest first."""
     rows = list(rows)
     yield from (f"{name}:" for name in ("status", "env", "model", "exp", "backend", "kind", "user"))
     for name, field in (
@@ -136,7 +136,7 @@ def completions(rows: Iterable[RunRow]) -> Iterator[str]:
 
 
 def _test(word: str) -> Test | None:
-    """What one word asks; None where it asks nothing yet, such as `status:` and `-`."""
+    """The test of a word; None while it is incomplete, such as `status:` and `-`."""
     negated = word[0] in "-!"
     test = _positive(word[1:] if negated else word)
     if test is None or not negated:
@@ -167,12 +167,12 @@ def _field(typed: str, word: str) -> str:
     begun = [field for field in (*FIELDS, *ALIASES) if field.startswith(name)]
     near = begun or difflib.get_close_matches(name, [*FIELDS, *ALIASES], n=1, cutoff=0.5)
     advice = f"did you mean {near[0]}?" if near else f"fields are {', '.join(FIELDS)}"
-    raise _Nonsense(f"there is no field {typed}: {advice}")
+    raise _Invalid(f"there is no field {typed}: {advice}")
 
 
 def _text_test(name: str, sign: str, value: str, word: str) -> Test | None:
     if sign not in (":", "=", "!="):
-        raise _Nonsense(f"{word}: {name} is text, ask {name}:{value or '…'}")
+        raise _Invalid(f"{word}: {name} is text, ask {name}:{value or '…'}")
     needles = [for_search(part) for part in value.split(",") if part]
     read = TEXTS[name]
     if not needles:
@@ -188,8 +188,8 @@ def _number_test(name: str, sign: str, value: str, word: str) -> Test | None:
     if not value:
         return None
     if value.lower() in ("none", "-", "–"):
-        wanted = sign not in ("!=", "<", ">")
-        return lambda row, now: (read(row, now) is None) is wanted
+        is_none = sign not in ("!=", "<", ">")
+        return lambda row, now: (read(row, now) is None) is is_none
     bound = _length(value, word) if name in TIMES else _number(value, word)
 
     def test(row: RunRow, now: float) -> bool:
@@ -203,11 +203,11 @@ def _number(value: str, word: str) -> float:
     try:
         return float(value.strip().lstrip("$").rstrip("%"))
     except ValueError:
-        raise _Nonsense(f"{word}: {value} is no number") from None
+        raise _Invalid(f"{word}: {value} is not a number") from None
 
 
 def _length(value: str, word: str) -> float:
     found = _LENGTH.fullmatch(value.strip().lower())
     if found is None:
-        raise _Nonsense(f"{word}: write a time such as 90s, 30m, 2h, 3d or 1w")
+        raise _Invalid(f"{word}: write a time such as 90s, 30m, 2h, 3d or 1w")
     return float(found["number"]) * _UNITS[found["unit"]]

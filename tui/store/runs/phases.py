@@ -1,7 +1,4 @@
-"""A run's phases on one axis of time: what is done, what goes on, what is still ahead. Pure.
-
-Owns reading them out of a run's state. Drawing them is a widget's.
-"""
+"""A run's phases as spans of time: past, present and to come. Pure."""
 
 from __future__ import annotations
 
@@ -18,37 +15,37 @@ _NOT_IN = {"train": "evaluate", "evaluate": "train"}
 
 @dataclass(frozen=True)
 class Span:
-    """A phase, or a part of one; times in Unix seconds."""
+    """A phase or a sub-phase; times in Unix seconds."""
 
     name: str
     state: str
     """done, now, failed, cancelled or ahead."""
     start: float | None = None
-    """None where it did not begin, or its beginning was lost."""
+    """None where it has not begun, or its beginning was lost."""
     end: float | None = None
-    """None where it did not begin; of one under way it is now."""
+    """None where it has not begun; of one under way, now."""
     note: str = ""
-    """How it ended, where that was said."""
+    """How it ended, if the event says."""
     parts: tuple[Span, ...] = ()
-    """Sub-phases in the order in which they began."""
+    """Sub-phases, in order."""
     earlier: tuple[tuple[float, float], ...] = ()
-    """When attempts before this one were in it."""
+    """(start, end) in earlier attempts."""
 
     @property
     def seconds(self) -> float | None:
-        """How long it took, or takes so far."""
+        """Its duration so far."""
         return None if self.start is None or self.end is None else max(0.0, self.end - self.start)
 
     @property
     def part(self) -> Span | None:
-        """The sub-phase under way (or that failed), begun last."""
+        """The last sub-phase that is under way or has failed."""
         return next((part for part in reversed(self.parts) if part.state in ("now", "failed")), None)
 
 
 def spans(state: RunState, kind: str, now: float, status: str) -> list[Span]:
-    """Every phase of a run of this kind in order, those that it never reached included.
+    """All phases of a run of this kind, in order, with those to come.
 
-    `now` is the user's clock: a run whose machine's clock is ahead of it never has negative times.
+    now: by the user's clock. If the run's clock is ahead of it, durations are still not negative.
     """
     now = max(now, state.last_t or now) if status not in FINAL else (state.last_t or now)
     return [
@@ -58,7 +55,7 @@ def spans(state: RunState, kind: str, now: float, status: str) -> list[Span]:
 
 
 def attempt_span(state: RunState, now: float, status: str) -> Span | None:
-    """The go at the run that it is in, or ended in, where it is not the first; what made it need one."""
+    """The present or last attempt, with the reason for it; None for the first attempt."""
     event = state.taken_up
     if event is None:
         return None
@@ -81,29 +78,29 @@ def _span(name: str, phase: PhaseState | None, now: float, status: str) -> Span:
 
 
 def _part(part: PhaseState, state: str, end: float) -> Span:
-    if part.ended is None:  # it goes on for as long as its phase does
+    if part.ended is None:  # it lasts as long as its phase
         return Span(part.name, state, part.started, end)
     return Span(part.name, "failed" if part.status == "failed" else "done", part.started, part.ended)
 
 
 def _ended(phase: PhaseState, now: float, status: str) -> tuple[str, float]:
-    """Nothing outlives its run: what was not told to have ended did so with it."""
+    """State and end; a phase without an end event ended with its run."""
     if phase.ended is None:
         return (status if status in FINAL else "now"), now
     return (phase.status if phase.status in FINAL else "done"), phase.ended
 
 
 def under_way(found: Iterable[Span]) -> Span | None:
-    """The phase to tell of: the one under way that began last, else the last that failed or ended."""
+    """The phase to show: the last one under way, else the last that failed or ended."""
     begun = [span for span in found if span.start is not None or span.end is not None]
-    for wanted in ("now", "failed", "cancelled"):
-        if those := [span for span in begun if span.state == wanted]:
-            return max(those, key=lambda span: span.start or 0.0)  # vLLM may start again in mid-run
+    for state in ("now", "failed", "cancelled"):
+        if matching := [span for span in begun if span.state == state]:
+            return max(matching, key=lambda span: span.start or 0.0)  # vLLM may restart in mid-run
     return begun[-1] if begun else None
 
 
 def doing(state: RunState, found: Iterable[Span]) -> str:
-    """What goes on now in a few words: `vllm · loading weights`, `train · step 43`."""
+    """The present activity: `vllm · loading weights`, `train · step 43`."""
     span = under_way(found)
     if span is None or span.state != "now":
         return ""
@@ -111,9 +108,9 @@ def doing(state: RunState, found: Iterable[Span]) -> str:
     latest = max(counted, key=lambda p: (p.seq, p.t), default=None)
     if latest is not None and latest.what == "steps":
         return span.name + (f" · step {latest.done + 1:,.0f}" if latest.done < latest.total else "")
-    said = [span.name]
+    parts = [span.name]
     if span.part is not None:
-        said.append(span.part.name)
+        parts.append(span.part.name)
     if latest is not None:
-        said.append(f"{latest.done:,.0f}{f'/{latest.total:,.0f}' if latest.total else ''} {latest.what}")
-    return " · ".join(said)
+        parts.append(f"{latest.done:,.0f}{f'/{latest.total:,.0f}' if latest.total else ''} {latest.what}")
+    return " · ".join(parts)

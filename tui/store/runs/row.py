@@ -1,7 +1,7 @@
-"""A run as one row of the runs table: what is known of it at a glance.
+"""A run as a row of the runs table.
 
-Owns the row, its form in the cache (a JSON object) and the order of rows. Which rows are shown is
-`run_filter.py`'s; what a stream adds to a row is `run_fold.py`'s. Light: the first frame waits for it.
+Owns the row, its form in the cache (a JSON object) and the order of rows. Imports little, since the app's
+first frame waits for it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from functools import cached_property
 from typing import Any
 
 LIVE = frozenset({"pending", "running"})
-"""Statuses of runs that are not over."""
+"""Statuses of live runs."""
 POINTS = 32
-"""Numbers of a sparkline, at most."""
+"""Values of a sparkline, at most."""
 
-_HUGE = 1e300  # JSON has whole numbers that no float can hold
+_HUGE = 1e300  # JSON may have integers that no float can hold
 
 Key = tuple[str, str, str]
 Scalar = str | int | float | bool | None
@@ -42,76 +42,74 @@ class RunRow:
     total_steps: int | None = None
     eta: float | None = None
     reward: float | None = None
-    """The latest mean reward (NaN where it is no finite number); of an evaluation, its score."""
+    """The latest mean reward (NaN where not finite); of an evaluation, its score."""
     reward_error: float | None = None
-    """The standard error of an evaluation's score, where it is known."""
+    """The standard error of an evaluation's score."""
     rewards: tuple[float, ...] = ()
-    """The reward over the run, thinned to a sparkline."""
+    """The rewards over the run, thinned to a sparkline."""
     created: float = 0.0
     started: float | None = None
     ended: float | None = None
     cost: float | None = None
-    """What it is estimated to have cost, all attempts together."""
+    """Its estimated cost, over all attempts."""
     price: float | None = None
-    """What an hour of it costs; None where that is unknown, or nothing."""
+    """Its price an hour; None where unknown or free."""
     failure: str = ""
-    """Why it failed, in a sentence."""
+    """The message of its failure."""
     hint: str = ""
-    """What to do about the failure."""
+    """The failure's hint."""
     fix_key: str = ""
-    """The dotted config key that mends it, where one does."""
+    """The dotted config key that fixes the failure, if any."""
     fix_value: Scalar = None
-    """What that key is to become."""
+    """The value of that key which fixes it."""
     phase: str = ""
-    """What goes on now, such as `vllm · loading weights`."""
+    """The present phase, such as `vllm · loading weights`."""
     attempt: str = ""
-    """Which go at the run it is, and why, where it is not the first."""
+    """The attempt and its reason, if not the first."""
     config_path: str | None = None
     complete: bool = False
-    """Whether everything that the run has said is in."""
+    """Whether the run's whole stream was read."""
 
     @property
     def key(self) -> Key:
-        """What tells it from every other run."""
+        """Identifies the run."""
         return self.backend, self.outputs, self.run_id
 
     @property
     def live(self) -> bool:
-        """Whether it is not over."""
         return self.status in LIVE
 
     @property
     def progress(self) -> float | None:
-        """The share of its steps that is done, from 0 to 1."""
+        """The share of steps done, from 0 to 1."""
         if self.step is None or not self.total_steps:
             return None
         return max(0.0, min(1.0, self.step / self.total_steps))
 
     def seconds(self, now: float) -> float | None:
         """How long it has been running, or ran."""
-        began = self.started if self.started is not None else None
-        return None if began is None else max(0.0, (self.ended or now) - began)
+        return None if self.started is None else max(0.0, (self.ended or now) - self.started)
 
     @cached_property
     def text(self) -> str:
-        """Everything that a search may find, in one string made for searching (`for_search`)."""
+        """All that a search finds, prepared by `for_search`."""
         words = (self.run_id, self.status, self.experiment, self.environment, self.model, self.backend)
         also = (self.kind, self.config_path or "", self.experimenter, self.failure, self.phase)
         return for_search("\n".join((*words, *also)))
 
     def to_dict(self) -> dict[str, Any]:
-        """The row for the cache: what is not as it is by default, and JSON has a word for."""
+        """The row for the cache, without default values and NaN."""
         known = ((name, getattr(self, name), default) for name, default in _DEFAULTS)
         return {name: value for name, value, default in known if value != default and value == value}
 
 
 def for_search(text: str) -> str:
-    """Text as it is compared: case does not matter, and `vf-wordle` is `vf_wordle`."""
+    """Text for comparisons that ignore case and take `vf-wordle` for `vf_wordle`."""
     return text.casefold().replace("-", "_")
 
 
 def row_from(data: Any) -> RunRow | None:
-    """The row that a JSON object stands for; None where it is none. Unknown names are passed over."""
+    """The row of a JSON object; None where it is invalid. Unknown names are ignored."""
     if not isinstance(data, Mapping):
         return None
     known = {name: value for name, value in data.items() if name in _FITS}
@@ -122,7 +120,7 @@ def row_from(data: Any) -> RunRow | None:
 
 
 def advice(hint: Any) -> dict[str, Any]:
-    """What a failure's hint (`{text, key, from, to}`) adds to a row: fields by name."""
+    """The fields of a row from a failure's hint (`{text, key, from, to}`)."""
     if not isinstance(hint, Mapping):
         return {"hint": "", "fix_key": "", "fix_value": None}
     text, key, value = hint.get("text"), hint.get("key"), hint.get("to")
@@ -158,7 +156,7 @@ def _is_series(value: Any) -> bool:
     ):
         return False
     try:
-        return bool(-_HUGE < sum(value) < _HUGE)  # what is no number makes the sum none
+        return bool(-_HUGE < sum(value) < _HUGE)  # NaN makes the sum NaN
     except OverflowError:
         return False
 
@@ -197,11 +195,11 @@ SORT_KEYS: dict[str, Callable[[RunRow], Any]] = {
     "kind": lambda row: row.kind,
     "user": lambda row: row.experimenter.casefold() or None,
 }
-"""What a column is sorted by; None comes last, whichever way. The status sorts by how live it is."""
+"""Column → sort key; None comes last in either direction. Statuses sort live ones first."""
 
 
 def sort_rows(rows: Iterable[RunRow], column: str, *, reverse: bool = False) -> list[RunRow]:
-    """The rows in a column's order, equal ones as they were; an unknown column leaves them as they are."""
+    """The rows in a column's order (stable); in their own order for an unknown column."""
     key = SORT_KEYS.get(column)
     if key is None:
         return list(rows)
@@ -212,11 +210,11 @@ def sort_rows(rows: Iterable[RunRow], column: str, *, reverse: bool = False) -> 
 
 
 def _is_known(value: Any) -> bool:
-    return value is not None and value == value  # NaN has no place in an order
+    return value is not None and value == value  # NaN cannot be sorted
 
 
 def thin(values: Sequence[float], most: int = POINTS) -> tuple[float, ...]:
-    """A series in at most `most` numbers that look the same: of each stretch its lowest and its highest."""
+    """Thin a series to at most `most` values: the lowest and highest of each stretch."""
     values = [value for value in values if math.isfinite(value)]
     if len(values) <= most:
         return tuple(values)

@@ -1,7 +1,6 @@
-"""The rows of the session before, on disk: what the runs table shows before anybody was asked.
+"""The rows of the last session on disk, which the runs table shows until backends answer.
 
-Owns one file, one row a line, newest first, replaced atomically. It is a cache: what is damaged is passed
-over, and losing it costs one listing. Blocking: call it off the event loop.
+One file, a row a line, newest first. Damaged lines are ignored. Everything here blocks.
 """
 
 from __future__ import annotations
@@ -17,20 +16,20 @@ from tui.store.runs.row import Key, RunRow, row_from
 
 VERSION = 1
 FIRST = 200
-"""Rows that are given out before the rest: more than a screen holds."""
+"""Rows that are read before the rest: more than a screen holds."""
 _HEAD = f'{{"v":{VERSION},"rows":['
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 class RunCache:
-    """The rows in a file."""
+    """A file of rows."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lines: dict[Key, tuple[RunRow, str]] = {}
 
     def read(self) -> Iterator[list[RunRow]]:
-        """The rows, the first few at once and then all others. No file, or one of another age: none."""
+        """The first rows, then all others. None where there is no file, or one of another version."""
         try:
             with self.path.open(encoding="utf-8", errors="replace") as file:
                 if file.readline().rstrip("\n") != _HEAD:
@@ -53,7 +52,7 @@ class RunCache:
             return known[1]
         try:
             return _encode(row.to_dict())
-        except ValueError:  # a number that JSON has no word for: the row is listed again anyway
+        except ValueError:  # NaN or infinity: the row is not cached
             return ""
 
 

@@ -1,8 +1,4 @@
-"""What a run's stream adds to its row: progress, the reward over time, the failure. Pure.
-
-Owns picking the few events that a row is made of; the fold of the others is `runs.py`'s, reading the bytes
-`run_list`'s.
-"""
+"""What a run's stream adds to its row: progress, rewards, the failure. Pure."""
 
 from __future__ import annotations
 
@@ -22,29 +18,29 @@ from tui.store.runs.row import RunRow, advice, thin
 from tui.store.runs.state import RunState
 
 REWARDS = ("reward", "eval/total")
-"""Metrics that a row shows as its reward: a training's, an evaluation's."""
+"""The metrics shown as reward, of a training and of an evaluation."""
 _PASSED_OVER = re.compile(r'.{0,100}?"type":"(?:rollout|system)"')
-_HUGE = 1e15  # beyond it nothing was measured, and products of two would be no numbers any more
+_HUGE = 1e15  # larger values are no measurements, and their products may overflow
 _COUNTED = {"train": "steps", "evaluate": "episodes"}
 
 
 class RunFold:
-    """A run's stream, as far as it was read."""
+    """The fold of a run's stream."""
 
     def __init__(self) -> None:
         self.position = 0
-        """Bytes of the stream that are in."""
+        """Bytes of the stream read."""
         self.state = RunState()
         self._rewards: dict[int, float] = {}
-        """By step: one that was lost with a machine is done again."""
+        """By step, since steps lost with a machine are repeated."""
         self._diverged = False
-        """Whether the latest reward is no finite number."""
+        """Whether the latest reward is not finite."""
         self._score: float | None = None
         self._error: float | None = None
         self._first: dict[str, ProgressEvent] = {}
 
     def take(self, lines: Iterable[str], position: int) -> None:
-        """Take in the lines up to a position."""
+        """Add the lines up to a position."""
         for line in lines:
             if line.startswith("\x1e") and not _PASSED_OVER.match(line):
                 event = decode_line(line)
@@ -54,11 +50,11 @@ class RunFold:
 
     @property
     def over(self) -> bool:
-        """Whether the run has said its last word."""
+        """Whether the run has sent its end."""
         return self.state.end is not None
 
     def row(self, row: RunRow) -> RunRow:
-        """The row with what the stream says."""
+        """The row, updated from the stream."""
         state, train = self.state, row.kind == "train"
         rewards = list(self._rewards.values())
         count = state.progress.get(_COUNTED.get(row.kind, "steps"))
@@ -98,7 +94,7 @@ class RunFold:
             value = event.values.get(name, math.nan)
             if name == "reward" and name in event.values:
                 self._diverged = not math.isfinite(value)
-            if not _is_number(value):  # NaN, where nothing was rewarded
+            if not _is_number(value):  # NaN where nothing was rewarded
                 continue
             value = float(f"{value:.6g}")  # more digits would only fill the cache
             if name == "reward":
@@ -109,7 +105,7 @@ class RunFold:
                 self._error = float(f"{error:.6g}") if _is_number(error) else None
 
     def _eta(self, count: ProgressEvent) -> float | None:
-        """Seconds left, at the pace since the first count; a training's comes from its steps."""
+        """Seconds left, at the pace since the first count."""
         first = self._first[count.what]
         if count.done <= first.done:
             return None
@@ -121,7 +117,7 @@ def _is_number(value: object) -> bool:
 
 
 def _phase(state: RunState) -> str:
-    """What goes on: the phase, and its sub-phase under way; of several phases the latest."""
+    """The present phase and its sub-phase; of several phases, the latest."""
     phase = state.phase
     if phase is None or phase.ended is not None:
         return ""

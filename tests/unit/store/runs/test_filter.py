@@ -108,7 +108,7 @@ def test_what_words_mean(text: str, meant: str) -> None:
         ("stauts:failed", "did you mean status?"),
         ("stat:failed", "did you mean status?"),
         ("xqzw:1", "fields are status"),
-        ("reward>high", "high is no number"),
+        ("reward>high", "high is not a number"),
         ("age<2", "a time such as 90s"),
         ("age<2parsecs", "a time such as 90s"),
         ("model>7b", "model is text"),
