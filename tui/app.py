@@ -110,8 +110,8 @@ class VfmApp(AppBase):
         if not headless and not self.is_web:
             from tui.screens.exit_messages import broken_transfers_message, current_runs, live_runs_message
 
-            left = await self._transfers.stop_all() if self._transfers else []
-            runs = await still_going(self.rows, self._client)
+            broken = await self._transfers.stop_all() if self._transfers else []
+            runs = await current_runs(self.rows, self._client)
             with suppress(OSError):  # the terminal itself may be gone
                 for text in filter(None, (live_runs_message(runs), broken_transfers_message(broken))):
                     print(plain(text), flush=True)
@@ -205,12 +205,12 @@ class VfmApp(AppBase):
         """Notify of each run that ended, unless it is on the screen."""
         self.rows = message.rows
         if not self.screen_stack:
-            return  # the app is on its way out, and nobody would see a toast
-        for row in self._news.ended(message.rows):
-            if getattr(self.screen, "run_id", None) != row.run_id:
-                self.tell(
+            return  # the app exits: a notification would not be seen
+        for row in self._ended_runs.update(message.rows):
+            if not (isinstance(self.screen, VfmScreen) and self.screen.run_id == row.run_id):
+                self.notify(
                     f"{row.run_id} {status_text(row.status)}",
-                    "error" if row.status == "failed" else "information",
+                    severity="error" if row.status == "failed" else "information",
                 )
 
     async def _open(self, name: str) -> None:

@@ -40,7 +40,7 @@ class Settings:
     """Everything outside the configs. Variables of the process override `.env`."""
 
     project_dir: Path
-    """The project: the folder of `environments/` and `run_modal.py`."""
+    """The folder that holds `run_modal.py` and `environments/` (`find_project`)."""
     home: Path
     """The data folder: runs, volumes, images."""
     experimenter: str = "default"
@@ -62,7 +62,7 @@ class Settings:
 
     @classmethod
     def load(cls, project_dir: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-        """Read the settings. Raises `ConfigError` where `.env` or a directory is invalid."""
+        """Read the settings. Raises `ConfigError` without a project, or with an invalid `.env` or directory."""
         process = os.environ if environ is None else environ
         project = _project(project_dir, process)
         env_file = project / ".env"
@@ -189,6 +189,29 @@ def _is_inherited(name: str, modal: bool) -> bool:
 def from_shell(names: Iterable[str]) -> dict[str, str]:
     """These variables of the process, where set."""
     return {name: os.environ[name] for name in names if os.environ.get(name)}
+
+
+class NoProject(ConfigError):
+    """Neither the working directory nor a folder above it is a project, and the program is no checkout."""
+
+
+def is_project(folder: Path) -> bool:
+    """Whether a folder holds `run_modal.py` and `environments/`."""
+    return (folder / "run_modal.py").is_file() and (folder / "environments").is_dir()
+
+
+def find_project(start: Path) -> Path:
+    """The nearest of a folder and those above it that is a project, else the checkout that runs this program.
+
+    Raises `NoProject` where there is neither.
+    """
+    for folder in (start, *start.parents, PACKAGES):
+        if is_project(folder):
+            return folder
+    raise NoProject(
+        f"no project: neither {start} nor a folder above it holds run_modal.py and environments/",
+        hint=Hint("make one with `vfm init DIR` and work in it, or name one in VFM_PROJECT"),
+    )
 
 
 def _project(given: Path | None, process: Mapping[str, str]) -> Path:

@@ -21,7 +21,6 @@ from remote.contract.record import RunRecord
 from remote.contract.spec import ExperimentSpec
 from remote.output.run_dir import RunDir
 from tests.backends.conftest import LocalBench
-from tests.backends.conftest import until as until
 from tui.backends.base import Backend, Damaged, Volumes
 from tui.backends.local.backend import LocalBackend
 from tui.client import Client
@@ -117,8 +116,6 @@ class SilentBackend:
 
     def __init__(self, records: Sequence[RunRecord] = ()) -> None:
         self.volumes: Volumes = cast(Volumes, self)
-        self.notices: list[str] = []
-        self.damaged: list[Damaged] = []
         self.asked = 0
         """Questions so far."""
         self.let_go = asyncio.Event()
@@ -127,7 +124,7 @@ class SilentBackend:
         self.notices: list[str] = []
         self.damaged: list[Damaged] = []
 
-    async def bring_prices(self) -> None:
+    async def fetch_prices(self) -> None:
         """See `Backend`: it has none."""
 
     async def runs(self) -> list[RunRecord]:
@@ -146,9 +143,6 @@ class SilentBackend:
     async def remembered(self, run_id: str) -> RunRecord | None:
         """See `Backend`: it knows nothing that it has not been asked."""
         return None
-
-    async def fetch_prices(self) -> None:
-        """See `Backend`: it has none."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """Every other question of a backend, or of its volumes."""

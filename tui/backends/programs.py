@@ -1,6 +1,6 @@
-"""Start a module of `remote/`, such as the supervisor, and read its answer.
+"""Start modules of `remote/`, such as the supervisor, and read their answer.
 
-It reads one JSON document from stdin, so that secrets reach no command line and no file, and answers in one
+They read one JSON document from stdin, so that secrets reach no command line and no file, and answer in one
 line.
 """
 
@@ -25,23 +25,22 @@ TIMEOUT = 120.0
 
 
 def remote_command(module: str, *arguments: str, python: str = sys.executable) -> list[str]:
-    """A module of `remote/` as a command. -P: a project's own folders hide none of Python's packages."""
+    """The command of a module of `remote/`. -P: folders of the project hide no package."""
     return [python, "-P", "-m", module, *arguments]
 
 
 def remote_environment(
     home: Path, project_dir: Path, also: Mapping[str, str] | None = None, *, modal: bool = False
 ) -> dict[str, str]:
-    """What such a process inherits (`tui.settings.environment`); its PYTHONPATH leads to our `remote`."""
+    """`settings.environment` with a PYTHONPATH that leads to our `remote`."""
     paths = os.pathsep.join(dict.fromkeys(map(str, (_remote_parent(home), project_dir))))
     return environment({"PYTHONPATH": paths, **(also or {})}, modal=modal)
 
 
 def _remote_parent(home: Path) -> Path:
-    """A folder that holds `remote/` and nothing that was installed, so that an image may import from it.
+    """A folder that has `remote/` but no installed package, so that an image may import from it.
 
-    A checkout is one. Beside a client that was installed as a wheel lie the client's own packages: there it
-    is a folder with a link to `remote/`.
+    That is a checkout. For a client installed as a wheel, it is a folder with a link to `remote/`.
     """
     if not any(PACKAGES.glob("*.dist-info")):
         return PACKAGES
@@ -53,10 +52,7 @@ def _remote_parent(home: Path) -> Path:
 
 
 class Program:
-    """A module of `remote/` as a process.
-
-    env: its environment; by default `settings.environment({})`.
-    """
+    """A module of `remote/` as a process. variables: added to its environment."""
 
     def __init__(
         self,
@@ -65,10 +61,12 @@ class Program:
         project_dir: Path,
         *,
         python: str = sys.executable,
-        env: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        modal: bool = False,
     ) -> None:
-        self.module, self.python, self._cwd = module, python, project_dir
-        self._env = environment({}) if env is None else env
+        self.module, self.python = module, python
+        self._home, self._project_dir = home, project_dir
+        self._variables, self._modal = variables, modal
         self._children: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -99,10 +97,15 @@ class Program:
 
     def ask(self, *arguments: str) -> None:
         """Run it with arguments and wait for its end. Raises `BackendError`."""
-        command = [self.python, "-m", self.module, *arguments]
+        command = remote_command(self.module, *arguments, python=self.python)
         try:
             done = subprocess.run(
-                command, cwd=self._cwd, env=self._env, capture_output=True, text=True, timeout=TIMEOUT
+                command,
+                cwd=self._project_dir,
+                env=self._environment(),
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT,
             )
         except subprocess.TimeoutExpired as error:
             raise BackendError(
@@ -124,8 +127,8 @@ class Program:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                cwd=self._cwd,
-                env=self._env,
+                cwd=self._project_dir,
+                env=self._environment(),
                 start_new_session=True,
             )
         except OSError as error:

@@ -6,10 +6,10 @@ import shlex
 import shutil
 import stat
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
+from tui.backends.programs import remote_command, remote_environment
 from tui.doctor.finding import Result, Surroundings
 from tui.private_files import make_private
 from tui.text.format import size
@@ -59,8 +59,11 @@ def image(around: Surroundings) -> Result:
     """Whether the local image is built: its builder runs as a process and says."""
     if given := around.environ.get("VFM_IMAGE_PYTHON"):
         return Result("note", f"VFM_IMAGE_PYTHON is used instead: {given}")
-    command = [sys.executable, "-m", "remote.image.local", "--home", str(around.home), "--where"]
-    done = subprocess.run(command, cwd=around.project_dir, capture_output=True, text=True, errors="replace")
+    command = remote_command("remote.image.local", "--home", str(around.home), "--where")
+    env = remote_environment(around.home, around.project_dir)
+    done = subprocess.run(
+        command, cwd=around.project_dir, env=env, capture_output=True, text=True, errors="replace"
+    )
     if done.returncode == 0:
         return Result("ok", f"built: {Path(done.stdout.strip()).parents[1]}")
     if failure := _failure(done.stdout):

@@ -9,13 +9,15 @@ from remote.contract import layout
 from remote.contract.errors import VfmError
 from tui.doctor.finding import Result, Surroundings
 from tui.doctor.machine import readable_by_others
-from tui.settings import KNOWN_SECRETS, Settings
+from tui.settings import KNOWN_SECRETS, NoProject, Settings
 from tui.text.format import counted
 
 
 def env(around: Surroundings) -> Result:
     """`.env`: readable, which names it and the process set (never a value), and the volumes of the user."""
     path = around.project_dir / ".env"
+    if isinstance(around.error, NoProject):
+        return Result("note", "unknown without a project")
     if around.settings is None:
         return Result("problem", str(around.error))
     settings, edit = around.settings, f"$EDITOR {_quoted(path)}"
@@ -62,6 +64,8 @@ def project(around: Surroundings) -> Result:
     from tui.config.yaml_files import list_configs
     from tui.planning.environments import list_environments
 
+    if isinstance(around.error, NoProject):
+        return Result("problem", str(around.error), "vfm init vfm-project")
     folder = around.project_dir
     configs, environments = list_configs(folder / "configs"), list_environments(folder)
     names = f": {', '.join(environments)}" if environments else ""

@@ -14,19 +14,20 @@ from textual.app import App
 from textual.worker import Worker, WorkerState
 from textual.worker_manager import WorkerManager
 
+from remote.contract.errors import VfmError
 from tui.text.format import plain
 from tui.user.crash_file import append_crash, crash_file
 
-_MOST = 20  # reports of one session: an error in a timer comes ten times a second
+_MOST_REPORTS = 20  # of one session: an error in a timer may come ten times a second
 
 
 class CrashReporter:
     """Reports each unexpected error of a session once."""
 
-    def __init__(self, folder: Path | None, toast: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path | None, notify: Callable[[str], None]) -> None:
         self.path = crash_file(folder)
-        """Where reports go."""
-        self._toast = toast
+        """File that reports are appended to."""
+        self._notify = notify
         self._seen: set[str] = set()
 
     def report(self, error: BaseException, activity: str = "") -> None:
@@ -44,7 +45,7 @@ class CrashReporter:
         self._seen.add(key)
         summary = plain(f"{type(error).__name__}: {error}".splitlines()[0])
         try:
-            append_crash(self.path, error, doing)
+            append_crash(self.path, error, activity)
             report = f"the report is in {self.path}"
         except OSError as refused:
             report = f"and no report could be written ({refused.strerror or refused})"

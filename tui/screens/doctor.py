@@ -217,10 +217,10 @@ it runs the command, and shows its output.
         yield f"{path} has every key: change it, and start vfm-tui again"
 
     async def _build_image(self) -> AsyncIterator[str]:
-        from tui.settings import environment
+        from tui.backends.programs import remote_command, remote_environment
         from tui.text.stream import StreamText
 
-        settings, stream = self.desk.settings, StreamText(colours=False)
+        settings, stream = self.app.settings, StreamText(colours=False)
         builder = await asyncio.create_subprocess_exec(
             *remote_command("remote.image.local", "--home", str(settings.home)),
             cwd=settings.project_dir,

@@ -271,31 +271,7 @@ class RunScreen(VfmScreen):
             exit_on_error=False,
         )
 
-    @work(group="save", description="save the log", exit_on_error=False)
-    async def _ask_and_save(self, pane: LogPane, default: str) -> None:
-        from tui.backends.destination import Occupied
-        from tui.screens.dialogs import AskPath, Confirm
-
-        suggested = str(Path(self.desk.download_dir) / default)
-        chosen = await self.app.push_screen_wait(AskPath("Save these lines as", suggested, role="save"))
-        if not chosen:
-            return
-        try:
-            try:
-                count = await pane.save(Path(chosen))
-            except Occupied:
-                question = Confirm(f"Replace {chosen}?", ["it exists already and differs"], yes="Replace")
-                if not await self.app.push_screen_wait(question):
-                    return
-                count = await pane.save(Path(chosen), force=True)
-        except OSError as error:
-            self.desk.tell(f"cannot write {plain(chosen)}: {error.strerror or error}", "error")
-        except VfmError as error:
-            self.desk.tell(plain(f"cannot save: {one_line(error)}"), "error")
-        else:
-            self.desk.tell(f"{count:,} line{'s' * (count != 1)} in {plain(chosen)}")
-
-    # --- asking ----------------------------------------------------------------------------------------
+    # --- requests ------------------------------------------------------------------------------------
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Offer only what is possible now."""

@@ -113,7 +113,7 @@ class LiveRun:
 
     def _is_replaced(self) -> bool:
         """Whether the log was replaced or truncated since it was read."""
-        return self.log_file.look_anew() != self._generation or self.log_file.size() < self.folded
+        return self.log_file.check_replaced() != self._generation or self.log_file.size() < self.folded
 
     def _reset(self) -> None:
         """Begin again; containers are cleared in place, since panes hold references to them."""

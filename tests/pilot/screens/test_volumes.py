@@ -428,7 +428,7 @@ async def test_a_folder_is_uploaded_after_a_question(client: Client, run: Path, 
             asked = await view.asked(Confirm)
             said = str(asked.query_one("#what", Static).render())
             assert "1 file, 6 B" in said
-            assert "data/nowhere, a broken link" in said
+            assert "data/nowhere, a link that leads nowhere" in said
             await view.pilot.press("y")
             await view.until(lambda: view.asks("Replace 1 file that differs?"), "the second question")
             await view.pilot.press(answer)
@@ -509,14 +509,14 @@ class FarBackend:
     def __init__(self, error: Exception | None = None) -> None:
         self.volumes = FarVolumes(error)
         self.notices: list[str] = []
-        self.damaged: list[object] = []
+        self.damaged: list[str] = []
+
+    async def fetch_prices(self) -> None:
+        """See `Backend`: it has none."""
 
     async def runs(self) -> list[RunRecord]:
         await self.volumes.volumes()
         return []
-
-    async def fetch_prices(self) -> None:
-        pass
 
 
 def with_far(client: Client, far: FarBackend) -> Client:

@@ -65,12 +65,11 @@ def image_python(
     """
     if given := surroundings().get("VFM_IMAGE_PYTHON"):
         return given
-    command = [sys.executable, "-m", "remote.image.local", "--home", str(settings.home), "--where"]
     also = ["--python", version] if version else []
     command = remote_command("remote.image.local", "--home", str(settings.home), "--where", *also)
     env = remote_environment(settings.home, settings.project_dir)
     done = subprocess.run(
-        [*command, *also], cwd=settings.project_dir, capture_output=True, text=True, check=False
+        command, cwd=settings.project_dir, env=env, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise ImageError(

@@ -68,7 +68,8 @@ class ModalBackend:
             self.home,
             self.project_dir,
             python=python,
-            env=environment(self._session.tokens, modal=True),
+            variables=self._session.tokens,
+            modal=True,
         )
         settler = Settler(
             self._session, self._records, self.volumes, self._launcher, self._fetcher, self._env

@@ -1,4 +1,4 @@
-"""Events as one line of text each. Pure."""
+"""Events as lines of the log. Pure."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def attempt(number: int, why: str) -> str:
 
 
 def taken_up(event: ev.AttemptEvent) -> str:
-    """A new attempt at an interrupted run."""
+    """The line of a run that continues after an interruption."""
     return f"↻ {attempt(event.number, event.why)}: the run goes on from its last checkpoint, if it has one"
 
 
 def restarted(event: ev.RestartEvent) -> str:
-    """A restart of the server during a run."""
+    """The line of a run whose vLLM server is started again."""
     return f"↻ {event.why}: vLLM is started again (restart {event.number} of this run)"
 
 
 def tell(event: ev.AnyEvent) -> str:
-    """An event in a line; kinds without a text are shown by their name."""
+    """The line of a phase, a checkpoint, a failure, an attempt or the end; of other kinds their name."""
     match event:
         case ev.PhaseEvent():
             sign = {"started": "▶", "done": "✓"}.get(event.status, "✗")

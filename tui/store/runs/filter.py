@@ -1,6 +1,6 @@
 """The filter of the runs table: `status:failed env:wordle reward>0.5 age<2h -done`. Pure.
 
-Owns the language. Words without a field match anywhere; all terms must hold; `-` negates; quotes allow spaces;
+Owns the language. Words without a field match anywhere; all terms must hold; `-` negates; quotes keep spaces;
 commas separate alternatives. An invalid term is reported and ignored, so that the rest works while the user
 types. Nothing here raises.
 """

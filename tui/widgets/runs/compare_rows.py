@@ -13,7 +13,7 @@ from tui.services.compare import Comparison, headline
 from tui.store.charts.axes import short
 from tui.store.episodes.paired_test import Paired
 from tui.store.runs.config_diff import Scores, differences
-from tui.text.format import duration, status_text
+from tui.text.format import duration, p_value, plus_minus, status_text
 from tui.widgets.runs.compare_table import Cell, TableRow
 
 _NOTHING = Cell("–")

@@ -81,12 +81,12 @@ class RunStatus(Widget):
         return Content("\n").join([*lines, scores_line(run, width)] if run.scores else lines)
 
 
-def first_line(run: Standing, width: int) -> Content:
-    """Status and what goes on at the left; steps, a bar and what is left at the right."""
+def first_line(run: RunSummary, width: int) -> Content:
+    """Status and activity at the left; steps, a bar and the time left at the right."""
     left = Content.styled(status_text(plain(run.status)), STATUS_STYLES.get(run.status, "bold"))
-    said = run.doing or _ended(run)
-    if said:
-        left += Content(f"  {plain(said)}")
+    activity = run.doing or _ended(run)
+    if activity:
+        left += Content(f"  {plain(activity)}")
     figures = _progress(run)
     left += _attempt(run, width - left.cell_length - figures.cell_length)
     room = width - left.cell_length - figures.cell_length - 4
