@@ -62,7 +62,7 @@ class Settings:
 
     @classmethod
     def load(cls, project_dir: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
-        """Read the settings. Raises `ConfigError` without a project, or with an invalid `.env` or directory."""
+        """Read the settings. Raises `ConfigError`, also where there is no project."""
         process = os.environ if environ is None else environ
         project = _project(project_dir, process)
         env_file = project / ".env"
