@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from remote.contract.errors import ConfigError, DiskError, Hint
@@ -36,8 +37,11 @@ def write_project(folder: Path) -> list[str]:
                 os.rename(Path(scratch, name), folder / name)
                 moved.append(folder / name)
     except OSError as error:
-        for path in [folder] if new else moved:
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        for path in moved:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if new:
+            with suppress(OSError):
+                folder.rmdir()
         where = error.filename or folder
         raise DiskError(f"no project could be written into {folder}: {error.strerror} ({where})") from error
     return list(FILES)
