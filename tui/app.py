@@ -231,10 +231,13 @@ class VfmApp(AppBase):
         """Resume runs; an open screen of such a run watches its next attempt."""
         from tui.screens.run import RunScreen
 
-        for record in await self.run_actions.resume(run_ids):
-            for screen in self.screen_stack:
-                if isinstance(screen, RunScreen) and screen.run_id == record.run_id:
+        resumed = {record.run_id: record for record in await self.run_actions.resume(run_ids)}
+        for screen in self.screen_stack:
+            if isinstance(screen, RunScreen) and screen.run_id in run_ids:
+                if record := resumed.get(screen.run_id):
                     screen.goes_on(record)
+                else:
+                    screen.look_again()
 
 
 def _screen_for(message: Message) -> VfmScreen:

@@ -26,6 +26,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from remote.contract import layout
 from remote.contract.errors import Hint, ServerError
 from remote.contract.events import CheckpointEvent, EndEvent, MetricsEvent, RolloutEvent
 from remote.contract.record import LaunchRequest
@@ -49,13 +50,17 @@ class Script:
         for step in range(1, int(count) + 1):
             self.emit.emit(MetricsEvent(step=step, values={"reward": step / 10}))
             self.emit.progress(step, int(count), "steps")
-        self.emit.emit(CheckpointEvent(step=int(count), path="checkpoints/final"))
+        self._save(int(count), layout.FINAL)
         self.emit.phase("train", "done")
 
     def saved(self, text: str) -> None:
         done, _, total = text.partition("/")
         self.emit.progress(int(done), int(total), "steps")
-        self.emit.emit(CheckpointEvent(step=int(done), path=f"checkpoints/checkpoint-{done}"))
+        self._save(int(done), layout.checkpoint_path(int(done)))
+
+    def _save(self, step: int, path: str) -> None:
+        (self.run_dir / path).mkdir(parents=True, exist_ok=True)
+        self.emit.emit(CheckpointEvent(step=step, path=path))
 
     def interruptible(self, _: str) -> None:
         signal.signal(signal.SIGUSR2, lambda *_: os._exit(75))

@@ -16,7 +16,15 @@ from typing import Any, cast
 import pytest
 
 from remote.contract.errors import BackendError, Hint
-from remote.contract.events import EndEvent, Event, MetricsEvent, PhaseEvent, ProgressEvent, encode_line
+from remote.contract.events import (
+    CheckpointEvent,
+    EndEvent,
+    Event,
+    MetricsEvent,
+    PhaseEvent,
+    ProgressEvent,
+    encode_line,
+)
 from remote.contract.record import RunRecord
 from remote.contract.spec import ExperimentSpec
 from remote.output.run_dir import RunDir
@@ -101,6 +109,9 @@ def make_run(home: Path, run_id: str, events: Sequence[Event] = (), **record: An
     run_dir = home / "volumes" / made.outputs / "runs" / run_id
     (run_dir / "logs").mkdir(parents=True)
     RunDir(run_dir).write_record(made)
+    for event in events:
+        if isinstance(event, CheckpointEvent):
+            (run_dir / event.path).mkdir(parents=True)
     (run_dir / "spec.json").write_text(json.dumps({"spec": ExperimentSpec().model_dump(mode="json")}))
     last = [EndEvent(status=made.status, exit_code=made.exit_code or 0, t=NOW - 60)] if made.ended else []
     lines = [encode_line(_numbered(event, seq)) for seq, event in enumerate([*events, *last])]

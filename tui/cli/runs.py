@@ -90,14 +90,16 @@ def show(run: str, as_json: bool) -> int:
     """Show RUN: its record, phases, latest metrics and checkpoints."""
     from tui.cli import common as shared
     from tui.cli.show import Cost, as_dict, as_text, cost_of
+    from tui.services import checkpoints
 
-    async def known() -> tuple[RunRecord, RunState, Cost]:
+    async def known() -> tuple[RunRecord, RunState, Cost, frozenset[str] | None]:
         client = shared.connect()
         record = await client.status(await client.find(run))
-        return record, await client.state(record), await cost_of(client, record)
+        saved = await checkpoints.saved(client, record)
+        return record, await client.state(record), await cost_of(client, record), saved
 
-    record, state, cost = shared.run(known())
-    shared.print_json(as_dict(record, state, cost)) if as_json else click.echo(as_text(record, state, cost))
+    found = shared.run(known())
+    shared.print_json(as_dict(*found)) if as_json else click.echo(as_text(*found))
     return exit_codes.DONE
 
 

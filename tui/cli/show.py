@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from remote.contract.checkpoint_names import best_checkpoint, score_label
 from remote.contract.errors import BackendError
+from tui.services.checkpoints import as_it_is, missing, still_there
 from tui.store.episodes.scores import scores_of
 from tui.text.format import duration, moment, named, number, plain, plus_minus
 
@@ -50,8 +51,13 @@ async def cost_of(client: Client, record: RunRecord) -> Cost:
         return replace(known, note=f"no bill: {error.message}")
 
 
-def as_dict(record: RunRecord, state: RunState, cost: Cost) -> dict[str, Any]:
-    """The record's fields, its cost, and under `state` what its events add up to."""
+def as_dict(
+    record: RunRecord, state: RunState, cost: Cost, saved: frozenset[str] | None = None
+) -> dict[str, Any]:
+    """The record's fields, its cost, and under `state` what its events add up to.
+
+    `saved`: names of the checkpoints in the volume; None if unknown: then all that were announced are listed.
+    """
     return {
         **record.model_dump(mode="json"),
         "estimated_usd": None if cost.estimated is None else round(cost.estimated, 4),
@@ -72,7 +78,7 @@ def as_dict(record: RunRecord, state: RunState, cost: Cost) -> dict[str, Any]:
                     "score": c.score,
                     "best": c is best_checkpoint(state.checkpoints),
                 }
-                for c in state.checkpoints
+                for c in still_there(state.checkpoints, saved)
             ],
             "system": state.system,
             "rollouts": state.rollouts,
@@ -97,7 +103,7 @@ def _phase(phase: PhaseState) -> dict[str, Any]:
     }
 
 
-def as_text(record: RunRecord, state: RunState, cost: Cost) -> str:
+def as_text(record: RunRecord, state: RunState, cost: Cost, saved: frozenset[str] | None = None) -> str:
     """The text, what matters most first."""
     from tui.cli.follow import closing
     from tui.store.logs.event_text import attempt
@@ -123,9 +129,9 @@ def as_text(record: RunRecord, state: RunState, cost: Cost) -> str:
     lines = [plain(f"{name + ':':13}{value}") for name, value in facts.items() if value]
     lines += [f"{'phases:':13}{_phases(state)}"] if state.phases else []
     lines += [f"{'score:':13}{plain(line)}" for line in _scores(state)]
-    lines += [f"{'checkpoint:':13}{plain(line)}" for line in _checkpoints(state)]
+    lines += [f"{'checkpoint:':13}{plain(line)}" for line in _checkpoints(record, state, saved)]
     lines += [f"  {named(name)} {number(value)}" for name, value in sorted(state.metrics.items())]
-    return "\n".join([*lines, "", closing(record)])
+    return "\n".join([*lines, "", closing(as_it_is(record, saved))])
 
 
 def _progress(record: RunRecord, state: RunState) -> dict[str, str]:
@@ -145,10 +151,14 @@ def _scores(state: RunState) -> list[str]:
     return [f"{score.name:{width}}  {plus_minus(score.mean, score.standard_error)}" for score in found]
 
 
-def _checkpoints(state: RunState) -> list[str]:
+def _checkpoints(record: RunRecord, state: RunState, saved: frozenset[str] | None) -> list[str]:
     best = best_checkpoint(state.checkpoints)
-    labels = [(c, score_label(c.score, c is best)) for c in state.checkpoints]
-    return [f"step {c.step} · {c.path}" + (f" · {label}" if label else "") for c, label in labels]
+    existing = still_there(state.checkpoints, saved)
+    labels = [(c, score_label(c.score, c is best)) for c in existing]
+    lines = [f"step {c.step} · {c.path}" + (f" · {label}" if label else "") for c, label in labels]
+    if lines and saved is None:
+        lines.append("(as of the run's last event: its volume could not be listed)")
+    return [*lines, *filter(None, [missing(record, saved)])]
 
 
 def _cost(cost: Cost) -> str:

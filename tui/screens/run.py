@@ -6,6 +6,7 @@ requests.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -107,7 +108,12 @@ class RunScreen(VfmScreen):
         """Find the run and watch it."""
         self.sub_title = plain(self.run_id)
         self.set_interval(1.0, self._tick)
+        self.watch(self.app, "app_focus", self.on_screen_resume, init=False)
         self._watch()
+
+    def on_screen_resume(self) -> None:
+        """Somebody else may have resumed a run that was over."""
+        self.look_again()
 
     # --- watching ------------------------------------------------------------------------------------
 
@@ -124,6 +130,14 @@ class RunScreen(VfmScreen):
                 self.post_message(self.Changed(live))
         except VfmError as error:
             self._set_error(error)
+
+    @work(group="look", description="look whether the run goes on", exclusive=True, exit_on_error=False)
+    async def look_again(self) -> None:
+        """Watch a run that was over, if it was resumed elsewhere since."""
+        if self._live is not None and self._live.over:
+            with suppress(VfmError):  # what is on the screen stays true of the run as it was
+                if (record := await self._live.newer_attempt()) is not None:
+                    self.goes_on(record)
 
     async def _open(self, live: LiveRun) -> None:
         """Show the run's name, its status and its panes."""

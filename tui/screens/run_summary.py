@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from remote.contract.checkpoint_names import SavedCheckpoint, checkpoints_from
+from tui.services.checkpoints import still_there
 from tui.services.price import estimate
 from tui.store.episodes.scores import FAILED
 from tui.store.logs.event_text import attempt
@@ -65,7 +66,7 @@ def checkpoints_of(live: LiveRun) -> list[SavedCheckpoint]:
     """The checkpoints of a training; an evaluation has none."""
     if live.record.kind != "train":
         return []
-    return checkpoints_from(live.state.checkpoints, done=live.status == "done")
+    return checkpoints_from(still_there(live.state.checkpoints, live.saved), done=live.status == "done")
 
 
 def failure_of(live: LiveRun) -> dict[str, Any] | None:

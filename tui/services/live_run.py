@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from remote.contract.events import AnyEvent, SystemEvent, decode_line
 from remote.contract.long_lines import LONGEST_EVENT
+from tui.services.checkpoints import saved
 from tui.store.charts.series import Metrics
 from tui.store.logs.log_file import CHUNK, LogFile
 from tui.store.runs.state import RunState
@@ -42,11 +43,15 @@ class LiveRun:
     """Bytes of the log that the fields include."""
     over: bool = False
     """Whether the run is over and its whole stream is included."""
+    saved: frozenset[str] | None = None
+    """Names of the checkpoints in the volume; None: unknown."""
 
     _searched: int = 0
     """Offset up to which no line ends after `folded`."""
     _generation: int = 0
     """The generation of the log that was folded."""
+    _looked_for: tuple[int, bool] = 0, False
+    """The checkpoints that had been announced when the volume was looked into, and whether it was over."""
 
     def __post_init__(self) -> None:
         self.log_file = LogFile(self.client.of(self.record).log_path(self.record))
@@ -60,6 +65,12 @@ class LiveRun:
     def goes_on(self, record: RunRecord) -> None:
         """Another attempt has begun: `updates()` continues."""
         self.record, self.over = record, False
+
+    async def newer_attempt(self) -> RunRecord | None:
+        """The record as it is now, if another attempt has begun since the run was over. Raises `VfmError`."""
+        record = await self.client.status(self.record)
+        seen = self.record.resumed_after, len(self.record.attempts)
+        return record if (record.resumed_after, len(record.attempts)) > seen else None
 
     @property
     def trouble(self) -> str:
@@ -84,6 +95,7 @@ class LiveRun:
                     await watching  # its error, if it had one
                     self.record = await self.client.status(self.record)
                     self.over = True
+                await self._look_for_checkpoints()
                 yield self
                 if not last:
                     await asyncio.sleep(BETWEEN)
@@ -91,6 +103,12 @@ class LiveRun:
             watching.cancel()
             with suppress(asyncio.CancelledError, Exception):  # raised above, or not of interest
                 await watching
+
+    async def _look_for_checkpoints(self) -> None:
+        """Old ones are removed when a new one is saved, and people remove others once the run is over."""
+        looked_for = len(self.state.checkpoints), self.over
+        if self.state.checkpoints and looked_for != self._looked_for:
+            self._looked_for, self.saved = looked_for, await saved(self.client, self.record)
 
     async def _watch(self, grown: asyncio.Event) -> None:
         asyncio.current_task().add_done_callback(lambda _: grown.set())  # type: ignore[union-attr]

@@ -23,6 +23,7 @@ from tui.config.problems import ConfigProblems, Problem
 from tui.config.resolve import Resolved
 from tui.planning.plan import Plan, check_spec, lacks_bfloat16
 from tui.planning.prices import price_of
+from tui.services import checkpoints
 from tui.settings import Settings
 
 SECTIONS = ("modal", "budget", "vllm", "wandb")
@@ -67,6 +68,8 @@ async def plan_resume(client: Client, settings: Settings, run_id: str, typed: Se
     provenance = {o.dotted: Provenance(layer="set", where=o.where) for o in changes}
     provenance = {**request.provenance, **provenance}
     _check_machine(request, spec, provenance, settings)
+    names = await checkpoints.saved(client, run)
+    gone = checkpoints.missing(run, names)
     price, note = price_of(spec, settings, run.backend, run.kind)
     request = request.model_copy(
         update={
@@ -79,7 +82,7 @@ async def plan_resume(client: Client, settings: Settings, run_id: str, typed: Se
         request=request,
         diff=[],
         command=shlex.join(["vfm", "resume", run.run_id, *overrides.shown_options(changes)]),
-        notices=[beginning(run)],
+        notices=[*([gone] if gone else []), beginning(checkpoints.as_it_is(run, names))],
         reasons={"price": note},
         price=price,
     )
@@ -92,7 +95,7 @@ def beginning(run: RunRecord) -> str:
     if run.reached is None:
         return "it continues from its newest complete checkpoint, or at step 0 if there is none"
     if run.reached.checkpoint is None:
-        return "no checkpoint was saved: it starts again at step 0"
+        return "there is no checkpoint: it starts again at step 0"
     return f"it continues from the checkpoint of step {run.reached.checkpoint}"
 
 
@@ -112,7 +115,7 @@ async def _request(client: Client, run: RunRecord) -> LaunchRequest:
     path = str(layout.run_path(run.run_id) / layout.REQUEST)
     try:
         request = LaunchRequest.model_validate_json(await client.read(run.outputs, path, backend=run.backend))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise ConfigError(
             f"{run.outputs}:{path} is damaged",
             cause=str(error).partition("\n")[0],

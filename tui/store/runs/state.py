@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from remote.contract import layout
 from remote.contract.events import (
     AnyEvent,
     AttemptEvent,
@@ -182,9 +183,18 @@ class RunState:
         """Phases of the earlier attempt begin again; steps continue from a checkpoint."""
         self.attempt, self.taken_up = event.number, event
         self.failure = self.end = None
+        self._go_back()
         self._pace.clear()
         for name in [name for name in self.phases if name not in _ONCE]:
             self._restart_phase(name, event.t)
+
+    def _go_back(self) -> None:
+        """A training goes on from its newest checkpoint: the steps since are done again."""
+        resumable = [c.step for c in self.checkpoints if c.path == layout.checkpoint_path(c.step)]
+        if self.step is not None:
+            self.step = min(self.step, max(resumable, default=0))
+            if (count := self.progress.get("steps")) is not None:
+                self.progress["steps"] = replace(count, done=min(count.done, self.step))
 
     def _take_restart(self, event: RestartEvent) -> None:
         """The server starts again while the phase that needs it continues."""

@@ -74,9 +74,12 @@ def test_what_was_open_ends_with_the_run() -> None:
     assert (state.phases["train"].status, state.phases["train"].ended) == ("failed", 5)
 
 
-def test_what_a_lost_machine_did_is_done_again() -> None:
+@pytest.mark.parametrize(
+    "saved", [[], [CheckpointEvent(seq=7, t=5, step=4, path="checkpoints/checkpoint-4")]]
+)
+def test_what_a_lost_machine_did_is_done_again(saved: list[CheckpointEvent]) -> None:
     """Its times stay, up to when it was last heard of; the steps go on from a checkpoint."""
-    failure = FailureEvent(seq=6, t=6, boundary="vllm", cause="c", message="m")
+    failure = FailureEvent(seq=8, t=6, boundary="vllm", cause="c", message="m")
     state = RunState().add_all(
         [
             phase(0, 0, "image", "started"),
@@ -85,18 +88,24 @@ def test_what_a_lost_machine_did_is_done_again() -> None:
             phase(3, 3, "vllm", "done"),
             phase(4, 3, "train", "started"),
             MetricsEvent(seq=5, t=5, step=7, values={"reward": 0.5}),
+            ProgressEvent(seq=6, t=5, done=7, total=10, what="steps"),
+            *saved,
             failure,
             AttemptEvent(seq=1_000_000, t=100, number=2, why="preempted"),
             phase(1_000_001, 101, "vllm", "started"),
         ]
     )
-    assert (state.attempt, state.failure, state.step) == (2, None, 7)
+    begins = 4 if saved else 0
+    assert (state.attempt, state.failure, state.step) == (2, None, begins)
+    assert state.progress["steps"].done == begins
     assert {name: (p.started, p.ended) for name, p in state.phases.items()} == {
         "image": (0, 1),
         "vllm": (101, None),
     }
     assert state.earlier == {"vllm": [(1, 3)], "train": [(3, 6)]}
     assert state.eta(10) is None  # the pace across the gap would say nothing
+    assert state.add(MetricsEvent(seq=1_000_002, t=110, step=5, values={"reward": 0.5}))
+    assert state.step == 5
 
 
 def test_a_server_that_starts_again_in_mid_run_is_under_way_until_it_answers() -> None:
