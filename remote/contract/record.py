@@ -102,6 +102,10 @@ class Attempt(BaseModel):
     """Size of `logs/stream.log` in bytes when it began."""
     container: str | None = None
     """Modal's task id."""
+    exit_code: int | None = None
+    """The run's, where it ended with this attempt."""
+    done: int | None = None
+    """The steps or episodes that were done then."""
 
 
 class HintOnRecord(BaseModel):
@@ -208,14 +212,20 @@ class RunRecord(BaseModel):
         undone = {"exit_code": None, "ended": None, "failure": None, "reached": None}
         return self.model_copy(update={"status": "pending", "resumed_after": len(self.attempts), **undone})
 
-    def with_attempt_ended(self, why: str, ended: float | None = None) -> RunRecord:
+    @property
+    def failed_alike(self) -> bool:
+        """Whether the last two attempts failed at the same step, or episode, with the same exit code."""
+        ends = [(attempt.why, attempt.exit_code, attempt.done) for attempt in self.attempts[-2:]]
+        return len(ends) == 2 and ends[0] == ends[1] and ends[0][0] == "failed" and None not in ends[0]
+
+    def with_attempt_ended(self, why: str, ended: float | None = None, **outcome: int | None) -> RunRecord:
         """A copy whose last attempt has ended; unchanged where it had already. `ended`: Unix seconds, or
-        now."""
+        now; `outcome`: other fields of the attempt."""
         if not self.attempts or self.attempts[-1].ended is not None:
             return self
         *earlier, last = self.attempts
         when = max(last.started, time.time() if ended is None else ended)
-        last = last.model_copy(update={"ended": when, "why": why})
+        last = last.model_copy(update={"ended": when, "why": why, **outcome})
         return self.model_copy(update={"attempts": [*earlier, last]})
 
     def moved(self, status: Status, **changes: Any) -> RunRecord:

@@ -38,13 +38,13 @@ class Line:
         return f'File "{source_of(self.file)}", line {self.number}, in {self.function}'
 
 
-def own(lines: Iterable[Line], module: str) -> Line | None:
-    """The innermost line of the environment `module`, or of other code that is no library. `lines`: outermost
-    first."""
+def own(lines: Iterable[Line], module: str, *, alone: bool = False) -> Line | None:
+    """The innermost line of the environment `module`, or else (unless `alone`) of other code that is no
+    library. `lines`: outermost first."""
     lines, home = list(lines), _home(module)
     of_module = [line for line in lines if home and f"{line.file}/".startswith(home)]
     others = [line for line in lines if not line.file.startswith(_libraries())]
-    return next(reversed(of_module or others), None)
+    return next(reversed(of_module or ([] if alone else others)), None)
 
 
 def in_traceback(text: str) -> list[Line]:

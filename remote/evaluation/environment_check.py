@@ -1,15 +1,18 @@
 """Describe an environment, and check that it plays: a program that `vfm env` runs with the image's Python.
 
-    python -m remote.evaluation.environment_check     stdin: {request, check, env}
+    python -m remote.evaluation.environment_check [FD]     stdin, or FD: {request, check, env}
 
 Reads options, rewards, splits and a prompt from the loaded environment; a check plays three episodes against
-a scripted model. Answers in lines of JSON: {say} while it works, finally {report} or {error}.
+a scripted model. Answers in lines of JSON: {say} while it works, with what the environment prints, finally
+{report} or {error}.
 """
 
 from __future__ import annotations
 
 import ast
+import faulthandler
 import inspect
+import io
 import itertools
 import json
 import os
@@ -227,12 +230,37 @@ def _warnings(episodes: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+class Printed(io.TextIOBase):
+    """A stdout that says each line, and at once: nothing is lost with the process."""
+
+    def __init__(self, say: Say) -> None:
+        self._say, self._rest = say, ""
+
+    def writable(self) -> bool:
+        """It is there to be written to."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Say the lines that the text completes."""
+        *lines, self._rest = f"{self._rest}{text}".split("\n")
+        for line in lines:
+            self._say(line)
+        return len(text)
+
+    def fileno(self) -> int:
+        """Where what writes past Python goes."""
+        return 1
+
+
 def main() -> int:
     """See the module's docstring."""
     answers = os.dup(1)
     os.dup2(2, 1)  # what libraries print is no answer
+    faulthandler.enable()
 
-    question = from_json(sys.stdin.read())
+    with open(int(sys.argv[1]) if sys.argv[1:] else 0, encoding="utf-8") as asked:
+        question = from_json(asked.read())
+    sys.stdout = Printed(lambda line: answer({"say": line}, answers))
     os.environ.setdefault("OPENAI_API_KEY", "unused-by-a-scripted-model")
     try:
         request = LaunchRequest.model_validate(question["request"])

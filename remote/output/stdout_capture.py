@@ -5,7 +5,9 @@ The run's stream goes to a copy of the original output, to which nothing else ca
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +22,8 @@ def take_output(say: Callable[[str], None]) -> threading.Thread:
     os.dup2(write, 1)
     os.dup2(write, 2)
     os.close(write)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # what is printed last outlives whatever ends the process
     thread = threading.Thread(target=pump, args=(os.fdopen(read, "rb"), say), name="output", daemon=True)
     thread.start()
     return thread

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import itertools
 import math
 import re
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,14 +20,13 @@ from typing import Any
 import verifiers.v1 as vf
 
 from remote.environments import user_lines
+from remote.environments.process_exit import ProcessExit
 from remote.environments.user_lines import Line
 
 LARGEST = 1e18
 """Maximum absolute value of a reward, since the trainer squares it in float32."""
 _TOO_LARGE = f", beyond the {LARGEST:g} that can be trained on"
-_NO_NUMBER = re.compile(
-    r"(?:float\(\) argument must be .* not '(?P<type>\w+)'|could not convert string to float: (?P<text>.+))"
-)
+_NO_NUMBER = re.compile(r"the (?:reward|metric) (?P<name>.+?) is (?P<value>.+), not a number")
 _LEAF = re.compile(r"^[\s|+-]*\|[ ](?P<error>[A-Za-z_][\w.]*(?::[ ].*)?)$")
 
 
@@ -34,7 +34,9 @@ def recorded(error: vf.Error, module: str, task: Any, trace: vf.Trace | None) ->
     """Explain an error that verifiers recorded on an episode of `task`."""
     lines = user_lines.in_traceback(error.traceback or "")
     line = user_lines.own(lines, module)
-    if trace is not None and (score := _no_number(error, task, trace)):
+    if hidden := _hidden_method(task):
+        return hidden
+    if trace is not None and (score := _no_number(error, task, trace, line)):
         return score
     message = error.message or (f"HTTP {error.status_code}" if error.status_code else "no words")
     if leaves := _leaves(error.traceback or ""):
@@ -50,7 +52,7 @@ def raised(error: BaseException, module: str) -> vf.Error:
     cancellation."""
     text = "".join(traceback.format_exception(error))
     message = str(error)
-    if isinstance(error, SystemExit):
+    if isinstance(error, SystemExit) and not isinstance(error, ProcessExit):
         message = f"the environment's code called sys.exit({error.code!r})"
     elif isinstance(error, asyncio.CancelledError):
         message = "the environment's code was cancelled, or raised CancelledError"
@@ -78,7 +80,8 @@ def unusable_score(task: Any, trace: vf.Trace) -> str | None:
                 f"the reward {part} of {kind} was never scored (the episode stopped: {trace.stop_condition})"
             )
         if not math.isfinite(reward.score):
-            return f"the reward {part} of {kind} is {reward.score}: a reward must be a finite number"
+            message = f"the reward {part} of {kind} is {reward.score}: a reward must be a finite number"
+            return message + _at(_hook_of(part, task.hooks("reward"), trace.rewards))
         if not abs(reward.value) <= LARGEST:
             weighted = f"{reward.value:g} with its weight {reward.weight:g}"
             return f"the reward {part} of {kind} is {weighted}{_TOO_LARGE}"
@@ -89,27 +92,44 @@ def unusable_score(task: Any, trace: vf.Trace) -> str | None:
     )
 
 
-def _no_number(error: vf.Error, task: Any, trace: vf.Trace) -> str | None:
-    """Explain a reward or metric that is no number, or that cannot be awaited; None where it is something
-    else.
+def _hidden_method(task: Any) -> str | None:
+    """Explain a reward, metric or stop that takes the place of a method of verifiers' own task."""
+    for kind in ("reward", "metric", "stop"):
+        for hook in task.hooks(kind):
+            if hasattr(vf.Task, name := hook.__name__):
+                where = f"the {kind} {name} of {_class_of(task)} hides verifiers' own method Task.{name}"
+                return f"{where}: give it another name{_at(hook)}"
+    return None
 
-    verifiers sets all scores to None before it computes them in order, so it stopped at the first None.
+
+def _hook_of(part: str, hooks: Sequence[Any], scores: Mapping[str, Any]) -> Any:
+    """The method that a score comes from: of its own name, or else the one that returned a mapping."""
+    named = next((hook for hook in hooks if hook.__name__ == part), None)
+    # verifiers sets all scores to None before it records them in order, and removes that of a mapping.
+    recorded = itertools.takewhile(lambda hook: scores.get(hook.__name__, 0.0) is not None, hooks)
+    mappings = [hook for hook in recorded if hook.__name__ not in scores]
+    return named or (mappings[-1] if mappings else None)
+
+
+def _no_number(error: vf.Error, task: Any, trace: vf.Trace, line: Line | None) -> str | None:
+    """Explain a reward or metric that is no number, or that cannot be awaited; None where it is something
+    else. `line`: the user's that recorded it, if one did.
     """
     owner = _class_of(task)
     for kind, scores in (("metric", trace.metrics), ("reward", trace.rewards)):
         hooks = {hook.__name__: hook for hook in task.hooks(kind)}
         if "awaitable is required" in error.message:
             for name, hook in hooks.items():
+                if inspect.isasyncgenfunction(inspect.unwrap(hook)):
+                    return f"the {kind} {name} of {owner} yields: it has to return its number{_at(hook)}"
                 if not inspect.iscoroutinefunction(inspect.unwrap(hook)):
                     return (
                         f"the {kind} {name} of {owner} is not asynchronous: write async def {name}{_at(hook)}"
                     )
-        missing = next((name for name in hooks if scores.get(name, 0.0) is None), None)
-        match = _NO_NUMBER.search(error.message)
-        if match and missing is not None:
-            got = {"NoneType": "None", "coroutine": "a coroutine (await it)"}
-            value = match["text"] or got.get(match["type"], f"a {match['type']}")
-            return f"the {kind} {missing} of {owner} returned {value}, not a number{_at(hooks[missing])}"
+        if f"the {kind} " in error.message and (match := _NO_NUMBER.search(error.message)):
+            hook = _hook_of(match["name"], list(hooks.values()), scores)
+            place = _at(hook) if line is None else f" ({line})"
+            return f"the {kind} {match['name']} of {owner} is {match['value']}, not a number{place}"
     return None
 
 

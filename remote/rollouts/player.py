@@ -30,12 +30,14 @@ from verifiers.v1.utils.loaders import environment_class, load_environment
 from remote.contract.errors import EnvironmentMissing, Hint, VfmError
 from remote.contract.spec import ExperimentSpec
 from remote.environments.errors import user_code
+from remote.environments.process_exit import keep_alive
 from remote.environments.task_split import TaskSplit
 from remote.inference.command import SERVER_KEY
 from remote.inference.endpoint import Endpoint
 from remote.inference.protocols import ModelServer, RestartableServer, ServerLost
 from remote.rollouts import chat_harness, episode_errors
 from remote.rollouts.episode_loop import EpisodeLoop, OutOfTime, report_slow_loading
+from remote.rollouts.scores import check_scores
 from remote.rollouts.seeds import EPISODE, episode_keys
 from remote.rollouts.token_rows import Turn
 
@@ -96,6 +98,8 @@ class Rollouts:
         self._server = server
         self._plays = 0
         self._stack = AsyncExitStack()
+        keep_alive(module)
+        check_scores()
         self._env, self._config = _load(module, args, spec, tokens, isinstance(server, Endpoint))
         self._say = say
         self._split = TaskSplit(self._env.taskset, args, spec.training.eval_examples, say)

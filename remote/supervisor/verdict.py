@@ -138,7 +138,8 @@ def judge(
         return Ending("cancelled", CANCELLED)
     if code < 0:
         resume = how_to_resume(request.run_id, events.reached)
-        return Ending("failed", exit_code, _killed(-code, request.spec, last_line, out_of_memory, resume))
+        cause = _crashed_at(request) or _quote_log(last_line)
+        return Ending("failed", exit_code, _killed(-code, request.spec, cause, out_of_memory, resume))
     if events.failure is not None:
         return Ending("failed", exit_code)
     return Ending("failed", exit_code, _stuck(request) or _silent(code, last_line))
@@ -169,15 +170,19 @@ def interrupt(run_dir: RunDir, why: str, fd: int) -> None:
 
 
 def last_text(run_dir: Path, reach: int = 8192) -> str:
-    """The last line of text in the stream, often the only evidence of a worker that was killed."""
+    """The last line of text in the stream, often the only evidence of a worker that was killed.
+
+    A line of the server, another process, counts where there is no other.
+    """
     try:
         with (run_dir / layout.STREAM).open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - reach))
             lines = file.read().decode(errors="replace").split("\n")
     except OSError:
         return ""
-    texts = (line.strip() for line in reversed(lines) if not line.startswith(RECORD_SEPARATOR))
-    return next((text for text in texts if text), "")
+    texts = [line.strip() for line in reversed(lines) if not line.startswith(RECORD_SEPARATOR)]
+    own = (text for text in texts if text and not text.startswith("[vllm]"))
+    return next(own, next(filter(None, texts), ""))
 
 
 def _write_end(run_dir: Path, ending: Ending, events: LastEvents, fd: int) -> None:
@@ -248,7 +253,8 @@ def _complete(run_dir: RunDir, ending: Ending, failure: FailureEvent | None, rea
         changes["failure"] = failure.on_record()
     # The verdict outranks a status that the worker set: it knows of the timeout.
     record = record.model_copy(update={**changes, "ended": record.ended or time.time()})
-    run_dir.write_record(record.with_attempt_ended(ending.status))
+    done = None if reached is None else reached.done
+    run_dir.write_record(record.with_attempt_ended(ending.status, exit_code=ending.exit_code, done=done))
 
 
 def _status(status: str) -> Status:
@@ -313,7 +319,7 @@ def over_budget(request: LaunchRequest, spent: float) -> VfmError:
 
 
 def _killed(
-    number: int, spec: ExperimentSpec, last_line: str, out_of_memory: bool | None, resume: str
+    number: int, spec: ExperimentSpec, cause: str, out_of_memory: bool | None, resume: str
 ) -> VfmError:
     try:
         name = signal.Signals(number).name
@@ -322,7 +328,7 @@ def _killed(
     hint = _dtype_hint(spec) if number == signal.SIGILL else None
     if number == signal.SIGKILL:
         hint = _memory_hint(spec) if out_of_memory else Hint(f"{oom.who_killed(out_of_memory)}; {resume}")
-    return VfmError(f"the worker was killed by {name}", cause=_quote_log(last_line), hint=hint)
+    return VfmError(f"the worker was killed by {name}", cause=cause, hint=hint)
 
 
 def _memory_hint(spec: ExperimentSpec) -> Hint:
@@ -345,11 +351,7 @@ def _dtype_hint(spec: ExperimentSpec) -> Hint | None:
 
 def _stuck(request: LaunchRequest) -> VfmError | None:
     """The failure of a worker that ended itself because an episode blocked all its threads, if it did."""
-    try:
-        text = (Path(request.run_dir) / layout.THREAD_STACKS).read_text(errors="replace")
-    except OSError:
-        return None
-    stacks = [stack for stack in text.split("\n\n") if "episode_loop.py" in stack]
+    stacks = [stack for stack in _stacks(request) if "episode_loop.py" in stack]
     lines = [line.strip() for stack in stacks for line in stack.splitlines() if 'File "' in line]
     if not lines:
         return None
@@ -363,6 +365,28 @@ def _stuck(request: LaunchRequest) -> VfmError | None:
     )
 
 
+def _crashed_at(request: LaunchRequest) -> str:
+    """The line that a worker was in when a signal of its own doing (SIGSEGV, SIGABRT) ended it, if known."""
+    stack = next((stack for stack in _stacks(request) if stack.startswith("Current thread")), "")
+    lines = [line.strip() for line in stack.splitlines() if 'File "' in line]
+    return next((line for line in lines if not _NOT_USERS.search(line)), lines[0] if lines else "")
+
+
+def _stacks(request: LaunchRequest) -> list[str]:
+    """The stacks of its threads that a worker wrote when it was ended, the most recent call first."""
+    try:
+        text = (Path(request.run_dir) / layout.THREAD_STACKS).read_text(errors="replace")
+    except OSError:
+        return []
+    return text.split("\n\n")
+
+
 def _silent(code: int, last_line: str) -> VfmError:
-    hint = Hint("its log says more: the last lines of logs/stream.log in the run directory")
-    return VfmError(f"the worker ended with code {code} without saying why", cause=last_line, hint=hint)
+    return VfmError(
+        f"the worker ended with code {code} without saying why: something within it ended the process",
+        cause=_quote_log(last_line),
+        hint=Hint(
+            "its log says more: logs/stream.log in the run directory; look for what exits in the "
+            "environment, its libraries and the training script"
+        ),
+    )

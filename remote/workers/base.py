@@ -6,6 +6,7 @@ between are a subclass's.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import platform
 import sys
@@ -193,7 +194,11 @@ class Worker(ABC):
         none."""
         path = self.dir.path / layout.THREAD_STACKS
         with path.open("w") as file:
-            yield file
+            faulthandler.enable(file)
+            try:
+                yield file
+            finally:
+                faulthandler.disable()
         path.unlink(missing_ok=True)
 
     @cached_property

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 import zipfile
 from pathlib import Path
 
 from remote.environments.pin import VERIFIERS
+from remote.processes import guardian
 from tests.backends.package_index import recording_index
 from tests.cli.conftest import Vfm
 
@@ -87,11 +89,13 @@ def episode(error: str | None) -> dict[str, object]:
     }
 
 
-def stand_in(folder: Path, *answers: dict[str, object], code: int = 0) -> str:
+def stand_in(folder: Path, *answers: dict[str, object], code: int = 0, before: str = "") -> str:
     """A program in place of the image's Python: it reads the question, and says what it is told to."""
     said = "".join(f"printf '%s\\n' {shlex.quote(json.dumps(answer))}\n" for answer in answers)
     path = folder / "python"
-    path.write_text(f"#!/bin/sh\ncat > {folder}/question.json\n{said}echo oh no >&2\nexit {code}\n")
+    path.write_text(
+        f"#!/bin/sh\nfor fd; do :; done; cat /dev/fd/$fd > {folder}/question.json\n{before}\n{said}echo oh no >&2\nexit {code}\n"
+    )
     path.chmod(0o755)
     return str(path)
 
@@ -149,8 +153,34 @@ def test_what_keeps_an_environment_from_loading_is_told(vfm: Vfm) -> None:
     assert refused.returncode == 2
     assert "error: it cannot be loaded\n  cause: x.py:3" in refused.stderr
     died = vfm("env", "check", "wordle", VFM_IMAGE_PYTHON=stand_in(vfm.folder, code=9))
-    assert died.returncode == 3
-    assert "ended with code 9: oh no" in died.stderr
+    assert died.returncode == 1
+    assert "was ended from within, with exit code 9" in died.stderr
+    assert "oh no" in died.stderr
+
+
+def test_a_check_leaves_no_process_of_the_environment_behind(vfm: Vfm) -> None:
+    """One that its reward started, whether it answered or was ended."""
+    report = {"report": {**REPORT, "episodes": [episode(None)]}}
+    for answers, code in (((report,), 0), ((), 9)):
+        pid = vfm.folder / f"pid-{code}"
+        before = f"sleep 300 > /dev/null 2>&1 & echo $! > {pid}"
+        python = stand_in(vfm.folder, *answers, code=code, before=before)
+        assert (vfm("env", "check", "wordle", VFM_IMAGE_PYTHON=python).returncode == 0) is (code == 0)
+        assert int(pid.read_text()) not in guardian.processes()
+
+
+def test_a_crash_in_an_environments_code_names_its_line(vfm: Vfm) -> None:
+    code = "import faulthandler, os; faulthandler.enable(); "
+    code += "exec(compile('os.abort()', '/c/environments/x.py', 'exec'))"
+    python = stand_in(
+        vfm.folder,
+        {"say": "playing 3 episodes"},
+        before=f"trap 'exit 134' 0\n{shlex.quote(sys.executable)} -c {shlex.quote(code)}",
+    )
+    died = vfm("env", "check", "wordle", VFM_IMAGE_PYTHON=python)
+    assert died.returncode == 1
+    assert "was ended from within, by SIGABRT" in died.stderr
+    assert 'File "/c/environments/x.py", line 1' in died.stderr.partition("cause:")[0]
 
 
 def test_a_package_of_the_index_is_pinned_when_it_is_launched(vfm: Vfm) -> None:

@@ -55,6 +55,43 @@ def test_an_interrupted_run_is_offered_and_resumed_in_its_own_directory(vfm: Vfm
     assert "resume" not in vfm("runs").stderr
 
 
+def test_a_checkpoint_that_is_gone_is_neither_listed_nor_promised(vfm: Vfm) -> None:
+    """It was pruned, or somebody moved it away."""
+    assert vfm.launch(script="saved:1/3 saved:2/3 failure:broken exit:1").returncode == 1
+    run_id = json.loads(vfm("runs", "--json").stdout)[0]["run_id"]
+    checkpoints = run_dir(vfm, run_id) / "checkpoints"
+    (checkpoints / "checkpoint-2").rename(vfm.folder / "elsewhere")
+    shown = vfm("show", run_id).stdout
+    assert "step 1 · checkpoints/checkpoint-1" in shown
+    assert "checkpoints/checkpoint-2" not in shown
+    assert "the checkpoint of step 2 is not there any more" in shown
+    assert "(it goes on from the checkpoint of step 1)" in shown
+    state = json.loads(vfm("show", run_id, "--json").stdout)["state"]
+    assert [saved["step"] for saved in state["checkpoints"]] == [1]
+    (checkpoints / "checkpoint-1").rmdir()
+    resumed = vfm("resume", run_id, script="lines:1 failure:broken exit:1")
+    assert "the checkpoint of step 2 is not there any more" in resumed.stderr
+    assert "starts again at step 0" in resumed.stderr
+    checkpoints.rmdir()
+    assert json.loads(vfm("show", run_id, "--json").stdout)["state"]["checkpoints"] == []
+
+
+def test_a_run_that_failed_twice_at_the_same_step_is_not_offered_to_be_resumed(vfm: Vfm) -> None:
+    """Its worker ended without a word; after other steps, or with another code, it may go on."""
+    first = vfm.launch(script="saved:1/3 exit:0")
+    assert "vfm resume" in first.stderr
+    elsewhere = vfm("resume", "last", script="saved:2/3 exit:0")
+    assert "vfm resume" in elsewhere.stderr
+    otherwise = vfm("resume", "last", script="exit:9")
+    assert "vfm resume" in otherwise.stderr
+    again = vfm("resume", "last", script="exit:9")
+    assert again.returncode == 1
+    assert "its last two attempts failed at the same place" in again.stderr
+    shown = vfm("show", "last").stdout
+    assert "vfm resume" not in again.stderr + shown
+    assert "ended with code 9" in shown
+
+
 def test_a_done_run_is_resumed_only_to_do_more(vfm: Vfm) -> None:
     launched = vfm.launch(script="saved:3/3 end:done")
     assert launched.returncode == 0

@@ -66,7 +66,9 @@ def closing(run: RunRecord, command: str = "") -> str:
     folder = f"{run.outputs}:{layout.run_path(run.run_id)}"
     lines.append(f"Run {run.run_id}: {run.status}{took}. Its outputs are in {folder}")
     lines.append(f"  vfm get {folder} .")
-    if run.status in ("failed", "cancelled") and not any("vfm resume" in line for line in lines):
+    if run.failed_alike:
+        lines.append("  a resumed run would end so again: its last two attempts failed at the same place")
+    elif run.status in ("failed", "cancelled") and not any("vfm resume" in line for line in lines):
         from tui.services.resume import beginning
 
         lines.append(f"  vfm resume {run.run_id}   ({beginning(run)})")

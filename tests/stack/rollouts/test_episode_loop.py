@@ -258,20 +258,58 @@ class SlowEnv(SingleAgentEnv):
 @pytest.mark.parametrize(
     ("hooks", "said"),
     [
-        ("return None", "the reward part of SayTask returned None"),
-        ("return [0.5]", "the reward part of SayTask returned a list"),
-        ("return 'high'", "the reward part of SayTask returned 'high'"),
-        ("return asyncio.sleep(0)", "the reward part of SayTask returned a coroutine (await it)"),
+        ("return None", "the reward part of SayTask is None, not a number"),
+        ("return [0.5]", "the reward part of SayTask is a list, not a number"),
+        ("return 'high'", "the reward part of SayTask is the text 'high', not a number"),
+        ("return asyncio.sleep(0)", "the reward part of SayTask is a coroutine (await it), not a number"),
         ("return float('nan')", "the reward part of SayTask is nan"),
         ("return float('inf')", "the reward part of SayTask is inf"),
         ("return {'a': 1.0, 'b': float('-inf')}", "the reward b of SayTask is -inf"),
         ("return 1e308 * 10", "the reward part of SayTask is inf"),
+        ("return '1.0'", "the reward part of SayTask is the text '1.0', not a number"),
+        ("return 10**400", "the reward part of SayTask is beyond the largest number"),
+        ("return {'a': 1.0, 'b': None}", "the reward b of SayTask is None, not a number"),
+        ("trace.record_reward('mine', '2')", "the reward mine of SayTask is the text '2', not a number"),
     ],
 )
 def test_a_reward_that_is_no_finite_number_fails_its_episode_by_class_and_name(
     hooks: str, said: str, environment: Make
 ) -> None:
-    assert said in error_of(environment(hooks, limit=30))
+    rollouts = environment(hooks, limit=30)
+    error = error_of(rollouts)
+    assert said in error
+    assert f'{rollouts.module}.py", line ' in error
+
+
+@pytest.mark.parametrize(
+    ("hook", "said"),
+    [
+        (
+            "async def score(self, trace: vf.Trace) -> float:\n    return 0.5",
+            "the reward score of SayTask hides verifiers' own method Task.score: give it another name",
+        ),
+        (
+            "async def part(self, trace: vf.Trace) -> float:\n    yield 0.5",
+            "the reward part of SayTask yields: it has to return its number",
+        ),
+    ],
+)
+def test_a_reward_that_cannot_be_called_as_one_is_named_with_its_line(
+    hook: str, said: str, environment: Make
+) -> None:
+    rollouts = environment(hooks=f"@vf.reward(weight=1.0)\n{hook}\n", limit=30)
+    _, bad = play(rollouts)
+    assert said in str(bad.error)
+    assert f'{rollouts.module}.py", line ' in str(bad.error)
+
+
+@pytest.mark.parametrize("call", ["os._exit(0)", "os.abort()"])
+def test_a_reward_that_would_end_the_process_fails_its_episode_alone(call: str, environment: Make) -> None:
+    rollouts = environment(f"import os; {call}", limit=30)
+    good, bad = play(rollouts)
+    assert good.error is None
+    assert f"the environment's code called {call}, which ends the whole process" in str(bad.error)
+    assert f'{rollouts.module}.py", line ' in str(bad.error)
 
 
 def test_a_reward_that_is_not_asynchronous_is_named_with_its_line(environment: Make) -> None:

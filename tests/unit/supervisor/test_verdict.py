@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from remote.contract import layout
 from remote.contract.events import EndEvent, FailureEvent, decode_line
 from remote.contract.record import LaunchRequest
 from remote.contract.spec import ExperimentSpec
 from remote.output.emitter import Emitter
 from remote.output.run_dir import RunDir
-from remote.supervisor.verdict import LastEvents, StopReason, conclude, judge
+from remote.supervisor.verdict import LastEvents, StopReason, conclude, judge, last_text
 
 DONE = LastEvents(end=EndEvent(status="done", exit_code=0))
 FAILED = LastEvents(
@@ -98,6 +99,32 @@ def test_a_kill_is_blamed_on_memory_only_with_evidence(seen: bool | None) -> Non
     assert found.hint.text.startswith("somebody killed it, or the system did")
     assert ("has not run out" in found.hint.text) is (seen is False)
     assert "vfm resume " in found.hint.text
+
+
+@pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV])
+def test_a_crash_names_the_line_that_the_process_was_in(tmp_path: Path, number: int) -> None:
+    """As Python's own faulthandler writes it."""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / layout.THREAD_STACKS).write_text(
+        "Fatal Python error: Aborted\n\nThread 0x7f (most recent call first):\n"
+        '  File "/usr/lib/python3.11/threading.py", line 331 in wait\n\n'
+        "Current thread 0x7e (most recent call first):\n"
+        '  File "/cache/environments/vf_x@1/vf_x.py", line 12 in reward\n'
+        '  File "/project/remote/rollouts/player.py", line 300 in play\n'
+    )
+    made = request_for({}, run_dir=str(tmp_path))
+    error = judge(MUTE, -number, None, made, "[vllm] INFO unpaused").error
+    assert error is not None
+    assert error.cause == 'File "/cache/environments/vf_x@1/vf_x.py", line 12 in reward'
+
+
+def test_the_last_line_of_a_worker_is_none_of_its_server(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    stream = tmp_path / layout.STREAM
+    stream.write_text("[vllm] INFO begun\n[train] about to leave\n[vllm] INFO unpaused\n")
+    assert last_text(tmp_path) == "[train] about to leave"
+    stream.write_text("[vllm] INFO begun\n[vllm] INFO unpaused\n")
+    assert last_text(tmp_path) == "[vllm] INFO unpaused"
 
 
 def test_a_smaller_batch_is_proposed_only_where_groups_stay_whole() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import suppress
 from typing import IO, Any
 
 from remote.contract import layout
-from remote.contract.errors import BackendError, Hint, ImageError, error_from
+from remote.contract.errors import Hint, ImageError, VfmError, error_from
 from remote.contract.json_text import from_json
 from remote.contract.record import LaunchRequest
 from remote.contract.redaction import Redactor
@@ -17,6 +20,7 @@ from tui.backends.local.volumes import LocalVolumes
 from tui.backends.programs import remote_command, remote_environment
 from tui.settings import Settings, from_shell, surroundings
 
+_OVERLAY = "/environments/"  # in the path of what is installed in the cache
 _LAST = 12  # lines of an unexpected error
 
 
@@ -33,23 +37,30 @@ def report(
     secrets = {**settings.secrets, **from_shell(request.spec.training.environment_secrets)}
     question = {"request": request.model_dump(mode="json"), "check": check, "env": secrets}
     python = image_python(settings, version=request.spec.image.python)
-    command = remote_command("remote.evaluation.environment_check", python=python)
+    read, write = os.pipe()
+    checker = remote_command("remote.evaluation.environment_check", str(read), python=python)
+    # The guardian ends what the environment leaves behind; its stdin says that this process lives.
+    command = remote_command("remote.processes.guardian", "--grace", "2", "--", *checker)
     env = remote_environment(settings.home, settings.project_dir)
-    with tempfile.TemporaryFile("w+", errors="replace") as aside:
+    with tempfile.TemporaryFile("w+", errors="replace") as aside, os.fdopen(write, "w") as asking:
         child = subprocess.Popen(
             command,
             cwd=settings.project_dir,
             env=env,
+            pass_fds=[read],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=aside,
             text=True,
             errors="replace",
         )
+        os.close(read)
         try:
-            return _answer(child, question, say, aside, Redactor.of(secrets))
+            with suppress(BrokenPipeError), asking:  # it died at once: what it printed says why
+                json.dump(question, asking)
+            return _answer(child, say, aside, Redactor.of(secrets))
         finally:
-            if child.poll() is None:  # interrupted
+            if child.poll() is None:  # it has answered, or was interrupted
                 child.terminate()
             child.wait()
 
@@ -81,31 +92,31 @@ def image_python(
 
 
 def _answer(
-    child: subprocess.Popen[str],
-    question: Mapping[str, Any],
-    say: Callable[[str], None],
-    aside: IO[str],
-    redactor: Redactor,
+    child: subprocess.Popen[str], say: Callable[[str], None], aside: IO[str], redactor: Redactor
 ) -> dict[str, Any]:
-    assert child.stdin is not None
     assert child.stdout is not None
-    try:
-        with child.stdin:
-            json.dump(question, child.stdin)
-    except BrokenPipeError:
-        pass  # it ended at once: its output says why
+    last = ""
     for line in child.stdout:
         message = from_json(line)
         if "say" in message:
-            say(message["say"])
+            last = message["say"]
+            say(last)
         elif "error" in message:
             raise error_from(message["error"])
         else:
             return dict(message["report"])
-    child.wait()
+    code = child.wait()
     aside.seek(0)
-    lines = redactor.text(aside.read()).strip().splitlines()[-_LAST:]
-    last = lines[-1] if lines else "no output"
-    raise BackendError(
-        f"the check of the environment ended with code {child.returncode}: {last}", cause="\n".join(lines)
+    lines = redactor.text(aside.read()).strip().splitlines()
+    crash = next((at for at, line in enumerate(lines) if line.startswith("Fatal Python error")), None)
+    frames = [] if crash is None else [line.strip() for line in lines[crash:] if line.startswith('  File "')]
+    place = next((frame for frame in frames if _OVERLAY in frame), "")
+    number = code - 128
+    how = f"by {signal.Signals(number).name}" if number in list(signal.Signals) else f"with exit code {code}"
+    raise VfmError(
+        f"the check of the environment was ended from within, {how}"
+        + (f": {place}" if place else f", after: {last}" if last else ""),
+        boundary="environment",
+        cause="\n".join(lines[crash : crash + _LAST] if crash is not None else lines[-_LAST:]),
+        hint=Hint("look for what exits or aborts in the environment's code and its libraries"),
     )
