@@ -307,7 +307,7 @@ class VllmSection(Section):
 class WandbSection(Section):
     """Weights & Biases."""
 
-    project: str = Field("verifiers", min_length=1)
+    project: str = Field("verifiers", min_length=1, max_length=128)
     """The W&B project of the run."""
     enabled: bool = True
     """Report to Weights & Biases. Without WANDB_API_KEY, or where W&B cannot be reached, the report is
@@ -315,6 +315,14 @@ class WandbSection(Section):
     offline or disabled."""
     timeout: int = Field(60, ge=1, le=3600)
     """Seconds that W&B may take to start a report, and to receive the end of it. The training never waits."""
+
+    @field_validator("project")
+    @classmethod
+    def _is_project(cls, name: str) -> str:
+        # wandb's own rule: it would refuse the name when the report begins, offline too.
+        if found := sorted({char for char in name if char in "/\\#?%:"}):
+            raise ValueError(f"a W&B project's name cannot contain {' '.join(found)}")
+        return name
 
 
 class EvaluationSection(Section):

@@ -175,3 +175,22 @@ def test_a_report_that_does_not_end_is_left(run_dir: Path) -> None:
     assert time.monotonic() - began < 5
     assert "did not end the report within 0 s; to upload it later: vfm wandb sync" in said[-1]
     released.set()
+
+
+def test_a_project_name_that_wandb_refuses_is_a_problem_of_the_config() -> None:
+    """By wandb's own rule, character for character."""
+    import wandb
+    from pydantic import ValidationError
+
+    for name in [*(f"a{char}b" for char in map(chr, range(32, 127))), "x" * 128, "x" * 129]:
+        try:
+            wandb.Settings(project=name)
+            refuses = False
+        except Exception:
+            refuses = True
+        try:
+            tiny_spec(wandb={"project": name})
+            refused = False
+        except ValidationError:
+            refused = True
+        assert refused is refuses, name
