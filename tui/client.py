@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from remote.contract import layout
 from remote.contract.errors import BackendError, ConfigError, DiskError, Hint, RunNotFound, VfmError
-from remote.contract.events import AnyEvent
+from remote.contract.events import RECORD_SEPARATOR, AnyEvent
 from remote.contract.record import RunRecord
 from tui.backends.base import Backend, Damaged, Entry, Progress, Transfer, VolumeInfo, Volumes
 from tui.backends.environment_pin import pinned
@@ -219,10 +219,27 @@ class Client:
             return None  # the error is in the listing already
 
     async def events(self, run: RunRecord) -> AsyncIterator[AnyEvent]:
-        """The run's events so far, in order."""
-        async for batch in self.of(run).follow(run, live=False):
-            for event in events_of(batch.lines):
+        """The run's events so far, in order; from its directory if its output cannot be read."""
+        began = False
+        try:
+            async for batch in self.of(run).follow(run, live=False):
+                for event in events_of(batch.lines):
+                    began = True
+                    yield event
+        except DiskError:
+            if began:
+                raise
+            for event in await self._events_on_file(run):
                 yield event
+
+    async def _events_on_file(self, run: RunRecord) -> list[AnyEvent]:
+        path = str(layout.run_path(run.run_id) / layout.EVENTS)
+        try:
+            data = await self.read(run.outputs, path, backend=run.backend)
+        except (VfmError, OSError):
+            return []
+        lines = data.decode("utf-8", errors="replace").split("\n")
+        return list(events_of([f"{RECORD_SEPARATOR}{line}" for line in lines if line]))
 
     async def metrics(self, run: RunRecord) -> list[dict[str, Any]]:
         """The run's metrics by step: `[{"step": …, "values": {name: number}}, …]`."""

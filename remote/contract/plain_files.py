@@ -6,6 +6,9 @@ import os
 import stat
 from pathlib import Path
 
+LARGEST = 4 << 20
+"""Bytes of a record, a request or a spec: usually a few thousand."""
+
 
 def open_plain(path: str | Path, flags: int) -> int:
     """An `opener` for `open`. Raises `OSError` at once for anything but a regular file."""
@@ -17,6 +20,10 @@ def open_plain(path: str | Path, flags: int) -> int:
 
 
 def read_plain(path: Path) -> bytes:
-    """Read a whole file. Raises `OSError` as `open_plain` does."""
+    """Read a whole file that describes a run. Raises `OSError` as `open_plain` does, and for one that is
+    larger than any such file."""
     with open(path, "rb", opener=open_plain) as file:
-        return file.read()
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise OSError(f"{path} is larger than {LARGEST >> 20} MiB")
+    return data

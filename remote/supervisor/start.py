@@ -86,6 +86,7 @@ def reopen(request: LaunchRequest) -> tuple[RunDir, RunRecord, int]:
                 f"{request.run_id} is still running: there is nothing to resume",
                 hint=Hint(f"watch it: vfm logs {request.run_id} --follow"),
             )
+        _check_shape(run_dir.path)
         settle_locked(run_dir)
         run_dir.write_spec(request)
         run_dir.write_request(request)
@@ -96,6 +97,19 @@ def reopen(request: LaunchRequest) -> tuple[RunDir, RunRecord, int]:
         if isinstance(error, OSError):
             raise disk_error(error, error.filename or run_dir.path) from error
         raise DiskError(f"the record of {request.run_id} is damaged", cause=str(error)) from error
+
+
+def _check_shape(run_dir: Path) -> None:
+    """Raise `DiskError` where a run would write and something else lies."""
+    folders = dict.fromkeys((layout.LOGS, layout.ROLLOUTS, layout.CHECKPOINTS, layout.WANDB), "a folder")
+    files = dict.fromkeys((layout.STREAM, layout.EVENTS, layout.SPEC, layout.REQUEST), "a file")
+    for name, kind in {**folders, **files}.items():
+        path = run_dir / name
+        if os.path.lexists(path) and not (path.is_dir() if kind == "a folder" else path.is_file()):
+            raise DiskError(
+                f"{path} is not {kind}, which the run needs it to be",
+                hint=Hint("move it away, or put back what was there, and resume the run again"),
+            )
 
 
 def start(document: dict[str, Any], prepare: Prepare) -> int:

@@ -54,6 +54,7 @@ DAMAGES: dict[str, Callable[[str], str]] = {
     "empty": lambda text: "",
     "deep": lambda text: _DEEP,
     "an unknown status": lambda text: text.replace('"done"', '"dreaming"'),
+    "huge": lambda text: text + " " * (8 << 20),
     "no time": lambda text: re.sub(r'"created": [^,]+', '"created": "yesterday"', text),
 }
 
@@ -79,6 +80,48 @@ def test_a_damaged_record_is_told_of_and_its_output_shown(vfm: Vfm, damage: Call
     assert "[train] its last words" in logs.stdout
     assert len(json.loads(vfm("metrics", "bad-1", "--json").stdout)) == 3
     assert vfm("show", "last").stdout.startswith("run:         good-1")
+
+
+def test_a_run_without_a_record_is_told_of(vfm: Vfm) -> None:
+    run_dir = make_run(vfm.home, "bad-1", [*story(3, 3)])
+    (run_dir / layout.RECORD).unlink()
+    (run_dir.parent / "a-folder-of-mine").mkdir()
+    listed = vfm("runs").stderr
+    assert f"there is no record at {run_dir / layout.RECORD}" in listed
+    assert "a-folder-of-mine" not in listed
+    shown = vfm("show", "bad-1")
+    assert shown.returncode == 1
+    assert "vfm logs bad-1" in shown.stderr
+    assert len(json.loads(vfm("metrics", "bad-1", "--json").stdout)) == 3
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["a folder", "a pipe"])
+def test_a_run_without_its_output_is_shown_as_far_as_it_is_known(
+    vfm: Vfm, make: Callable[[Path], None]
+) -> None:
+    run_dir = make_run(vfm.home, "bad-1", [*story(3, 3)])
+    (run_dir / layout.STREAM).unlink()
+    make(run_dir / layout.STREAM)
+    shown = vfm("show", "bad-1")
+    assert (shown.returncode, "step:        3 of 3" in shown.stdout) == (0, True)
+    assert len(json.loads(vfm("metrics", "bad-1", "--json").stdout)) == 3
+    assert f"cannot read {run_dir / layout.STREAM}: it is no plain file" in vfm("logs", "bad-1").stderr
+
+
+@pytest.mark.parametrize("name", [layout.STREAM, layout.REQUEST, layout.CHECKPOINTS, layout.ROLLOUTS])
+def test_a_run_with_something_else_in_its_way_is_not_resumed(vfm: Vfm, name: str) -> None:
+    """It is said before anything is changed or started."""
+    assert vfm.launch(script="saved:1/3 exit:1").returncode == 1
+    run_id = json.loads(vfm("runs", "--json").stdout)[0]["run_id"]
+    path = next(vfm.home.glob(f"volumes/*/runs/{run_id}")) / name
+    is_file = path.is_file()
+    path.rename(vfm.folder / "aside") if path.exists() else None
+    path.mkdir() if is_file else path.write_text("mine")
+    refused = vfm("resume", run_id)
+    assert refused.returncode in (1, 2)
+    assert f"runs/{run_id}/{name}" in refused.stderr
+    assert "unexpected" not in refused.stderr
+    assert [run["status"] for run in json.loads(vfm("runs", "--json").stdout)] == ["failed"]
 
 
 @pytest.mark.parametrize("name", [layout.RECORD, layout.SPEC, layout.EVENTS, layout.STREAM])

@@ -51,10 +51,12 @@ def read_batch(stream: Path, position: int, over: bool) -> Batch:
                 return _long_line(file, data, position, over)
             torn = over and not file.read(1)
     except OSError as error:
+        gone = Hint("was the run deleted? See `vfm runs`")
+        there = Hint("for the run's other files: vfm show RUN, vfm ls VOLUME:runs/RUN")
         raise DiskError(
-            f"cannot read {stream}: {error.strerror}",
+            f"cannot read {stream}: {error.strerror or 'it is no plain file'}",
             cause=str(error),
-            hint=Hint("was the run deleted? See `vfm runs`"),
+            hint=gone if isinstance(error, FileNotFoundError) else there,
         ) from error
     return _cut(data, position, torn)
 

@@ -120,14 +120,13 @@ class LocalBackend:
         if not has_volumes(self._root):
             return []
         records: dict[Path, RunRecord] = {}
-        for path in self._root.glob(f"*/runs/*/{layout.RECORD}"):
-            if path.parent.name.startswith(layout.NEW_RUN):
+        for run_dir in self._root.glob("*/runs/*/"):
+            path = run_dir / layout.RECORD
+            if run_dir.name.startswith(layout.NEW_RUN) or not _was_run(run_dir):
                 continue
             try:
                 records[path.parent] = self._record(path.parent)
-            except RunNotFound as error:
-                self.notices.append(error.message)
-            except DiskError as error:
+            except (RunNotFound, DiskError) as error:
                 outputs, run_id = path.parents[2].name, path.parent.name
                 self.damaged.append(Damaged(outputs, run_id, error.message))
                 self.notices.append(error.message)
@@ -169,6 +168,11 @@ class LocalBackend:
             hint = Hint("its logs and checkpoints can still be read: vfm ls, vfm get")
             raise DiskError(f"the record {path} is damaged", cause=str(error), hint=hint) from error
         return known[1]
+
+
+def _was_run(run_dir: Path) -> bool:
+    """Whether a folder is a run's, even if its record is gone."""
+    return any((run_dir / name).exists() for name in (layout.RECORD, layout.EVENTS, layout.STREAM))
 
 
 def _in_its_place(record: RunRecord, run_dir: Path) -> RunRecord:

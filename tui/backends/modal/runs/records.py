@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from remote.contract import layout
 from remote.contract.errors import DiskError, Hint, RunNotFound
 from remote.contract.json_text import to_portable_json
+from remote.contract.plain_files import LARGEST
 from remote.contract.record import LaunchRequest, RunRecord
 from tui.backends.base import Damaged, Volumes
 from tui.backends.modal.in_order import each
@@ -152,9 +153,9 @@ class Records:
 
     async def _read(self, outputs: str, path: str) -> RunRecord:
         try:
-            return RunRecord.model_validate_json(await self._volumes.read(outputs, path))
+            return RunRecord.model_validate_json(await self._volumes.read(outputs, path, 0, LARGEST))
         except ValidationError:  # it may have been replaced while it was read
-            return RunRecord.model_validate_json(await self._volumes.read(outputs, path))
+            return RunRecord.model_validate_json(await self._volumes.read(outputs, path, 0, LARGEST))
 
     def _merged(self, record: RunRecord) -> RunRecord:
         local = self.local(record.outputs, record.run_id)
