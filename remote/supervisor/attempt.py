@@ -179,7 +179,7 @@ class Supervisor:
             elif kill_at == float("inf") and self.tail.read().end is not None:
                 kill_at = now + self.grace  # It has written its end event: it must not hang afterwards.
             if now >= kill_at:
-                worker.kill()
+                self._kill(worker, reason)
             left = self._seconds_left(now) if reason is None else kill_at - now
             self._sleep(worker, min(1.0, max(min(left, kill_at - now), 0.05)))
         if reason is None and self.watch.stop_asked and code == -signal.SIGKILL:
@@ -188,6 +188,15 @@ class Supervisor:
         lifecycle.end_group(worker.pid, 0.0 if reason == "preempted" else LEFTOVERS)
         scratch.remove(self.run_dir.path, 0.0 if reason == "preempted" else LEFTOVERS)
         return code, reason
+
+    def _kill(self, worker: subprocess.Popen[bytes], reason: StopReason | None) -> None:
+        """End a worker that had its time; what it had not saved by then is lost, which is said."""
+        worker.kill()
+        if reason is not None and self.tail.read().end is None:
+            reached, kept = self.tail.events.reached, "there is no checkpoint"
+            if reached is not None and reached.checkpoint is not None:
+                kept = f"the newest checkpoint is that of step {reached.checkpoint}"
+            Emitter(None).say("worker", f"⚠ the worker did not stop in time, and was killed: {kept}")
 
     def _announce_end(self, why: StopReason) -> None:
         """Record why the attempt is about to end, since its end itself may not be committed any more."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from remote.contract import layout
-from remote.contract.errors import BackendError, DiskError, Hint, VfmError
+from remote.contract.errors import BackendError, ConfigError, DiskError, Hint, VfmError
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.output import redact
 from remote.output.answers import answer, answer_failure
@@ -82,7 +82,7 @@ def reopen(request: LaunchRequest) -> tuple[RunDir, RunRecord, int]:
     try:
         lock = lifecycle.take_lock(run_dir.path, patience=0.5)
         if lock is None:
-            raise BackendError(
+            raise ConfigError(
                 f"{request.run_id} is still running: there is nothing to resume",
                 hint=Hint(f"watch it: vfm logs {request.run_id} --follow"),
             )

@@ -176,11 +176,13 @@ async def test_a_run_that_hangs_is_ended_at_once(bench: Bench, tmp_path: Path) -
 
 async def test_a_stubborn_worker_is_killed_when_its_grace_is_over(bench: Bench, tmp_path: Path) -> None:
     ready = tmp_path / "ready"
-    backend = bench.backend(f"stubborn touch:{ready} wait:{tmp_path / 'never'}", VFM_STOP_GRACE="0.2")
+    script = f"stubborn saved:2/8 touch:{ready} wait:{tmp_path / 'never'}"
+    backend = bench.backend(script, VFM_STOP_GRACE="0.2")
     run = await backend.launch(request())
     await until(ready.exists, "the worker")
     await backend.cancel(run)
-    await lines(backend, run)
+    output = "\n".join(await lines(backend, run))
+    assert "did not stop in time, and was killed: the newest checkpoint is that of step 2" in output
     assert (await backend.status(run)).status == "cancelled"
 
 

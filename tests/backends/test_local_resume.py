@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from remote.contract import layout
-from remote.contract.errors import BackendError, DiskError, VfmError
+from remote.contract.errors import ConfigError, DiskError, VfmError
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.processes import lifecycle
 from remote.supervisor import start
@@ -83,7 +83,7 @@ async def test_a_run_that_is_alive_is_not_resumed(local: LocalBench, tmp_path: P
     backend = local.backend(f"touch:{tmp_path / 'ready'} wait:{tmp_path / 'go'} end:done")
     run = await backend.launch(request())
     await until((tmp_path / "ready").exists, "the worker")
-    with pytest.raises(BackendError, match="still running"):
+    with pytest.raises(ConfigError, match="still running"):
         await backend.resume(asked_for(local, run))
     (tmp_path / "go").touch()
     await lines(backend, run)

@@ -93,9 +93,8 @@ def stand_in(folder: Path, *answers: dict[str, object], code: int = 0, before: s
     """A program in place of the image's Python: it reads the question, and says what it is told to."""
     said = "".join(f"printf '%s\\n' {shlex.quote(json.dumps(answer))}\n" for answer in answers)
     path = folder / "python"
-    path.write_text(
-        f"#!/bin/sh\nfor fd; do :; done; cat /dev/fd/$fd > {folder}/question.json\n{before}\n{said}echo oh no >&2\nexit {code}\n"
-    )
+    reads = f"for fd; do :; done; cat /dev/fd/$fd > {folder}/question.json"
+    path.write_text(f"#!/bin/sh\n{reads}\n{before}\n{said}echo oh no >&2\nexit {code}\n")
     path.chmod(0o755)
     return str(path)
 

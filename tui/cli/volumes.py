@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import click
@@ -61,11 +61,11 @@ def ls(where: str, as_json: bool) -> int:
 
 @click.command()
 @click.argument("where", metavar="VOLUME:PATH", shell_complete=completions.volumes)
-@click.argument("dest", type=click.Path(path_type=Path, allow_dash=True))
+@click.argument("to", metavar="DEST", type=click.Path(allow_dash=True))
 @force_option
 @json_option
-def get(where: str, dest: Path, force: bool, as_json: bool) -> int:
-    """Copy a folder of a volume into DEST, or a file to DEST; `-` is stdout.
+def get(where: str, to: str, force: bool, as_json: bool) -> int:
+    """Copy a folder of a volume into DEST, or a file to DEST or into the folder DEST/; `-` is stdout.
 
     The same command resumes an interrupted copy and skips identical files. If existing files differ, nothing
     is copied without --force. Links out of the volume, pipes and devices are left out and listed at the end.
@@ -74,6 +74,7 @@ def get(where: str, dest: Path, force: bool, as_json: bool) -> int:
     from tui.cli import common as shared
 
     volume, path = split(where)
+    dest = _destination(volume, path, to)
     if str(dest) in _STDOUT or takes_bytes(dest):
         if as_json:
             raise click.UsageError("--json prints what was copied: name a file or a folder as DEST")
@@ -81,6 +82,19 @@ def get(where: str, dest: Path, force: bool, as_json: bool) -> int:
     interrupt.announce(RESUMABLE)
     transfer = shared.run(shared.connect().get(volume, path, dest, progress_line(), force=force))
     return _print_copied(str(where), str(dest), transfer, as_json)
+
+
+def _destination(volume: str, path: str, to: str) -> Path:
+    """Where a copy goes: into `to`, if that is written as a folder, under the file's own name."""
+    from tui.cli import common as shared
+
+    if not to:
+        raise click.UsageError("DEST is empty: name a file or a folder, such as .")
+    if not to.endswith("/"):
+        return Path(to)
+    entries = shared.run(shared.connect().ls(volume, path))
+    is_file = [entry.path for entry in entries if not entry.is_dir] == [path]
+    return Path(to, PurePosixPath(path).name) if is_file else Path(to)
 
 
 @click.command()
@@ -111,7 +125,7 @@ def _print_copied(source: str, dest: str, transfer: Transfer, as_json: bool) -> 
         sizes = {"bytes": transfer.done, "bytes_total": transfer.total, "skipped": list(transfer.skipped)}
         print_json({"from": source, "to": dest, **sizes, "left_out": left, "followed": transfer.followed})
         return exit_codes.DONE
-    exit_codes.say(f"{source} is in {dest} ({_summary(transfer)})")
+    exit_codes.say(f"{_one_line(source)} is in {_one_line(dest)} ({_summary(transfer)})")
     if links := transfer.followed:
         lead = "a link leads" if len(links) == 1 else f"{len(links):,} links lead"
         were = "was" if len(links) == 1 else "were"
@@ -171,6 +185,12 @@ def rm(where: str, yes: bool, as_json: bool) -> int:
     else:
         exit_codes.say(f"deleted {what}")
     return exit_codes.DONE
+
+
+def _one_line(name: str) -> str:
+    from tui.text.format import plain
+
+    return plain(name)
 
 
 def _print_left_out(transfer: Transfer) -> None:

@@ -136,7 +136,7 @@ def _read_text(path: Path, name: str) -> str:
     except FileNotFoundError:
         raise _missing(path, name) from None
     except IsADirectoryError:
-        listing = ", ".join(str(p) for p in list_configs(path))
+        listing = ", ".join(_shown(str(p)) for p in list_configs(path))
         hint = f"it holds: {listing}" if listing else None
         raise refuse("is a folder: name a config in it", name, hint) from None
     except (OSError, ValueError) as error:
@@ -167,9 +167,14 @@ def _missing(path: Path, name: str) -> ConfigProblems:
     if not configs:
         return refuse("there is no such config", name)
     close = difflib.get_close_matches(path.stem, [p.stem for p in configs], 1)
-    nearest = next((f"did you mean {p}? " for p in configs if [p.stem] == close), "")
-    listing = ", ".join(p.name for p in configs)
+    nearest = next((f"did you mean {_shown(str(p))}? " for p in configs if [p.stem] == close), "")
+    listing = ", ".join(_shown(p.name) for p in configs)
     return refuse("there is no such config", name, f"{nearest}{beside}/ holds: {listing}")
+
+
+def _shown(name: str) -> str:
+    """A file's name on one line."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in name)
 
 
 def compose(text: str, name: str) -> Any:

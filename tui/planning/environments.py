@@ -206,6 +206,11 @@ def _at(name: str, project_dir: Path, place: str) -> Environment:
     shown = name if name == str(path) else f"{name} ({path})"
     if path.is_file() and path.suffix == ".whl":
         return _checked(Environment(module_name(path.name.split("-")[0]), str(path)), place)
+    if project_dir.resolve().is_relative_to(path.resolve()):
+        raise EnvironmentMissing(
+            f"{place}the environment {shown} is the folder of this project, and no environment",
+            hint=Hint("name one of its environments: vfm env list", key=KEY, old=name),
+        )
     if is_package(path):
         module = module_name(package_name(path))
         if path.resolve().parent == (project_dir / "environments").resolve():

@@ -139,7 +139,7 @@ def _read(named: str, project_dir: Path, why: str, place: str) -> Script:
 
 
 def _missing(named: str, file: Path, project_dir: Path, place: str) -> ConfigError:
-    state = "is a folder" if file.is_dir() else "does not exist"
+    state = "is a folder" if file.is_dir() else "is no file" if file.exists() else "does not exist"
     scripts = [f"{FOLDER}/{path.name}" for path in sorted((project_dir / FOLDER).glob("*.py"))]
     close = difflib.get_close_matches(named, scripts, 1, _NEAR)
     listing = f"there are: {', '.join(scripts)}" if scripts else f"put it into {project_dir / FOLDER}"

@@ -24,6 +24,14 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
+def test_names_in_a_hint_stay_on_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a b\nc.yaml").write_text("training: {}\n")
+    for path in (tmp_path, tmp_path / "other.yaml"):
+        said = refusal(path)
+        assert r"a b\nc.yaml" in said
+        assert "a b\n" not in said
+
+
 def test_keys_know_their_lines(tmp_path: Path) -> None:
     path = write(tmp_path, "# a comment\ntraining:\n  steps: 3\n\n  batch_size: 4\n")
     tree = yaml_files.load(path)

@@ -167,6 +167,8 @@ def test_a_name_that_python_or_the_stack_has_is_refused(project: Path, name: str
     [
         ("../environments/vf_wordle", "does not exist"),
         ("./environments/no_package", "is a folder without a pyproject.toml"),
+        (".", "is the folder of this project"),
+        ("..", "is the folder of this project"),
         ("./x.yaml", "is a file, but no wheel"),
         ("./environments/vf_wordle", "pyproject.toml cannot be used: it has no project.name"),
     ],

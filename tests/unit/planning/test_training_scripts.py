@@ -96,6 +96,14 @@ def test_the_config_comes_first_and_may_name_any_file(project: Path, tmp_path: P
     assert "é" in plan(project, "training.script=mine.py").request.script_text
 
 
+@pytest.mark.parametrize(
+    ("path", "words"), [("/dev/zero", "is no file"), ("examples", "is a folder"), ("x.py", "does not exist")]
+)
+def test_what_is_no_file_is_no_script(project: Path, path: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"the training script {path} {words}"):
+        plan(project, f"training.script={path}")
+
+
 REFUSED = {
     "TRAINING_SCRIPTS = {\n 'wordle': 'examples/grpo/train_wordel.py'}": (
         "run_modal.py:2: the training script examples/grpo/train_wordel.py does not exist",
