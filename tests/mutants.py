@@ -36,8 +36,8 @@ FILES = (
     *("environments/siblings", "environments/overlays", "image/progress", "inference/gate"),
 )
 SUITES = ("tests/unit", "tests/property", "tests/backends")
-LONGEST = 60.0
-"""Seconds of tests, as they take without a mutant, that are run for one."""
+LONGEST = 120.0
+"""Seconds after which a test has noticed a mutant, because it hangs, and no further one is begun."""
 SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     **{ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq},
     **{ast.NotEq: ast.Eq, ast.In: ast.NotIn, ast.NotIn: ast.In, ast.Is: ast.IsNot, ast.IsNot: ast.Is},
@@ -129,14 +129,16 @@ def _changes(node: ast.expr | ast.stmt) -> Iterator[str]:
 
 
 class Tests:
-    """Which tests are run for a file, and how long each takes without a mutant."""
+    """Which tests are run for a file, and whether they pass without a mutant."""
 
     def __init__(self, copied: Path) -> None:
         self._copied = copied
-        self._seconds: dict[str, float] = {}
+        self._passes: dict[str, bool] = {}
         paths = [path for top in ("tui", "remote", "tests") for path in Path(top).rglob("*.py")]
         self._modules = {_module(path): path for path in paths}
         self._imports = {path: self._imported(path) for path in paths}
+        found = [path for suite in SUITES for path in sorted(Path(suite).rglob("test_*.py"))]
+        self._reached = {test: self._reached_by(test) for test in found}
 
     def _imported(self, path: Path) -> set[Path]:
         found = set()
@@ -148,26 +150,15 @@ class Tests:
         return {self._modules[name] for name in found if name in self._modules}
 
     def nearest(self, file: str) -> list[str]:
-        """The tests that import it first, then those that import a module that does; the quick ones first."""
-        distances = defaultdict(list)
-        for path in map(Path, self._test_files()):
-            reached = self._reached(path)
-            if Path(file) in reached:
-                distances[reached[Path(file)]].append(str(path))
-        ordered = sorted(distances.get(1, []), key=self.seconds)
-        ordered += sorted((t for t in distances.get(2, []) if "backends" not in t), key=self.seconds)
-        chosen: list[str] = []
-        total = 0.0
-        for test in ordered:
-            if total + self.seconds(test) <= LONGEST or not chosen:
-                chosen.append(test)
-                total += self.seconds(test)
-        return chosen
+        """The test that is named after a file, those that import it, and those that import its importers."""
+        distances = {
+            str(test): reached[Path(file)] for test, reached in self._reached.items() if Path(file) in reached
+        }
+        namesake = "/".join(file.split("/")[1:-1]) + f"/test_{Path(file).name}"
+        near = [t for t, distance in distances.items() if distance == 1 or "backends" not in t]
+        return sorted(near, key=lambda test: (not test.endswith(namesake), distances[test]))
 
-    def _test_files(self) -> list[str]:
-        return [str(path) for suite in SUITES for path in sorted(Path(suite).rglob("test_*.py"))]
-
-    def _reached(self, test: Path) -> dict[Path, int]:
+    def _reached_by(self, test: Path) -> dict[Path, int]:
         """How many imports away each module is; helpers of the tests are no distance."""
         reached: dict[Path, int] = {}
         fixtures = self._imports.get(test.parent / "conftest.py", set())
@@ -180,17 +171,15 @@ class Tests:
                 edge += [(further, distance if ours else distance + 1) for further in self._imports[path]]
         return reached
 
-    def seconds(self, test: str) -> float:
-        """How long it takes; endlessly where it fails without a mutant."""
-        if test not in self._seconds:
-            began = time.monotonic()
-            passed = self.run([test], 10 * LONGEST)
-            self._seconds[test] = time.monotonic() - began if passed else float("inf")
-        return self._seconds[test]
+    def passes(self, test: str) -> bool:
+        """Whether it passes without a mutant."""
+        if test not in self._passes:
+            self._passes[test] = self.run(test, LONGEST)
+        return self._passes[test]
 
-    def run(self, tests: list[str], seconds: float) -> bool:
-        """Whether the tests pass in the copy."""
-        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    def run(self, test: str, seconds: float) -> bool:
+        """Whether a test file passes in the copy, in time."""
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", test]
         env = {**os.environ, "PYTHONPATH": str(self._copied), "PYTHONDONTWRITEBYTECODE": "1"}
         with tempfile.TemporaryDirectory() as scratch:
             try:
@@ -208,17 +197,20 @@ class Tests:
 
 
 def survives(mutant: Mutant, tests: Tests, copied: Path) -> bool:
-    """Whether no test notices the mutant."""
-    chosen = [test for test in tests.nearest(mutant.file) if tests.seconds(test) < float("inf")]
-    if not chosen:
-        return True
+    """Whether no test notices the mutant. A test that fails without it too notices nothing."""
     path = copied / mutant.file
     source = path.read_bytes()
-    path.write_bytes(source[: mutant.start] + mutant.new.encode() + source[mutant.end :])
-    try:
-        return tests.run(chosen, 20 + 3 * sum(map(tests.seconds, chosen)))
-    finally:
+    mutated = source[: mutant.start] + mutant.new.encode() + source[mutant.end :]
+    began = time.monotonic()
+    for test in tests.nearest(mutant.file):
+        path.write_bytes(mutated)
+        passed = tests.run(test, LONGEST)
         path.write_bytes(source)
+        if not passed and tests.passes(test):
+            return False
+        if time.monotonic() - began > LONGEST:
+            break
+    return True
 
 
 def files() -> list[str]:
