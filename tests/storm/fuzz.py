@@ -30,7 +30,7 @@ from tui.config.yaml_edit import edit
 from tui.store.charts.series import Metrics
 from tui.store.logs.log_file import LogFile
 from tui.store.logs.query import LogQuery
-from tui.store.logs.stream import LineDecoder, events_of
+from tui.store.logs.stream import events_of, split_lines
 from tui.store.runs.filter import parse_filter
 from tui.store.runs.row import RunRow
 from tui.store.runs.state import RunState
@@ -110,14 +110,12 @@ class Fuzz:
         resolve(None, [text])
 
     def stream(self) -> None:
-        """A stream's bytes, cut anywhere: lines, events, state and numbers."""
+        """A stream's bytes: lines, events, state and numbers."""
         data = self.mutated(self._stream).encode(errors="replace")
-        decoder, state, metrics = LineDecoder(), RunState(), Metrics()
-        cut = self._rng.randrange(len(data) + 1)
-        for lines in (decoder.feed(data[:cut]), decoder.feed(data[cut:]), decoder.close()):
-            for event in events_of(lines):
-                state.add(event)
-                metrics.add(event)
+        state, metrics = RunState(), Metrics()
+        for event in events_of(split_lines(data)):
+            state.add(event)
+            metrics.add(event)
         metrics.rows()
         state.eta(100)
 

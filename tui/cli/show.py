@@ -34,15 +34,12 @@ class Cost:
 
 
 async def cost_of(client: Client, record: RunRecord) -> Cost:
-    """A run's cost; asks the backend for its bill, and for the price where the record has none.
-
-    Raises `BackendError` where the price cannot be asked for.
-    """
-    from tui.services.price import estimate, machine_seconds, price_an_hour
+    """A run's cost, with the backend's bill of a run that is over."""
+    from tui.services.price import estimate, machine_seconds
 
     now = time.time()
-    hour = await price_an_hour(client, record)
-    known = Cost(hour, estimate(record, now, hour), None if hour is None else machine_seconds(record, now))
+    hour = record.usd_per_hour
+    known = Cost(hour, estimate(record, now), None if hour is None else machine_seconds(record, now))
     if record.backend == "local" or not record.ended_already:
         return known
     try:

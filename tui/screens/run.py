@@ -93,7 +93,6 @@ class RunScreen(VfmScreen):
         self._error: VfmError | None = None
         """Why the run, or more of its output, cannot be read."""
         self._enabled: tuple[str, bool, bool, bool] | None = None
-        self._usd_per_hour: float | None = None
 
     def body(self) -> ComposeResult:
         """Status line, timeline, failure and notice; the panes follow once the run is found."""
@@ -153,17 +152,7 @@ class RunScreen(VfmScreen):
         panes = Panes(builders, pane_layout)
         await self.query_one("#run-body").mount(panes)
         panes.focus_current()
-        self._load_price(live)
         self.refresh_bindings()
-
-    @work(group="price", description="get the run's price per hour", exit_on_error=False)
-    async def _load_price(self, live: LiveRun) -> None:
-        from tui.services.price import price_an_hour
-
-        try:
-            self._usd_per_hour = await price_an_hour(live.client, live.record)
-        except VfmError as error:
-            self.app.notify(plain(f"the run's price is unknown: {error.message}"), severity="warning")
 
     @on(Changed)
     async def _changed(self, event: Changed) -> None:
@@ -192,7 +181,7 @@ class RunScreen(VfmScreen):
 
     def _update_status(self, live: LiveRun) -> None:
         now = self.app.now()
-        self.query_one(RunStatus).show(summary_of(live, now, self._usd_per_hour))
+        self.query_one(RunStatus).show(summary_of(live, now))
         self.query_one(Timeline).show(live.state, live.record.kind, now, live.status)
         self.query_one(FailurePanel).show(failure_of(live))
 

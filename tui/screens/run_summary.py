@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from tui.services.live_run import LiveRun
 
 
-def summary_of(live: LiveRun, now: float, price: float | None = None) -> RunSummary:
-    """The contents of the status line; `now` in Unix seconds, `price` in USD per hour."""
+def summary_of(live: LiveRun, now: float) -> RunSummary:
+    """The contents of the status line; `now` in Unix seconds."""
     record, state, status = live.record, live.state, live.status
     over = status in FINAL
     end = record.ended or state.last_t
@@ -38,7 +38,7 @@ def summary_of(live: LiveRun, now: float, price: float | None = None) -> RunSumm
         scores=scores_line(state.metrics) if record.kind == "evaluate" else "",
         failed=int(state.metrics.get(FAILED, 0)),
         elapsed=elapsed,
-        cost=estimate(record, until, price),
+        cost=estimate(record, until),
         attempt=attempt(state.attempt, state.taken_up.why) if state.taken_up else "",
         ended_ago=max(0.0, now - end) if over and end else None,
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from remote.contract.errors import BackendError, VfmError
 from tui.services import deadline
-from tui.services.price import estimate, price_an_hour
+from tui.services.price import estimate
 from tui.store.runs.row import Key, RunRow, advice
 from tui.store.runs.row_fold import RunFold
 
@@ -59,7 +59,6 @@ class BackendRuns:
         self._records: dict[Key, RunRecord] = {}
         self._merging: dict[Key, RunRow] = {}
         self._folds: dict[Key, RunFold] = {}
-        self._asked_price: set[Key] = set()
         self._again = asyncio.Event()
         self._completing: asyncio.Task[None] | None = None
 
@@ -188,7 +187,6 @@ class BackendRuns:
         fold = self._folds.setdefault(key, RunFold())
         try:
             async with asyncio.timeout(deadline.REPORT_AFTER):
-                row = await self._priced(row)
                 async for batch in self._client.of(record).follow(record, fold.position, live=False):
                     await asyncio.to_thread(fold.take, batch.lines, batch.position)
         except TimeoutError:
@@ -203,17 +201,9 @@ class BackendRuns:
         if not row.live:
             self._folds.pop(key, None)
 
-    async def _priced(self, row: RunRow) -> RunRow:
-        """The row with its price, which is asked for once."""
-        if row.price is not None or row.key in self._asked_price:
-            return row
-        price = await price_an_hour(self._client, row)
-        self._asked_price.add(row.key)
-        return replace(row, price=price)
-
     def _put(self, row: RunRow, record: RunRecord) -> None:
         """Store a changed row, also during a merge; not if its status has changed meanwhile."""
-        row = replace(row, complete=not row.live, cost=_cost(record, row.price, self._clock()))
+        row = replace(row, complete=not row.live, cost=_cost(record, self._clock()))
         for rows in (self.rows, self._merging):
             known = rows.get(row.key)
             if known is not None and known.status == row.status and known != row:
@@ -230,7 +220,6 @@ def _row(record: RunRecord, known: RunRow | None) -> RunRow:
     if known is None:
         fixed = ("run_id", "kind", "backend", "experimenter", "experiment", "environment", "model", "outputs")
         known = RunRow(**{name: getattr(record, name) for name in (*fixed, "created", "config_path")})
-    price = record.usd_per_hour
     return replace(
         known,
         status=record.status,
@@ -238,11 +227,11 @@ def _row(record: RunRecord, known: RunRow | None) -> RunRow:
         ended=record.ended,
         failure=str(failure.get("message") or ""),
         complete=False,
-        price=known.price if price is None else price,
+        price=record.usd_per_hour,
         **advice(failure.get("hint")),
     )
 
 
-def _cost(record: RunRecord, price: float | None, now: float) -> float | None:
-    cost = estimate(record, now, price)
+def _cost(record: RunRecord, now: float) -> float | None:
+    cost = estimate(record, now)
     return None if cost is None else round(cost, 4)

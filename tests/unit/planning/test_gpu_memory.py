@@ -107,7 +107,7 @@ def test_the_kv_cache_holds_so_many_episodes() -> None:
     # A token: keys and values of 24 layers × 2 heads × 64 numbers × 2 bytes = 12,288 bytes.
     # 20 − 0.92 − 1 = 18.08 GiB hold 385 episodes of 4,096 tokens (48 MiB each).
     found = estimate(training={"concurrency": 400})
-    assert "holds 385 episodes of 4,096 tokens at once; of 400" in found.kv
+    assert "holds 385 episodes of 4,096 tokens at once, of up to 400" in found.kv
 
 
 def test_every_weight_in_training_costs_gradients_and_two_moments() -> None:

@@ -166,7 +166,7 @@ def test_a_name_that_python_or_the_stack_has_is_refused(project: Path, name: str
     ("path", "words"),
     [
         ("../environments/vf_wordle", "does not exist"),
-        ("./environments/no_package", "is a folder without a pyproject.toml"),
+        ("./environments/no_package", "is a folder without pyproject.toml"),
         (".", "is the folder of this project"),
         ("..", "is the folder of this project"),
         ("./x.yaml", "is a file, but no wheel"),
@@ -233,8 +233,8 @@ def test_our_own_names_are_those_of_the_folder() -> None:
     ("name", "words"),
     [
         ("primeintellect/wordle", "prime env pull primeintellect/wordle"),
-        ("will/wordle@0.1.4", "environments of a hub are not fetched"),
-        ("wordle@latest", "environments of a hub are not fetched"),
+        ("will/wordle@0.1.4", "none is fetched from a hub"),
+        ("wordle@latest", "none is fetched from a hub"),
         ("git+https://github.com/a/b", "clone it"),
         ("https://github.com/a/b.git", "clone it"),
     ],
@@ -421,7 +421,9 @@ def test_a_gpu_without_bfloat16_computes_in_float32_unless_somebody_says_otherwi
 
 def test_bfloat16_on_a_gpu_without_it_is_refused_with_what_mends_it(project: Path) -> None:
     (project / "x.yaml").write_text(f"{TEXT}model:\n  dtype: bfloat16\n")
-    with pytest.raises(ConfigError, match=r"x\.yaml:7: model\.dtype = bfloat16, which a T4 cannot") as caught:
+    with pytest.raises(
+        ConfigError, match=r"x\.yaml:7: model\.dtype = bfloat16, which a T4 does not"
+    ) as caught:
         plan(project, "modal.gpu.type=T4", backend="modal")
     assert caught.value.hint is not None
     assert (caught.value.hint.key, caught.value.hint.new) == ("model.dtype", "float32")

@@ -40,8 +40,9 @@ def record(*attempts: Attempt, **fields: Any) -> RunRecord:
 )
 def test_only_time_with_a_machine_costs(run: RunRecord, seconds: float | None) -> None:
     assert machine_seconds(run, 5000) == seconds
-    assert estimate(run, 5000, 3.6) == (None if seconds is None else pytest.approx(seconds / 1000))
     assert estimate(run, 5000) is None
+    priced = run.model_copy(update={"usd_per_hour": 3.6})
+    assert estimate(priced, 5000) == (None if seconds is None else pytest.approx(seconds / 1000))
 
 
 class Billing:

@@ -19,7 +19,7 @@ from remote.contract.events import (
     from_dict,
 )
 from tui.store.charts.series import Metrics
-from tui.store.logs.stream import LineDecoder, events_of
+from tui.store.logs.stream import events_of, split_lines
 from tui.store.runs.state import RunState
 
 words = st.text(max_size=8)
@@ -67,24 +67,11 @@ def test_events_that_come_again_change_nothing(events: list[AnyEvent], data: st.
     assert Metrics(seen).rows() == Metrics(events).rows()
 
 
-@given(numbered, st.lists(st.integers(1, 40), min_size=1))
-def test_a_stream_cut_anywhere_folds_to_the_same_state(events: list[AnyEvent], cuts: list[int]) -> None:
-    data = "".join(f"{encode_line(event)}\n[train] text\n" for event in events).encode()
-    decoder, state, position, turn = LineDecoder(), RunState(), 0, 0
-    while position < len(data):
-        size = cuts[turn % len(cuts)]
-        state.add_all(events_of(decoder.feed(data[position : position + size])))
-        position, turn = position + size, turn + 1
-    state.add_all(events_of(decoder.close()))
-    assert state == RunState().add_all(events)
-
-
 @given(numbered, st.integers(0, 10_000))
 def test_a_torn_tail_costs_at_most_its_own_event(events: list[AnyEvent], end: int) -> None:
     lines = [f"{encode_line(event)}\n".encode() for event in events]
     data = b"".join(lines)[:end]
-    decoder = LineDecoder()
-    found = [*events_of(decoder.feed(data)), *events_of(decoder.close())]
+    found = events_of(split_lines(data))
     whole, size = 0, 0
     for line in lines:
         size += len(line)
