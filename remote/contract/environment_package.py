@@ -43,8 +43,7 @@ def packages_in(folder: Path) -> list[Path]:
 
 
 def project_of(folder: Path) -> dict[str, Any]:
-    """A folder's pyproject.toml, empty where it has none. Raises `EnvironmentMissing` on an unreadable
-    one."""
+    """A folder's pyproject.toml, empty where it has none. Raises `EnvironmentMissing`."""
     file = folder / PROJECT
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))

@@ -227,8 +227,7 @@ def from_dict(data: Mapping[str, Any]) -> AnyEvent:
 
 
 def _fitting(name: str, value: Any, type_: str) -> Any:
-    """The value in the field's type, or `_UNFIT`: a stream may hold anything, since user code can write to
-    it."""
+    """The value in the field's type, or `_UNFIT`: user code can write anything to the stream."""
     if value is None and type_.endswith(" | None"):
         return value
     match type_.removesuffix(" | None"):
@@ -265,8 +264,7 @@ def encode_line(event: Event) -> str:
 
 
 def decode_line(line: str) -> AnyEvent | str:
-    """The event on a line, or the line itself where it is text or holds no JSON object after the
-    separator."""
+    """The event on a line, or the line itself where it is text or not a JSON object."""
     if not line.startswith(RECORD_SEPARATOR):
         return line
     try:

@@ -67,8 +67,7 @@ class LaunchRequest(BaseModel):
     """Absolute path, on the worker's machine, of the run directory of an interrupted evaluation, whose
     finished episodes are copied; only the others are played."""
     script: str = ""
-    """The training script's path, relative to the project where it lies in it; empty: the built-in
-    training."""
+    """Path of the training script, relative to the project if it lies there; empty: the built-in training."""
     script_text: str = ""
     """The script's text when the run was planned, which is what runs."""
     experimenter: str = "default"

@@ -149,8 +149,7 @@ class ModelSection(Section):
     """A hub id, a local path, or `builtin/smollm2-135m` or `builtin/tiny-random`, which need no hub.
     Unset: the environment's own default."""
     max_token_length: int = Field(4096, ge=16, le=1048576)
-    """Maximum length of an episode in training, prompt and replies together, in tokens; longer ones are
-    cut."""
+    """Maximum length of an episode in training, prompt and replies together, in tokens; the rest is cut."""
     dtype: Dtype = "bfloat16"
     """Number format of the weights, in the trainer and in the server."""
     attn_implementation: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
@@ -222,8 +221,7 @@ class TrainingSection(Section):
     save_total_limit: int = Field(2, ge=1)
     """Number of checkpoints to keep."""
     gradient_checkpointing: bool | None = None
-    """Recompute activations in the backward pass: less memory, more time. Unset: on for Modal, off for the
-    local backend."""
+    """Recompute activations in the backward pass: less memory, more time. Unset: on for Modal, off here."""
     concurrency: int = Field(64, ge=1)
     """Episodes that are played at the same time."""
     episode_timeout: Float = Field(1800.0, gt=0, le=86400)
@@ -333,8 +331,7 @@ class EvaluationSection(Section):
     rollouts_per_example: int = Field(1, ge=1)
     """Episodes of each task."""
     temperature: Float = Field(0.0, ge=0, le=5)
-    """Sampling temperature; 0 always picks the likeliest token. Also used for held-out scores while
-    training."""
+    """Sampling temperature; 0 picks the likeliest token. Also used for held-out scores while training."""
     checkpoint: str | None = Field(None, min_length=1)
     """Checkpoint to evaluate instead of the base model: `RUN`, `RUN:checkpoint-40`, `RUN:final` or `RUN:best`
     of a training, or the path of a folder that holds an adapter or whole weights."""

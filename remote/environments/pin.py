@@ -69,8 +69,7 @@ def _check_foreign(requirement: str) -> None:
 
 
 def _check_age(requirement: str) -> None:
-    """Refuse a package of the index that is too old. One without a wheel is not checked, since that would
-    build it."""
+    """Refuse a package of the index that is too old, by its wheel; one without a wheel is not checked."""
     with tempfile.TemporaryDirectory(prefix="vfm-environment-") as scratch:
         place = ["--target", scratch, "--no-deps", "--only-binary", ":all:"]
         code, _ = _uv(["pip", "install", *place, requirement])
@@ -90,8 +89,7 @@ def _check_alone(folder: Path) -> None:
 
 
 def _pinned(name: str, requirement: str, backend: str, python: str | None) -> dict[str, str]:
-    """The newest version that fits the training stack. Refuses a package that does not depend on
-    verifiers."""
+    """The newest version that fits the training stack. Refuses a package that does not need verifiers."""
     lines = _resolved(name, requirement, backend, python)
     needed = {line.split("==")[0] for line in lines if "==" in line}
     if "verifiers" not in needed:

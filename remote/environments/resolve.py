@@ -34,8 +34,7 @@ class Place:
     name: str
     """Its module; until it is installed, its distribution's name."""
     source: str
-    """A requirement, or the absolute path of a folder or wheel; empty: a package of `folder`, or
-    installed."""
+    """A requirement, or the absolute path of a folder or wheel; empty: of `folder`, or installed."""
     folder: Path
     """The project's `environments/`."""
     overlays: Path

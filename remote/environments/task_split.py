@@ -125,8 +125,8 @@ class TaskSplit:
 
     @cached_property
     def _names(self) -> tuple[str, ...] | None:
-        """The environment's splits; empty where its option is any text, None without the option or where the
-        user has set it."""
+        """The environment's splits; empty where its option is any text, None without it or where the user set
+        it."""
         field = type(self._config).model_fields.get("split")
         if field is None or "split" in self._args:
             return None

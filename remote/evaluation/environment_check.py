@@ -44,8 +44,7 @@ _README = 20_000  # characters
 
 
 def report(request: LaunchRequest, check: bool, say: Say) -> dict[str, Any]:
-    """Install, load and describe the environment; with `check`, play episodes too. Raises
-    `EnvironmentMissing`."""
+    """Install, load and describe the environment; `check`: play it too. Raises `EnvironmentMissing`."""
     module = resolve.provide(resolve.place(request), say)
     from remote.evaluation.scripted_model import ScriptedModel, plausible
     from remote.rollouts.player import Rollouts  # imports verifiers: seconds
@@ -167,8 +166,7 @@ def _shown(value: Any) -> str:
 
 
 def _rewards(task: Any) -> list[dict[str, Any]]:
-    """The reward parts that the task's class declares; those that an episode adds are seen only in a
-    check."""
+    """The reward parts that the task's class declares; those that an episode adds are not known here."""
     return [
         {
             "name": hook.__name__,

@@ -30,8 +30,7 @@ SPEC_KEYS = (
     "vllm.enable_auto_tool_choice",
     "vllm.tool_call_parser",
 )
-"""Keys that decide the prompts, the replies and the set of tasks. The number of tasks and repeats may
-change."""
+"""Keys that decide prompts, replies and the set of tasks. The number of tasks and repeats may change."""
 
 
 def take_over(request: LaunchRequest, run_dir: Path, say: Callable[[str], None]) -> None:

@@ -147,8 +147,8 @@ class AttemptThread(threading.Thread):
             raise AttemptOver(f"the supervisor of {record.run_id} ended with code {code}")
 
     def _start(self) -> subprocess.Popen[bytes]:
-        """Start a supervisor in a session of its own: signals to the container are passed on by this
-        process."""
+        """Start a supervisor in a session of its own, since this process passes on the container's
+        signals."""
         env = {**os.environ, **pins.caches(str(self._place.cache)), "PYTHONPATH": str(self._place.project)}
         env[VOLUME] = self._request.outputs
         return subprocess.Popen(
@@ -161,8 +161,7 @@ class AttemptThread(threading.Thread):
         )
 
     def _answer(self, supervisor: subprocess.Popen[bytes]) -> RunRecord:
-        """Send the supervisor its document, and read its answer. Its stdin stays open while this process
-        lives."""
+        """Send the supervisor its document, and read its answer. Its stdin ends with this process."""
         document = {
             "request": self._request.model_dump(mode="json"),
             "head": self._head,
@@ -186,7 +185,7 @@ class AttemptThread(threading.Thread):
 
 
 class Committer(threading.Thread):
-    """Commits the volume at every checkpoint, when the record has changed, and every `COMMIT_EVERY`
+    """Commits the volume at every checkpoint, at every change of the record, and every `COMMIT_EVERY`
     seconds."""
 
     def __init__(self, run_dir: Path, commit: Callable[[], None]) -> None:

@@ -77,8 +77,7 @@ class Launch:
         return self.run_dir.write_record(record.model_copy(update={"identifiers": identifiers}))
 
     async def carry_out(self) -> int:
-        """Build the image, start the app and call its function; a failure is recorded. Returns the exit
-        code."""
+        """Build the image, start the app, call its function; a failure is recorded. Returns the exit code."""
         try:
             await self._start()
         except (asyncio.CancelledError, lifecycle.Stopped):

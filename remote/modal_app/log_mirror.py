@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from remote.contract.log_frames import Frame, encode_frame
+from remote.output.emitter import write_all
 
 CHUNK = 65536
 """Maximum number of bytes of the stream in a frame."""
@@ -51,13 +52,7 @@ class Mirror(threading.Thread):
         if end or (whole_lines and len(data) < CHUNK):
             data = data[:end]
         if data:
-            _write(self._out, encode_frame(Frame(self._attempt, self._position - self._offset, data)))
+            write_all(self._out, encode_frame(Frame(self._attempt, self._position - self._offset, data)))
             self._position += len(data)
             self._on_data(data)
         return bool(data)
-
-
-def _write(fd: int, text: str) -> None:
-    data = text.encode()
-    while data:
-        data = data[os.write(fd, data) :]

@@ -50,8 +50,7 @@ class Resumption(Launch):
                 return await self._call(ended, earlier_request, app, function)
 
     async def _ended(self) -> RunRecord:
-        """The volume's record of the run. Raises `BackendError` where it is not over, or never had a
-        machine."""
+        """The volume's record. Raises `BackendError` where the run is not over, or never had a machine."""
         run_id = self.request.run_id
         document = await self._calls.read_json(self.volume, f"{layout.run_path(run_id)}/{layout.RECORD}")
         if document is None:

@@ -78,8 +78,7 @@ async def _settle(run_dir: RunDir, document: dict[str, Any]) -> RunRecord:
 
 
 def _merged(staged: RunRecord, in_volume: RunRecord) -> RunRecord:
-    """The volume's record with ids and attempts' offsets of the staged one, whose stream may be longer than
-    the committed one."""
+    """The volume's record with the staged ids and offsets, since the staged stream may be longer."""
     ids = {name: staged.identifiers[name] for name in KNOWN_ON_MODAL if name in staged.identifiers}
     changes: dict[str, Any] = {"identifiers": {**in_volume.identifiers, **ids}}
     if len(staged.attempts) == len(in_volume.attempts):
@@ -109,8 +108,7 @@ def _complete(run_dir: RunDir, record: RunRecord, document: dict[str, Any]) -> N
 
 
 async def _take_events(run_dir: RunDir, volume: Any) -> None:
-    """Replace the staged events, which are the launcher's, by the volume's, which may have more than the
-    stream."""
+    """Replace the staged events, which are the launcher's, by the volume's."""
     path = str(layout.run_path(run_dir.path.name) / layout.EVENTS)
     in_volume = await calls.read(volume, path)
     if in_volume:
@@ -118,8 +116,7 @@ async def _take_events(run_dir: RunDir, volume: Any) -> None:
 
 
 def _collect_events(run_dir: Path) -> None:
-    """Rewrite `events.jsonl` from the stream, which has every event; events whose number does not increase
-    are left out."""
+    """Rewrite `events.jsonl` from the stream, without events whose number does not increase."""
     lines_of_events, last = [], -1
     with (run_dir / layout.STREAM).open(encoding="utf-8", errors="replace", newline="\n") as lines:
         for line in lines:

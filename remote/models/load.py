@@ -169,8 +169,8 @@ def _load_error(error: Exception, spec: ExperimentSpec, path: Path) -> ModelErro
 
 
 def damaged_advice(path: Path) -> str:
-    """What to do about a model that does not load; never to delete a user's files, which may be the only
-    copy."""
+    """What to do about a model that does not load. A user's own files may be the only copy: never delete
+    them."""
     from remote.models import builtin, hub
 
     if builtin.is_made_here(path):

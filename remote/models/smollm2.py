@@ -51,8 +51,7 @@ def make_smollm2(folder: Path, say: Callable[[str], None]) -> None:
 
 
 def find_gguf() -> Path:
-    """The package's file, found without importing the package, which would need llama.cpp. Raises
-    `ModelError`."""
+    """The package's file, without importing the package, which needs llama.cpp. Raises `ModelError`."""
     spec = importlib.util.find_spec(PACKAGE)
     for place in (spec.submodule_search_locations or []) if spec else []:
         if (Path(place) / FILE).is_file():

@@ -79,9 +79,14 @@ class Emitter:
         return self.emit(failure_event(error))
 
     def _write(self, text: str) -> None:
-        data = text.encode(errors="replace")
-        while data:
-            data = data[os.write(self._fd, data) :]
+        write_all(self._fd, text)
+
+
+def write_all(fd: int, text: str) -> None:
+    """Write a text to a descriptor, which may take it in parts."""
+    data = text.encode(errors="replace")
+    while data:
+        data = data[os.write(fd, data) :]
 
 
 def failure_event(error: VfmError) -> FailureEvent:

@@ -1,5 +1,4 @@
-"""Split the raw output of a process into lines: the last state of progress bars, the start of very long
-lines. Pure."""
+"""Split the output of a process into lines: the last state of progress bars, the start of long lines."""
 
 from __future__ import annotations
 

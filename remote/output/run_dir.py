@@ -80,8 +80,7 @@ def remove_temporaries(run_dir: Path) -> None:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether an error means that the disk is full, by its number or the messages of safetensors and
-    torch."""
+    """Whether the disk is full, by an error's number or the messages of safetensors and torch."""
     message = str(error)
     by_message = "No space left on device" in message or (
         "inline_container" in message and "unexpected pos" in message

@@ -16,8 +16,7 @@ _NOTICE = 5.0  # seconds between two calls of `waiting`
 
 
 def take(path: Path, patience: float = 0.0) -> int | None:
-    """Lock a file: its descriptor, or None where another process holds it for longer than `patience`
-    seconds."""
+    """Lock a file; returns its descriptor, or None where it stays locked for `patience` seconds."""
     fd = _open(path)
     deadline = time.monotonic() + patience
     while not _locked(fd):

@@ -47,8 +47,7 @@ class GuardedProcess:
             self.exited.wait(patience)
 
     def rss_bytes(self) -> int:
-        """Resident memory of the command and its descendants, in bytes; shared pages are counted several
-        times."""
+        """Resident memory of the command and its descendants, in bytes; shared pages count several times."""
         return sum(map(_rss, guardian.descendants(self._guardian.pid)))
 
     def _drain(self) -> None:

@@ -128,8 +128,8 @@ class Guardian:
                 self._codes[pid] = code if code >= 0 else 128 - code
 
     def _end_tree(self) -> None:
-        """Send SIGTERM to the remaining processes, orphans included, and SIGKILL after the grace, until none
-        is left."""
+        """SIGTERM to the remaining processes, orphans included, and SIGKILL after the grace, until none is
+        left."""
         self._stop = True
         deadline = time.monotonic() + self._grace
         signal_all(self._left(), signal.SIGTERM)

@@ -46,8 +46,7 @@ def who_killed(out_of_memory: bool | None) -> str:
 
 
 def _counters(root: Path) -> list[Path]:
-    """Files with counters, the most specific first: control groups version 2, version 1, the whole
-    machine."""
+    """Files with counters: of control groups version 2, of version 1, of the whole machine."""
     groups = root / "sys/fs/cgroup"
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()

@@ -54,8 +54,7 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def find_links(environ: Mapping[str, str]) -> list[str]:
-    """uv's options for the existing folders of PIP_FIND_LINKS; none with UV_FIND_LINKS, which they would
-    hide."""
+    """uv's options for the existing folders of PIP_FIND_LINKS, unless UV_FIND_LINKS is set."""
     if environ.get("UV_FIND_LINKS"):
         return []
     folders = [Path(word) for word in environ.get("PIP_FIND_LINKS", "").split()]

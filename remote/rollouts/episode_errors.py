@@ -48,8 +48,7 @@ def recorded(error: vf.Error, module: str, task: Any, trace: vf.Trace | None) ->
 
 
 def raised(error: BaseException, module: str) -> vf.Error:
-    """verifiers' record of an exception that it does not catch: `SystemExit`, `KeyboardInterrupt`, a
-    cancellation."""
+    """verifiers' record of an exception that it does not catch, such as `SystemExit` or a cancellation."""
     text = "".join(traceback.format_exception(error))
     message = str(error)
     if isinstance(error, SystemExit) and not isinstance(error, ProcessExit):

@@ -84,8 +84,7 @@ class Recorder:
             )
 
     def checkpoint(self, step: int, path: str, score: float | None = None, best: bool = False) -> None:
-        """Announce a checkpoint; `path` is relative to the run directory, `score` the held-out score of its
-        step."""
+        """Announce a checkpoint. `path`: in the run directory; `score`: the held-out score of its step."""
         self.emitter.emit(CheckpointEvent(step=step, path=path, score=score, best=best))
 
     def log_problems(self, scope: str, played: Sequence[Played]) -> None:

@@ -40,8 +40,7 @@ from remote.supervisor.verdict import (
 GRACE = 60.0
 """Seconds that a worker has to save after it was asked to stop."""
 PREEMPTED_GRACE = 12.0
-"""The same on preemption: Modal takes the machine 30 seconds after the signal, and the last commit needs
-some."""
+"""The same on preemption: Modal takes the machine 30 seconds after the signal, last commit included."""
 LEFTOVERS = 10.0
 """Seconds that other processes of a dead worker's group have to end by themselves."""
 
@@ -124,8 +123,7 @@ class Supervisor:
         )
 
     def _python(self) -> Path:
-        """Path of the image's Python. A request to stop interrupts a build, since there is nothing to
-        save."""
+        """Path of the image's Python. A request to stop interrupts a build."""
         override = os.environ.get("VFM_IMAGE_PYTHON")
         if self.home is None:
             return Path(override or sys.executable)

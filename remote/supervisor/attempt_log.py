@@ -125,8 +125,7 @@ def last_event_time(run_dir: Path) -> float:
 
 
 def _write_head(run_dir: Path, head: str) -> None:
-    """Write the launcher's part of stream and events, over what an attempt that was never committed has
-    left."""
+    """Write the launcher's part of stream and events, over what an uncommitted attempt has left."""
     for folder in (layout.LOGS, layout.ROLLOUTS, layout.CHECKPOINTS):
         (run_dir / folder).mkdir(exist_ok=True)
     (run_dir / layout.STREAM).write_text(head, encoding="utf-8", newline="")
@@ -135,8 +134,7 @@ def _write_head(run_dir: Path, head: str) -> None:
 
 
 def _restore_head(run_dir: Path, head: str) -> None:
-    """Write the launcher's part of the stream where the previous attempt's stream was lost with its
-    machine."""
+    """Write the launcher's part of the stream where the stream was lost with its machine."""
     if _size(run_dir / layout.STREAM) < len(head.encode()):
         (run_dir / layout.STREAM).write_text(head, encoding="utf-8", newline="")
 

@@ -30,7 +30,7 @@ from remote.contract.events import (
 from remote.contract.exit_codes import CANCELLED, TIMED_OUT
 from remote.contract.record import FINAL, LaunchRequest, Reached, Status, how_to_resume
 from remote.contract.spec import ExperimentSpec
-from remote.output.emitter import Emitter, failure_event
+from remote.output.emitter import Emitter, failure_event, write_all
 from remote.output.run_dir import RunDir, disk_error
 from remote.processes import oom
 
@@ -222,9 +222,7 @@ def restore_events(run_dir: Path, fd: int) -> int:
         lines = [RECORD_SEPARATOR + line for line in file]
     decoded = ((line, decode_line(line.rstrip("\n"))) for line in lines)
     missing = [line for line, event in decoded if not isinstance(event, str) and event.seq > known]
-    data = "".join(missing).encode(errors="replace")
-    while data:
-        data = data[os.write(fd, data) :]
+    write_all(fd, "".join(missing))
     return len(missing)
 
 
@@ -263,7 +261,7 @@ def _status(status: str) -> Status:
 
 
 def timed_out(request: LaunchRequest) -> VfmError:
-    """The last attempt took too long. The hint raises modal.timeout, or modal.retries where that is at its
+    """The last attempt took too long; the hint raises modal.timeout, or modal.retries if that is at its
     limit."""
     modal, longest = request.spec.modal, 86400
     key, old, new = "modal.timeout", modal.timeout, min(2 * modal.timeout, longest)
@@ -278,8 +276,7 @@ def timed_out(request: LaunchRequest) -> VfmError:
 
 
 def vanished(run_id: str, reached: Reached | None, last_line: str, written: float | None) -> VfmError:
-    """The processes of a run are gone without a verdict. `written`: when its log last grew, in Unix
-    seconds."""
+    """The processes of a run are gone without a verdict. `written`: Unix time of its log's last change."""
     return VfmError(
         f"the run was interrupted{_at(reached)}: its processes are gone (killed, or the machine restarted)",
         cause=_quote_log(last_line, written),

@@ -18,8 +18,7 @@ TIMEOUT = timedelta(days=1)
 
 
 class Ranks:
-    """One trainer among all. Every trainer creates it at the same point, once torch's process group
-    exists."""
+    """One trainer among all. Every trainer creates it at the same point, after torch's process group."""
 
     def __init__(self) -> None:
         together = dist.is_available() and dist.is_initialized()

@@ -219,8 +219,7 @@ _ALLOW_MORE = Hint("training.max_idle_steps says how many such steps are allowed
 
 
 def reward_weights(task: vf.Task[Any, Any, Any], played: Sequence[Played]) -> dict[str, float] | None:
-    """The weights of the reward parts that a task's class declares; None where the episodes have others
-    too."""
+    """The weights of a task's declared reward parts; None where the episodes have other parts too."""
     weights = {hook.__name__: float(getattr(hook, "_vf_weight", 1.0)) for hook in task.hooks("reward")}
     scored = {part for episode in played for part in episode.rewards}
     return weights if scored <= weights.keys() else None

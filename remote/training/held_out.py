@@ -32,8 +32,7 @@ class HeldOut:
         return training.eval_examples > 0 and (bool(between) or step >= training.steps)
 
     def play(self, step: int) -> float | None:
-        """Play the tasks with the current weights; returns their mean reward, None where there are no
-        tasks."""
+        """Play the tasks with the current weights; returns their mean reward, None without tasks."""
         if not self._tasks or step in self.scored:
             return self.scored.get(step)
         if step and self.before_play is not None:

@@ -34,8 +34,7 @@ from remote.processes.python_path import python_path
 from remote.training.gpu_placement import Placement, trainer_environment
 
 START, READY, SAVE = "start.json", "ready.json", "save"
-"""Files in the trainers' folder: what they start with; the server's URL, once it answers; save before
-ending."""
+"""Files in the trainers' folder: arguments; the server's URL once it answers; a request to save."""
 RENEW_SERVER = "renew-server"
 """Type of the event by which the first trainer asks for another start of the server; it goes no further."""
 SAVING = 50.0  # seconds that the first trainer has to save, of those that the supervisor gives the worker

@@ -82,8 +82,7 @@ class TrainingRun:
         return list(self.rollouts.tasks(held_out=True))
 
     def note(self, values: Mapping[str, float]) -> None:
-        """Add metrics to the current step, such as `{"category/simple": 0.4}`; they are charted like the
-        others."""
+        """Add metrics to the current step, such as `{"category/simple": 0.4}`, which are charted too."""
         self.recorder.note(values)
 
     def arguments(self, **changes: Any) -> GRPOConfig:

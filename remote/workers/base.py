@@ -121,8 +121,7 @@ class Worker(ABC):
         self.dir.write_record(self.dir.record().model_copy(update={"versions": versions()}))
 
     def _prepare(self) -> tuple[Future[None], Path]:
-        """Begin to install the environment, and find the model; returns the install and the model's
-        folder."""
+        """Begin to install the environment, and find the model; returns the install and the folder."""
         from remote.environments import resolve
         from remote.models.load import check_code, prepare_model
 
@@ -190,8 +189,7 @@ class Worker(ABC):
 
     @contextmanager
     def _thread_stacks(self) -> Iterator[IO[str]]:
-        """The file for the stacks of a process that is blocked for good; one that ends otherwise leaves
-        none."""
+        """The file for the stacks of a process that is blocked for good; otherwise it is removed."""
         path = self.dir.path / layout.THREAD_STACKS
         with path.open("w") as file:
             faulthandler.enable(file)
@@ -254,8 +252,7 @@ class Worker(ABC):
         self.emit.emit(EndEvent(status=status, exit_code=code))
 
     def _may_go_on(self, failure: VfmError) -> bool:
-        """Whether another attempt should follow: the server is lost, and this attempt has saved a later
-        step."""
+        """Whether another attempt should follow: the server is lost, and a later step was saved."""
         if failure.boundary != "vllm" or not os.environ.get(GOES_ON):
             return False
         newest = checkpoints.newest(self.dir.path)

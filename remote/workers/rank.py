@@ -94,7 +94,7 @@ class RunningServer:
         return not is_healthy(self.base_url, HEALTH)
 
     def renew(self) -> None:
-        """Have the worker restart it; returns once it answers. Where that fails, the worker ends this
+        """Have the worker restart it; returns once it answers. If that fails, the worker ends this
         process."""
         self._report.emit(UnknownEvent(data={"type": RENEW_SERVER, "proven": self._proven}))
         self._proven = False

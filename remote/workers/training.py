@@ -83,8 +83,7 @@ class Training(Worker):
             save_final(model, tokenizer, self.dir.path / layout.FINAL)
 
     def _script(self) -> Callable[[TrainingRun], None]:
-        """The training script of the request, which is copied to the run directory, or the built-in
-        training."""
+        """The request's training script, which is copied to the run directory, or the built-in training."""
         from remote.training.run import train
         from remote.training.script import Script
 
