@@ -30,7 +30,7 @@ from remote.contract.record import LaunchRequest
 from remote.modal_app.image_build import Building, users_image
 from remote.modal_app.launch import TOKENS, Launch
 from remote.output import redact
-from remote.output.answers import answer, answer_failure
+from remote.output.answers import answer, answer_failure, leave_caller
 from remote.output.emitter import Emitter
 from remote.output.run_dir import RunDir
 from remote.processes import lifecycle
@@ -53,10 +53,10 @@ async def launch(document: dict[str, Any]) -> int:
         if not isinstance(error, VfmError):
             error = BackendError("the launch was stopped before the run was on record")
         answer_failure(error)
-        _redirect(os.open(os.devnull, os.O_WRONLY))  # Modal's client takes a while to end.
+        leave_caller(os.open(os.devnull, os.O_WRONLY))  # Modal's client takes a while to end.
         return 1
     answer({"record": record.model_dump(mode="json")})
-    _leave_caller(run.run_dir.path)
+    _write_to_stream(run.run_dir.path)
     return await run.carry_out()
 
 
@@ -93,17 +93,11 @@ def _stop_on_sigterm() -> None:
     loop.add_signal_handler(signal.SIGTERM, stop)
 
 
-def _leave_caller(run_dir: Path) -> None:
+def _write_to_stream(run_dir: Path) -> None:
     """From here on stdout is the run's stream, and warnings of libraries go to a file beside it."""
     append = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     stream = os.open(run_dir / layout.STREAM, append)
-    _redirect(stream, os.open(run_dir / layout.LOGS / "launcher.log", append, 0o600))
-
-
-def _redirect(output: int, warnings: int | None = None) -> None:
-    null = os.open(os.devnull, os.O_RDONLY)
-    for fd, target in ((null, 0), (output, 1), (output if warnings is None else warnings, 2)):
-        os.dup2(fd, target)
+    leave_caller(stream, os.open(run_dir / layout.LOGS / "launcher.log", append, 0o600))
 
 
 async def build(python: str | None = None) -> int:

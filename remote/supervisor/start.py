@@ -17,7 +17,7 @@ from remote.contract import layout
 from remote.contract.errors import BackendError, ConfigError, DiskError, Hint, VfmError
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.output import redact
-from remote.output.answers import answer, answer_failure
+from remote.output.answers import answer, answer_failure, leave_caller
 from remote.output.run_dir import RunDir, as_disk_error, disk_error, sync
 from remote.processes import lifecycle
 from remote.processes.python_path import python_path
@@ -163,7 +163,4 @@ def start_in_container(document: dict[str, Any]) -> int:
 def _leave_launcher(record: RunRecord, run_dir: RunDir) -> None:
     """Answer with the record; from here on everything that is printed belongs to the run's stream."""
     answer({"record": record.model_dump(mode="json")})
-    stream = os.open(run_dir.path / layout.STREAM, os.O_WRONLY | os.O_APPEND)
-    null = os.open(os.devnull, os.O_RDONLY)
-    for fd, target in ((null, 0), (stream, 1), (stream, 2)):
-        os.dup2(fd, target)
+    leave_caller(os.open(run_dir.path / layout.STREAM, os.O_WRONLY | os.O_APPEND))
