@@ -15,6 +15,7 @@ from itertools import combinations
 from typing import Any
 
 from remote.contract.json_text import from_json
+from tui.settings import PACKAGES
 from tui.user.preferences import Mistake, Preferences, unknown
 
 _DEADLINE = 60.0  # seconds; on a machine under load importing everything may take ten
@@ -49,7 +50,8 @@ def list_names() -> KnownNames:
     """Run `tui/list_bindings.py` as a process. Takes a second or more. Raises `OSError`."""
     command = [sys.executable, "-m", "tui.list_bindings", "--json"]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=_DEADLINE, check=True)
+        # cwd: a folder called tui where the user works would be imported in place of this one.
+        done = subprocess.run(command, cwd=PACKAGES, capture_output=True, timeout=_DEADLINE, check=True)
     except subprocess.SubprocessError as error:
         lines = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip().splitlines()
         cause = lines[-1] if lines else error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tui.user.keymap import KnownBinding, KnownNames, list_names, mistakes
 from tui.user.preferences import Preferences
 
@@ -52,7 +54,10 @@ def test_unknown_names_are_told(tmp_path: Path) -> None:
     ]
 
 
-def test_the_app_says_what_it_has() -> None:
+def test_the_app_says_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tui").mkdir()  # a folder of the user's own that is called as ours
+    (tmp_path / "tui" / "__init__.py").write_text("raise RuntimeError('not this one')\n")
+    monkeypatch.chdir(tmp_path)
     known = list_names()
     quit_app = next(binding for binding in known.bindings if binding.id == "app.quit")
     assert (quit_app.keys, quit_app.description, quit_app.places) == ("ctrl+q", "Quit", ("VfmApp",))
