@@ -1,4 +1,4 @@
-"""The cloud that tests run against: see `cloud/`."""
+"""The cloud that tests run against, see `cloud/README.md`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.modal.cloud import Cloud
 
 @pytest.fixture
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    """A cloud that the environment leads to, in this process and in those that it starts."""
+    """A cloud, and the variables that lead this process and its children to it."""
     with Cloud(tmp_path / "cloud") as cloud:
         for name, value in cloud.env.items():
             monkeypatch.setenv(name, value)

@@ -10,7 +10,7 @@ from tui.backends.modal.backend import ModalBackend
 
 
 async def main() -> None:
-    """Watch it to its end."""
+    """Watch the run to its end."""
     home, env_file, outputs, run_id = sys.argv[1:]
     backend = ModalBackend(Path(home), Path(__file__).parents[2], {}, Path(env_file))
     [run] = [run for run in await backend.runs() if (run.outputs, run.run_id) == (outputs, run_id)]

@@ -1,8 +1,8 @@
 """`make smoke-modal`: the smallest real job on Modal, for people who have an account.
 
-Says what it costs and asks first. Then it launches two steps of a tiny random model on a T4 with the real
-`vfm`, leaves it, joins it again, fetches what came out, and stops a second run; each check is told as it is
-made. Nothing here knows a server of ours: it takes whatever Modal the environment names.
+Shows the price and asks first. Then it launches two steps of a tiny random model on a T4 with the real `vfm`,
+leaves the run, joins it again, fetches its files, and stops a second run; each check is printed. It uses the
+Modal that the environment names.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ TIMEOUT = 3600.0
 
 
 class Failed(Exception):
-    """A check that did not hold, in words."""
+    """A check that did not hold."""
 
 
 @dataclass
 class Smoke:
-    """The story, and what its checks found."""
+    """The checks, in order, and what they share."""
 
     folder: Path
     runs: list[str] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Smoke:
     """Whether every run is known to have ended."""
 
     def price(self) -> str:
-        """What one run costs at most, by the plan."""
+        """What the runs cost at most, by the plan."""
         plan = json.loads(vfm("launch", CONFIG, *_launch("training.steps=2"), "--dry-run", "--json").stdout)
         hourly, seconds = plan["usd_per_hour"], plan["spec"]["modal"]["timeout"]
         if hourly is None:
@@ -58,7 +58,7 @@ class Smoke:
         )
 
     def launches(self) -> str:
-        """A detached launch gives the run's id, and the run shows in the list."""
+        """A detached launch prints the run's id, and the run is in the list."""
         self.runs.append(_launched("training.steps=2"))
         listed = [run["run_id"] for run in json.loads(vfm("runs", "--json").stdout)]
         _check(self.runs[0] in listed, f"{self.runs[0]} is not among `vfm runs`")
@@ -114,7 +114,7 @@ class Smoke:
 
 
 def vfm(*words: str, codes: tuple[int, ...] = (0,)) -> subprocess.CompletedProcess[str]:
-    """A `vfm` command to its end. Raises `Failed` on an exit code that is not one of these."""
+    """Run a `vfm` command to its end. Raises `Failed` on any exit code but these."""
     done = subprocess.run(
         [str(VFM), *words], cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT, check=False
     )
@@ -134,7 +134,7 @@ def _launched(*sets: str) -> str:
 
 
 def _watch_and_kill(run: str) -> list[str]:
-    """The first lines of a run up to its training, by a watcher that is then killed."""
+    """The lines of a run up to its training, by a watcher that is then killed."""
     seen: list[str] = []
     with subprocess.Popen(
         [str(VFM), "logs", run, "--follow"], cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -159,7 +159,7 @@ def _check(holds: bool, otherwise: str) -> None:
 
 
 def main(words: list[str]) -> int:
-    """Every check in order; the exit code says whether all held."""
+    """Make every check; the exit code says whether all held."""
     with tempfile.TemporaryDirectory(prefix="vfm-smoke-") as folder:
         smoke = Smoke(Path(folder))
         print(smoke.price(), flush=True)

@@ -1,6 +1,6 @@
-"""The app over Modal, through real keys: whole stories, with every fault of the cloud somewhere in them.
+"""The app with runs on Modal, by real keys: whole stories with every fault of the cloud in them.
 
-Nothing hangs, nothing is lost, and whatever goes wrong is told with what to do about it.
+Nothing hangs, nothing is lost, and every failure is shown with what to do about it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def bench(tmp_path: Path) -> Iterator[ModalBench]:
 
 
 class Desk:
-    """One session of the app after another, all with the same home and the same cloud."""
+    """Sessions of the app, one after another, with the same home and cloud."""
 
     def __init__(self, bench: ModalBench, folder: Path) -> None:
         self.bench, self.folder = bench, folder
@@ -77,18 +77,18 @@ class Desk:
             yield Shown(app, pilot, self)
 
     def there(self, run: RunRecord) -> bytes:
-        """All that a run has said, as its volume has it."""
+        """A run's output, in its volume."""
         path = self.bench.cloud.volumes_dir / run.outputs / layout.run_path(run.run_id)
         return (path / layout.STREAM).read_bytes()
 
     @property
     def finished(self) -> bool:
-        """Whether the cloud has nothing to do any more."""
+        """Whether the cloud has no unfinished inputs."""
         return all(not call.unfinished for call in self.bench.cloud.calls.values())
 
 
 class Shown:
-    """What a person sees and does."""
+    """A session: the screen, and a user's keys."""
 
     def __init__(self, app: VfmApp, pilot: Pilot[None], desk: Desk) -> None:
         self.app, self.pilot, self.desk = app, pilot, desk
@@ -102,16 +102,16 @@ class Shown:
 
     @property
     def words(self) -> str:
-        """The same in one line: what is wrapped can be found too."""
+        """The screen's text in one line, so that wrapped text is found."""
         return " ".join(self.picture.split())
 
     async def until(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait for it; in vain, what there is to be seen tells why."""
+        """Wait for a condition; fails with a picture of the screen."""
         await until(condition, what, shows=lambda: self.picture)
         await self.pilot.pause()
 
     async def sees(self, *words: str) -> None:
-        """Wait until all of it is on the screen."""
+        """Wait until all of these texts are on the screen."""
         await self.until(lambda: all(word in self.words for word in words), str(words))
 
     async def on(self, kind: type[Any]) -> Any:
@@ -120,20 +120,20 @@ class Shown:
         return self.app.screen
 
     async def launch(self, **spec: Any) -> RunRecord:
-        """A run on Modal, and its screen."""
+        """Launch a run on Modal and open its screen."""
         client = await self.app.connect()
         run = await client.backend("modal").launch(request(**spec))
         await self.open(run)
         return run
 
     async def open(self, run: RunRecord) -> None:
-        """The run's screen over home."""
+        """Open a run's screen."""
         self.app.post_message(requests.RunRequested(run.run_id))
         await self.on(RunScreen)
         await self.sees("1 logs")
 
     def no_trouble(self) -> bool:
-        """Whether nothing keeps Modal from answering."""
+        """Whether no fault keeps Modal from answering."""
         return "! modal" not in self.words
 
     @property
@@ -143,7 +143,7 @@ class Shown:
         return [line.text for line in rows.read(0, len(rows))]
 
     async def ends(self, status: str) -> RunRecord:
-        """Wait until the run that is watched is over; gives its record."""
+        """Wait until the watched run is over; returns its record."""
         screen = self.app.screen
         assert isinstance(screen, RunScreen)
         live = screen._live
@@ -163,7 +163,7 @@ def desk(bench: ModalBench, tmp_path: Path) -> Iterator[Desk]:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection that died in silence is noticed within a second, not within twenty."""
+    """Shorten the deadlines: a dead connection is noticed within a second."""
     for name in ("STREAM", "OUTCOME"):
         monkeypatch.setattr(watch, name, 0.5)
     for module in (app_logs, calls):
@@ -213,7 +213,7 @@ async def test_from_the_form_to_the_files_with_every_line_once(
 
 
 async def files_of(shown: Shown, run: RunRecord, out: Path) -> None:
-    """Look at the run's files, and bring one here, from a volume that is slow and cuts blocks short."""
+    """Look at the run's files and download one, from a slow volume that truncates blocks."""
     faults, path = shown.desk.faults, f"{layout.run_path(run.run_id)}/{layout.STREAM}"
     faults.block_delay, faults.truncate_blocks = 0.2, 1
     shown.app.post_message(requests.FilesRequested("modal", run.outputs, path))
@@ -275,7 +275,7 @@ async def test_without_modal_the_rows_are_there_and_this_machine_goes_on(desk: D
 
 
 async def refused(shown: Shown) -> None:
-    """Try to launch on a Modal that is not there."""
+    """Try to launch while Modal cannot be reached."""
     shown.app.post_message(requests.LaunchRequested(CONFIG, backend="modal"))
     form = await shown.on(LaunchScreen)
     await shown.until(lambda: form.is_settled, "the plan")

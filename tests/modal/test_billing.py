@@ -1,4 +1,4 @@
-"""What Modal billed for a run, asked of a server of its protocol by the real client."""
+"""The billed costs of a run, by the real client."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ BEGAN = time.time() // HOUR * HOUR - 5 * HOUR
 
 
 def run(**fields: Any) -> RunRecord:
-    """A run of an hour and a half, over for a while."""
+    """A run that took an hour and a half and is over."""
     names = {"kind": "train", "backend": "modal", "environment": "e", "model": "m", "outputs": "v"}
     times = {"created": BEGAN + 1800, "ended": BEGAN + 1800 + 5400, "status": "done"}
     return RunRecord(**{"run_id": "mine", **names, **times, "identifiers": {"app": "ap-mine"}, **fields})
 
 
 def line(app: str, hour: int, cost: str, **tags: str) -> pb.WorkspaceBillingReportItem:
-    """An hour of an app on the bill."""
+    """A line of the report: an hour of an app."""
     made = pb.WorkspaceBillingReportItem(object_id=app, cost=cost, tags=tags)
     made.interval.FromSeconds(int(BEGAN) + hour * HOUR)
     return made

@@ -1,4 +1,4 @@
-"""A block from a store that answers badly: only what is whole and verified is taken."""
+"""A block from a store that answers badly: only a whole and verified one is taken."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GONE = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
 
 
 class Store:
-    """A store of blocks that gives each connection its answers, and then closes it."""
+    """A store of blocks that sends each connection its answers, and then closes it."""
 
     def __init__(self, *connections: list[bytes]) -> None:
         self._connections = list(connections)

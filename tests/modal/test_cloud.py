@@ -1,4 +1,4 @@
-"""The cloud itself, asked by the real client: what goes well and what goes wrong looks as at Modal."""
+"""The cloud itself, by the real client: success and failure look as they do at Modal."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ DEEP = "import subprocess\nsubprocess.Popen(['setsid', 'sleep', '77'])\n"
 
 @dataclass
 class Bench:
-    """A detached app of one function that does what it is told."""
+    """A detached app of one function, which runs the code that it is called with."""
 
     cloud: Cloud
     app: modal.App
@@ -47,7 +47,7 @@ class Bench:
         return call
 
     async def busy(self, code: str = BUSY, **options: Any) -> modal.FunctionCall[Any]:
-        """As `spawn`, and wait until it says that it is busy."""
+        """As `spawn`, and wait until it prints `busy`."""
         call = await self.spawn(code, **options)
         before = self.text.count("busy")
         await until(lambda: self.text.count("busy") > before, "the function's first word")
@@ -55,7 +55,7 @@ class Bench:
 
     @property
     def text(self) -> str:
-        """What the app's containers wrote."""
+        """The output of the app's containers."""
         return "".join(one.items[0].data for one in self.cloud.apps[self.app_id].log.batches if one.task_id)
 
     @property
@@ -65,18 +65,18 @@ class Bench:
         return self.app.app_id
 
     def call(self, call: modal.FunctionCall[Any]) -> Call:
-        """What the cloud knows of a call."""
+        """A call as the cloud knows it."""
         return self.cloud.calls[call.object_id]
 
     async def streamed(self) -> list[str]:
-        """Every message of the app's live log, to its end."""
+        """The messages of the app's live log, to its end."""
         async with asyncio.timeout(DEADLINE):
             return [entry.message async for entry in self.app.logs.stream.aio() if entry.context_ids]
 
 
 @asynccontextmanager
 async def running(cloud: Cloud, **options: Any) -> AsyncIterator[Bench]:
-    """A bench whose app runs; it goes on alone when it is left."""
+    """A bench whose app runs, and goes on without its client."""
     app = modal.App("tests", tags={"run": "one"})
 
     @app.function(serialized=True, name="work", **options)
@@ -374,7 +374,7 @@ def _works(pid: int) -> bool:
 
 
 def _places() -> list[str]:
-    """The folders that processes of this machine work in."""
+    """The working directories of this machine's processes."""
     found = []
     for place in Path("/proc").glob("[0-9]*/cwd"):
         with suppress(OSError):

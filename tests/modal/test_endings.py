@@ -1,4 +1,4 @@
-"""Runs that end without a word of their own are settled from what Modal says of them, once it is certain."""
+"""Runs that end without writing their end are completed from what Modal knows of them."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def there(bench: ModalBench, run: RunRecord) -> Path:
 
 
 def on_record(bench: ModalBench, run: RunRecord) -> RunRecord:
-    """What its volume says of the run."""
+    """The run's record in its volume."""
     return RunRecord.model_validate_json((there(bench, run) / layout.RECORD).read_bytes())
 
 
 async def waiting(bench: ModalBench, folder: Path, **modal: object) -> tuple[ModalBackend, RunRecord]:
-    """A run whose worker has said a line and waits."""
+    """A run whose worker has printed a line and waits."""
     ready = folder / "ready"
     backend = bench.backend(f"lines:1 touch:{ready} wait:{folder / 'go'} end:done")
     run = await backend.launch(request(modal={"retries": 0, **modal}))

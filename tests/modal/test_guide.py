@@ -1,7 +1,7 @@
-"""Every `modal run …` of the guide, word for word, through Modal's own program: the third door.
+"""Every `modal run …` of the guide, word for word, by Modal's own program.
 
 The workers are scripted, all else is real: `modal run`, the launcher, Modal's container entry point, the
-supervisor. The project has stand-ins for the guide's environments, since nothing is installed here.
+supervisor. The project has stand-ins for the guide's environments, since nothing is installed.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Shell:
         return self.folder / "project"
 
     def dotenv(self, script: str) -> None:
-        """What runs get of this machine: names, a key, and here the worker's script."""
+        """The `.env` that runs get: names, a key, and the worker's script."""
         worker = shlex.join([sys.executable, str(WORKER)])
         lines = {"EXPERIMENTER": "ann", "EXPERIMENT_NAME": "guide", "WANDB_API_KEY": "hush-hush"}
         lines |= {"VFM_WORKER": worker, "VFM_SCRIPT": script, "VFM_IMAGE_PYTHON": sys.executable}
@@ -86,7 +86,7 @@ class Shell:
         (self.project / ".env").write_text(text)
 
     def start(self, line: str, cwd: Path | None = None) -> subprocess.Popen[str]:
-        """A command line as the guide writes it, going on by itself."""
+        """Start a command line of the guide."""
         words = shlex.split(line)
         at = next(index for index, word in enumerate(words) if word in ("modal", "vfm"))
         names = dict(word.split("=", 1) for word in words[:at])
@@ -105,7 +105,7 @@ class Shell:
         return child
 
     def __call__(self, line: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        """A command line, to its end."""
+        """Run a command line to its end."""
         child = self.start(line, cwd)
         out, err = child.communicate(timeout=DEADLINE)
         assert "Traceback" not in out + err, out + err
@@ -113,12 +113,12 @@ class Shell:
         return subprocess.CompletedProcess(line, child.returncode, out, err)
 
     def all(self, lines: list[str], cwd: Path | None = None) -> dict[str, subprocess.CompletedProcess[str]]:
-        """Several at a time, to their ends."""
+        """Run several at once, to their ends."""
         with ThreadPoolExecutor(3) as pool:
             return dict(zip(lines, pool.map(lambda line: self(line, cwd), lines), strict=True))
 
     def run_dir(self, said: str) -> Path:
-        """The run that a command says it has started, in its volume."""
+        """The directory, in its volume, of the run that a command has started."""
         run_id = said.split("Run ", 1)[1].split()[0]
         return next(self.cloud.volumes_dir.glob(f"*/runs/{run_id}"))
 
@@ -156,7 +156,7 @@ def test_every_command_line_of_the_guide(shell: Shell) -> None:
 
 
 def record_of(run_dir: Path) -> RunRecord:
-    """A run's record as it stands in the volume."""
+    """A run's record in its volume."""
     return RunRecord.model_validate_json((run_dir / "record.json").read_bytes())
 
 

@@ -1,4 +1,4 @@
-"""The launcher and the container over a cloud of our own: real client, real containers, scripted workers."""
+"""The launcher and the container on the tests' cloud: real client, real containers, scripted workers."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ OUTPUTS, CACHE = "verifiers-outputs-ann-tests", "verifiers-cache-ann-tests"
 
 @dataclass
 class Desk:
-    """Where launchers are started, and what they leave behind."""
+    """A home with launchers and what they leave behind."""
 
     cloud: Cloud
     home: Path
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def start(self, document: dict[str, Any], *arguments: str) -> dict[str, Any]:
-        """A launcher, as the backend starts it; gives its answer."""
+        """Start a launcher as the backend does; returns its answer."""
         child = subprocess.Popen(
             [sys.executable, "-m", "remote.modal_app.launcher", *arguments],
             stdin=subprocess.PIPE,
@@ -62,7 +62,7 @@ class Desk:
     def launch(
         self, script: str, env: dict[str, str] | None = None, source: str = "", **spec: dict[str, Any]
     ) -> Run:
-        """A run that is on record, and whose launcher goes on by itself."""
+        """A run whose record is written, and whose launcher goes on."""
         request = LaunchRequest(
             run_id=new_run_id("vf_x"),
             spec=ExperimentSpec.model_validate(spec),
@@ -83,7 +83,7 @@ class Desk:
         return Run(self, request)
 
     def over(self) -> None:
-        """Wait for the launchers."""
+        """Wait until the launchers have ended."""
         for child in self.started:
             child.wait(DEADLINE)
 
@@ -123,7 +123,7 @@ class Run:
         return [one for one in self.desk.cloud.containers.values() if one.process is not None and one.running]
 
     def frames(self) -> dict[int, bytes]:
-        """What the app's log holds of each attempt's part."""
+        """Each attempt's output, from the frames in the app's log."""
         (app,) = self.desk.cloud.apps.values()
         parts: dict[int, bytes] = {}
         for item in FrameReader().feed(app.log.text):

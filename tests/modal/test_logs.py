@@ -1,4 +1,4 @@
-"""A run's journal here is, byte for byte, what the run wrote there, whatever becomes of its logs."""
+"""The copy of a run's output is, byte for byte, what the run wrote, whatever happens to its logs."""
 
 from __future__ import annotations
 
@@ -32,44 +32,44 @@ def bench(tmp_path: Path) -> Iterator[ModalBench]:
     bench.close()
 
 
-class Told:
-    """A run whose worker says some lines, waits for a word, says some more, waits again, and ends."""
+class ScriptedRun:
+    """A run whose worker prints lines, waits for `go_on`, prints more, waits again, and ends."""
 
     def __init__(self, bench: ModalBench, folder: Path) -> None:
         self.bench, self._folder = bench, folder
         names = [f"wait:{folder / name}" for name in ("more", "end")]
         self.backend = bench.backend(f"lines:300 {names[0]} lines:300 pause:0.3 lines:5 {names[1]} end:done")
-        self.run: RunRecord
+        self.record: RunRecord
 
     async def launch(self) -> None:
-        """Until its first lines are here."""
-        self.run = await self.backend.launch(request())
+        """Launch it."""
+        self.record = await self.backend.launch(request())
 
-    def say(self, name: str) -> None:
-        """Let the worker go on: `more`, `end`."""
+    def go_on(self, name: str) -> None:
+        """Let the worker go on to `more` or `end`."""
         (self._folder / name).touch()
 
     @property
-    def there(self) -> bytes:
-        """What the run has written."""
-        path = self.bench.cloud.volumes_dir / self.run.outputs / layout.run_path(self.run.run_id)
+    def written(self) -> bytes:
+        """The run's output, in its volume."""
+        path = self.bench.cloud.volumes_dir / self.record.outputs / layout.run_path(self.record.run_id)
         return (path / layout.STREAM).read_bytes()
 
-    def here(self, backend: ModalBackend | None = None) -> bytes:
-        """What is in the journal."""
-        path = (backend or self.backend).log_path(self.run)
+    def copied(self, backend: ModalBackend | None = None) -> bytes:
+        """The copy of it on this machine."""
+        path = (backend or self.backend).log_path(self.record)
         return path.read_bytes() if path.exists() else b""
 
 
 @pytest.fixture
-def told(bench: ModalBench, tmp_path: Path) -> Told:
+def run(bench: ModalBench, tmp_path: Path) -> ScriptedRun:
     """Such a run, not launched yet."""
-    return Told(bench, tmp_path)
+    return ScriptedRun(bench, tmp_path)
 
 
 @asynccontextmanager
 async def watching(backend: ModalBackend, run: RunRecord) -> AsyncIterator[asyncio.Task[None]]:
-    """Somebody watches the run, for as long as the body lasts."""
+    """Watch the run while the body lasts."""
 
     async def look() -> None:
         async with aclosing(backend.watch(run)) as sizes:  # type: ignore[type-var]
@@ -84,9 +84,9 @@ async def watching(backend: ModalBackend, run: RunRecord) -> AsyncIterator[async
         await asyncio.gather(task, return_exceptions=True)
 
 
-def has(told: Told, last: bytes, times: int = 1) -> Callable[[], bool]:
-    """Whether a line is in the journal so many times."""
-    return lambda: told.here().count(last) == times
+def has(run: ScriptedRun, last: bytes, times: int = 1) -> Callable[[], bool]:
+    """A condition: a line is in the copy so many times."""
+    return lambda: run.copied().count(last) == times
 
 
 def disturb(faults: Faults) -> None:
@@ -110,19 +110,19 @@ def drop_for_ever(faults: Faults) -> None:
 
 @pytest.mark.parametrize("fault", [disturb, drop, drop_everything, drop_for_ever])
 async def test_no_line_is_lost_and_none_doubled(
-    told: Told, fault: Callable[[Faults], None], monkeypatch: pytest.MonkeyPatch
+    run: ScriptedRun, fault: Callable[[Faults], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "REFRESH", 1.0)
-    await told.launch()
-    async with watching(told.backend, told.run) as looking:
-        await until(has(told, b"line 299\n"), "the first lines")
-        fault(told.bench.cloud.faults)
-        told.say("more")
-        await until(has(told, b"line 4\n", 3), "the last lines, while the run goes on")
-        told.say("end")
+    await run.launch()
+    async with watching(run.backend, run.record) as looking:
+        await until(has(run, b"line 299\n"), "the first lines")
+        fault(run.bench.cloud.faults)
+        run.go_on("more")
+        await until(has(run, b"line 4\n", 3), "the last lines, while the run goes on")
+        run.go_on("end")
         await asyncio.wait_for(looking, 20)
-    assert told.here() == told.there
-    assert b"missing" not in told.there
+    assert run.copied() == run.written
+    assert b"missing" not in run.written
 
 
 def test_bytes_are_called_lost_only_once_their_volume_was_committed() -> None:
@@ -132,52 +132,52 @@ def test_bytes_are_called_lost_only_once_their_volume_was_committed() -> None:
 
 @pytest.mark.parametrize("cut", ["reset", "refuse", "stall", "silent end"])
 async def test_a_run_that_ends_while_it_cannot_be_heard_is_complete(
-    told: Told, cut: str, monkeypatch: pytest.MonkeyPatch
+    run: ScriptedRun, cut: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("STREAM", "OUTCOME"):
         monkeypatch.setattr(watch, name, 0.5)
     for module in (app_logs, calls):
         monkeypatch.setattr(module, "CALL_SECONDS", 2.0)
-    faults = told.bench.cloud.faults
-    await told.launch()
-    async with watching(told.backend, told.run) as looking:
-        await until(has(told, b"line 299\n"), "the first lines")
+    faults = run.bench.cloud.faults
+    await run.launch()
+    async with watching(run.backend, run.record) as looking:
+        await until(has(run, b"line 299\n"), "the first lines")
         if cut == "reset":
             faults.reset()
         elif cut == "silent end":
             faults.silent_end = True
         else:
             faults.network = "refuse" if cut == "refuse" else "stall"
-        told.say("more")
-        told.say("end")
+        run.go_on("more")
+        run.go_on("end")
         await until(
-            lambda: all(not call.unfinished for call in told.bench.cloud.calls.values()), "the run's end"
+            lambda: all(not call.unfinished for call in run.bench.cloud.calls.values()), "the run's end"
         )
         faults.network = "open"
         await asyncio.wait_for(looking, 30)
-    assert told.here() == told.there
-    assert (await told.backend.status(told.run)).status == "done"
+    assert run.copied() == run.written
+    assert (await run.backend.status(run.record)).status == "done"
 
 
-async def test_a_watcher_that_is_killed_leaves_a_journal_that_another_goes_on_with(told: Told) -> None:
-    told.bench.cloud.faults.log_pieces = 300
-    await told.launch()
+async def test_a_watcher_that_is_killed_leaves_a_copy_that_another_continues(run: ScriptedRun) -> None:
+    run.bench.cloud.faults.log_pieces = 300
+    await run.launch()
     for last in (b"line 40\n", b"line 299\n"):
-        follower = await started(told)
-        await until(lambda last=last: last in told.here(), "the other program's journal")
+        follower = await started(run)
+        await until(lambda last=last: last in run.copied(), "the other program's copy")
         follower.send_signal(signal.SIGKILL)
         await follower.wait()
-    follower = await started(told)
-    told.say("more")
-    told.say("end")
-    await asyncio.gather(lines(told.backend, told.run), asyncio.wait_for(follower.wait(), 20))
+    follower = await started(run)
+    run.go_on("more")
+    run.go_on("end")
+    await asyncio.gather(lines(run.backend, run.record), asyncio.wait_for(follower.wait(), 20))
     assert follower.returncode == 0
-    assert told.here() == told.there
+    assert run.copied() == run.written
 
 
-async def started(told: Told) -> asyncio.subprocess.Process:
-    """Another program that watches the run, into the same journal."""
-    words = (told.bench.home, told.bench.env_file, told.run.outputs, told.run.run_id)
+async def started(run: ScriptedRun) -> asyncio.subprocess.Process:
+    """Start another program that watches the run, into the same copy."""
+    words = (run.bench.home, run.bench.env_file, run.record.outputs, run.record.run_id)
     return await asyncio.create_subprocess_exec(
         sys.executable,
         str(FOLLOWER),
@@ -187,17 +187,17 @@ async def started(told: Told) -> asyncio.subprocess.Process:
     )
 
 
-async def test_another_machine_has_all_of_a_run_that_goes_on(told: Told, tmp_path: Path) -> None:
-    await told.launch()
-    async with watching(told.backend, told.run):
-        await until(has(told, b"line 299\n"), "the first lines")
-    other = ModalBackend(tmp_path / "other", PROJECT, {}, told.bench.env_file)
-    [run] = await other.runs()
-    assert (run.run_id, run.status) == (told.run.run_id, "running")
-    async with watching(other, run) as looking, watching(told.backend, told.run) as also:
-        await until(lambda: b"line 299\n" in told.here(other), "the first lines, there")
-        told.say("more")
-        told.say("end")
+async def test_another_machine_has_all_of_a_run_that_goes_on(run: ScriptedRun, tmp_path: Path) -> None:
+    await run.launch()
+    async with watching(run.backend, run.record):
+        await until(has(run, b"line 299\n"), "the first lines")
+    other = ModalBackend(tmp_path / "other", PROJECT, {}, run.bench.env_file)
+    [found] = await other.runs()
+    assert (found.run_id, found.status) == (run.record.run_id, "running")
+    async with watching(other, found) as looking, watching(run.backend, run.record) as also:
+        await until(lambda: b"line 299\n" in run.copied(other), "the first lines, there")
+        run.go_on("more")
+        run.go_on("end")
         await asyncio.wait_for(asyncio.gather(looking, also), 20)
-    assert told.here(other) == told.here() == told.there
-    assert [found.status for found in await other.runs()] == ["done"]
+    assert run.copied(other) == run.copied() == run.written
+    assert [again.status for again in await other.runs()] == ["done"]

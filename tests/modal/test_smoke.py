@@ -1,4 +1,4 @@
-"""`make smoke-modal` against the cloud: its story works, it asks first, and what does not hold is told."""
+"""`make smoke-modal` on the tests' cloud: it asks first, its checks hold, and one that does not is named."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Volumes over a network that fails, servers that lie, and a `vfm get` that is killed.
+"""Transfers over a network that fails, from servers that lie, and by a `vfm get` that is killed.
 
-What every backend's volumes do is in `tests/backends/test_every_backend.py`.
+`tests/backends/test_every_backend.py` has what holds for every backend's volumes.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def big(cloud: Cloud) -> bytes:
 
 @pytest.fixture
 def volumes(cloud: Cloud) -> ModalVolumes:
-    """The volumes as this user sees them; blocks that are silent for half a second are lost."""
+    """The volumes; a connection without a byte for half a second is given up."""
     return ModalVolumes(Session(), silence=0.5)
 
 

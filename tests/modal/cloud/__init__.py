@@ -1,8 +1,7 @@
 """A server of Modal's protocol on this machine, for tests: real clients, real containers.
 
-`Cloud` (`server.py`) is the door; `python -m tests.modal.cloud` runs one by hand. Volumes are folders of
-plain files, functions run in processes by Modal's own container entry point, logs are what those print.
-Nothing here knows what the functions are: this is Modal's part and no part of the product.
+`Cloud` (`server.py`) is the whole of it; README.md says what it serves. Nothing in it knows this project: it
+stands for Modal alone.
 """
 
 from tests.modal.cloud.faults import Faults

@@ -1,4 +1,4 @@
-"""Run a cloud by hand: prints what a client's environment needs, serves until Ctrl-C."""
+"""Serves a cloud until Ctrl-C, and prints the variables that lead a client to it."""
 
 import signal
 import sys

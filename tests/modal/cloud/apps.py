@@ -1,4 +1,4 @@
-"""Apps: created, published, looked up, listed, left by their client, stopped."""
+"""Apps: create, publish, look up, list, disconnect, stop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.modal.cloud.wire import EMPTY, Empty
 
 
 class Apps:
-    """The apps' RPCs, all but logs."""
+    """The RPCs of apps, without their logs."""
 
     def __init__(self, state: State, scheduler: Scheduler) -> None:
         self._state = state

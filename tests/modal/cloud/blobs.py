@@ -1,6 +1,6 @@
 """The HTTP side: contents that are too large for messages, and the blocks of volumes' files.
 
-Every address holds a token; what it stands for is kept here.
+Every address has a token of its own.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _CHUNK = 1 << 18
 
 @dataclass
 class Piece:
-    """A part of a file; `size` 0 where it is to be written. `bare`: without the zeros at its end."""
+    """A part of a file, or a file to be written (`size` 0). bare: sent without the zeros at its end."""
 
     path: Path
     start: int = 0
     size: int = 0
     bare: bool = False
     held: bytes | None = None
-    """What it was when it was asked for, where the file is small: Modal's blocks never change."""
+    """The contents at the time of the request, for a small file: Modal's blocks never change."""
 
 
 class Blobs:
-    """BlobCreate, BlobGet, and the addresses that they and the volumes give out."""
+    """The RPCs of large contents, and the addresses of all contents and blocks."""
 
     def __init__(self, state: State, faults: Faults) -> None:
         self._state = state
@@ -47,7 +47,7 @@ class Blobs:
         self._runner: web.AppRunner | None = None
         self._port = 0
         self.public_port = 0
-        """The port that clients use; containers go straight to ours."""
+        """The port that clients use; containers use this one's."""
 
     async def start(self) -> int:
         """Listen; returns the port."""
@@ -62,17 +62,17 @@ class Blobs:
         return self._port
 
     async def stop(self) -> None:
-        """Let go of the port."""
+        """Close the port."""
         if self._runner is not None:
             await self._runner.cleanup()
 
     @property
     def have_digests(self) -> bool:
-        """Whether blocks say what they are; only such a block may come without the zeros at its end."""
+        """Whether blocks name their digest; only such a block may be sent without the zeros at its end."""
         return self._faults.block_digests
 
     def url(self, piece: Piece) -> str:
-        """An address to read or write the piece, for whoever asks at this moment."""
+        """An address to read or write the piece, for the caller of the present RPC."""
         token = secrets.token_urlsafe(16)
         self._pieces[token] = piece
         return f"http://127.0.0.1:{self._port if caller.get() else self.public_port}/{token}"
@@ -131,7 +131,7 @@ class Blobs:
         return response
 
     def _now(self, fault: str) -> bool:
-        """Whether a fault that is counted happens now."""
+        """Whether a fault of a limited number happens now."""
         left = int(getattr(self._faults, fault))
         setattr(self._faults, fault, max(0, left - 1))
         return left > 0

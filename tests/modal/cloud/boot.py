@@ -1,7 +1,7 @@
-"""What a container's process runs: it has Modal ready, waits for its job, then becomes Modal's entry point.
+"""The program of a container's process: imports Modal, waits for its job, then becomes Modal's entry point.
 
-Runs as a file with `python -P`, outside the project, so that nothing but what was uploaded can be imported.
-The job is one line of JSON on stdin; a cloud that goes takes its containers along by closing that pipe.
+It runs as a file with `python -P`, outside the project, so that only uploaded files can be imported. The job
+is one line of JSON on stdin; the pipe's end is the container's end.
 """
 
 import json
@@ -17,14 +17,14 @@ ENTRY = "modal._container_entrypoint"
 
 
 def end_with(pipe: int) -> None:
-    """End everything here when the cloud is gone."""
+    """End this process group when the cloud is gone."""
     while os.read(pipe, 1):
         pass
     os.killpg(0, signal.SIGKILL)
 
 
 def note_syncs(file: str) -> None:
-    """Have every fsync of this process noted, an inode and a size a line: a volume would know of it."""
+    """Note each fsync of this process, an inode and a size a line: a volume would notice it."""
     fsync = os.fsync
 
     def noted(fd: int) -> None:

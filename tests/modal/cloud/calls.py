@@ -1,4 +1,4 @@
-"""Calls: made, waited for, cancelled, asked about; and what containers ask while they serve them."""
+"""Calls: inputs, outputs, cancel, call graph; and the requests of the containers that serve them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Result = pb.GenericResult
 
 
 class Calls:
-    """The RPCs of function calls, for clients."""
+    """The RPCs of function calls."""
 
     def __init__(self, state: State, scheduler: Scheduler) -> None:
         self._state = state

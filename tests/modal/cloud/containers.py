@@ -1,7 +1,7 @@
-"""Containers: real processes that run Modal's own entry point in a folder made of the uploaded files.
+"""Containers: real processes that run Modal's own entry point in a folder of the uploaded files.
 
-Each has a folder of its own as its root, and an environment of its own: of this process's it gets only what
-every process needs. What it writes goes to its app's log, as it comes.
+Each has its own folder as its root, and its own environment with little of this process's. Its output goes to
+its app's log.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """The process's number."""
+        """The process id."""
         return self._child.pid
 
     @property
     def code(self) -> int | None:
-        """How it ended; None while it lives."""
+        """The exit code; None while it runs."""
         return self._child.returncode
 
     def give(self, container: Container, job: dict[str, Any], write: Callable[[Source, str], None]) -> None:
-        """Let it become the container."""
+        """Give it its job: it becomes the container."""
         self._mark = container.task_id
         for tap, source in zip(self._taps, (STDOUT, STDERR), strict=True):
             tap.open(partial(write, source))
@@ -63,17 +63,17 @@ class Process:
         self._child.stdin.write(json.dumps(job).encode() + b"\n")
 
     def kill(self) -> None:
-        """SIGKILL, to all of it."""
+        """SIGKILL all of its processes."""
         # A dead process's number may be somebody else's by now.
         processes.kill_all(self.pid if self.code is None else None, self._mark)
 
     def drain(self) -> None:
-        """Take in what it wrote so far."""
+        """Log what it has written so far."""
         for tap in self._taps:
             tap.drain()
 
     async def end(self, grace: float, *, interrupt: bool) -> None:
-        """End it: with SIGINT where it works, else by itself; by SIGKILL when `grace` seconds are over."""
+        """End it: by SIGINT if it has an input, and by SIGKILL after `grace` seconds."""
         if interrupt:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGINT)
@@ -85,7 +85,7 @@ class Process:
             await self._ended.wait()
 
     async def ended(self) -> None:
-        """Wait for its end, and take in the last of what it wrote."""
+        """Wait for its end, and log the last of its output."""
         await self._child.wait()
         self.kill()  # whoever it left behind
         self.drain()
@@ -106,12 +106,12 @@ class Containers:
         self.url = ""
 
     def warm(self) -> None:
-        """Have a process ready for the container that will be wanted soon."""
+        """Start a process for the next container."""
         if self._ready is None:
             self._ready = asyncio.ensure_future(self._boot())
 
     def prepare(self, function: Function) -> Container:
-        """A container on record, without a process."""
+        """A container without a process."""
         task_id = new_id("ta")
         container = Container(task_id, function, self._state.folder / "containers" / task_id, {})
         container.env = self._environment(container)
@@ -119,7 +119,7 @@ class Containers:
         return container
 
     async def start(self, container: Container) -> Process:
-        """Give the container its process."""
+        """Start a container's process."""
         self.warm()
         assert self._ready is not None
         ready, self._ready = self._ready, None
@@ -132,7 +132,7 @@ class Containers:
         return process
 
     async def close(self) -> None:
-        """End every process, now."""
+        """SIGKILL every process."""
         alive = [one.process for one in self._state.containers.values() if one.process and not one.ended]
         if self._ready is not None:
             alive.append(await self._ready)

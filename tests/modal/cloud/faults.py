@@ -1,4 +1,4 @@
-"""What may go wrong: switches that tests set at any time, from any thread.
+"""Faults: switches that tests set at any time, from any thread.
 
 Attributes stay as they are set; methods act once, on what runs at that moment.
 """
@@ -28,9 +28,9 @@ class Faults:
         self.wrong_token = False
         """Every client is turned away, whatever its token."""
         self.errors: dict[str, Status] = {}
-        """RPCs by name that fail with a status, for whoever asks."""
+        """RPCs by name that fail with a status."""
         self.words = ""
-        """What they say; empty: that they fail."""
+        """Their message; if empty, that they fail."""
         self.delays: dict[str, float] = {}
         """RPCs by name that wait so many seconds before they answer a client."""
         self.block_delay = 0.0
@@ -38,11 +38,11 @@ class Faults:
         self.truncate_blocks = 0
         """So many of the next blocks end in the middle, and their connection with them."""
         self.damage_blocks = 0
-        """So many of the next blocks come with a byte that is another one."""
+        """So many of the next blocks come with one wrong byte."""
         self.stall_blocks = 0
         """So many of the next blocks stop in the middle, and their connection stays open."""
         self.block_digests = False
-        """Blocks say what their SHA-256 is."""
+        """Blocks name their SHA-256."""
         self.private_volumes = False
         """Containers started from now on see copies of volumes: others see what they commit, and no more."""
         self.open_files_left_out = False
@@ -57,7 +57,7 @@ class Faults:
         self.build_failure = ""
         """Builds fail with this as their last line."""
         self.build_reason = ""
-        """What Modal itself says of why a build failed."""
+        """Modal's own reason of a failed build."""
         self.build_end: pb.GenericResult.GenericStatus.ValueType = pb.GenericResult.GENERIC_STATUS_FAILURE
         """How builds that fail end: by themselves, terminated or timed out."""
         self.silent_end = False
@@ -69,7 +69,7 @@ class Faults:
         self.drop_logs = 0
         """So many of the next entries of containers never come in log streams; `fetch` has them."""
         self.forget_logs = False
-        """`fetch` has not got them either."""
+        """`fetch` does not have them either."""
         self.log_pieces = 0
         """Longest message of a log entry, in characters; 0 leaves what a container wrote at once together."""
         self.grace = 30.0
@@ -86,11 +86,11 @@ class Faults:
         self._run(self._cloud.set_network(value))
 
     def reset(self) -> None:
-        """Cut every connection of the clients, once; new ones are welcome."""
+        """Cut every connection of the clients once; new ones are accepted."""
         self._run(self._cloud.cut_connections())
 
     def crash(self) -> None:
-        """Containers that work die of SIGKILL, at once and with all their processes."""
+        """SIGKILL containers that have an input, with all their processes."""
         self._end(pb.GenericResult(status=pb.GenericResult.GENERIC_STATUS_FAILURE))
 
     def out_of_memory(self) -> None:
@@ -98,17 +98,17 @@ class Faults:
         self._end(pb.GenericResult(status=pb.GenericResult.GENERIC_STATUS_KERNEL_OOM_KILL))
 
     def exit(self, code: int = 3) -> None:
-        """Containers that work end as if their function had called `sys.exit(code)`."""
+        """End containers that have an input as if their function had called `sys.exit(code)`."""
         status = pb.GenericResult.GENERIC_STATUS_FAILURE
         said = f"SystemExit({code})"
         self._end(pb.GenericResult(status=status, exception=said, data=pickle.dumps(SystemExit(code))))
 
     def time_out(self) -> None:
-        """Inputs that run have used up their time."""
+        """Let the time of all running inputs be over."""
         self._run(self._cloud.scheduler.time_out_all())
 
     def preempt(self) -> None:
-        """Containers that work get SIGINT, `grace` seconds, then SIGKILL; another one takes their input."""
+        """Give containers that have an input SIGINT, `grace` seconds, SIGKILL; others take their inputs."""
         self._run(self._cloud.scheduler.preempt_all())
 
     def _end(self, result: pb.GenericResult) -> None:

@@ -1,4 +1,4 @@
-"""Functions: as they are defined, and their variants with other options."""
+"""Functions, and their variants with other options."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Functions:
 
 
 def handle(function: Function) -> pb.FunctionHandleMetadata:
-    """What handles of the function know of it; without an input plane, which is another server."""
+    """The metadata of the function's handles, without an input plane, which is another server."""
     definition = function.definition
     return pb.FunctionHandleMetadata(
         app_id=function.app_id,
@@ -108,7 +108,7 @@ def _data(function: Function) -> pb.FunctionData:
 
 
 def _apply(definition: pb.Function, options: pb.FunctionOptions) -> None:
-    """What `with_options` sets replaces what stood there."""
+    """Apply the options of `with_options`."""
     if options.HasField("resources"):
         definition.resources.MergeFrom(options.resources)
     if options.HasField("retry_policy"):

@@ -1,6 +1,6 @@
 """The network between the client and the cloud: a forwarding port that can refuse, stall or cut.
 
-Containers do not go through it: what happens on the user's network does not touch a run.
+Containers do not go through it: faults of the user's network do not touch a run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Gate:
         self._flowing.set()
 
     async def refuse(self) -> None:
-        """Nothing listens any more, and open connections are gone."""
+        """Close the port and every connection."""
         if self._server is not None:
             self._server.close()
             self._server = None

@@ -1,6 +1,6 @@
-"""Logs: what containers and builds write, kept for each app, given as history and live.
+"""Logs of apps: what their containers and builds write, served live and of the past.
 
-One batch holds one entry. Disturbances (`faults.py`) are made on the way out only: what is kept is complete.
+One batch has one entry. Faults touch only what is served: the log itself is complete.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ STDOUT, STDERR, SYSTEM = pb.FILE_DESCRIPTOR_STDOUT, pb.FILE_DESCRIPTOR_STDERR, p
 
 
 class Log:
-    """Everything that was written for one app (or one image), in the order of arrival."""
+    """The log of one app, or of one image."""
 
     def __init__(self) -> None:
         self.batches: list[pb.TaskLogsBatch] = []
@@ -31,7 +31,7 @@ class Log:
 
     @property
     def text(self) -> str:
-        """All of it as one text."""
+        """The whole log as one text."""
         return "".join(batch.items[0].data for batch in self.batches)
 
     def write(

@@ -1,4 +1,4 @@
-"""The small things: who one is, the environment, secrets, the bill."""
+"""The client, the workspace, environments, secrets and billing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A container's output: read as it comes, and to the last byte whenever that is asked for."""
+"""A container's output, read as it comes, and to the last byte on demand."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Tap:
         self._write: Callable[[str], None] | None = None
 
     def open(self, write: Callable[[str], None]) -> None:
-        """Hand over everything from now on, in pieces as they were written."""
+        """Pass on all output from now on, as it comes."""
         self._write = write
         asyncio.get_running_loop().add_reader(self._fd, self.drain)
 
     def drain(self) -> None:
-        """Hand over what is there at this moment."""
+        """Pass on what the pipe has now."""
         while self._fd >= 0:
             try:
                 data = os.read(self._fd, 1 << 16)
@@ -35,7 +35,7 @@ class Tap:
                 self.close()
 
     def close(self) -> None:
-        """Let go of the pipe."""
+        """Close the pipe."""
         if self._fd >= 0:
             asyncio.get_running_loop().remove_reader(self._fd)
             os.close(self._fd)

@@ -1,4 +1,4 @@
-"""Processes: everything that a container started, and its end."""
+"""Ends all processes that a container started."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def kill_all(pid: int | None, task_id: str) -> None:
-    """SIGKILL a process that is alive, what it started, and what bears the container's mark."""
+    """SIGKILL a process, what it started, and what has the container's id in its environment."""
     for _ in range(5):  # one that forks at this moment is found the next time
         found = _family(pid, task_id)
         # Stopped first: a machine that is gone leaves none of them the time to see the others die.
@@ -32,7 +32,7 @@ def _family(pid: int | None, task_id: str) -> set[int]:
 
 
 def _parent(place: Path) -> int | None:
-    """A process's parent; None where it is dead, reaped or not."""
+    """A process's parent; None for a dead one."""
     try:
         fields = (place / "stat").read_text().rpartition(")")[2].split()
     except OSError:

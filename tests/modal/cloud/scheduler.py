@@ -1,7 +1,6 @@
-"""Who runs what: inputs wait for containers, containers take them, and what becomes of each attempt.
+"""Inputs and containers: which container takes which input, and what follows from each attempt's end.
 
-Retries follow the function's policy, times are kept, and a container's death is told to its inputs. Processes
-are `containers.py`'s.
+Owns retries by the function's policy, timeouts, cancellation and preemption. Processes are `containers.py`'s.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _LINGER = 0.2
 
 
 class Scheduler:
-    """Inputs on their way from a call to a result."""
+    """Takes inputs from a call to a result."""
 
     def __init__(self, state: State, containers: Containers, faults: Faults) -> None:
         self._state = state
@@ -36,7 +35,7 @@ class Scheduler:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def enqueue(self, one: Input) -> None:
-        """Have the input run, by a container that is there or by a new one."""
+        """Have an input run by a free container or a new one."""
         if one.output is not None:
             return
         function = one.call.function
@@ -49,7 +48,7 @@ class Scheduler:
             self._soon(self._serve(one))
 
     async def take(self, container: Container) -> Input | None:
-        """The next input for a container; None when it shall end."""
+        """The next input for a container; None if it has to end."""
         queue = self._queues[container.function.function_id]
         while not queue and not container.stopping:
             await container.changed.wait()
@@ -64,7 +63,7 @@ class Scheduler:
         return one
 
     def put(self, container: Container, item: pb.FunctionPutOutputsItem) -> None:
-        """An attempt's outcome, as the container tells it; late ones are dropped."""
+        """Take an attempt's outcome from its container; late ones are dropped."""
         one = container.running.get(item.input_id)
         if one is None or one.attempt != item.retry_count:
             return
@@ -75,7 +74,7 @@ class Scheduler:
             self._attempted(one, item.result, item.data_format)
 
     def cancel(self, call: Call, *, terminate: bool = False) -> None:
-        """Cancel what the call has not finished; a function at work is told and given time to end."""
+        """Cancel a call's unfinished inputs; a running function has time to end."""
         for one in call.unfinished:
             one.cancelled = True
             container = self._state.containers.get(one.task_id)
@@ -92,13 +91,13 @@ class Scheduler:
         return [c for c in self._living() if c.function.app_id == app.app_id]
 
     def settle(self, app: App) -> None:
-        """Let an app end that nobody is connected to and that has nothing to do any more."""
+        """Stop a detached app without a client and without unfinished inputs."""
         calls = [call for call in self._state.calls.values() if call.function.app_id == app.app_id]
         if app.state == pb.APP_STATE_DETACHED_DISCONNECTED and not any(call.unfinished for call in calls):
             self.stop_soon(app)
 
     def stop_soon(self, app: App) -> None:
-        """Stop an app, and all that runs for it."""
+        """Stop an app and its containers."""
         if app.state not in (pb.APP_STATE_STOPPING, pb.APP_STATE_STOPPED):
             app.state = pb.APP_STATE_STOPPING
             self._soon(self._stop(app))
@@ -140,7 +139,7 @@ class Scheduler:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, one: Input) -> None:
-        """A container's whole life, started for the sake of an input."""
+        """Start a container for an input, and see it through to its end."""
         container = self._containers.prepare(one.call.function)
         process = await self._containers.start(container)
         if container.stopping:
@@ -165,7 +164,7 @@ class Scheduler:
             self._soon(self._serve(queue[0]))
 
     def _attempted(self, one: Input, result: _Result, data_format: int = pb.DATA_FORMAT_PICKLE) -> None:
-        """Decide after an attempt: a result, or another attempt after the policy's delay."""
+        """Finish an input after an attempt, or try it again after the policy's delay."""
         policy = one.call.function.definition.retry_policy
         if one.cancelled:
             self._finish(one, _Result(status=_Result.GENERIC_STATUS_TERMINATED))
@@ -215,7 +214,7 @@ class Scheduler:
         self._soon(self._end(container))
 
     async def _end(self, container: Container) -> None:
-        """End a container as Modal does: no more inputs, SIGINT where it works, time, then SIGKILL."""
+        """End a container as Modal does: no more inputs, SIGINT if it has one, time, then SIGKILL."""
         container.stopping = True
         container.changed.fire()
         if container.process is not None:

@@ -1,4 +1,4 @@
-"""The cloud: all its parts on one event loop in a thread of its own, and what tests hold of it."""
+"""The cloud: all parts on an event loop in a thread, and what tests see of them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _WINDOW = 16 * 1024 * 1024
 
 
 class Cloud:
-    """A cloud of one's own: `with Cloud(folder) as cloud`, or `start` and `stop`."""
+    """A server: `with Cloud(folder) as cloud`, or `start` and `stop`."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._temporary = None if folder else Path(tempfile.mkdtemp(prefix="cloud-"))
@@ -73,7 +73,7 @@ class Cloud:
 
     @property
     def env(self) -> dict[str, str]:
-        """What a client's environment needs to reach this cloud, and no other."""
+        """The variables that lead a client to this cloud."""
         return {
             "MODAL_SERVER_URL": f"http://127.0.0.1:{self._gates[0].port}",
             "MODAL_TOKEN_ID": _TOKEN[0],
@@ -85,12 +85,12 @@ class Cloud:
 
     @property
     def volumes_dir(self) -> Path:
-        """The volumes' files: a folder for each name."""
+        """The folder that has a folder for each volume."""
         return self.state.volumes_dir
 
     @property
     def container_env(self) -> dict[str, str]:
-        """What every container started from now on has in its environment besides."""
+        """More variables of every container that starts from now on."""
         return self.state.container_env
 
     @property
@@ -125,7 +125,7 @@ class Cloud:
 
     @property
     def billing(self) -> list[pb.WorkspaceBillingReportItem]:
-        """What the billing report has."""
+        """The lines of the billing report."""
         return self.state.billing
 
     def start(self) -> None:
@@ -136,7 +136,7 @@ class Cloud:
         self._open.wait()
 
     def stop(self) -> None:
-        """End every container and let go of everything."""
+        """End every container and close the ports."""
         self.loop.call_soon_threadsafe(self._closing.set)
         self._thread.join()
         if self._temporary is not None:

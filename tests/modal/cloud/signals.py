@@ -1,4 +1,4 @@
-"""A condition that many wait for, again and again."""
+"""An event that many tasks wait for, again and again."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from contextlib import suppress
 
 
 class Signal:
-    """`fire` wakes everybody who waits at that moment."""
+    """An event that is never set: `fire` wakes the tasks that wait at that moment."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
     def fire(self) -> None:
-        """Wake those who wait."""
+        """Wake the waiting tasks."""
         self._event.set()
         self._event = asyncio.Event()
 
     async def wait(self, seconds: float | None = None) -> None:
-        """Until somebody fires, or until the time is up."""
+        """Wait until it fires, or for so many seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._event.wait()

@@ -1,6 +1,6 @@
-"""What the cloud knows: apps, functions, calls, containers, images, volumes, secrets, mounts.
+"""The cloud's state: apps, functions, calls, containers, images, volumes, secrets, mounts, by their ids.
 
-Plain records in dictionaries by id; the parts that serve the protocol change them, tests read them.
+The parts that serve the protocol change it, tests read it.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ _LETTERS = string.ascii_letters + string.digits
 
 
 def new_id(prefix: str) -> str:
-    """An id as Modal gives them: `ap-` and 22 letters or digits."""
+    """An id like Modal's: `ap-` and 22 letters or digits."""
     return f"{prefix}-" + "".join(secrets.choice(_LETTERS) for _ in range(22))
 
 
 def missing(what: str) -> GRPCError:
-    """The answer to a question after something that is not there."""
+    """The protocol's error for something that is missing."""
     return GRPCError(Status.NOT_FOUND, f"{what} not found")
 
 
 @dataclass
 class App:
-    """An app: its functions by tag, and everything that its containers and builds wrote."""
+    """An app, its functions by tag, and its log."""
 
     app_id: str
     name: str
@@ -58,7 +58,7 @@ class App:
 
 @dataclass
 class Function:
-    """A function as it was created, or a variant of one: `definition` has the options applied."""
+    """A function, or a variant of one with its options in `definition`."""
 
     function_id: str
     app_id: str
@@ -77,7 +77,7 @@ class Function:
 
 @dataclass
 class Input:
-    """One input of a call and where it stands."""
+    """One input of a call and its attempts."""
 
     input_id: str
     call: Call
@@ -163,7 +163,7 @@ class Volume:
 
 @dataclass
 class State:
-    """Everything, by id."""
+    """All of it."""
 
     folder: Path
     apps: dict[str, App] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Uploads: files by their digest, put together to mounts or written into volumes."""
+"""Uploads: contents by their digest, assembled as mounts or written into volumes."""
 
 from __future__ import annotations
 

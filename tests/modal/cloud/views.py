@@ -1,8 +1,8 @@
-"""What containers see of volumes: the volume itself or, with `Faults.private_volumes`, a copy of their own.
+"""A container's view of a volume: the volume itself or, with `Faults.private_volumes`, a copy.
 
-Of a copy, only what is committed reaches the volume, and what a container has not committed dies with it,
-as at Modal. What Modal makes of files that are open for writing is known from a remark of its engineers
-alone, so it is a switch: `Faults.open_files_left_out`.
+Only what is committed of a copy reaches the volume; the rest is lost with the container, as at Modal. What
+Modal does with files that are open for writing is not documented, so it is a switch:
+`Faults.open_files_left_out`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Views:
         self._views: dict[tuple[str, str], _View] = {}
 
     def folder(self, container: Container, volume: Volume) -> Path:
-        """Where the container finds the volume's files."""
+        """The folder in which a container has the volume's files."""
         if not self._faults.private_volumes:
             return volume.folder
         folder = container.root / "volumes" / volume.volume_id
@@ -38,12 +38,12 @@ class Views:
         return view.folder
 
     def commit(self, task_id: str, volume: Volume) -> None:
-        """Let others see what the container changed."""
+        """Copy the container's changes into the volume."""
         if view := self._views.get((task_id, volume.volume_id)):
             view.commit()
 
     def reload(self, task_id: str, volume: Volume) -> None:
-        """Let the container see what others changed."""
+        """Copy the volume's changes into the container's copy."""
         if view := self._views.get((task_id, volume.volume_id)):
             view.reload()
 
@@ -82,7 +82,7 @@ class _View:
         self._known = files
 
     def _size_when_synced(self, path: Path) -> int | None:
-        """The file's size at its last fsync, which `boot.py` has noted; None where there was none."""
+        """The file's size at its last fsync, as `boot.py` noted it; None without one."""
         inode = path.stat().st_ino
         lines = self._synced.read_text().splitlines() if self._synced.exists() else []
         sizes = [int(size) for number, size in map(str.split, lines) if int(number) == inode]

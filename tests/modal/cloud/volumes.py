@@ -1,6 +1,6 @@
-"""Volumes: which there are and what files they hold, over folders of plain files.
+"""Volumes: list, read, remove and rename, over folders of plain files.
 
-A folder that a test put under `volumes_dir` is a volume too. What commit and reload do is `views.py`'s.
+A folder that a test makes in `volumes_dir` is a volume, too. Commit and reload are `views.py`'s.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _HELD = 1 << 16
 
 
 class Volumes:
-    """The volumes' RPCs, all but uploads (`uploads.py`)."""
+    """The RPCs of volumes, without uploads."""
 
     def __init__(self, state: State, blobs: Blobs, views: Views, faults: Faults) -> None:
         self._state, self._faults = state, faults
@@ -130,7 +130,7 @@ class Volumes:
         return self._state.volumes[volume_id]
 
     def path(self, volume: Volume, path: str) -> Path:
-        """Where a file of the volume lies; paths that leave it are refused."""
+        """A path in the volume's folder; one that leaves it is refused."""
         parts = PurePosixPath("/", path).parts[1:]
         if ".." in parts:
             raise GRPCError(Status.INVALID_ARGUMENT, f"Path {path} leaves the volume")
@@ -178,7 +178,7 @@ class Volumes:
 
 
 def metadata(volume: Volume) -> pb.VolumeMetadata:
-    """What handles of the volume know of it."""
+    """The metadata of the volume's handles."""
     made = pb.CreationInfo(created_at=volume.created, created_by=OWNER)
     return pb.VolumeMetadata(version=volume.version, name=volume.name, creation_info=made)
 
@@ -193,7 +193,7 @@ _TYPES = {
 
 
 def _entry(volume: Volume, path: Path) -> pb.FileEntry:
-    """As the real service has it: a link is an entry of its own, whatever it leads to."""
+    """An entry as the real service lists it: a link is a link, whatever it leads to."""
     found = path.lstat()
     kind = _TYPES.get(stat.S_IFMT(found.st_mode), pb.FileEntry.UNSPECIFIED)
     name = path.relative_to(volume.folder).as_posix()
@@ -202,7 +202,7 @@ def _entry(volume: Volume, path: Path) -> pb.FileEntry:
 
 
 def _mode(path: Path) -> int:
-    """What a path is itself; 0 where there is nothing."""
+    """The mode of the path itself; 0 if it does not exist."""
     try:
         return path.lstat().st_mode
     except (FileNotFoundError, NotADirectoryError):

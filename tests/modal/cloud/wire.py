@@ -1,4 +1,4 @@
-"""The protocol's wiring: which part answers which RPC, who may ask, and what faults do to an answer.
+"""Connects RPCs with the parts that answer them, checks tokens, and applies the faults of requests.
 
 A part is an object with methods named as the RPCs: a coroutine for one answer, an asynchronous generator
 for a stream of them. RPCs that no part has are answered UNIMPLEMENTED.
