@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 
 import modal
 import pytest
+from modal._logs_manager import _LogsManager
 from modal_proto import api_pb2, modal_api_grpc
 
 NEAR = Path(__file__).parents[2] / "tui"
@@ -83,3 +85,19 @@ def test_a_call_takes_what_the_outcome_of_a_function_is_read_with() -> None:
         "stub",
         "client",
     ]
+
+
+@pytest.mark.parametrize(
+    ("public", "parameters"),
+    [
+        (modal.Volume.read_file, ["self", "path"]),
+        (modal.Volume.read_file_into_fileobj, ["self", "path", "fileobj", "progress_cb"]),
+        (modal.Volume.batch_upload, ["self", "force"]),
+        (_LogsManager.stream, ["self", "timeout"]),
+        (modal.FunctionCall.get, ["self", "timeout", "index"]),  # type: ignore[misc]
+    ],
+    ids=["read_file", "read_file_into_fileobj", "batch_upload", "logs.stream", "FunctionCall.get"],
+)
+def test_no_public_call_does_the_same_by_now(public: Callable[..., object], parameters: list[str]) -> None:
+    """Once one takes an offset, a position or a progress callback, the private call can go."""
+    assert list(inspect.signature(public).parameters) == parameters

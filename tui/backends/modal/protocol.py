@@ -79,8 +79,11 @@ async def _get_outputs(client: _Client, call: str, seconds: float) -> tuple[Any,
     return response, None
 
 
-async def _get_file(volume: _Volume, path: str, start: int, size: int) -> Any:
-    """A `VolumeGetFile2Response` for a part of a file; `size` 0 is all the rest."""
+async def get_file_here(volume: _Volume, path: str, start: int, size: int) -> Any:
+    """A `VolumeGetFile2Response` for a part of a file; `size` 0 is all the rest.
+
+    For callers on the event loop of Modal's library; `get_file` is for all others.
+    """
     request = api_pb2.VolumeGetFile2Request(
         volume_id=volume.object_id, path=path, start=start, len=size, client_pads_blocks=True
     )
@@ -110,6 +113,6 @@ async def _put_files(
 
 get_logs = on_modals_loop(_get_logs)
 get_outputs = on_modals_loop(_get_outputs)
-get_file = on_modals_loop(_get_file)
+get_file = on_modals_loop(get_file_here)
 is_version_1 = on_modals_loop(_is_version_1)
 put_files = on_modals_loop(_put_files)

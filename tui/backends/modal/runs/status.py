@@ -116,61 +116,66 @@ class Ending:
 
 def judge(outcome: Outcome, spec: dict[str, Any], last_line: str, run_id: str) -> Ending:
     """The verdict on a run that left its record open; `spec` is the run's, as JSON."""
+    log = "its log says more: the last lines of logs/stream.log in the run directory"
+    resume = f"go on from its newest checkpoint: vfm resume {run_id}"
     match outcome.kind:
         case "cancelled":
             return Ending("cancelled", 143)
         case "timeout":
-            return Ending("failed", 124, _timeout(spec))
+            return _timeout(spec)
         case "memory":
-            return Ending("failed", 137, _memory(spec, last_line))
+            return _memory(spec, last_line)
         case "launch":
-            again = "launch it again"
-            return Ending("failed", 1, _error("the launch was interrupted", "", again, boundary="backend"))
-        case "raised" if outcome.exit_code is not None:
-            message = f"the function on Modal ended with code {outcome.exit_code} without saying why"
-            return Ending("failed", outcome.exit_code or 1, _error(message, last_line, _LOG))
+            return _failed("the launch was interrupted", "", "launch it again", boundary="backend")
+        case "raised" if (code := outcome.exit_code) is not None:
+            message = f"the function on Modal ended with code {code} without saying why"
+            return _failed(message, last_line, log, exit_code=code or 1)
         case "raised" if outcome.text.startswith("AttemptOver") and "(timeout)" in outcome.text:
-            return Ending("failed", 124, _timeout(spec))  # and Modal has no retry left, whatever we counted
+            return _timeout(spec)  # and Modal has no retry left, whatever we counted
         case "raised" if outcome.text.startswith("AttemptOver") and "(server)" in outcome.text:
             message = "vLLM could not be started again, and Modal has started no other attempt"
-            again = f"go on from its newest checkpoint: vfm resume {run_id}"
-            return Ending("failed", 1, _error(message, last_line, again, boundary="vllm"))
+            return _failed(message, last_line, resume, boundary="vllm")
         case "raised":
-            message = "the function on Modal failed"
-            return Ending("failed", 1, _error(message, outcome.text or last_line, _LOG))
+            return _failed("the function on Modal failed", outcome.text or last_line, log)
         case "returned":
-            message = "the function on Modal ended, but the run's record does not say how"
-            return Ending("failed", 1, _error(message, last_line, _LOG))
+            return _failed(
+                "the function on Modal ended, but the run's record does not say how", last_line, log
+            )
         case _:
             message = "the run was interrupted: its container was lost, and Modal has started no other"
-            again = f"go on from its newest checkpoint: vfm resume {run_id}"
             last = last_line and f"the last line of its log: {last_line}"
-            return Ending("failed", 1, _error(message, outcome.text or last, again))
+            return _failed(message, outcome.text or last, resume)
 
 
-_LOG = "its log says more: the last lines of logs/stream.log in the run directory"
-
-
-def _error(
-    message: str, cause: str, hint: str, change: tuple[str, Any, Any] | None = None, boundary: str = "worker"
-) -> dict[str, Any]:
+def _failed(
+    message: str,
+    cause: str,
+    hint: str,
+    change: tuple[str, Any, Any] | None = None,
+    *,
+    exit_code: int = 1,
+    boundary: str = "worker",
+) -> Ending:
+    """A failed run's verdict. change: the config key that the hint mends, with its old and new value."""
     key, old, new = change or (None, None, None)
     advice = {"text": hint, "key": key, "from": old, "to": new}
-    return {"boundary": boundary, "message": message, "cause": cause, "hint": advice}
+    error = {"boundary": boundary, "message": message, "cause": cause, "hint": advice}
+    return Ending("failed", exit_code, error)
 
 
-def _timeout(spec: dict[str, Any]) -> dict[str, Any]:
+def _timeout(spec: dict[str, Any]) -> Ending:
     seconds = int(spec.get("modal", {}).get("timeout", 0))
     longer = min(2 * seconds, 86400)  # Modal's longest
     message = f"the run took longer than modal.timeout = {seconds} s and was stopped"
     if longer <= seconds:
-        return _error(message, "", "raise modal.retries: each attempt resumes from the last checkpoint")
+        hint = "raise modal.retries: each attempt resumes from the last checkpoint"
+        return _failed(message, "", hint, exit_code=124)
     change = ("modal.timeout", seconds, longer)
-    return _error(message, "", f"allow more time: --set modal.timeout={longer}", change)
+    return _failed(message, "", f"allow more time: --set modal.timeout={longer}", change, exit_code=124)
 
 
-def _memory(spec: dict[str, Any], last_line: str) -> dict[str, Any]:
+def _memory(spec: dict[str, Any], last_line: str) -> Ending:
     mib = int(spec.get("modal", {}).get("memory", 0))
     message = f"the container ran out of memory (modal.memory = {mib} MiB)"
     hint = f"give it more: --set modal.memory={2 * mib}"
-    return _error(message, last_line, hint, ("modal.memory", mib, 2 * mib))
+    return _failed(message, last_line, hint, ("modal.memory", mib, 2 * mib), exit_code=137)

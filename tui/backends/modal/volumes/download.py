@@ -6,7 +6,7 @@ block `blocks.py`'s.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing
 from functools import partial
 
@@ -21,8 +21,8 @@ from tui.backends.modal.volumes.blocks import Address, Blocks, Damaged
 from tui.backends.modal.volumes.part_file import BLOCK, Part, RemoteFile, write_whole
 from tui.backends.off_loop import off_loop
 
-SMALL_AT_ONCE = 128
-"""Files of one block that are fetched at once, where together they are not larger than `blocks.AT_ONCE`."""
+GROUP, GROUPS_AT_ONCE = 16, 8
+"""Files of one block in a group, which together are not larger than a block, and groups at once."""
 RESUMES = "start it again: it goes on where it broke off"
 
 
@@ -89,25 +89,32 @@ class Download:
         return [file for file in files if file not in same]
 
     async def _fetch_small(self, files: list[RemoteFile]) -> None:
-        requests = ((file.size, partial(self._fetch_whole, file)) for file in files)
-        async with aclosing(in_order(requests, SMALL_AT_ONCE, blocks.AT_ONCE * BLOCK)) as answers:
-            async for file, is_there in answers:
-                if is_there:
-                    self._advance(file, file.size, fetched=file.size)
-                else:
-                    self._leave_out(file)
+        requests = (
+            (sum(f.size for f in group), partial(self._fetch_group, group)) for group in _groups(files)
+        )
+        async with aclosing(in_order(requests, GROUPS_AT_ONCE, blocks.AT_ONCE * BLOCK)) as answers:
+            async for group in answers:
+                for file, is_there in group:
+                    if is_there:
+                        self._advance(file, file.size, fetched=file.size)
+                    else:
+                        self._leave_out(file)
 
-    async def _fetch_whole(self, file: RemoteFile) -> tuple[RemoteFile, bool]:
-        """Fetch a file of one block; false where it has gone from the volume."""
-        data = bytearray()
+    async def _fetch_group(self, files: list[RemoteFile]) -> list[tuple[RemoteFile, bool]]:
+        """Fetch files of one block; false for each that has gone from the volume."""
+        found: list[tuple[RemoteFile, bytes | None]] = []
+        for file, block in zip(files, await self._blocks.fetch_small(files), strict=True):
+            found.append((file, block.data if block else await self._fetch_whole(file)))
+        self._transfer.path = str(files[0].target)
+        await off_loop(lambda _: _write(found, self._force))
+        return [(file, data is not None) for file, data in found]
+
+    async def _fetch_whole(self, file: RemoteFile) -> bytes | None:
         try:
-            for address in await self._locate(file, 0):
-                data += (await self._blocks.fetch(file.path, address)).data
+            addresses = await self._locate(file, 0)
+            return b"".join([(await self._blocks.fetch(file.path, address)).data for address in addresses])
         except NotFoundError:
-            return file, False
-        self._transfer.path = str(file.target)
-        await off_loop(lambda _: write_whole(file, data, force=self._force))
-        return file, True
+            return None
 
     async def _fetch_large(self, file: RemoteFile) -> None:
         part, before = Part(file), self._transfer.done
@@ -171,6 +178,23 @@ def resumable(error: BackendError | Damaged) -> BackendError | Damaged:
     """The same error of a transfer that can be resumed."""
     hint = f"{error.hint.text}; {RESUMES}" if error.hint else RESUMES
     return type(error)(error.message, cause=error.cause, hint=Hint(hint))
+
+
+def _groups(files: list[RemoteFile]) -> Iterator[list[RemoteFile]]:
+    group: list[RemoteFile] = []
+    for file in files:
+        if group and (len(group) == GROUP or sum(f.size for f in group) + file.size > BLOCK):
+            yield group
+            group = []
+        group.append(file)
+    if group:
+        yield group
+
+
+def _write(files: list[tuple[RemoteFile, bytes | None]], force: bool) -> None:
+    for file, data in files:
+        if data is not None:
+            write_whole(file, data, force=force)
 
 
 def _changed(file: RemoteFile, what: str) -> DiskError:

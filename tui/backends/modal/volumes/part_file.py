@@ -94,7 +94,7 @@ class Part:
         self._file.truncate(size)
         return size
 
-    def append(self, block: bytes | bytearray, digest: bytes) -> None:
+    def append(self, block: bytes, digest: bytes) -> None:
         """Add a block. Its digest is written after it: a block without one counts as missing."""
         assert self._file is not None
         self._file.write(block)
@@ -146,7 +146,7 @@ class Part:
             yield line
 
 
-def write_whole(file: RemoteFile, data: bytes | bytearray, *, force: bool) -> None:
+def write_whole(file: RemoteFile, data: bytes, *, force: bool) -> None:
     """Write a small file at once: a reader sees all of it or nothing, and an error leaves nothing."""
     path = file.part
     with open_part(path) as part:
@@ -162,7 +162,7 @@ def write_whole(file: RemoteFile, data: bytes | bytearray, *, force: bool) -> No
             raise
 
 
-def block_digest(block: bytes | bytearray) -> bytes:
+def block_digest(block: bytes) -> bytes:
     """The SHA-256 by which Modal knows a block: without the zeros at its end."""
     return hashlib.sha256(block.rstrip(b"\0") if block.endswith(b"\0") else block).digest()
 
