@@ -144,7 +144,7 @@ def check_module(module: str, place: str = "") -> None:
 
 
 def owner_of(module: str) -> str:
-    """What has a module of this name already, in words; empty where nothing has."""
+    """`Python itself` or `the training stack`, where it has a module of this name; empty: neither has."""
     if module in sys.stdlib_module_names:
         return "Python itself"
     return "the training stack" if module in STACK_MODULES else ""

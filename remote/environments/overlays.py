@@ -98,7 +98,7 @@ def take(overlay: Path, say: Callable[[str], None] = lambda _: None) -> str | No
 
 
 def _files(overlay: Path) -> dict[str, str]:
-    """Relative path → SHA-256 of each file that was installed; what Python compiles of them is none."""
+    """Relative path → SHA-256 of each installed file, without bytecode."""
     return {
         str(path.relative_to(overlay)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(overlay.rglob("*"))
@@ -107,7 +107,7 @@ def _files(overlay: Path) -> dict[str, str]:
 
 
 def _damage(overlay: Path, files: dict[str, str]) -> str:
-    """What differs from the files that were installed, in words; empty where nothing does."""
+    """The first difference from the installed files; empty: there is none."""
     for name, known in files.items():
         try:
             content = (overlay / name).read_bytes()

@@ -1,7 +1,6 @@
-"""An environment's code that ends its process, without a word, by `os._exit` or `os.abort`.
+"""Raise an exception where an environment's own code calls `os._exit` or `os.abort`.
 
-Owns turning both into an exception where the environment's own code calls them: a run then loses that
-episode, with the line named, and not all of them. Processes that the environment forks end as they want.
+So a run loses only that episode, with the line named. Processes that the environment forks are not affected.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _modules: list[str] = []
 
 
 class ProcessExit(SystemExit):
-    """What the functions that end a process raise in an environment's code."""
+    """Raised by `os._exit` and `os.abort` in an environment's code."""
 
     def __init__(self, call: str) -> None:
         super().__init__(1)
@@ -28,7 +27,7 @@ class ProcessExit(SystemExit):
 
 
 def keep_alive(module: str) -> None:
-    """From now on what the code of an environment's `module` calls to end this process raises instead."""
+    """From now on, raise `ProcessExit` where the code of an environment's `module` would end this process."""
     if not _modules:
         for name in ("_exit", "abort"):
             setattr(os, name, _raising(name, getattr(os, name)))

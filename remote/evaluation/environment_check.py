@@ -246,7 +246,7 @@ class Printed(io.TextIOBase):
         return len(text)
 
     def fileno(self) -> int:
-        """Where what writes past Python goes."""
+        """The descriptor for writes that bypass Python."""
         return 1
 
 

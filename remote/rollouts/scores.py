@@ -1,7 +1,7 @@
-"""Scores that are no numbers: refused with their name where verifiers records them.
+"""Refuse scores that are not numbers, with their name, where verifiers records them.
 
-verifiers hands whatever a reward returns to `float`, so that the text "1.0" would count as 1, and an error
-would not say which part of a mapping it is about.
+verifiers itself passes any value of a reward to `float`: the text "1.0" would count as 1, and an error would
+not name the part of a mapping.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ _CHECKED = "_vfm_checked"
 
 
 def check_scores() -> None:
-    """From now on recording a reward or a metric that is no number raises `TypeError` with its name."""
-    for what in ("metric", "reward"):
-        record = getattr(vf.Trace, f"record_{what}")
+    """From now on, raise `TypeError` with the name of a reward or metric that is not a number."""
+    for kind in ("metric", "reward"):
+        record = getattr(vf.Trace, f"record_{kind}")
         if not hasattr(record, _CHECKED):
-            setattr(vf.Trace, f"record_{what}", _checked(what, record))
+            setattr(vf.Trace, f"record_{kind}", _checked(kind, record))
 
 
-def _checked(what: str, record: Callable[..., None]) -> Callable[..., None]:
-    def checked(trace: Any, name: str, value: Any, *more: Any, **named: Any) -> None:
-        if shown := _no_number(value):
-            raise TypeError(f"the {what} {name} is {shown}, not a number")
-        record(trace, name, value, *more, **named)
+def _checked(kind: str, record: Callable[..., None]) -> Callable[..., None]:
+    def checked(trace: Any, name: str, value: Any, *rest: Any, **named: Any) -> None:
+        if problem := _no_number(value):
+            raise TypeError(f"the {kind} {name} is {problem}, not a number")
+        record(trace, name, value, *rest, **named)
 
     setattr(checked, _CHECKED, True)
     return checked
 
 
 def _no_number(value: Any) -> str:
-    """What a value is that is no number; empty for a number."""
+    """Describe a value that is not a number; empty for a number."""
     if isinstance(value, str | bytes | bytearray):
         return f"the text {value[:40]!r}"
     if inspect.iscoroutine(value):
