@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tui.cli import completions, exit_codes
+from tui.cli.config import json_option
 
 if TYPE_CHECKING:
     from remote.contract.record import RunRecord
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("runs", metavar="RUN [RUN]...", nargs=-1, required=True, shell_complete=completions.runs)
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@json_option
 def compare(runs: tuple[str, ...], as_json: bool) -> int:
     """Compare each further RUN with the first one, task by task, with a paired test.
 

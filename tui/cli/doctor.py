@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from tui.cli import exit_codes
+from tui.cli.config import json_option
 
 if TYPE_CHECKING:
     from tui.doctor import Finding, Surroundings
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@json_option
 def doctor(as_json: bool) -> int:
     """Check the setup of this machine, and name the command that fixes each problem.
 

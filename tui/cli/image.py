@@ -12,6 +12,7 @@ import click
 
 from remote.contract.platforms import PYTHONS
 from tui.cli import exit_codes
+from tui.cli.config import json_option
 
 if TYPE_CHECKING:
     from tui.settings import Settings
@@ -25,7 +26,7 @@ def image() -> None:
 @image.command()
 @click.argument("backend", type=click.Choice(["local", "modal"]))
 @click.option("--python", type=click.Choice(PYTHONS), help="The image's Python, as image.python in a config.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@json_option
 def build(backend: str, python: str | None, as_json: bool) -> int:
     """Build BACKEND's image, unless it is built, so that no launch waits for it.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tui.cli import completions, exit_codes, interrupt
+from tui.cli.config import json_option
 from tui.cli.exit_codes import report_all
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from tui.store.runs.state import RunState
 
 run_argument = click.argument("run", shell_complete=completions.runs)
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 _OFFERED = 3
 SOURCES = ("vllm", "env", "train", "worker", "image")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tui.cli import completions, exit_codes, interrupt
+from tui.cli.config import json_option
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -21,7 +22,6 @@ RESUMABLE = "What has arrived is kept: the same command resumes there."
 _STDOUT = ("-", "/dev/stdout")
 _NAMED = 10  # entries left out that are named
 force_option = click.option("--force", is_flag=True, help="Replace existing files that differ.")
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 
 
 @click.command()

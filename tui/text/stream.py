@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from remote.contract import events as ev
-from remote.contract.checkpoint_names import score_label
 from tui.store.episodes.scores import EPISODES, FAILED
-from tui.store.logs.event_text import restarted, taken_up
+from tui.store.logs.event_text import event_line
 from tui.store.logs.stream import LastSeq
 from tui.text.format import colourless, duration, number, plain, scores_line, visible
 
@@ -69,11 +68,11 @@ class StreamText:
         texts: dict[type[ev.Event], Callable[[Any], str | None]] = {
             ev.PhaseEvent: self._phase,
             ev.ProgressEvent: self._progress,
-            ev.CheckpointEvent: _checkpoint,
+            ev.CheckpointEvent: event_line,
             ev.FailureEvent: self._remember_failure,
             ev.EndEvent: self._remember_end,
             ev.AttemptEvent: self._attempt,
-            ev.RestartEvent: restarted,
+            ev.RestartEvent: event_line,
         }
         text = texts.get(type(event))
         return None if text is None else text(event)
@@ -117,18 +116,13 @@ class StreamText:
         self.failure = self.end = None
         self._began.clear()
         self._shown.clear()
-        return taken_up(event)
+        return event_line(event)
 
     def _remember_failure(self, event: ev.FailureEvent) -> None:
         self.failure = event
 
     def _remember_end(self, event: ev.EndEvent) -> None:
         self.end = event
-
-
-def _checkpoint(event: ev.CheckpointEvent) -> str:
-    score = score_label(event.score, event.best)
-    return f"💾 checkpoint of step {event.step} · {event.path}" + (f" · {score}" if score else "")
 
 
 def _episodes(event: ev.MetricsEvent) -> str:

@@ -36,7 +36,7 @@ def restarted(event: ev.RestartEvent) -> str:
     return f"↻ {event.why}: vLLM is started again (restart {event.number} of this run)"
 
 
-def tell(event: ev.AnyEvent) -> str:
+def event_line(event: ev.AnyEvent) -> str:
     """The line of a phase, a checkpoint, a failure, an attempt or the end; of other kinds their name."""
     match event:
         case ev.PhaseEvent():

@@ -21,7 +21,7 @@ from pathlib import Path
 from remote.contract.errors import DiskError, Hint
 from remote.contract.events import decode_line
 from remote.contract.plain_files import open_plain
-from tui.store.logs.event_text import tell
+from tui.store.logs.event_text import event_line
 
 BLOCK = 16 * 1024
 CHUNK = 1024 * 1024
@@ -71,7 +71,7 @@ class Line:
 def tell_line(text: str) -> str:
     """An event's line as people see it; a line that only looks like an event stays as it is."""
     event = decode_line(text)
-    return event if isinstance(event, str) else tell(event)
+    return event if isinstance(event, str) else event_line(event)
 
 
 def is_hidden(data: bytes, start: int = 0, end: int | None = None) -> bool:

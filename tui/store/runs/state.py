@@ -24,7 +24,6 @@ from remote.contract.events import (
     RestartEvent,
     RolloutEvent,
     SystemEvent,
-    UnknownEvent,
 )
 
 _PACE = 20  # steps that the ETA is estimated from
@@ -86,10 +85,7 @@ class RunState:
     """The last restart, with its reason."""
     failure: FailureEvent | None = None
     end: EndEvent | None = None
-    unknown: int = 0
-    """The number of events of unknown kinds."""
     last_seq: int = -1
-    first_t: float | None = None
     last_t: float | None = None
     _pace: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=_PACE), repr=False)
 
@@ -98,7 +94,6 @@ class RunState:
         if 0 <= event.seq <= self.last_seq:
             return False
         self.last_seq = max(self.last_seq, event.seq)
-        self.first_t = event.t if self.first_t is None else self.first_t
         self._take(event)
         self.last_t = event.t
         return True
@@ -154,8 +149,6 @@ class RunState:
                 self._take_attempt(event)
             case RestartEvent():
                 self._take_restart(event)
-            case UnknownEvent():
-                self.unknown += 1
 
     def _take_phase(self, event: PhaseEvent) -> None:
         """A detail that was never started is no sub-phase: it says how the phase ended."""

@@ -29,7 +29,7 @@ from remote.contract.events import (
 )
 from tui.store.logs import log_file as log_file_module
 from tui.store.logs import search
-from tui.store.logs.event_text import tell
+from tui.store.logs.event_text import event_line
 from tui.store.logs.log_file import Line, LogFile
 from tui.store.logs.query import LogQuery
 from tui.store.logs.search import LogMatches, LogTail
@@ -117,7 +117,7 @@ def shown(raw: bytes) -> str | None:
     event = decode_line(text)
     if isinstance(event, str):
         return text
-    return tell(event) if event.type in SHOWN else None
+    return event_line(event) if event.type in SHOWN else None
 
 
 def model(data: bytes, over: bool) -> list[tuple[int, bytes, str]]:

@@ -64,7 +64,7 @@ def test_everything_else_is_kept_too() -> None:
     )
     assert (state.step, state.total_steps, state.metrics) == (2, 40, {"reward": 0.3, "loss": 2})
     assert (state.checkpoints, state.failure) == ([checkpoint], failure)
-    assert (state.system, state.rollouts, state.unknown) == ({"memory_gb": 3}, 1, 1)
+    assert (state.system, state.rollouts) == ({"memory_gb": 3}, 1)
 
 
 def test_what_was_open_ends_with_the_run() -> None:
