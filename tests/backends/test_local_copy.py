@@ -83,7 +83,7 @@ async def test_a_file_that_is_replaced_under_the_copy_is_not_taken(tmp_path: Pat
         (tmp_path / "new").write_bytes(b"b" * (CHUNK + 1))
         os.replace(tmp_path / "new", source)
 
-    with pytest.raises(DiskError, match="did not arrive"):
+    with pytest.raises(DiskError, match="differs from its source"):
         await copy_all([Copy.of(source, target)], Transfer(), replace)
     assert not target.exists()
 

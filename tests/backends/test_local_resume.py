@@ -177,8 +177,8 @@ HOSTILE: list[tuple[str, Callable[[dict[str, Any]], Any]]] = [
     ("reached", lambda record: record | {"reached": {"done": -1, "total": 1}}),
     ("resumed_after", lambda record: record | {"resumed_after": -5}),
     ("identifiers", lambda record: record | {"identifiers": {"pid": 1}}),
-    ("lies in", lambda record: record | {"run_id": "../../elsewhere"}),
-    ("lies in", lambda record: record | {"outputs": ".."}),
+    ("but in", lambda record: record | {"run_id": "../../elsewhere"}),
+    ("but in", lambda record: record | {"outputs": ".."}),
     ("", lambda record: []),
     ("", lambda record: record | {"git": json.loads("[" * 400 + "]" * 400)}),
 ]

@@ -216,7 +216,7 @@ def _looked_at(capsys: pytest.CaptureFixture[str]) -> None:
         except Exception as error:
             code = exit_codes.report(error)
             said = capsys.readouterr()
-            assert "something unexpected" not in said.err, (words, said.err)
+            assert "error: unexpected" not in said.err, (words, said.err)
             assert not _OBEYED.search(said.err)
             continue
         said = capsys.readouterr()

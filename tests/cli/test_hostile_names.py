@@ -81,7 +81,7 @@ JSON = [
 @pytest.mark.parametrize("words", [*LOOKING, *JSON], ids=" ".join)
 def test_nothing_of_a_name_is_obeyed(hostile: Vfm, words: tuple[str, ...]) -> None:
     done = hostile(*words, FORCE_COLOR="1")
-    assert "something unexpected" not in done.stderr
+    assert "error: unexpected" not in done.stderr
     text = done.stdout + done.stderr
     assert not _OBEYED.search(text)
     if words in JSON:

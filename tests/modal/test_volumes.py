@@ -161,7 +161,7 @@ async def test_a_file_of_the_same_size_that_is_another_one_is_replaced(
     (tmp_path / "r1").mkdir()
     (tmp_path / "r1/small").write_bytes(b"SMALL")
     (tmp_path / "r1/weights").write_bytes(big[:-1] + b"?")
-    with pytest.raises(Occupied, match="there already and differ"):
+    with pytest.raises(Occupied, match="already and differ"):
         await volumes.download(VOLUME, "runs/r1", tmp_path)
     done = await volumes.download(VOLUME, "runs/r1", tmp_path, force=True)
     assert done.skipped == []

@@ -264,7 +264,8 @@ async def test_a_copy_claims_only_what_is_known(
         await view.pilot.press("y")
         await view.until(
             lambda: any(
-                "sent to the clipboard" in note.message and "GNU screen does not pass on" in note.message
+                "sent to the clipboard" in note.message
+                and "GNU screen does not pass copied text on" in note.message
                 for note in view.app._notifications
             ),
             "what keeps it from getting there",
@@ -428,7 +429,7 @@ async def test_a_folder_is_uploaded_after_a_question(client: Client, run: Path, 
             asked = await view.asked(Confirm)
             said = str(asked.query_one("#what", Static).render())
             assert "1 file, 6 B" in said
-            assert "data/nowhere, a link that leads nowhere" in said
+            assert "data/nowhere, a broken link" in said
             await view.pilot.press("y")
             await view.until(lambda: view.asks("Replace 1 file that differs?"), "the second question")
             await view.pilot.press(answer)

@@ -113,7 +113,7 @@ REFUSED = {
         "run_modal.py:1: TRAINING_SCRIPTS names 'vf-wrodle', which is not an environment",
         "did you mean 'vf-wordle'?",
     ),
-    "A = 'x'\nTRAINING_SCRIPTS = {'wordle': A}": ("run_modal.py:2: TRAINING_SCRIPTS has to be", "write each"),
+    "A = 'x'\nTRAINING_SCRIPTS = {'wordle': A}": ("run_modal.py:2: TRAINING_SCRIPTS must be", "write each"),
     "TRAINING_SCRIPTS: dict = dict()": ("run_modal.py:1: TRAINING_SCRIPTS must be a plain dict", "write"),
     "\nTRAINING_SCRIPTS = {": ("run_modal.py:2: SyntaxError: '{' was never closed", "mend"),
 }

@@ -85,7 +85,7 @@ def test_sides_that_cannot_be_compared_say_why() -> None:
     one = task_scores(_line("a", 1.0).encode())
     other = task_scores(_line("b", 1.0).encode())
     cases = {
-        "other environments: vf_wordle and vf_gsm8k": Side("x", "vf_gsm8k", {}, one),
+        "environments differ: vf_wordle and vf_gsm8k": Side("x", "vf_gsm8k", {}, one),
         "turns (unset and 3)": Side("x", "vf_wordle", {"turns": 3}, one),
         "x: no episode has a score": Side("x", "vf_wordle"),
         "they share no task": Side("x", "vf_wordle", {}, other),
