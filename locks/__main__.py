@@ -12,6 +12,7 @@ are set up with.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -94,7 +95,7 @@ def _resolved(lock: Path, arguments: list[str]) -> str:
             "--no-header",
         ]
         command += ["--no-python-downloads", "--output-file", str(output), *arguments]
-        done = subprocess.run(command, cwd=ROOT, check=False)
+        done = subprocess.run(command, cwd=ROOT, env=uv.environment(os.environ), check=False)
         if done.returncode:
             sys.exit(done.returncode)
         return output.read_text()
