@@ -111,7 +111,7 @@ def make_run(home: Path, run_id: str, events: Sequence[Event] = (), **record: An
     RunDir(run_dir).write_record(made)
     for event in events:
         if isinstance(event, CheckpointEvent):
-            (run_dir / event.path).mkdir(parents=True)
+            (run_dir / event.path).mkdir(parents=True, exist_ok=True)
     (run_dir / "spec.json").write_text(json.dumps({"spec": ExperimentSpec().model_dump(mode="json")}))
     last = [EndEvent(status=made.status, exit_code=made.exit_code or 0, t=NOW - 60)] if made.ended else []
     lines = [encode_line(_numbered(event, seq)) for seq, event in enumerate([*events, *last])]
