@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from remote.contract import layout
-from remote.contract.errors import BackendError, Hint, VfmError
+from remote.contract.errors import BackendError, ConfigError, Hint, VfmError
 from remote.contract.json_text import to_portable_json
 from remote.contract.record import LaunchRequest, RunRecord
 from remote.modal_app.image_build import Building, users_image
@@ -50,14 +50,14 @@ class Resumption(Launch):
                 return await self._call(ended, earlier_request, app, function)
 
     async def _ended(self) -> RunRecord:
-        """The volume's record. Raises `BackendError` where the run is not over, or never had a machine."""
+        """The volume's record. Raises `ConfigError` if the run is live, `BackendError` if it never began."""
         run_id = self.request.run_id
         document = await self._calls.read_json(self.volume, f"{layout.run_path(run_id)}/{layout.RECORD}")
         if document is None:
             raise BackendError(f"there is no record of {run_id} in {self.request.outputs}")
         record = RunRecord.model_validate(document)
         if not record.ended_already:
-            raise BackendError(
+            raise ConfigError(
                 f"{run_id} is still running: there is nothing to resume",
                 hint=Hint(f"watch it: vfm logs {run_id} --follow"),
             )

@@ -124,7 +124,7 @@ async def test_a_worker_that_ends_without_a_word_has_failed(bench: Bench) -> Non
     state = RunState().add_all(events_of(await lines(backend, run)))
     assert state.failure is not None
     assert "code 3" in state.failure.message
-    assert state.failure.cause == "ImportError: no such thing"
+    assert state.failure.cause == "the last line of its log: ImportError: no such thing"
     assert (await backend.status(run)).exit_code == 3
 
 
@@ -234,7 +234,7 @@ async def test_a_run_that_goes_on_is_not_resumed(bench: Bench, tmp_path: Path) -
     async for batch in backend.follow(run):
         if numbered(batch.lines):
             break
-    with pytest.raises(BackendError, match="still running"):
+    with pytest.raises(ConfigError, match="still running"):
         await backend.resume(await asked_of(backend, run))
     (tmp_path / "go").touch()
     await lines(backend, run)

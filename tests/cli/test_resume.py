@@ -65,7 +65,7 @@ def test_a_checkpoint_that_is_gone_is_neither_listed_nor_promised(vfm: Vfm) -> N
     assert "step 1 · checkpoints/checkpoint-1" in shown
     assert "checkpoints/checkpoint-2" not in shown
     assert "the checkpoint of step 2 is not there any more" in shown
-    assert "(it goes on from the checkpoint of step 1)" in shown
+    assert "(it continues from the checkpoint of step 1)" in shown
     state = json.loads(vfm("show", run_id, "--json").stdout)["state"]
     assert [saved["step"] for saved in state["checkpoints"]] == [1]
     (checkpoints / "checkpoint-1").rmdir()

@@ -157,7 +157,7 @@ class Backend(Protocol):
     async def resume(self, request: LaunchRequest) -> RunRecord:
         """Start another attempt at a run that is over, in its directory; returns once that is recorded.
 
-        request: the run's own, with changes. Raises `BackendError` where the run is live.
+        request: the run's own, with changes. Raises `ConfigError` where the run is live.
         """
         ...
 

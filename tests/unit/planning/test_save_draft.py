@@ -35,7 +35,8 @@ CHANGES = {
     "evaluation.num_examples": "9",
     "vllm.enforce_eager": "false",
     "vllm.port": "8100",
-    "wandb.project": "a: b #c",
+    "vllm.tool_call_parser": "a: b #c",
+    "wandb.project": "a b",
 }
 
 
