@@ -164,8 +164,8 @@ class Client:
 
     async def runs_of(self, backend: str) -> list[RunRecord]:
         """One backend's runs, newest first. Raises `BackendError`."""
-        asked = self.backend(backend)
-        found, _ = await asyncio.gather(asked.runs(), asked.fetch_prices())
+        holder = self.backend(backend)
+        found, _ = await asyncio.gather(holder.runs(), holder.fetch_prices())
         return found
 
     async def find(self, text: str) -> RunRecord:
@@ -273,8 +273,8 @@ class Client:
 
     async def volumes_of(self, backend: str) -> list[VolumeInfo]:
         """One backend's volumes. Raises `BackendError`."""
-        asked = self.backend(backend)
-        found, _ = await asyncio.gather(asked.volumes.volumes(), asked.fetch_prices())
+        holder = self.backend(backend)
+        found, _ = await asyncio.gather(holder.volumes.volumes(), holder.fetch_prices())
         return found
 
     async def ls(

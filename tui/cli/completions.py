@@ -182,7 +182,7 @@ class _Bash(BashComplete):
     """Bash's completion, which reads the line as it was typed."""
 
     source_template = _BASH
-    _kept = ""
+    _prefix = ""
     """The beginning of the word, which stays on the line."""
     _quote = ""
 
@@ -202,7 +202,7 @@ class _Bash(BashComplete):
             cut = max((incomplete.rfind(char) + 1 for char in breaks), default=0)
         else:
             cut = len(incomplete) - len(inside) if incomplete.endswith(inside) else 0
-        self._kept = incomplete[:cut]
+        self._prefix = incomplete[:cut]
         return words[1:], incomplete
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[Any]]:
@@ -211,10 +211,10 @@ class _Bash(BashComplete):
 
     def format_completion(self, item: CompletionItem[Any]) -> str:
         """The end of the word, quoted for the shell."""
-        kept = self._kept
-        if kept.startswith("--") and not item.value.startswith(kept):
-            kept = kept.partition("=")[2]  # of --set=KEY=VALUE the value does not hold the option
-        value = item.value.removeprefix(kept)
+        prefix = self._prefix
+        if prefix.startswith("--") and not item.value.startswith(prefix):
+            prefix = prefix.partition("=")[2]  # of --set=KEY=VALUE the value does not hold the option
+        value = item.value.removeprefix(prefix)
         spelt = r"'\''" if self._quote == "'" else r"\\\1"
         return f"{item.type},{_SPECIAL[self._quote].sub(spelt, value)}"
 

@@ -213,14 +213,14 @@ class _Estimate:
         tokens = self.share.batch_size * length
         a_layer = self._layer_bytes(length)
         if t.gradient_checkpointing:
-            kept = self.shape.layers * self.shape.hidden * self.bytes + a_layer
+            saved = self.shape.layers * self.shape.hidden * self.bytes + a_layer
             how = f"{tokens:,} tokens × (2 bytes × hidden a layer, and one layer whole): recomputed"
         else:
-            kept = self.shape.layers * a_layer
+            saved = self.shape.layers * a_layer
             how = (
                 f"{tokens:,} tokens × {self.shape.layers} layers × {a_layer:,} bytes (after Korthikanti 2022)"
             )
-        yield Part("activations, at most", tokens * kept / GIB, how)
+        yield Part("activations, at most", tokens * saved / GIB, how)
         head = (tokens * self.shape.hidden * 4 + (TILE if length else 0)) / GIB
         yield Part("logits, at most", head, "in tiles; float32 gradients of the last hidden states")
 
