@@ -98,6 +98,7 @@ def test_a_folder_that_no_server_can_play_with_is_refused(
         {"tokenizer.json": None, "tokenizer_config.json": None, "tekken.json": {}},
         {"model.safetensors": None, "pytorch_model.bin": "weights"},
         {"adapter_config.json": {}},  # what was left beside a merged model
+        {"model.safetensors.index.json": {}},  # of no parts: the weights are whole
     ],
 )
 def test_a_model_in_any_of_its_forms_is_taken(project: Path, files: dict[str, Any]) -> None:
