@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from remote.contract.spec import ExperimentSpec
 from remote.output.emitter import Emitter
+from remote.processes import guardian
 
 PROJECT = Path(__file__).parents[2]
 
@@ -39,6 +41,19 @@ def tiny_spec(**sections: dict[str, Any]) -> ExperimentSpec:
     for name, keys in sections.items():
         data[name] = {**data.get(name, {}), **keys}
     return ExperimentSpec.model_validate(data)
+
+
+def engines(process: int) -> set[int]:
+    """vLLM's engines below a process, by the title that vLLM gives them (`VLLM::EngineCore`).
+
+    Below this one are also those of servers that live as long as the session.
+    """
+    found = set()
+    for pid in guardian.descendants(process):
+        with suppress(OSError):  # it is gone
+            if "VLLM::" in Path(f"/proc/{pid}/cmdline").read_text():
+                found.add(pid)
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from remote.contract.spec import ExperimentSpec
 from remote.inference.server import VllmServer
 from remote.output.emitter import Emitter
 from remote.processes import guardian
+from tests.stack.conftest import engines
 from tests.waiting import block_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.vllm]
@@ -32,14 +33,6 @@ SPEC = {
 
 def serve(model: Path, emitter: Emitter) -> VllmServer:
     return VllmServer(ExperimentSpec.model_validate(SPEC), str(model), emitter)
-
-
-def named(name: str) -> set[int]:
-    """Our descendants whose title holds a name, as vLLM sets it (`VLLM::EngineCore`).
-
-    Other tests' servers, which live as long as the session, are among them.
-    """
-    return {pid for pid in guardian.descendants(os.getpid()) if name in title(pid)}
 
 
 def title(pid: int) -> str:
@@ -78,7 +71,7 @@ def test_it_answers_and_a_killed_engine_is_named(tiny_model: Path, emitter: Emit
         assert all(token["logprob"] < 0 for token in choice["logprobs"]["content"])
         assert server.rss_bytes() > 500e6
         server.check()
-        for pid in named("VLLM::") - before:
+        for pid in engines(os.getpid()) - before:
             os.kill(pid, signal.SIGKILL)
         with pytest.raises(ServerError, match=r"died while running: its process .* was killed"):
             block_until(server.check, "the failure")
@@ -156,7 +149,7 @@ def test_a_server_that_is_stopped_while_it_starts_leaves_no_process(
     before = set(guardian.descendants(os.getpid()))
     server = serve(tiny_model, emitter)
     server.start()
-    block_until(lambda: named("VLLM::") - before, "the engine", seconds=180)
+    block_until(lambda: engines(os.getpid()) - before, "the engine", seconds=180)
     began = time.monotonic()
     server.stop()
     assert time.monotonic() - began < 10

@@ -16,8 +16,8 @@ from remote.contract.errors import ServerError
 from remote.evaluation.scripted_model import ScriptedModel
 from remote.inference.command import Sync
 from remote.output.emitter import Emitter
-from remote.processes import guardian
-from tests.stack.conftest import tiny_spec
+from tests.stack.conftest import engines, tiny_spec
+from tests.waiting import block_until
 
 pytestmark = pytest.mark.stack
 
@@ -146,59 +146,65 @@ def numbers(folder: Path, kind: str) -> list[Any]:
     return [event for event in map(json.loads, lines) if event["type"] == kind]
 
 
-def end_engine(signum: int, when: Callable[[], object]) -> threading.Thread:
-    """Signal the engines of this process's servers as soon as something is the case."""
-    before = {pid for pid in guardian.descendants(os.getpid()) if _is_engine(pid)}
+def end_engine(server: Any, signum: int, when: Callable[[], object]) -> None:
+    """Signal a server's engine as soon as something is the case."""
+    pids = engines(server._process.group)
+    assert pids
 
     def watch() -> None:
-        while not when():
-            threading.Event().wait(0.02)
-        for pid in before:
+        block_until(when, "the moment", seconds=600)
+        for pid in pids:
             os.kill(pid, signum)
 
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    return thread
+    threading.Thread(target=watch, daemon=True).start()
 
 
-def _is_engine(pid: int) -> bool:
-    try:
-        return "VLLM::" in Path(f"/proc/{pid}/cmdline").read_text()
-    except OSError:
-        return False
+@pytest.fixture
+def server(
+    way: Sync,
+    request: pytest.FixtureRequest,
+    tiny_model: Path,
+    emitter: Emitter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Any]:
+    """The server that other tests use too; where it is to hang, one of its own that is soon known to."""
+    from remote.inference.server import VllmServer
+
+    if way == "merged":
+        server = request.getfixturevalue("reload_server")
+        monkeypatch.setattr(server, "_emit", emitter)
+        yield server
+    else:
+        spec = tiny_spec(vllm={"weight_sync": way, "stall_timeout": 15})
+        with VllmServer(spec, str(tiny_model), emitter) as server:
+            server.wait_ready()
+            yield server
 
 
 @pytest.mark.vllm
 @pytest.mark.parametrize("way", ["merged", "adapter"])
 def test_a_training_goes_on_with_the_present_weights(
-    way: Sync, tmp_path: Path, tiny_model: Path, wordle: None
+    way: Sync, server: Any, tmp_path: Path, tiny_model: Path, wordle: None, emitter: Emitter
 ) -> None:
     """Killed in one step, stopped in a later one; the guard compares every token's log-probability."""
     import signal
 
-    from remote.inference.server import VllmServer
     from remote.models.load import load_for_training
     from remote.rollouts.player import Rollouts
     from remote.rollouts.recorder import Recorder
     from remote.training.run import TrainingRun, train
     from remote.training.weight_sync import make_sync
 
-    sections: dict[str, Any] = {"vllm": {"max_model_len": 1024, "weight_sync": way, "stall_timeout": 15}}
-    spec = tiny_spec(**sections)
+    spec = tiny_spec(vllm={"weight_sync": way})
     model, tokenizer = load_for_training(spec, tiny_model)
-    fd = os.open(tmp_path / "stream.log", os.O_CREAT | os.O_WRONLY)
-    recorder = Recorder(Emitter(tmp_path, fd), tmp_path, 2)
-    with VllmServer(spec, str(tiny_model), Emitter(tmp_path, fd)) as server:
-        recorder.emitter = server._emit
-        server.wait_ready()
-        player = Rollouts("vf_wordle", spec.training.environment_args, spec, server)
-        sync = make_sync(way, model, server, tiny_model, spec, "cpu")
-        signum = signal.SIGKILL if way == "merged" else signal.SIGSTOP
-        end_engine(signum, lambda: recorder.step >= 1)
-        train(TrainingRun(spec, tmp_path, "one", model, tokenizer, player, sync, recorder, "cpu"))
-        player.close()
-        sync.close()
-    os.close(fd)
+    recorder = Recorder(emitter, tmp_path, 2)
+    player = Rollouts("vf_wordle", spec.training.environment_args, spec, server)
+    sync = make_sync(way, model, server, tiny_model, spec, "cpu")
+    signum = signal.SIGKILL if way == "merged" else signal.SIGSTOP
+    end_engine(server, signum, lambda: recorder.step >= 1)
+    train(TrainingRun(spec, tmp_path, "one", model, tokenizer, player, sync, recorder, "cpu"))
+    player.close()
+    sync.close()
     (restart,) = numbers(tmp_path, "restart")
     assert restart["why"].startswith("vLLM died" if way == "merged" else "vLLM hangs")
     metrics = [event for event in numbers(tmp_path, "metrics") if event["step"]]

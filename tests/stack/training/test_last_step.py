@@ -20,15 +20,25 @@ from tests.stack.conftest import tiny_spec
 pytestmark = [pytest.mark.stack, pytest.mark.vllm]
 
 
-def attempt(folder: Path, model_dir: Path, server: Any, ends: BaseException | None) -> None:
-    """One go at a training of three steps, which ends with the episodes of the third."""
+ENDS = [
+    RuntimeError("out of memory"),
+    ServerError("vLLM died"),
+    KeyboardInterrupt(),
+    SystemExit(3),
+    Cancelled(),
+    Interrupted(),
+]
+
+
+def attempt(folder: Path, model_dir: Path, server: Any, ends: BaseException | None, at: int = 2) -> None:
+    """One go at a training, which ends with the episodes of a step."""
     from remote.models.load import load_for_training
     from remote.rollouts.player import Rollouts
     from remote.rollouts.recorder import Recorder
     from remote.training.run import TrainingRun
     from remote.training.weight_sync import make_sync
 
-    spec = tiny_spec(vllm={"max_model_len": 1024, "weight_sync": "merged"})
+    spec = tiny_spec(vllm={"weight_sync": "merged"}, training={"steps": len(ENDS) + 1})
     model, tokenizer = load_for_training(spec, model_dir)
     player = Rollouts("vf_wordle", spec.training.environment_args, spec, server)
     sync = make_sync("merged", model, server, model_dir, spec, "cpu")
@@ -37,7 +47,7 @@ def attempt(folder: Path, model_dir: Path, server: Any, ends: BaseException | No
         run = TrainingRun(spec, folder, "one", model, tokenizer, player, sync, recorder, "cpu")
 
         def on_episodes(step: int, tasks: Any, episodes: Any) -> None:
-            if step == 3 and ends is not None:
+            if step == at and ends is not None:
                 raise ends
 
         try:
@@ -52,29 +62,19 @@ def steps(folder: Path) -> list[int]:
     return [event["step"] for event in map(json.loads, lines) if event["type"] == "metrics" and event["step"]]
 
 
-@pytest.mark.parametrize(
-    "ends",
-    [
-        RuntimeError("out of memory"),
-        ServerError("vLLM died"),
-        KeyboardInterrupt(),
-        SystemExit(3),
-        Cancelled(),
-        Interrupted(),
-    ],
-    ids=lambda error: type(error).__name__,
-)
-def test_the_last_whole_step_is_kept_and_gone_on_from(
-    ends: BaseException, tmp_path: Path, tiny_model: Path, reload_server: Any, wordle: None
+def test_whatever_ends_it_the_last_whole_step_is_kept_and_gone_on_from(
+    tmp_path: Path, tiny_model: Path, reload_server: Any, wordle: None
 ) -> None:
-    with pytest.raises(type(ends)):
-        attempt(tmp_path, tiny_model, reload_server, ends)
-    newest = checkpoints.newest(tmp_path)
-    assert newest is not None
-    assert checkpoints.step_of(newest) == 2
-    assert {"optimizer.pt", "scheduler.pt", "rng_state.pth"} <= {file.name for file in newest.iterdir()}
+    """One training that is ended in each way, a step further each time."""
+    for step, ends in enumerate(ENDS, start=1):
+        with pytest.raises(type(ends)):
+            attempt(tmp_path, tiny_model, reload_server, ends, at=step + 1)
+        newest = checkpoints.newest(tmp_path)
+        assert newest is not None, ends
+        assert checkpoints.step_of(newest) == step, ends
+        assert {"optimizer.pt", "scheduler.pt", "rng_state.pth"} <= {file.name for file in newest.iterdir()}
     attempt(tmp_path, tiny_model, reload_server, None)
-    assert steps(tmp_path) == [1, 2, 3]
+    assert steps(tmp_path) == list(range(1, len(ENDS) + 2))
 
 
 @pytest.mark.parametrize("ends", [DiskError("full"), OSError(errno.ENOSPC, "No space left on device")])
@@ -90,6 +90,6 @@ def test_what_cannot_be_saved_does_not_hide_why_it_ended(
     tmp_path: Path, tiny_model: Path, reload_server: Any, wordle: None
 ) -> None:
     (tmp_path / layout.CHECKPOINTS).mkdir()
-    (tmp_path / layout.checkpoint_path(2)).write_text("in the way")
+    (tmp_path / layout.checkpoint_path(1)).write_text("in the way")
     with pytest.raises(ServerError, match="vLLM died"):
         attempt(tmp_path, tiny_model, reload_server, ServerError("vLLM died"))

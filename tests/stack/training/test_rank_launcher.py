@@ -11,7 +11,7 @@ import threading
 import urllib.request
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,7 @@ from remote.contract.exit_codes import FAILED, SERVER_LOST
 from remote.contract.record import LaunchRequest
 from remote.contract.spec import ExperimentSpec
 from remote.output.emitter import Emitter
-from remote.processes import guardian
-from tests.stack.conftest import PROJECT, tiny_spec
+from tests.stack.conftest import PROJECT, engines, tiny_spec
 from tests.waiting import block_until
 
 pytestmark = [pytest.mark.stack, pytest.mark.vllm]
@@ -222,7 +221,7 @@ def test_two_trainers_that_are_interrupted_learn_what_one_learns_in_one_go(
         folder.mkdir()
     prepare(two)
     with two_trainers(two, tiny_model, tape) as trainers:
-        block_until(lambda: len(events(two, "metrics")) > 1, "the first step")
+        block_until(lambda: len(events(two, "metrics")) > 1, "the first step", seconds=300)
         trainers.save_and_stop(signal.SIGUSR2)
     (kept,) = [event["step"] for event in events(two, "checkpoint")]
     assert 1 <= kept < STEPS
@@ -302,7 +301,7 @@ def test_a_trainer_that_is_killed_costs_no_step(tmp_path: Path, tape: Tape, tiny
 
     prepare(tmp_path)
     with two_trainers(tmp_path, tiny_model, tape) as trainers:
-        block_until(lambda: len(events(tmp_path, "metrics")) > 1, "the first step")
+        block_until(lambda: len(events(tmp_path, "metrics")) > 1, "the first step", seconds=300)
         os.kill(trainers._processes[1].group, signal.SIGKILL)
         with pytest.raises(VfmError, match="trainer 2 of 2 was killed"):
             trainers.wait()
@@ -313,14 +312,13 @@ def test_a_trainer_that_is_killed_costs_no_step(tmp_path: Path, tape: Tape, tiny
 
 
 def kill_engine_after(step: int, folder: Path) -> None:
-    """Kill vLLM's engine as soon as so many steps are trained."""
+    """Kill the engine of the vLLM that is to start as soon as so many steps are trained."""
+    of_others = engines(os.getpid())
 
     def watch() -> None:
         block_until(lambda: trained(folder)[-1:] >= [step], f"step {step}", seconds=300)
-        for pid in guardian.descendants(os.getpid()):
-            with suppress(OSError):
-                if "VLLM::" in Path(f"/proc/{pid}/cmdline").read_text():
-                    os.kill(pid, signal.SIGKILL)
+        for pid in engines(os.getpid()) - of_others:
+            os.kill(pid, signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True).start()
 
