@@ -13,7 +13,7 @@ from textual.events import Resize
 from textual.widget import Widget
 
 from tui.store.logs.log_file import LogFile
-from tui.widgets.logs.goto import beyond, find_place
+from tui.widgets.logs.goto import find_place
 from tui.widgets.logs.hit_list import HitList
 from tui.widgets.logs.prompt import HELP, LogPrompt, past_of
 from tui.widgets.logs.reader import LogReader
@@ -164,14 +164,14 @@ class LogPane(LogReader):
 
     @work(group="log-go", description="go to a place", exclusive=True, exit_on_error=False)
     async def _go_to_place(self, text: str) -> None:
-        number = await asyncio.to_thread(find_place, self.log_file, text)
-        if number is None:
+        place = await asyncio.to_thread(find_place, self.log_file, text)
+        if place is None:
             self.show_message(f"no place: {text!r}; type {HELP['place']}")
             return
-        self.show_message(await asyncio.to_thread(beyond, self.log_file, text))
+        self.show_message(place.note)
         self._close(self._prompt)
         if self.log_file.lines:
-            self.view.go_to(self.view.rows.row_of(self.log_file.line(number).offset))
+            self.view.go_to(self.view.rows.row_of(self.log_file.line(place.number).offset))
 
     def _close(self, widget: Widget | None) -> None:
         """Hide a widget and focus the lines, so that the very next key is theirs."""

@@ -178,4 +178,5 @@ def test_times_and_places(log_file: LogFile, utc: None) -> None:
         "25:00": None,
         "": None,
     }.items():
-        assert find_place(log_file, text) == number, text
+        place = find_place(log_file, text)
+        assert (place and place.number) == number, text
