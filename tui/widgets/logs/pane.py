@@ -35,7 +35,12 @@ class LogPane(LogReader):
         Binding("n", "hit(1)", "Next hit", show=False, priority=True, id="log.next"),
         Binding("N", "hit(-1)", "Previous hit", show=False, priority=True, id="log.previous"),
         Binding("h", "hits", "List of hits", show=False, priority=True, id="log.hits"),
+        Binding("exclamation_mark", "error(1)", "Next error", id="log.error"),
+        Binding("at", "error(-1)", "Previous error", show=False, id="log.previous_error"),
+        Binding("s", "source(1)", "Source", id="log.source"),
+        Binding("S", "source(-1)", "Previous source", show=False, id="log.previous_source"),
         Binding("ctrl+g", "ask('place')", "Go to a line or time", show=False, priority=True, id="log.place"),
+        Binding("ctrl+s", "save", "Save the log", show=False, id="log.save"),
         Binding("escape", "leave", "Close", show=False, id="log.leave"),
     ]
 

@@ -10,11 +10,10 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.events import Click
 from textual.message import Message
@@ -35,20 +34,13 @@ if TYPE_CHECKING:
 
 
 class LogReader(Vertical):
-    """The lines of one log."""
+    """The lines of one log. A subclass binds the keys."""
 
     DEFAULT_CSS = """
     LogReader { height: 1fr; width: 1fr; }
     LogReader #log-sources { split: top; height: 1; background: $surface; color: $text-muted; padding: 0 1; }
     LogReader #log-status { split: bottom; height: 1; background: $surface; color: $text; padding: 0 1; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("exclamation_mark", "error(1)", "Next error", id="log.error"),
-        Binding("at", "error(-1)", "Previous error", show=False, id="log.previous_error"),
-        Binding("s", "source(1)", "Source", id="log.source"),
-        Binding("S", "source(-1)", "Previous source", show=False, id="log.previous_source"),
-        Binding("ctrl+s", "save", "Save the log", show=False, id="log.save"),
-    ]
 
     @dataclass
     class SaveRequested(Message):
