@@ -44,17 +44,17 @@ def mapped(project: Path, text: str) -> None:
 
 def test_the_mapping_stands_where_the_guide_says() -> None:
     lines = (ROOT / "run_modal.py").read_text().splitlines()
-    assert lines[42] == "TRAINING_SCRIPTS = {"
-    assert lines[46] == "}"
+    assert lines[44] == "TRAINING_SCRIPTS = {"
+    assert lines[48] == "}"
 
 
 @pytest.mark.parametrize(
     ("environment", "script", "line"),
     [
-        ("wordle", "train_wordle.py", 44),
-        ("VF_Wordle", "train_wordle.py", 44),
-        ("vf-bfcl-single-turn", "train_bfcl.py", 45),
-        ("vf-tool-test", "train_bfcl.py", 46),
+        ("wordle", "train_wordle.py", 46),
+        ("VF_Wordle", "train_wordle.py", 46),
+        ("vf-bfcl-single-turn", "train_bfcl.py", 47),
+        ("vf-tool-test", "train_bfcl.py", 48),
     ],
 )
 def test_the_mapping_decides_by_any_spelling(project: Path, environment: str, script: str, line: int) -> None:
@@ -115,7 +115,7 @@ REFUSED = {
     ),
     "A = 'x'\nTRAINING_SCRIPTS = {'wordle': A}": ("run_modal.py:2: TRAINING_SCRIPTS must be", "write each"),
     "TRAINING_SCRIPTS: dict = dict()": ("run_modal.py:1: TRAINING_SCRIPTS must be a plain dict", "write"),
-    "\nTRAINING_SCRIPTS = {": ("run_modal.py:2: SyntaxError: '{' was never closed", "mend"),
+    "\nTRAINING_SCRIPTS = {": ("run_modal.py:2: SyntaxError: '{' was never closed", "fix"),
 }
 
 
@@ -231,8 +231,8 @@ def test_frames_of_ours_are_left_out_wherever_they_stand(project: Path) -> None:
         ("import no_such_module\n", "train_mine.py:1: ModuleNotFoundError: No module named 'no_such_module'"),
         ("def train(:\n", "train_mine.py:1: SyntaxError: invalid syntax"),
         ("train = 3\n", "train_mine.py has no function train(run)"),
-        ("def train():\n    pass\n", "train_mine.py: train must take one argument, run"),
-        ("async def train(run):\n    pass\n", "train_mine.py: train(run) must not be asynchronous"),
+        ("def train():\n    pass\n", "train_mine.py: train takes other arguments than run"),
+        ("async def train(run):\n    pass\n", "train_mine.py: train(run) is asynchronous"),
         ("def train(run):\n    exit(0)\n", "train_mine.py:2: it called sys.exit(0)"),
         ("raise SystemExit('no')\n", "train_mine.py:1: it called sys.exit('no')"),
     ],

@@ -273,5 +273,5 @@ async def test_what_a_live_run_writes_is_not_removed(client: Client, monkeypatch
 
     monkeypatch.setattr(client, "runs", runs)
     for path in ("", "runs", "runs/r1", "runs/r1/weights"):
-        with pytest.raises(ConfigError, match="the run r1 goes on"):
+        with pytest.raises(ConfigError, match="in use by the run r1"):
             await to_remove(client, VOLUME, path)
