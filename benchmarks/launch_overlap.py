@@ -47,8 +47,8 @@ class OneAfterAnother(Training):
         super().__init__(request, emitter)
         self._pool = InTurn()  # type: ignore[assignment]
 
-    def _start_server(self, model: Any) -> Any:
-        server = super()._start_server(model)
+    def _start_server(self, model: Any, fixed: Any = None) -> Any:
+        server = super()._start_server(model, fixed)
         server.wait_ready()
         return server
 
@@ -92,9 +92,10 @@ def to_first_step(way: str, models: Path) -> float:
 def work(way: str, path: str) -> None:
     """What the measured process does."""
     from remote import worker
+    from remote.workers import training
 
     if way == "in-turn":
-        worker.Worker = OneAfterAnother  # type: ignore[misc]
+        training.Training = OneAfterAnother  # type: ignore[misc]
     code = worker.main([path])
     os._exit(code)
 

@@ -28,7 +28,7 @@ from tui.config.resolve import resolve
 from tui.planning.plan import make_plan
 from tui.screens import requests
 from tui.settings import Settings
-from tui.user.ui_state import Memory
+from tui.user.ui_state import UiState
 
 FOLDER = PROJECT / "docs" / "screens"
 DEMO, SMOKE = "configs/local_demo.yaml", "configs/local_smoke.yaml"
@@ -67,7 +67,7 @@ async def find_or_launch(client: Client, config: str, sets: Sequence[str], wante
     assert client.settings is not None
     resolved = resolve(config, sets, project_dir=PROJECT)
     plan = make_plan(resolved, client.settings, config_path=config)
-    typed = sorted(override.words for override in resolved.typed)
+    typed = sorted(override.argument for override in resolved.typed)
     for run in (await client.runs()).rows:
         if run.config_path == config and run.status == wanted and await _typed(client, run) == typed:
             return run
@@ -88,7 +88,7 @@ async def _typed(client: Client, run: RunRecord) -> list[str]:
 
 async def until_over(client: Client, run: RunRecord) -> None:
     """Wait for a run's end."""
-    async for _ in client.watch(run):
+    async for _ in client.of(run).watch(run):
         pass
 
 
@@ -117,9 +117,9 @@ def pictures(runs: Runs) -> list[Picture]:
 
 async def take(picture: Picture, client: Client) -> None:
     """Draw one picture into its file."""
-    memory = Memory()
-    memory.put("theme", picture.theme)
-    app = VfmApp(client, settings=client.settings, memory=memory)
+    ui_state = UiState()
+    ui_state.put("theme", picture.theme)
+    app = VfmApp(client, settings=client.settings, ui_state=ui_state)
     async with app.run_test(size=picture.size) as pilot:
         await _calm(pilot)
         if picture.asked is not None:
@@ -159,7 +159,7 @@ async def live(client: Client, run: RunRecord, step: int) -> None:
     """Picture a run while it trains: once its step has come, or not at all where it is over."""
     if run.ended_already:
         return
-    async for _ in client.watch(run):
+    async for _ in client.of(run).watch(run):
         if ((await client.state(run)).step or 0) >= step:
             await take(
                 Picture("live", requests.RunRequested(run.run_id), ("1", "S"), "running", LARGE), client

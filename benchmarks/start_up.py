@@ -139,7 +139,7 @@ def _fill(home: Path) -> bytes:
             created=now - number * 60,
             reward=0.5,
             complete=True,
-            **_NAMES,
+            **_NAMES,  # type: ignore[arg-type]
         )
         for number, run_id in enumerate(ids)
     ]

@@ -186,7 +186,7 @@ REFUSED = {
     "modal run run_modal.py::train --env wordle --stepps 3": "No such option '--stepps'",
     "modal run run_modal.py::train --gpu-type H1000": 'modal.gpu.type is "H1000", but should be one of T4',
     "modal run run_modal.py::train --gpu-count 9": "error: --gpu-count 9: modal.gpu.count is 9, but",
-    "modal run run_modal.py::train --gpu-type A10G --gpu-count 5": "more than the 4 that Modal has",
+    "modal run run_modal.py::train --gpu-type A10G --gpu-count 5": "more than the 4 that Modal allows",
     "modal run run_modal.py::train --env wordel": "did you mean vf-wordle? Type --env vf-wordle",
     "modal run run_modal.py::evaluate --config-path configs/modal.yaml": "configs/modal.yaml",
     "modal run run_modal.py::evaluate --checkpoint k3f9x:best": "no run 'k3f9x' is known on this machine",
@@ -269,7 +269,7 @@ def test_packages_of_ones_own_are_built_into_the_image(shell: Shell) -> None:
     done = shell("vfm image build modal")
     assert done.returncode == 0, done.stderr
     assert "pip install 'your-custom-package>=1.0.0'" in done.stderr
-    assert "vllm==" in done.stderr
+    assert "--require-hashes --requirements /.uv/0/cuda.txt" in done.stderr
     assert "✓ image · built" in done.stderr
     assert not shell.cloud.calls
 

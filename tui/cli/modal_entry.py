@@ -69,7 +69,7 @@ def _plan(kind: Kind, config_path: str | None, typed: Typed) -> Plan:
 
     settings = Settings.load()
     tree = yaml_files.load(resolve.locate(config_path, settings.project_dir)) if config_path else None
-    options = [Option(_key(name), value, name) for name, value in typed.items() if value is not None]
+    options = [Option(_key(name), value, name=name) for name, value in typed.items() if value is not None]
     resolved = resolve.resolve_layers(tree, options)
     interrupt.run(Client.default(settings).backend("modal").fetch_prices())
     return plan.make_plan(resolved, settings, kind=kind, backend="modal", config_path=config_path)
