@@ -170,6 +170,7 @@ class Redactor:
             for gram, start in form.grams(self._stride):
                 self._forms_by_gram.setdefault(gram, []).append((form, start))
         self._grams = frozenset(self._forms_by_gram)
+        self._longer = _longer_forms(forms.values())
 
     @classmethod
     def of(cls, variables: Mapping[str, str]) -> Redactor:
@@ -213,6 +214,10 @@ class Redactor:
             for form, start in self._forms_by_gram.get(text[at : at + _GRAM], ()):
                 begin, end = _common(text, at, form.text, start, over)
                 if end - begin > best[1] - best[0] and _counts(form, text[begin:end]):
+                    for longer, offset in self._longer.get(form.text, ()):
+                        if begin - offset >= over and text.startswith(longer.text, begin - offset):
+                            form, begin, end = longer, begin - offset, begin - offset + len(longer.text)
+                            break
                     tail = _TAIL.match(text, end) if form.tail else None
                     best = (begin, tail.end() if tail else end, form.name)
             if best[1]:
@@ -221,6 +226,22 @@ class Redactor:
                 at = max(at + self._stride, over - over % self._stride)
             else:
                 at += self._stride
+
+
+def _longer_forms(forms: Iterable[_Form]) -> dict[str, list[tuple[_Form, int]]]:
+    """By a form's text, the forms of the same secret that contain it, the longest first, and where.
+
+    A line of a value is met before the value is, whose other lines may be too short to be looked for.
+    """
+    whole = sorted((form for form in forms if form.least == len(form.text)), key=lambda form: -len(form.text))
+    longer: dict[str, list[tuple[_Form, int]]] = {}
+    for form in whole:
+        found = [
+            (w, w.text.find(form.text)) for w in whole if len(w.text) > len(form.text) and w.name == form.name
+        ]
+        if containing := [(other, offset) for other, offset in found if offset >= 0]:
+            longer[form.text] = containing
+    return longer
 
 
 def _counts(form: _Form, part: str) -> bool:
