@@ -16,7 +16,6 @@ from textual.widgets import Input, OptionList, Static
 
 from remote.contract.events import AttemptEvent, FailureEvent, MetricsEvent, ProgressEvent, encode_line
 from remote.contract.record import Attempt, RunRecord
-from remote.contract.spec import ExperimentSpec
 from tests.backends.conftest import LocalBench, request
 from tests.pilot.conftest import NOW, ROOT, SignedOutBackend, SilentBackend, make_run, story
 from tests.waiting import until
@@ -24,7 +23,6 @@ from tui.app import VfmApp
 from tui.backends.base import Backend, Batch
 from tui.backends.local.backend import LocalBackend
 from tui.client import Client
-from tui.planning.prices import prices
 from tui.screens import requests
 from tui.screens.dialogs import Confirm
 from tui.screens.runs import RunsScreen
@@ -380,21 +378,6 @@ async def test_ten_thousand_known_runs_are_not_read_again(home: Path, home_app: 
         await until(lambda: app.ids == [f"r0999{n}" for n in range(10) if n != 5], "the filter")
         await pilot.press("enter", "slash", "1", "escape")
         await until(lambda: len(app.ids) == 10_000, "no filter")
-
-
-async def test_what_a_run_on_modal_costs(home: Path, home_app: Made) -> None:
-    class Far(LocalBackend):
-        name = "modal"
-
-    make_run(home, "m1111-wordle", story(4, 4), backend="modal", started=NOW - 3600, ended=NOW - 1800)
-    app = home_app({"modal": Far(home, ROOT)})
-    async with app.run_test(size=(200, 40)):
-        await listed(app)
-        price = prices().of(ExperimentSpec())
-        assert price is not None
-        assert app.table.shown[0].cost == pytest.approx(price.hour / 2, abs=0.001)
-        assert f"${price.hour / 2:.2f}" in app.painted()
-        assert "est. cost" in app.painted()
 
 
 async def test_a_runs_own_price_counts_for_the_time_that_it_had_a_machine(home: Path, home_app: Made) -> None:
