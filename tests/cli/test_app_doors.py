@@ -62,7 +62,7 @@ def test_a_redirected_stdout_is_no_terminal(vfm: Vfm) -> None:
     with open(os.devnull, "wb") as nowhere:
         terminal = Terminal(TUI, vfm.folder, vfm.env("", {}), stdout=nowhere)
         assert terminal.wait_end() == 2
-        assert b"stdout is none" in terminal.written
+        assert b"stdout is not one" in terminal.written
         terminal.close()
 
 
