@@ -226,8 +226,10 @@ class _Resolver:
         except ValidationError as error:
             known = len(self.problems)
             for item in error.errors(include_url=False):
-                key = tuple(map(str, item["loc"]))
-                self._translate(key, item["type"], item["msg"], item["input"], known)
+                key, value = tuple(map(str, item["loc"])), item["input"]
+                if key[:-1] in self.layers.values:  # an item of a list, which is one value of one key
+                    key, value = key[:-1], self.layers.values[key[:-1]]
+                self._translate(key, item["type"], item["msg"], value, known)
             return None
 
     def _translate(self, key: Key, kind: str, text: str, value: Any, known: int) -> None:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tui.config import schema
@@ -99,6 +99,7 @@ def test_no_key_and_value_ends_in_another_error(key: tuple[str, ...], value: Any
 
 @calm
 @given(st.sampled_from(schema.rows()), values)
+@example(schema.by_key()["training.environment_secrets"], ["A", None])
 def test_a_known_key_takes_its_value_or_says_what_it_takes(row: schema.Row, value: Any) -> None:
     resolved, problems = outcome(lambda: resolve_layers(None, [Override(row.path, value)]))
     assert all(p.where.startswith("--set ") for p in problems)
