@@ -43,7 +43,7 @@ def vfm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vfm]:
         ]
         run = make_run(shell.home, "tr41n-wordle", saved, **NAMES)
         for name in ("checkpoint-20", "checkpoint-40", "final"):
-            (run / "checkpoints" / name).mkdir(parents=True)
+            (run / "checkpoints" / name).mkdir(parents=True, exist_ok=True)
             (run / "checkpoints" / name / "adapter_config.json").write_text("{}")
         best = {"step": 20, "path": "checkpoints/checkpoint-20", "score": 0.47}
         (run / "checkpoints" / "best.json").write_text(json.dumps(best))

@@ -35,7 +35,7 @@ def trained(home: Path) -> Path:
     ]
     run = make_run(home, "tr41n-wordle", [*story(4, 4), *saved])
     for name in ("checkpoint-2", "checkpoint-4", "final"):
-        (run / "checkpoints" / name).mkdir(parents=True)
+        (run / "checkpoints" / name).mkdir(parents=True, exist_ok=True)
         (run / "checkpoints" / name / "adapter_config.json").write_text("{}")
     best = {"step": 2, "path": "checkpoints/checkpoint-2", "score": 0.47}
     (run / "checkpoints" / "best.json").write_text(json.dumps(best))

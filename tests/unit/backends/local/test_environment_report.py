@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from remote.contract.errors import BackendError, EnvironmentMissing, ImageError, VfmError
+from remote.contract.errors import EnvironmentMissing, ImageError, VfmError
 from remote.contract.record import LaunchRequest
 from remote.contract.spec import ExperimentSpec
 from tui.backends.local.environment_report import image_python, report
 from tui.settings import Settings
 
 Look = Callable[..., dict[str, Any]]
+QUESTION = "def asked(): return json.load(os.fdopen(int(sys.argv[-1])))"
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]) -> Lo
 
     def ask(program: str, *, check: bool = False) -> dict[str, Any]:
         python = tmp_path / "python"
-        python.write_text(f"#!{sys.executable}\nimport json, sys\n{program}\n")
+        python.write_text(f"#!{sys.executable}\nimport json, os, sys\n{QUESTION}\n{program}\n")
         python.chmod(0o755)
         monkeypatch.setenv("VFM_IMAGE_PYTHON", str(python))
         monkeypatch.setenv("MY_TOKEN", "a-secret-of-the-shell")
@@ -56,44 +57,42 @@ def look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]) -> Lo
 
 def test_what_it_says_is_passed_on_and_what_it_answers_returned(look: Look, said: list[str]) -> None:
     program = """
-question = json.load(sys.stdin)
+question = asked()
 print(json.dumps({"say": "loading"}))
-print(json.dumps({"say": " ".join(sys.argv[1:])}))
+print(json.dumps({"say": " ".join(sys.argv[1:-1])}))
 print(json.dumps({"report": question}))
 print("what comes after the answer")
 """
     answer = look(program, check=True)
-    assert said == ["loading", "-m remote.evaluation.environment_check"]
+    assert said == ["loading", "-P -m remote.evaluation.environment_check"]
     assert answer["check"] is True
     assert answer["env"] == {"WANDB_API_KEY": "kkkk1234", "MY_TOKEN": "a-secret-of-the-shell"}
     assert answer["request"]["cache_dir"].endswith("home/volumes/verifiers-cache-ann-default")
-    assert look("print(json.dumps({'report': json.load(sys.stdin)}))")["check"] is False
+    assert look("print(json.dumps({'report': asked()}))")["check"] is False
 
 
 def test_its_error_is_raised_as_it_was(look: Look) -> None:
     error = EnvironmentMissing("there is no vf_wordle", cause="because")
-    program = (
-        f"json.load(sys.stdin)\nprint(json.dumps({{'error': json.loads({json.dumps(error.to_dict())!r})}}))"
-    )
+    program = f"asked()\nprint(json.dumps({{'error': json.loads({json.dumps(error.to_dict())!r})}}))"
     with pytest.raises(VfmError, match="there is no vf_wordle") as raised:
         look(program)
     assert (raised.value.boundary, raised.value.cause) == (error.boundary, "because")
 
 
-@pytest.mark.parametrize("reads", ["json.load(sys.stdin)", "sys.stdin.close()"])
+@pytest.mark.parametrize("reads", ["asked()", "os.close(int(sys.argv[-1]))"])
 def test_a_death_is_told_with_its_last_lines_and_without_secrets(look: Look, reads: str) -> None:
     lines = [*(f"line {number}" for number in range(20)), "Error: a-secret-of-the-shell is wrong"]
     program = f"{reads}\nsys.stderr.write({chr(10).join(lines)!r} + chr(10))\nsys.exit(7)"
-    with pytest.raises(
-        BackendError, match=r"ended with code 7: Error: \[redacted: MY_TOKEN\] is wrong"
-    ) as raised:
+    with pytest.raises(VfmError, match="ended from within, with exit code 7") as raised:
         look(program)
-    assert raised.value.cause.splitlines()[0] == "line 9"
+    first, *_, last = raised.value.cause.splitlines()
+    assert (first, last) == ("line 9", "Error: [redacted: MY_TOKEN] is wrong")
 
 
 def test_a_death_without_a_word_says_so(look: Look) -> None:
-    with pytest.raises(BackendError, match="ended with code 3: no word"):
+    with pytest.raises(VfmError, match="ended from within, with exit code 3") as raised:
         look("sys.exit(3)")
+    assert raised.value.cause == ""
 
 
 @pytest.mark.parametrize(
