@@ -157,7 +157,7 @@ def test_tasks_of_both_splits_are_not_held_out(load: Load, said: list[str]) -> N
 def test_loading_that_lasts_is_told_with_its_line(
     load: Load, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("remote.rollouts.episode_loop.TELL", 0.2)
+    monkeypatch.setattr("remote.rollouts.episode_loop.REPORT_EVERY", 0.2)
     read = "[__import__('time').sleep(1.0), 'a'][1:]"
     load("n: int = 1", read=read, examples=0)
     assert any("has been loading for" in line and "in load" in line for line in said), said
