@@ -137,7 +137,7 @@ def fetch_the_checkpoint(terminal: Tmux, shell: Shell, run_id: str, folder: Path
     terminal.press("C-u")
     terminal.until(r"type a path")
     terminal.type(str(folder))
-    terminal.until(r"not there yet")
+    terminal.until(r"does not exist yet")
     terminal.press("Enter")
     terminal.until(r"✓ downloaded")
     there = shell.run_dir(run_id) / "checkpoints"
