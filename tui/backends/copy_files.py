@@ -9,13 +9,13 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, Protocol, TypeVar
 
 from remote.contract.errors import DiskError, Hint
 from tui.backends.base import LeftOut, Progress, Transfer
@@ -75,7 +75,7 @@ async def copy_all(
     """
     transfer.total = sum(copy.size for copy in copies)
     lacking, differing = [], []
-    for group in _groups(copies):
+    for group in grouped(copies, GROUP, CHUNK):
         for copy, state in await off_loop(lambda stop, group=group: _look(group, stop)):  # type: ignore[misc]
             if state == "same":
                 transfer.skipped.append(str(copy.target))
@@ -86,7 +86,7 @@ async def copy_all(
     if differing and not force:
         raise Occupied(differing)
     unread: list[LeftOut] = []
-    for group in _groups(lacking):
+    for group in grouped(lacking, GROUP, CHUNK):
         unread += await _copy(group, transfer, progress, force)
     if copies and len(unread) == len(copies):
         raise DiskError(
@@ -277,17 +277,26 @@ def _source(read: Callable[[], T]) -> T:
         raise Unreadable(f"cannot be read: {error.strerror or error}") from error
 
 
-def _groups(copies: Sequence[Copy]) -> Iterator[list[Copy]]:
-    """Groups of small files; each large file by itself. In order."""
-    group: list[Copy] = []
-    for copy in copies:
-        if group and (copy.size > CHUNK or len(group) == GROUP or sum(c.size for c in group) > CHUNK):
+class Sized(Protocol):
+    """A file of a known size."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        ...
+
+
+F = TypeVar("F", bound=Sized)
+
+
+def grouped(files: Iterable[F], most: int, size: int) -> Iterator[list[F]]:
+    """The files in order, in groups of at most `most` files and `size` bytes; a larger file by itself."""
+    group: list[F] = []
+    for file in files:
+        if group and (len(group) == most or sum(f.size for f in group) + file.size > size):
             yield group
             group = []
-        if copy.size > CHUNK:
-            yield [copy]
-        else:
-            group.append(copy)
+        group.append(file)
     if group:
         yield group
 

@@ -6,7 +6,7 @@ block `blocks.py`'s.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 
@@ -14,6 +14,7 @@ from modal.exception import NotFoundError
 
 from remote.contract.errors import BackendError, DiskError, Hint
 from tui.backends.base import Entry, LeftOut, Progress, Transfer
+from tui.backends.copy_files import grouped
 from tui.backends.destination import Occupied
 from tui.backends.modal.in_order import in_order
 from tui.backends.modal.volumes import blocks
@@ -90,7 +91,8 @@ class Download:
 
     async def _fetch_small(self, files: list[RemoteFile]) -> None:
         requests = (
-            (sum(f.size for f in group), partial(self._fetch_group, group)) for group in _groups(files)
+            (sum(f.size for f in group), partial(self._fetch_group, group))
+            for group in grouped(files, GROUP, BLOCK)
         )
         async with aclosing(in_order(requests, GROUPS_AT_ONCE, blocks.AT_ONCE * BLOCK)) as answers:
             async for group in answers:
@@ -178,17 +180,6 @@ def resumable(error: BackendError | Damaged) -> BackendError | Damaged:
     """The same error of a transfer that can be resumed."""
     hint = f"{error.hint.text}; {RESUMES}" if error.hint else RESUMES
     return type(error)(error.message, cause=error.cause, hint=Hint(hint))
-
-
-def _groups(files: list[RemoteFile]) -> Iterator[list[RemoteFile]]:
-    group: list[RemoteFile] = []
-    for file in files:
-        if group and (len(group) == GROUP or sum(f.size for f in group) + file.size > BLOCK):
-            yield group
-            group = []
-        group.append(file)
-    if group:
-        yield group
 
 
 def _write(files: list[tuple[RemoteFile, bytes | None]], force: bool) -> None:

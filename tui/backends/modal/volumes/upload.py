@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from functools import partial
 from pathlib import PurePosixPath
@@ -21,7 +21,7 @@ from aiohttp import ClientError, ClientTimeout
 
 from remote.contract.errors import BackendError, ConfigError, DiskError, Hint
 from tui.backends.base import Entry, Progress, Transfer
-from tui.backends.copy_files import Copy
+from tui.backends.copy_files import Copy, grouped
 from tui.backends.destination import Occupied
 from tui.backends.modal import protocol
 from tui.backends.modal.in_order import in_order
@@ -67,7 +67,7 @@ class Upload:
         try:
             missing = await self._missing(volume, copies, present, force)
             send = self._send_files if await protocol.is_version_1.aio(self._volume) else self._send_blocks
-            for batch in _batches(missing):
+            for batch in grouped(missing, FILES, BYTES):
                 await send(batch)
         except BackendError as error:
             raise resumable(error) from error
@@ -181,17 +181,6 @@ def _obstacle(copy: Copy, present: Mapping[str, Entry]) -> str:
         if above in present and not present[above].is_dir:
             return f"{above} is a file in the volume: no folder can be made there"
     return ""
-
-
-def _batches(copies: list[Copy]) -> Iterator[list[Copy]]:
-    batch: list[Copy] = []
-    for copy in copies:
-        if batch and (len(batch) == FILES or sum(c.size for c in batch) + copy.size > BYTES):
-            yield batch
-            batch = []
-        batch.append(copy)
-    if batch:
-        yield batch
 
 
 def _hashed(copy: Copy, stop: threading.Event) -> HashedFile:
